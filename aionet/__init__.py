@@ -1,0 +1,1 @@
+"""Asyncio servers good enough to import."""

@@ -1,0 +1,8 @@
+"""What the services say, without any I/O: no socket, no thread, no loop, no clock."""
+
+from aionet.protocol.chat import Room
+from aionet.protocol.echo import Echo
+from aionet.protocol.lines import LineReader
+from aionet.protocol.service import Deliveries, Service
+
+__all__ = ["Deliveries", "Echo", "LineReader", "Room", "Service"]

@@ -1,0 +1,111 @@
+"""A chat room over newline-delimited text: the "Budget Chat" rules (Protohackers, problem 3).
+
+A peer is greeted, and its first line is its name. Then every line that it sends reaches
+every other named member as `[name] text`; its coming and going are announced with `* `.
+An error is one line that begins with `! `, and a close. Unnamed peers receive nothing else
+and are never announced.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from aionet.protocol.lines import LineReader
+from aionet.protocol.service import Deliveries
+
+LINE_LIMIT = 4096  # bytes, without the line end
+
+_GREETING = b"* Welcome to the room. What is your name?\n"
+_NAME = re.compile(rb"[A-Za-z0-9]{1,32}")
+# Control characters (C0, DEL, C1) but the tab: they move cursors and ring bells in terminals.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+class _Visitor:
+    """What the room knows of one peer."""
+
+    __slots__ = ("lines", "tag")
+
+    def __init__(self, limit: int) -> None:
+        self.lines = LineReader(limit)
+        self.tag = b""  # b"[name] ", once it has a name
+
+
+class Room:
+    """Who is in, and who gets what.
+
+    `line_limit` is in bytes, without the line end. A message is encoded once, and every
+    member is handed the same bytes object.
+    """
+
+    def __init__(self, *, line_limit: int = LINE_LIMIT) -> None:
+        self._line_limit = line_limit
+        self._visitors: dict[Any, _Visitor] = {}
+        self._members: dict[Any, str] = {}  # the named ones, in the order they came in
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the members, in the order they came in."""
+        return list(self._members.values())
+
+    def connect(self, peer: Any) -> Deliveries:
+        self._visitors[peer] = _Visitor(self._line_limit)
+        return ((peer, _GREETING),)
+
+    def receive_data(self, peer: Any, data: bytes) -> Deliveries:
+        visitor = self._visitors.get(peer)
+        if visitor is None:  # refused before; the shell is closing it
+            return ()
+        deliveries: list[tuple[Any, bytes]] = []
+        for line in visitor.lines.receive_data(data):
+            if visitor.tag:
+                message = visitor.tag + _printable(line) + b"\n"
+                deliveries += [(member, message) for member in self._members if member != peer]
+            elif refusal := self._refusal(line):
+                return deliveries + self._refuse(peer, refusal)
+            else:
+                deliveries += self._enter(peer, visitor, line)
+        if visitor.lines.too_long:
+            return deliveries + self._refuse(peer, f"line is over {self._line_limit} bytes")
+        return deliveries
+
+    def receive_eof(self, peer: Any) -> Deliveries:
+        if peer not in self._visitors:
+            return ()
+        return [*self._leave(peer), (peer, b"")]
+
+    def _refusal(self, name: bytes) -> str | None:
+        if not _NAME.fullmatch(name):
+            return "a name is 1 to 32 letters and digits"
+        if name.decode() in self._members.values():
+            return f"the name {name.decode()} is in use; choose another"
+        return None
+
+    def _refuse(self, peer: Any, reason: str) -> list[tuple[Any, bytes]]:
+        return [(peer, f"! {reason}\n".encode()), (peer, b""), *self._leave(peer)]
+
+    def _enter(self, peer: Any, visitor: _Visitor, line: bytes) -> list[tuple[Any, bytes]]:
+        name = line.decode()
+        roster = f"* The room contains: {', '.join(self._members.values())}\n".encode()
+        announcement = f"* {name} has entered the room\n".encode()
+        deliveries = [(peer, roster), *((member, announcement) for member in self._members)]
+        self._members[peer] = name
+        visitor.tag = f"[{name}] ".encode()
+        return deliveries
+
+    def _leave(self, peer: Any) -> list[tuple[Any, bytes]]:
+        del self._visitors[peer]
+        name = self._members.pop(peer, None)
+        if name is None:
+            return []
+        announcement = f"* {name} has left the room\n".encode()
+        return [(member, announcement) for member in self._members]
+
+
+def _printable(line: bytes) -> bytes:
+    """`line` as UTF-8 that is safe on a terminal, and no longer: what is not becomes `?`."""
+    text = line.decode("utf-8", "replace")
+    if text.isprintable() and "\ufffd" not in text:
+        return line
+    return _CONTROL.sub("?", text.replace("\ufffd", "?")).encode()

@@ -1,0 +1,134 @@
+"""One client at a time: accept, serve to its end, accept the next.
+
+The simplest server there is, and what is wrong with it: whoever comes second waits, connected
+by the kernel and served by nobody, until the first has left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+from aionet.limits import Limits, Timeouts
+from aionet.protocol import Deliveries, Service
+from aionet.sockets import (
+    RECV_SIZE,
+    accept_patiently,
+    set_reset_on_close,
+    stop_reading,
+    wait_for_close,
+)
+
+
+class StreamServer:
+    """Serves `service` on a listening TCP socket, one connection after the other."""
+
+    def __init__(
+        self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+    ) -> None:
+        self._listener = listener
+        self._service = service
+        self._timeouts = timeouts
+        self._conn: socket.socket | None = None
+        self._draining = False
+
+    def serve_forever(self) -> None:
+        """Serve until `drain` is called."""
+        with self._listener:
+            while conn := accept_patiently(self._listener):
+                self._conn = conn
+                if self._draining:
+                    stop_reading(conn)
+                self._serve(conn)
+                self._conn = None
+
+    def _serve(self, conn: socket.socket) -> None:
+        with conn:
+            # A peer that resets ends its own conversation and nothing else.
+            with contextlib.suppress(OSError):
+                self._converse(conn)
+            with contextlib.suppress(OSError):
+                self._deliver(conn, self._service.receive_eof(conn))
+
+    def _converse(self, conn: socket.socket) -> None:
+        closing = self._deliver(conn, self._service.connect(conn))
+        while not closing:
+            data = conn.recv(RECV_SIZE)
+            if not data:
+                return
+            closing = self._deliver(conn, self._service.receive_data(conn, data))
+        wait_for_close(conn, self._timeouts.linger)
+
+    def _deliver(self, conn: socket.socket, deliveries: Deliveries) -> bool:
+        """Send what is for `conn`; True when the service wants it closed.
+
+        sendall() returns when the kernel has taken everything, and nothing is read until
+        then: a peer that does not read is not listened to, and nothing piles up here.
+        """
+        for peer, data in deliveries:
+            if peer is conn:
+                if not data:
+                    return True
+                conn.sendall(data)
+        return False
+
+    def drain(self) -> None:
+        """Accept no more, and treat the peer as having finished sending.
+
+        May be called by a signal handler, in the midst of everything else.
+        """
+        self._draining = True
+        stop_reading(self._listener)
+        if self._conn is not None:
+            stop_reading(self._conn)
+
+    def abort(self) -> None:
+        """Reset the peer, whatever is pending; wakes a blocked sendall()."""
+        if (conn := self._conn) is not None:
+            with contextlib.suppress(OSError):
+                set_reset_on_close(conn)
+                conn.shutdown(socket.SHUT_RDWR)
+
+
+class DatagramServer:
+    """Serves `service` on a bound UDP socket, one datagram after the other.
+
+    UDP has no connections, so nobody waits for somebody else to leave.
+    """
+
+    def __init__(
+        self, sock: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+    ) -> None:
+        self._sock = sock
+        self._service = service
+        self._draining = False
+        self._aborted = False
+
+    def serve_forever(self) -> None:
+        """Serve until `drain` is called."""
+        with self._sock:
+            self.serve_datagrams()
+
+    def serve_datagrams(self) -> None:
+        """The loop itself; any number of threads may be in it."""
+        sock = self._sock
+        while not self._aborted:
+            data, sender = sock.recvfrom(RECV_SIZE)
+            if self._draining and not data:
+                return  # a shut socket yields what is queued, then nothing, for ever
+            for peer, reply in self._receive_data(sender, data):
+                # A port of 0, an unreachable host: that peer's loss, and nobody else's.
+                with contextlib.suppress(OSError):
+                    sock.sendto(reply, peer)
+
+    def _receive_data(self, sender: object, data: bytes) -> Deliveries:
+        return self._service.receive_data(sender, data)
+
+    def drain(self) -> None:
+        """Answer what has arrived, then stop."""
+        self._draining = True
+        stop_reading(self._sock)
+
+    def abort(self) -> None:
+        """Stop at once, also while datagrams keep coming in."""
+        self._aborted = True
