@@ -25,11 +25,11 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
-def reads_with_large_buffers(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether `loop` allocates far more than it reads for each `data_received`.
+def keep_read_buffers() -> None:
+    """Have malloc serve the loops' read buffers from memory that it keeps.
 
-    The selector loop passes 256 KiB to recv(). Above malloc's mmap threshold (128 KiB until
-    something larger has been freed, mallopt(3)) that maps, faults and unmaps fresh pages for
-    every message: 33 us of CPU for an echo instead of 8.
+    The selector loop allocates 256 KiB for every read. Until something larger has been freed
+    once, glibc takes that from fresh pages and gives them back each time (M_MMAP_THRESHOLD in
+    mallopt(3), 128 KiB at first): an echo then costs 33 us of CPU instead of 8.
     """
-    return isinstance(loop, asyncio.SelectorEventLoop)
+    bytes(1024 * 1024)

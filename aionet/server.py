@@ -11,10 +11,10 @@ from typing import Any
 from aionet.command import end_at_once
 from aionet.datagram import DatagramEndpoint
 from aionet.limits import Limits, Timeouts
-from aionet.loops import reads_with_large_buffers
+from aionet.loops import keep_read_buffers
 from aionet.protocol import Service
 from aionet.sockets import BACKLOG, BURST
-from aionet.stream import BufferedConnection, Connection, Connections
+from aionet.stream import Connection, Connections
 
 
 class Server:
@@ -38,6 +38,7 @@ class Server:
 
     async def __aenter__(self) -> Server:
         loop = asyncio.get_running_loop()
+        keep_read_buffers()
         self._sock.setblocking(False)
         self._connections = Connections(loop, self._service, self._limits, self._timeouts)
         if self._sock.type == socket.SOCK_DGRAM:
@@ -46,11 +47,10 @@ class Server:
                 lambda: DatagramEndpoint(self._sock, self._service), sock=self._sock
             )
             return self
-        kind = BufferedConnection if reads_with_large_buffers(loop) else Connection
         # asyncio accepts up to `backlog` times in a row, so this says how many; the kernel's
         # backlog is then set to what it should be.
         self._listener = await loop.create_server(
-            lambda: kind(self._connections), sock=self._sock, backlog=BURST
+            lambda: Connection(self._connections), sock=self._sock, backlog=BURST
         )
         self._sock.listen(BACKLOG)
         return self

@@ -15,8 +15,7 @@ log = logging.getLogger("aionet")
 
 # What the kernel may complete before anybody accepts; it cuts this to net.core.somaxconn.
 BACKLOG = 4096
-# One read. Larger ones are not faster: a read of 256 KiB makes malloc map fresh pages for
-# each call, and page faults then cost more than the system calls saved.
+# One read.
 RECV_SIZE = 64 * 1024
 # Accepts, or datagrams, taken in a row before others get their turn.
 BURST = 64
@@ -45,7 +44,9 @@ def listen(address: Address) -> socket.socket:
     """A blocking socket bound to `address`, listening if it is TCP. Raises OSError."""
     family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
     kind = socket.SOCK_STREAM if address.scheme == "tcp" else socket.SOCK_DGRAM
-    sock = socket.socket(family, kind)
+    # asyncio sets TCP_NODELAY only where the protocol is named, and accept() inherits it.
+    protocol = socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP
+    sock = socket.socket(family, kind, protocol)
     try:
         if kind == socket.SOCK_STREAM:
             # Lets a restarted server bind while old connections are in TIME_WAIT. On UDP it

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Deliveries, Service
-from aionet.sockets import RECV_SIZE, set_reset_on_close, stop_reading
+from aionet.sockets import set_reset_on_close, stop_reading
 
 log = logging.getLogger("aionet")
 
@@ -34,9 +34,6 @@ class Connections:
         self._all_gone = asyncio.Event()
         self._all_gone.set()
         self._unsent: list[Connection] = []  # peers to whom others have just talked
-        # One buffer for all: what was read is copied out before anybody else reads.
-        self.buffer = bytearray(RECV_SIZE)
-        self.view = memoryview(self.buffer)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -219,15 +216,3 @@ class Connection(asyncio.Protocol):
         if not self.eof:
             self.eof = True
             self._deliver(self._all.service.receive_eof(self))
-
-
-class BufferedConnection(Connection, asyncio.BufferedProtocol):
-    """A Connection that reads into a buffer of ours: for loops that read with too large ones."""
-
-    __slots__ = ()
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._all.buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(self._all.view[:nbytes]))

@@ -1,0 +1,1 @@
+"""The instrument: starts servers as processes, drives them, measures what they cost."""

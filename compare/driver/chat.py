@@ -1,0 +1,251 @@
+"""chat: one message delivered to one other member is one operation.
+
+Every member says its next line when its last has reached all the others. While the load is
+on, each delivery is matched with the line that was said and timed; afterwards the lines that
+each member received, in their order, are held against those of all the others.
+"""
+
+from __future__ import annotations
+
+import socket
+from array import array
+from time import perf_counter_ns as clock
+
+from compare.driver.connect import connect_all, count_failure
+from compare.driver.load import Load
+from compare.driver.order import check
+
+RECV_SIZE = 65536
+JOIN_QUIET_NS = 500_000_000  # who is not let in while nothing else happens never will be
+JOIN_TIMEOUT_S = 60.0
+QUIET_NS = 50_000_000  # nothing more came for this long: nothing more will
+
+
+class Line:
+    """A line that was said, and how many have still to receive it."""
+
+    __slots__ = ("awaited_by", "first", "id", "sender", "started")
+
+    def __init__(self, id: int, sender: Member, started: int, awaited_by: int) -> None:  # noqa: A002
+        self.id = id
+        self.sender = sender
+        self.started = started
+        self.awaited_by = awaited_by
+        self.first = 0  # when the first of the others had it
+
+
+class Room:
+    """What the driver knows of the room: who is in it, and what was said."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.members: list[Member] = []  # those let in and still there
+        self.said: dict[bytes, Line] = {}  # as the others receive it
+        self.under_way = 0  # lines that somebody has still to receive
+        self.announcements = 0  # of somebody's coming or going, to anybody
+        self.last_news = clock()  # when something came that was not a delivery
+        self.last_delivery = 0
+        self.skews: array[int] = array("Q")  # ns from the first member to the last
+
+    def received_by_all(self, line: Line, now: int) -> None:
+        self.under_way -= 1
+        self.skews.append(now - (line.first or now))
+        line.sender.say_next()
+
+    def news(self) -> None:
+        self.last_news = clock()
+
+
+class Member:
+    """One connection: first its admission, then the lines of the others."""
+
+    __slots__ = (
+        "gone",
+        "left_before",
+        "name",
+        "number",
+        "received",
+        "room",
+        "served",
+        "sock",
+        "tail",
+    )
+
+    def __init__(self, room: Room, sock: socket.socket, name: str) -> None:
+        self.room = room
+        self.sock = sock
+        self.name = name.encode()
+        self.number = 0  # of its last line
+        self.received: list[int] = []  # ids of lines, in the order they came
+        self.served = False  # let in: the roster came
+        self.gone = False
+        self.left_before: int | None = None  # the first line that it was not there for
+        self.tail = b""
+        room.load.watch(sock.fileno(), self.on_greeting)
+
+    # Admission.
+
+    def on_greeting(self) -> None:
+        if self.read_lines():
+            self.room.news()
+            self.room.load.handlers[self.sock.fileno()] = self.on_roster
+            self.send(self.name + b"\n")
+
+    def on_roster(self) -> None:
+        lines = self.read_lines()
+        if not lines:
+            return
+        if not lines[0].startswith(b"* The room contains:"):
+            self.room.load.wrong(b"* The room contains: ...", lines[0])
+            self.leave()
+            return
+        self.served = True
+        self.room.members.append(self)
+        self.room.news()
+        self.room.load.handlers[self.sock.fileno()] = self.on_lines
+        self.take(lines[1:])
+
+    # Talk.
+
+    def say_next(self) -> None:
+        others = len(self.room.members) - 1
+        if not self.room.load.sending or self.gone or others < 1:
+            return
+        self.number += 1
+        filler = self.room.load.spec.size - 1
+        text = (b"%09d %s" % (self.number, self.name)).ljust(filler, b".")[:filler]
+        said = self.room.said
+        said[b"[%s] %s" % (self.name, text)] = Line(len(said), self, clock(), others)
+        self.room.under_way += 1
+        self.send(text + b"\n")
+
+    def on_lines(self) -> None:
+        self.take(self.read_lines())
+
+    def take(self, lines: list[bytes]) -> None:
+        """The hot path: match each line with what was said, and time it."""
+        room = self.room
+        said, received, record = room.said, self.received.append, room.load.samples.append
+        room.last_delivery = now = clock()
+        for text in lines:
+            line = said.get(text)
+            if line is None:
+                self.take_other(text)
+                continue
+            received(line.id)
+            record(now - line.started)
+            line.awaited_by = left = line.awaited_by - 1
+            if not left:
+                room.received_by_all(line, now)
+            elif not line.first:
+                line.first = now
+
+    def take_other(self, text: bytes) -> None:
+        if text.startswith(b"* "):
+            self.room.announcements += 1
+            self.room.news()
+        else:
+            self.room.load.wrong(b"a line that a member said", text)
+
+    # Input and output.
+
+    def read_lines(self) -> list[bytes]:
+        try:
+            data = self.sock.recv(RECV_SIZE)
+        except BlockingIOError:
+            return []
+        except OSError as error:
+            count_failure(self.room.load, error.errno or 0)
+            self.leave()
+            return []
+        if not data:
+            self.room.load.errors["eof"] += 1
+            self.leave()
+            return []
+        *lines, self.tail = (self.tail + data).split(b"\n")
+        return lines
+
+    def send(self, data: bytes) -> None:
+        try:
+            sent = self.sock.send(data)
+        except OSError as error:
+            count_failure(self.room.load, error.errno or 0)
+            self.leave()
+            return
+        if sent < len(data):  # impossible for a line, while all before it were received
+            self.room.load.errors["short_send"] += 1
+
+    def leave(self) -> None:
+        """Gone: nobody waits for what it will not receive. That counts as lost all the same."""
+        if self.gone:
+            return
+        self.gone = True
+        del self.room.load.handlers[self.sock.fileno()]
+        self.sock.close()
+        if not self.served:
+            return
+        self.room.members.remove(self)
+        self.left_before = len(self.room.said)
+        received = set(self.received)
+        now = clock()
+        for line in list(self.room.said.values()):
+            if line.awaited_by > 0 and line.sender is not self and line.id not in received:
+                line.awaited_by -= 1
+                if not line.awaited_by:
+                    self.room.received_by_all(line, now)
+
+
+class Workload:
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._room = Room(load)
+        self._everybody: list[Member] = []
+
+    def connect(self) -> None:
+        """Connect, and wait until all are let in who will ever be, and have been announced."""
+        connect_all(self._load, self._connected)
+        self._room.news()
+        self._load.run(JOIN_TIMEOUT_S, self.tick, done=self._settled)
+
+    def _connected(self, sock: socket.socket) -> None:
+        self._everybody.append(Member(self._room, sock, f"m{len(self._everybody)}"))
+
+    def _settled(self) -> bool:
+        total = self._load.counts.connected
+        all_in = len(self._room.members) == total
+        if all_in and self._room.announcements == total * (total - 1) // 2:
+            return True
+        return clock() - self._room.last_news > JOIN_QUIET_NS
+
+    def begin(self) -> None:
+        for member in list(self._room.members):
+            member.say_next()
+
+    def idle(self) -> bool:
+        return len(self._room.members) < 2
+
+    def tick(self, now: int) -> None:
+        """A delivery that never comes is counted once, at the end."""
+
+    def unanswered(self) -> int:
+        """Lines under way; also, for a moment, what might still come that should not."""
+        return self._room.under_way or clock() - self._room.last_delivery < QUIET_NS
+
+    def finish(self) -> None:
+        load, everybody = self._load, self._everybody
+        counts, said = load.counts, self._room.said
+        counts.served = sum(member.served for member in everybody)
+        counts.starved = sum(not (member.served or member.gone) for member in everybody)
+        served = [member for member in everybody if member.served]
+        number = {member: index for index, member in enumerate(served)}
+        faults = check(
+            [member.received for member in served],
+            {line.id: number[line.sender] for line in said.values()},
+            {
+                number[member]: member.left_before
+                for member in served
+                if member.left_before is not None
+            },
+        )
+        load.errors.update(faults._asdict())
+        load.skews = self._room.skews

@@ -1,0 +1,191 @@
+"""tcp-long: one message there and back, again and again, on connections that stay open."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import select
+import socket
+from collections.abc import Iterator
+from time import perf_counter_ns as clock
+
+from compare.driver.connect import connect_all, count_failure
+from compare.driver.load import Load
+
+MESSAGES = 2  # per connection, in turn: the echo of the one before is then a wrong reply
+POOL_BYTES = 128 * 2**20  # where they need more than this, connections share their messages
+
+
+def message_cycles(load: Load) -> Iterator[Iterator[bytes]]:
+    """For each connection an endless iterator over messages of its own."""
+    spec = load.spec
+    source = random.Random(spec.seed)
+    own = spec.connections * spec.size * MESSAGES <= POOL_BYTES
+    pool = [source.randbytes(spec.size) for _ in range(MESSAGES)]
+    while True:
+        if own:
+            pool = [source.randbytes(spec.size) for _ in range(MESSAGES)]
+        yield itertools.cycle(pool)
+
+
+class Conversation:
+    """One connection and the message that is under way on it."""
+
+    __slots__ = (
+        "fd",
+        "load",
+        "message",
+        "next_message",
+        "received",
+        "record",
+        "recv",
+        "send",
+        "served",
+        "size",
+        "sock",
+        "started",
+        "unsent",
+        "waiting",
+    )
+
+    def __init__(self, load: Load, messages: Iterator[bytes]) -> None:
+        self.load = load
+        self.next_message = messages.__next__
+        self.record = load.samples.append
+        self.size = load.spec.size
+        self.served = False
+        self.waiting = False  # a message is under way
+        self.received = b""  # the reply so far, where it comes in pieces
+        self.unsent = memoryview(b"")  # the rest of the message, where the kernel was full
+
+    def attach(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.recv = sock.recv
+        self.send = sock.send
+        self.load.watch(self.fd, self.on_ready)
+
+    def send_next(self, now: int) -> None:
+        """Send the next message; its time counts from `now`."""
+        self.started = now
+        self.message = message = self.next_message()
+        self.waiting = True
+        try:
+            sent = self.send(message)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.fail(error)
+            return
+        if sent != self.size:
+            self.unsent = memoryview(message)[sent:]
+            self.load.epoll.modify(self.fd, select.EPOLLIN | select.EPOLLOUT)
+            self.load.handlers[self.fd] = self.on_ready
+
+    def on_reply(self) -> None:
+        """The hot path: take the reply, verify it, time it, send the next message."""
+        try:
+            data = self.recv(self.size + 1)  # one more than is due, so that too much shows
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.fail(error)
+            return
+        now = clock()
+        if data != self.message:
+            self.on_piece(data, now)
+            return
+        self.record(now - self.started)
+        if self.load.sending:
+            self.send_next(now)
+        else:
+            self.waiting = False
+
+    def on_ready(self) -> None:
+        """The first reply, and any that comes in pieces or before all is sent."""
+        try:
+            if self.unsent:
+                self.send_rest()
+            data = self.recv(self.size + 1 - len(self.received))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.fail(error)
+            return
+        self.on_piece(data, clock())
+
+    def send_rest(self) -> None:
+        try:
+            self.unsent = self.unsent[self.send(self.unsent) :]
+        except BlockingIOError:
+            return
+        if not self.unsent:
+            self.load.epoll.modify(self.fd, select.EPOLLIN)
+
+    def on_piece(self, data: bytes, now: int) -> None:
+        received = self.received + data
+        if received == self.message and self.waiting:
+            self.received = b""
+            self.completed(now)
+        elif not data:
+            self.load.errors["eof"] += 1
+            self.close()
+        elif self.waiting and self.message.startswith(received):
+            self.received = received
+            self.load.handlers[self.fd] = self.on_ready
+        else:
+            self.load.wrong(self.message if self.waiting else b"", received)
+            self.close()
+
+    def completed(self, now: int) -> None:
+        self.served = True
+        self.load.handlers[self.fd] = self.on_reply
+        self.record(now - self.started)
+        self.waiting = False
+        if self.load.sending:
+            self.send_next(now)
+
+    def fail(self, error: OSError) -> None:
+        count_failure(self.load, error.errno or 0)
+        self.close()
+
+    def close(self) -> None:
+        """It takes no further part: no reconnecting, so that what is lost shows."""
+        self.waiting = False
+        del self.load.handlers[self.fd]
+        self.sock.close()
+
+
+class Workload:
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._messages = message_cycles(load)
+        self._conversations: list[Conversation] = []
+
+    def connect(self) -> None:
+        connect_all(self._load, self._connected)
+
+    def _connected(self, sock: socket.socket) -> None:
+        conversation = Conversation(self._load, next(self._messages))
+        conversation.attach(sock)
+        self._conversations.append(conversation)
+
+    def begin(self) -> None:
+        for conversation in list(self._conversations):
+            if conversation.fd in self._load.handlers:  # not reset before it began
+                conversation.send_next(clock())
+
+    def idle(self) -> bool:
+        return not self._load.handlers
+
+    def tick(self, now: int) -> None:
+        """A reply that never comes is counted once, at the end."""
+
+    def unanswered(self) -> int:
+        return sum(each.served and each.waiting for each in self._conversations)
+
+    def finish(self) -> None:
+        counts = self._load.counts
+        counts.served = sum(each.served for each in self._conversations)
+        counts.starved = sum(each.waiting and not each.served for each in self._conversations)
+        counts.timed_out += self.unanswered()

@@ -1,0 +1,158 @@
+"""udp-echo: one datagram there and back, one under way for each client socket.
+
+A datagram carries its number and when it was sent. One that does not come back within
+LOSS_NS counts as lost and the next is sent, so that a loss does not stall its client; if it
+comes after all, it counts as late.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+from collections.abc import Iterator
+from time import perf_counter_ns as clock
+
+from compare.driver.connect import count_failure
+from compare.driver.load import Load
+
+HEADER = struct.Struct("!QQ")  # number, ns of the driver's clock
+LOSS_NS = 100_000_000
+
+
+class Client:
+    """One socket, connected so that only the server's datagrams arrive on it."""
+
+    __slots__ = (
+        "fd",
+        "filler",
+        "highest",
+        "load",
+        "lost",
+        "message",
+        "number",
+        "record",
+        "recv",
+        "send",
+        "served",
+        "sock",
+        "started",
+        "waiting",
+    )
+
+    def __init__(self, load: Load, filler: bytes) -> None:
+        self.load = load
+        self.record = load.samples.append
+        self.filler = filler
+        self.number = 0  # of the datagram under way
+        self.highest = 0  # of those answered
+        self.lost: set[int] = set()
+        self.served = False
+        self.waiting = False
+        self.sock = sock = socket.socket(
+            socket.AF_INET6 if ":" in load.spec.host else socket.AF_INET,
+            socket.SOCK_DGRAM | socket.SOCK_NONBLOCK,
+        )
+        self.fd = sock.fileno()
+        self.recv = sock.recv
+        self.send = sock.send
+        sock.connect(load.address)
+        load.watch(self.fd, self.on_reply)
+
+    def send_next(self, now: int) -> None:
+        self.started = now
+        self.waiting = True
+        self.number += 1
+        self.message = HEADER.pack(self.number, now) + self.filler
+        try:
+            self.send(self.message)
+        except BlockingIOError:
+            pass  # as good as lost
+        except OSError as error:
+            self.fail(error)
+
+    def on_reply(self) -> None:
+        try:
+            data = self.recv(len(self.message) + 1)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.fail(error)
+            return
+        now = clock()
+        if data != self.message or not self.waiting:
+            self.on_other(data)
+            return
+        self.record(now - self.started)
+        self.served = True
+        self.highest = self.number
+        if self.load.sending:
+            self.send_next(now)
+        else:
+            self.waiting = False
+
+    def on_other(self, data: bytes) -> None:
+        """Something but the reply that is awaited: late, doubled, or wrong."""
+        errors = self.load.errors
+        number = HEADER.unpack_from(data)[0] if len(data) >= HEADER.size else 0
+        known = 0 < number <= self.number and data[HEADER.size :] == self.filler
+        if not known:
+            self.load.wrong(self.message, data)
+        elif number in self.lost:
+            self.lost.discard(number)
+            errors["lost"] -= 1
+            errors["late"] += 1
+            errors["reordered"] += number < self.highest
+        else:
+            errors["duplicate"] += 1
+
+    def give_up(self) -> None:
+        self.lost.add(self.number)
+        self.load.errors["lost"] += 1
+        self.waiting = False
+
+    def fail(self, error: OSError) -> None:
+        """An ICMP error: the server is not there."""
+        self.waiting = False
+        count_failure(self.load, error.errno or 0)
+
+
+class Workload:
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._fillers = self._make_fillers()
+        self._clients: list[Client] = []
+
+    def _make_fillers(self) -> Iterator[bytes]:
+        source = random.Random(self._load.spec.seed)
+        while True:
+            yield source.randbytes(self._load.spec.size - HEADER.size)
+
+    def connect(self) -> None:
+        counts = self._load.counts
+        for _ in range(self._load.spec.connections):
+            counts.attempted += 1
+            self._clients.append(Client(self._load, next(self._fillers)))
+            counts.connected += 1
+
+    def begin(self) -> None:
+        for client in self._clients:
+            client.send_next(clock())
+
+    def idle(self) -> bool:
+        return False
+
+    def tick(self, now: int) -> None:
+        for client in self._clients:
+            if client.waiting and now - client.started > LOSS_NS:
+                client.give_up()
+                if self._load.sending:
+                    client.send_next(now)
+
+    def unanswered(self) -> int:
+        return sum(client.waiting for client in self._clients)
+
+    def finish(self) -> None:
+        counts = self._load.counts
+        counts.served = sum(client.served for client in self._clients)
+        counts.starved = sum(not client.served and client.number > 0 for client in self._clients)
