@@ -1,0 +1,1 @@
+"""Servers that are only there to be compared with, each one self-contained."""

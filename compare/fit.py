@@ -1,0 +1,47 @@
+"""Look before starting: will a cell fit within this machine's limits?"""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+from compare.matrix import Model, Workload
+
+# Python's own, the pipes, the epoll, a margin for what a library may open.
+SPARE_DESCRIPTORS = 64
+
+
+def misfit(model: Model, workload: Workload, connections: int) -> str | None:
+    """Which limit the cell would break and what to type; None if it fits."""
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    needed = connections + SPARE_DESCRIPTORS
+    if descriptors != resource.RLIM_INFINITY and needed > descriptors:
+        return (
+            f"{connections} connections need {needed} descriptors, and a process may have "
+            f"{descriptors}: ulimit -Hn {needed} (as root), or --connections "
+            f"{descriptors - SPARE_DESCRIPTORS}"
+        )
+    threads = model.threads * connections if workload.service != "udp-echo" else 0
+    for name in ("kernel/threads-max", "kernel/pid_max"):
+        limit = _number(f"/proc/sys/{name}")
+        if limit is not None and threads + SPARE_DESCRIPTORS > limit:
+            return (
+                f"{connections} connections need as many threads, and {name} is {limit}: "
+                f"sysctl -w {name.replace('/', '.')}={2 * threads} (as root)"
+            )
+    backlog = _number("/proc/sys/net/core/somaxconn")
+    held_back = model.few and workload.name in ("tcp-long", "chat")
+    if held_back and backlog is not None and connections > backlog:
+        return (
+            f"{model.few}, so {connections - 1} would queue in its backlog, and "
+            f"net.core.somaxconn is {backlog}: sysctl -w net.core.somaxconn={connections} "
+            "(as root)"
+        )
+    return None
+
+
+def _number(path: str) -> int | None:
+    try:
+        return int(Path(path).read_text())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,165 @@
+"""A run as tables: one for each workload and number of connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from compare.machine import describe
+from compare.matrix import WORKLOADS
+from compare.result import Cell, Run
+from compare.stats import ratio
+
+BAR_WIDTH = 14
+CLOSE = 0.05  # with too few rounds to tell apart, this near is worth saying
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_COLOURS = {"ok": "", "failed": "red", "noisy": "yellow", "driver-bound": "yellow"}
+
+
+def show(run: Run, console: Console) -> None:
+    """Print all tables, what they were measured on, and how to read what is odd."""
+    groups: dict[tuple[str, int], list[Cell]] = {}
+    for cell in run.cells:
+        groups.setdefault((cell.workload, cell.connections), []).append(cell)
+    for (workload, connections), cells in groups.items():
+        console.print()
+        console.print(_heading(run, workload, connections), soft_wrap=True)
+        console.print(_table(cells))
+    console.print()
+    console.print(f"[dim]{escape(describe(run.machine))}[/]", soft_wrap=True)
+    for note in _notes(run):
+        console.print(note, soft_wrap=True)
+
+
+def _heading(run: Run, workload: str, connections: int) -> str:
+    settings = run.settings
+    rounds = "1 round" if settings.rounds == 1 else f"{settings.rounds} rounds"
+    if settings.server_core is None:
+        pinned = "not pinned"
+    else:
+        pinned = f"server on core {settings.server_core}, driver on core {settings.driver_core}"
+    noun = {"udp-echo": "client sockets", "chat": "members", "tcp-short": "connections at a time"}
+    return (
+        f"[bold]{workload}[/]   {connections} {noun.get(workload, 'connections')}, "
+        f"{settings.sizes[workload]} B, closed loop, {rounds} of {settings.duration_s:g} s"
+        f"   [dim]{pinned}; one operation is {WORKLOADS[workload].operation}[/]"
+    )
+
+
+def _table(cells: list[Cell]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=False)
+    table.add_column("model", no_wrap=True)
+    table.add_column("ops/s", no_wrap=True, min_width=BAR_WIDTH + 15)
+    for name in ("p50", "p99", "p99.9", "served", "CPU/op", "memory"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold", min_width=20)
+    best = best_of(cells)
+    top = max((cell.ops_per_s or 0 for cell in cells), default=0)
+    for cell in sorted(cells, key=lambda cell: -(cell.ops_per_s or 0)):
+        table.add_row(*_row(cell, top, best))
+    return table
+
+
+def _row(cell: Cell, top: float, best: Cell | None) -> Iterable[str]:
+    yield cell.model
+    yield _rate(cell, top)
+    latency = cell.latency_us
+    for value in (latency.p50, latency.p99, latency.p99_9):
+        yield _milliseconds(value)
+    counts = cell.counts
+    yield f"{counts.served}/{counts.attempted}" if counts.attempted else "-"
+    cost = cell.server.cpu_us_per_op
+    yield f"{cost:.1f} µs" if cost is not None and cost >= 10 else _cost(cost)
+    yield f"{cell.server.rss_kb / 1024:.0f} MB" if cell.server.rss_kb else "-"
+    yield verdict_text(cell, best)
+
+
+def verdict_text(cell: Cell, best: Cell | None) -> str:
+    """The verdict in words, with colour where it is not plain ok."""
+    colour = _COLOURS.get(cell.verdict, "dim")
+    words = [] if cell.verdict == "ok" else [f"[{colour}]{cell.verdict}[/]"]
+    if (standing := _standing(cell, best)) is not None:
+        words.append(standing)
+    words += [escape(reason) for reason in cell.reasons]
+    return "; ".join(words) if words else "ok"
+
+
+def best_of(cells: list[Cell]) -> Cell | None:
+    """The fastest of those whose figure can be believed; None with nobody to beat."""
+    able = [cell for cell in cells if cell.verdict in ("ok", "driver-bound") and cell.ops_per_s]
+    if len(able) < 2:
+        return None
+    return max(able, key=lambda cell: cell.ops_per_s or 0)
+
+
+def _standing(cell: Cell, best: Cell | None) -> str | None:
+    """`best`, `tied with` the best, or nothing."""
+    if best is None or not cell.ops_per_s or cell.verdict not in ("ok", "driver-bound"):
+        return None
+    few = len(best.rounds) < 4
+    if cell is best:
+        return "[green]fastest[/]" if few else "[bold green]best[/]"
+    ours = [each.ops_per_s for each in cell.rounds]
+    theirs = [each.ops_per_s for each in best.rounds]
+    estimate = ratio(ours, theirs)
+    if estimate.interval is None:
+        if estimate.value > 1 - CLOSE:
+            return f"within {CLOSE:.0%} of {best.model}: more rounds would tell"
+        return None
+    if estimate.interval[0] <= 1 <= estimate.interval[1]:
+        return f"[green]tied with {best.model}[/]"
+    return None
+
+
+def _rate(cell: Cell, top: float) -> str:
+    if cell.ops_per_s is None:
+        return ""
+    bar = _bar(cell.ops_per_s / top if top else 0)
+    spread = ""
+    if cell.ops_per_s_ci95 and cell.ops_per_s:
+        low, high = cell.ops_per_s_ci95
+        spread = f" ±{(high - low) / 2 / cell.ops_per_s:.0%}"
+    return f"{bar} {_count(cell.ops_per_s):>7}{spread}"
+
+
+def _bar(fraction: float) -> str:
+    eighths = round(fraction * BAR_WIDTH * 8)
+    whole, rest = divmod(eighths, 8)
+    return ("█" * whole + (_EIGHTHS[rest] if rest else "")).ljust(BAR_WIDTH)
+
+
+def _count(value: float) -> str:
+    if value >= 1e6:
+        return f"{value / 1e6:.2f}M"
+    return f"{value / 1e3:.1f}k" if value >= 1000 else f"{value:.0f}"
+
+
+def _cost(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} µs"
+
+
+def _milliseconds(us: float | None) -> str:
+    if us is None:
+        return "-"
+    ms = us / 1000
+    return f"{ms:.2f} ms" if ms < 10 else f"{ms:.0f} ms"
+
+
+def _notes(run: Run) -> Iterable[str]:
+    spent = run.took_s - run.measured_s
+    yield (
+        f"[dim]seed {run.settings.seed}; took {run.took_s:.0f} s, "
+        f"{spent:.0f} s of it neither measuring nor warming up[/]"
+    )
+    if run.settings.rounds < 4:
+        yield "[dim]Too few rounds for intervals between models: --rounds 5 tells them apart.[/]"
+    yield (
+        "[dim]Closed loop: each connection waits for its reply, so ops/s is capacity, and the "
+        "latencies are those at full load.[/]"
+    )
+    if run.interrupted:
+        yield "[yellow]Interrupted: this is what was measured until then.[/]"

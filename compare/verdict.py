@@ -1,0 +1,122 @@
+"""Whether a cell can be believed, and why not, in words that name the remedy."""
+
+from __future__ import annotations
+
+from compare.result import Round, Verdict
+from compare.stats import Estimate, centre
+
+BUSY = 0.90  # of a core: at its limit
+WAITED = 0.05  # of the window, for a CPU that something else had
+WIDE = 0.10  # half the interval over rounds, of the value
+LITTLE = 0.05  # how far throughput x latency may be from the number of connections
+# What a correct server never does, by the name under which the driver counts it.
+WRONG = {
+    "wrong_bytes": "wrong replies",
+    "own_line": "lines that came back to their sender",
+    "duplicate": "replies or lines that came twice",
+    "reordered": "replies or lines out of order",
+}
+# Datagrams may be lost or late; what a stream lost is wrong.
+MISSING = {"lost": "lost", "late": "late"}
+
+
+def judge(
+    workload: str, connections: int, rounds: list[Round], failures: list[str], few: str
+) -> tuple[Verdict, list[str]]:
+    """The verdict on a cell and the reasons for it; `failures` are rounds that were no round.
+
+    `few` says why the model leaves connections unserved, if it does so by nature.
+    """
+    if failures:
+        return "failed", list(dict.fromkeys(failures))
+    reasons = [*_wrong(workload, rounds)]
+    if reasons:
+        return "failed", reasons + _details(rounds)
+    reasons += _left_out(rounds, few)
+    if not any(each.operations for each in rounds):
+        alone = connections < 2 or max(each.counts.served for each in rounds) < 2
+        if workload == "chat" and alone:
+            return "ok", reasons or ["alone in the room: nobody to deliver to"]
+        return "failed", [*reasons, "no operation was completed in the window"]
+    driver = _mean([each.driver.cpu_fraction or 0 for each in rounds])
+    server = _mean([each.server.cpu_fraction or 0 for each in rounds])
+    waits = [max(each.server_wait_fraction, each.driver_wait_fraction) for each in rounds]
+    if _mean(waits) > WAITED:
+        who = "server" if _mean([r.server_wait_fraction for r in rounds]) > WAITED else "driver"
+        return "noisy", [
+            *reasons,
+            f"the {who} waited {_mean(waits):.0%} of the time for a CPU that something else "
+            "used: stop other programs, then run again",
+        ]
+    spread = _spread(centre([each.ops_per_s for each in rounds]))
+    if len(rounds) > 2 and spread > WIDE:
+        return "noisy", [
+            *reasons,
+            f"the rounds differ by ±{spread:.0%}: run again with more --rounds or a longer "
+            "--duration",
+        ]
+    if driver > BUSY >= server:
+        return "driver-bound", [
+            *reasons,
+            f"the driver used {driver:.0%} of its core, the server {server:.0%}: the server can "
+            "do more than is shown; compare CPU/op",
+        ]
+    return "ok", reasons + _little(workload, rounds)
+
+
+def _wrong(workload: str, rounds: list[Round]) -> list[str]:
+    names = dict(WRONG)
+    if workload != "udp-echo":
+        names |= MISSING
+    found = []
+    for name, words in names.items():
+        if count := sum(each.errors.get(name, 0) for each in rounds):
+            found.append(f"{count} {words}")
+    return found
+
+
+def _details(rounds: list[Round]) -> list[str]:
+    return [message for each in rounds for message in each.messages][:3]
+
+
+def _left_out(rounds: list[Round], few: str) -> list[str]:
+    """Connections and datagrams that were not served, which is no fault of the figures."""
+    found = []
+    worst = max(rounds, key=lambda each: each.counts.attempted - each.counts.served).counts
+    if worst.starved:
+        found.append(f"{worst.starved} starved" + (f": {few}" if few else ""))
+    found += [
+        f"{count} {name.replace('_', ' ')}"
+        for name in ("refused", "reset", "timed_out")
+        if (count := getattr(worst, name))
+    ]
+    known = {*WRONG}
+    for name in sorted({name for each in rounds for name in each.errors} - known):
+        count = sum(each.errors.get(name, 0) for each in rounds)
+        found.append(f"{count} {MISSING.get(name, name)}")
+    return found
+
+
+def _little(workload: str, rounds: list[Round]) -> list[str]:
+    """Little's law: connections = throughput x latency, in a closed loop (Little, 1961)."""
+    if workload == "chat":
+        return []  # one message is many operations there
+    for each in rounds:
+        busy = each.counts.served if workload != "tcp-short" else None
+        if busy and each.littles_law and abs(each.littles_law / busy - 1) > LITTLE:
+            return [
+                f"throughput x latency is {each.littles_law:.1f} where {busy} connections were "
+                "served: some stood still for part of the time"
+            ]
+    return []
+
+
+def _spread(estimate: Estimate) -> float:
+    if estimate.interval is None:
+        return 0.0
+    low, high = estimate.interval
+    return (high - low) / 2 / estimate.value
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
