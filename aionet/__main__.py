@@ -17,14 +17,15 @@ from aionet.command import (
     parse,
 )
 from aionet.loops import LOOPS, loop_factory
-from aionet.server import Server
+from aionet.server import serve as serve_on
 
 
 async def serve(task: Serve, sock: socket.socket) -> None:
     service = SERVICES[task.service]()
-    async with Server(sock, service, limits=task.limits, timeouts=task.timeouts) as server:
+    async with serve_on(service, sock, limits=task.limits, timeouts=task.timeouts) as server:
+        stopped = server.catch_signals()  # who reads READY may send one at once
         announce(sock)
-        await server.run_until_signal()
+        await stopped.wait()
 
 
 def main(argv: list[str]) -> None:

@@ -6,14 +6,11 @@ import argparse
 import contextlib
 import errno
 import logging
-import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from aionet.address import Address
 from aionet.limits import Limits, Timeouts
@@ -180,27 +177,3 @@ def announce(sock: socket.socket) -> None:
 
 def log_to_stderr() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-
-
-def stop_on_signals(
-    drain: Callable[[], None], abort: Callable[[], None], drain_timeout: float
-) -> None:
-    """On SIGTERM or SIGINT call `drain`, and `abort` after `drain_timeout` seconds.
-
-    A second signal ends the process at once, with the status that a shell gives to that.
-    """
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, end_at_once)
-        signal.signal(signal.SIGALRM, lambda number, frame: abort())
-        signal.setitimer(signal.ITIMER_REAL, drain_timeout)
-        drain()
-
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, stop)
-
-
-def end_at_once(number: int, *ignored: Any) -> NoReturn:
-    """A signal handler for those who do not want to wait."""
-    os._exit(128 + number)

@@ -12,8 +12,8 @@ from aionet.command import (
     listen_or_exit,
     log_to_stderr,
     parse,
-    stop_on_signals,
 )
+from aionet.signals import stop_on_signals
 
 MODULES = {"blocking": "sequential", "threaded": "threaded", "epoll": "epoll"}
 

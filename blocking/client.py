@@ -11,8 +11,9 @@ import time
 from select import EPOLLIN, EPOLLONESHOT, EPOLLOUT
 
 from aionet.address import Address
-from aionet.command import end_at_once, fail
+from aionet.command import fail
 from aionet.protocol.chat_client import LEAVE_TIMEOUT_S, ChatClient
+from aionet.signals import end_at_once
 from aionet.sockets import RECV_SIZE
 
 STDIN, STDOUT = 0, 1

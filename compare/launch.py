@@ -133,16 +133,19 @@ class Server:
         tail = self.stderr_tail()
         return f"; stderr: {tail}" if tail else ""
 
-    def stop(self) -> None:
-        """SIGTERM and wait. Raises LaunchError if it does not end, or not with status 0."""
+    def stop(self, timeout: float = STOP_TIMEOUT_S) -> None:
+        """SIGTERM and wait. Raises LaunchError if it does not end, or ends badly.
+
+        Dying of SIGTERM is what a program does that makes no arrangements for it.
+        """
         self._process.terminate()
         try:
-            status = self._process.wait(STOP_TIMEOUT_S)
+            status = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise LaunchError(
-                f"did not end within {STOP_TIMEOUT_S:g} s of SIGTERM{self._and_stderr()}"
+                f"did not end within {timeout:g} s of SIGTERM{self._and_stderr()}"
             ) from None
-        if status:
+        if status not in (0, -signal.SIGTERM):
             raise LaunchError(f"ended badly after SIGTERM: {self.ending()}")
 
     def __exit__(

@@ -19,14 +19,14 @@ from compare import process
 from compare.driver.drive import Outcome
 from compare.driver.load import Spec
 from compare.fit import misfit
-from compare.launch import LaunchError, Server, kill, start
+from compare.launch import STOP_TIMEOUT_S, LaunchError, Server, kill, start
 from compare.machine import look
 from compare.matrix import MODELS, WORKLOADS
 from compare.result import Cell, Key, Round, Run, Settings, cell_of, round_of
 from compare.verdict import judge
 
 DRIVER_GRACE_S = 15.0  # beyond its window, for connecting and counting
-CONNECTS_PER_S = 500.0  # slower than this, connecting is given up
+CONNECTS_PER_S = 500.0  # slower than this, opening or closing is given up
 STEP_S = 1.0  # how often a watcher hears that a window is still under way
 
 
@@ -59,11 +59,13 @@ class _Tally:
     rounds: list[Round] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
+    @property
+    def begun(self) -> bool:
+        return bool(self.unsupported or self.rounds or self.failures)
+
     def cell(self) -> Cell:
         if self.unsupported:
             return cell_of(self.key, [], [], "unsupported", [self.unsupported])
-        if not self.rounds and not self.failures:
-            return cell_of(self.key, [], [], "failed", ["interrupted before it was measured"])
         verdict, reasons = judge(
             self.key.workload,
             self.key.connections,
@@ -94,7 +96,7 @@ def execute(settings: Settings, watch: Watcher, keep: Keeper) -> Run:
             interrupted=interrupted,
             machine=machine,
             settings=settings,
-            cells=[tally.cell() for tally in tallies.values()],
+            cells=[tally.cell() for tally in tallies.values() if tally.begun],
         )
 
     runnable = [tally for tally in tallies.values() if not tally.unsupported]
@@ -162,7 +164,8 @@ def _measure(key: Key, settings: Settings, wait: Callable[[], None]) -> tuple[Ou
         finally:
             if ending := server.died():
                 raise LaunchError(f"the server ended while it was measured: {ending}")
-        server.stop()
+        # Ten thousand threads need their time to end, too.
+        server.stop(STOP_TIMEOUT_S + key.connections / CONNECTS_PER_S)
         messages = [*outcome.details]
         if "Traceback" in (said := server.stderr_tail()):
             messages.append(f"stderr: {said.splitlines()[-1]}")

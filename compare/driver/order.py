@@ -1,65 +1,64 @@
 """Did every member receive every line of the others, once, and all in one order?
 
 Nobody receives its own lines, so no member sees the whole order: who spoke first, of two
-members, only a third can tell. The order is therefore put together from three members, and
-then every member's lines are held against it.
+members, only a third can tell. And any member may be the one that was served wrongly. The
+order is therefore put together by all of them, and then every member's lines are held
+against it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 
 class Faults(NamedTuple):
     """Deliveries that are not as they should be, summed over the members.
 
-    reordered: a line that came after one that the others received later than it.
+    reordered: a line that came after one that should have come later (RFC 4737, section 3).
+    own_line: a line that came back to the member that said it.
     """
 
     lost: int
     duplicate: int
     reordered: int
+    own_line: int = 0
 
 
 def total_order(received: Sequence[Sequence[int]], sender: Mapping[int, int]) -> list[int]:
-    """One order of all lines that agrees with what the members received, if there is one.
+    """One order of all lines that agrees with what every member received, if there is one.
 
     `received[m]` has the lines that member m received, in order; `sender[line]` is the
-    member that said it. With fewer than three members any order of two senders' lines is
-    as good as another.
+    member that said it. Where members contradict each other, the more of them are right:
+    the sequences are merged, and the next line is always the one that the fewest members
+    have yet to receive something else before. While nobody contradicts, that is none.
     """
-    # The fullest sequences, of different members, without what came twice.
-    fullest = sorted(range(len(received)), key=lambda m: -len(received[m]))[:3]
-    base, *others = [list(dict.fromkeys(received[m])) for m in fullest]
-    place = {line: index for index, line in enumerate(base)}
-    # A line that the first did not receive comes after everything that either of the other
-    # two received before it: what one of them cannot tell, because it is its own, the
-    # other can.
-    after: dict[int, int] = {}
-    rank: dict[int, int] = {}
-    for sequence in others:
-        last = -1
-        for index, line in enumerate(sequence):
-            if line in place:
-                last = max(last, place[line])
-            else:
-                after[line] = max(after.get(line, -1), last)
-                rank.setdefault(line, index)
-    missing = sorted(after, key=lambda line: (after[line], rank[line]))
-    order: list[int] = []
-    pending = iter(missing)
-    upcoming = next(pending, None)
-    for index in range(-1, len(base)):
-        if index >= 0:
-            order.append(base[index])
-        while upcoming is not None and after[upcoming] == index:
-            order.append(upcoming)
-            upcoming = next(pending, None)
-    known = set(order)
-    order += [line for line in sender if line not in known]
-    return order
+    views = [
+        [line for line in dict.fromkeys(lines) if sender[line] != member]
+        for member, lines in enumerate(received)
+    ]
+    behind = Counter(chain.from_iterable(views))  # members that have something before the line
+    rest = [iter(view) for view in views]
+    first: dict[int, list[int]] = {}  # the next line of each member: who has it there
+    order: dict[int, None] = {}
+    moved: Sequence[int] = range(len(rest))
+    while True:
+        for member in moved:
+            for line in rest[member]:
+                if line not in order:
+                    behind[line] -= 1
+                    first.setdefault(line, []).append(member)
+                    break
+        if not first:
+            break
+        # Of equals the one that was said first.
+        line = min(first, key=lambda line: (behind[line], line))
+        order[line] = None
+        moved = first.pop(line)
+    # What nobody received could have been anywhere.
+    return [*order, *(line for line in sender if line not in order)]
 
 
 def check(
@@ -74,17 +73,18 @@ def check(
     """
     order = total_order(received, sender)
     place = {line: index for index, line in enumerate(order)}
-    lost = duplicate = reordered = 0
+    lost = duplicate = reordered = own_line = 0
     for member, lines in enumerate(received):
         end = (left_before or {}).get(member, len(order))
         expected = [line for line in order if sender[line] != member and line < end]
         if lines == expected:
             continue
-        counts = Counter(lines)
+        counts = Counter(line for line in lines if sender[line] != member)
         lost += sum(line not in counts for line in expected)
-        duplicate += len(lines) - len(counts)
+        own_line += len(lines) - counts.total()
+        duplicate += counts.total() - len(counts)
         highest = -1
-        for line in dict.fromkeys(lines):
+        for line in counts:  # in the order in which they first came
             reordered += place[line] < highest
             highest = max(highest, place[line])
-    return Faults(lost, duplicate, reordered)
+    return Faults(lost, duplicate, reordered, own_line)

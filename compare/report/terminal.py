@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rich import box
 from rich.console import Console
@@ -15,6 +15,7 @@ from compare.result import Cell, Run
 from compare.stats import ratio
 
 BAR_WIDTH = 14
+WIDE = 120  # columns that the whole table needs, with a reason or two
 CLOSE = 0.05  # with too few rounds to tell apart, this near is worth saying
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _COLOURS = {"ok": "", "failed": "red", "noisy": "yellow", "driver-bound": "yellow"}
@@ -28,7 +29,12 @@ def show(run: Run, console: Console) -> None:
     for (workload, connections), cells in groups.items():
         console.print()
         console.print(_heading(run, workload, connections), soft_wrap=True)
-        console.print(_table(cells))
+        wide = console.width >= WIDE
+        console.print(_table(cells, wide=wide))
+        if not wide:
+            for cell in cells:
+                for reason in cell.reasons:
+                    console.print(f"{cell.model}: {escape(reason)}")
     console.print()
     console.print(f"[dim]{escape(describe(run.machine))}[/]", soft_wrap=True)
     for note in _notes(run):
@@ -50,41 +56,50 @@ def _heading(run: Run, workload: str, connections: int) -> str:
     )
 
 
-def _table(cells: list[Cell]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=False)
-    table.add_column("model", no_wrap=True)
-    table.add_column("ops/s", no_wrap=True, min_width=BAR_WIDTH + 15)
-    for name in ("p50", "p99", "p99.9", "served", "CPU/op", "memory"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold", min_width=20)
+def _table(cells: list[Cell], *, wide: bool) -> Table:
+    """One workload. On a narrow terminal without bars, tails, memory and reasons."""
     best = best_of(cells)
     top = max((cell.ops_per_s or 0 for cell in cells), default=0)
+    columns: dict[str, Callable[[Cell], str]] = {
+        "model": lambda cell: cell.model,
+        "ops/s": lambda cell: (_bar(cell, top) if wide else "") + _rate(cell),
+        "p50": lambda cell: _milliseconds(cell.latency_us.p50),
+        "p99": lambda cell: _milliseconds(cell.latency_us.p99),
+        "p99.9": lambda cell: _milliseconds(cell.latency_us.p99_9),
+        "served": _served,
+        "CPU/op": lambda cell: _microseconds(cell.server.cpu_us_per_op),
+        "memory": lambda cell: f"{rss / 1024:.0f} MB" if (rss := cell.server.rss_kb) else "-",
+        "verdict": lambda cell: verdict_text(cell, best, reasons=wide),
+    }
+    if not wide:
+        del columns["p99.9"], columns["memory"]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=False)
+    for name in columns:
+        left = name in ("model", "ops/s", "verdict")
+        table.add_column(
+            name,
+            justify="left" if left else "right",
+            no_wrap=name != "verdict",
+            overflow="fold",
+        )
     for cell in sorted(cells, key=lambda cell: -(cell.ops_per_s or 0)):
-        table.add_row(*_row(cell, top, best))
+        table.add_row(*(show_column(cell) for show_column in columns.values()))
     return table
 
 
-def _row(cell: Cell, top: float, best: Cell | None) -> Iterable[str]:
-    yield cell.model
-    yield _rate(cell, top)
-    latency = cell.latency_us
-    for value in (latency.p50, latency.p99, latency.p99_9):
-        yield _milliseconds(value)
+def _served(cell: Cell) -> str:
     counts = cell.counts
-    yield f"{counts.served}/{counts.attempted}" if counts.attempted else "-"
-    cost = cell.server.cpu_us_per_op
-    yield f"{cost:.1f} µs" if cost is not None and cost >= 10 else _cost(cost)
-    yield f"{cell.server.rss_kb / 1024:.0f} MB" if cell.server.rss_kb else "-"
-    yield verdict_text(cell, best)
+    return f"{counts.served}/{counts.attempted}" if counts.attempted else "-"
 
 
-def verdict_text(cell: Cell, best: Cell | None) -> str:
+def verdict_text(cell: Cell, best: Cell | None, *, reasons: bool = True) -> str:
     """The verdict in words, with colour where it is not plain ok."""
     colour = _COLOURS.get(cell.verdict, "dim")
     words = [] if cell.verdict == "ok" else [f"[{colour}]{cell.verdict}[/]"]
     if (standing := _standing(cell, best)) is not None:
         words.append(standing)
-    words += [escape(reason) for reason in cell.reasons]
+    if reasons:
+        words += [escape(reason) for reason in cell.reasons]
     return "; ".join(words) if words else "ok"
 
 
@@ -115,21 +130,20 @@ def _standing(cell: Cell, best: Cell | None) -> str | None:
     return None
 
 
-def _rate(cell: Cell, top: float) -> str:
+def _rate(cell: Cell) -> str:
     if cell.ops_per_s is None:
-        return ""
-    bar = _bar(cell.ops_per_s / top if top else 0)
+        return "-".rjust(7)
     spread = ""
     if cell.ops_per_s_ci95 and cell.ops_per_s:
         low, high = cell.ops_per_s_ci95
         spread = f" ±{(high - low) / 2 / cell.ops_per_s:.0%}"
-    return f"{bar} {_count(cell.ops_per_s):>7}{spread}"
+    return f"{_count(cell.ops_per_s):>7}{spread}"
 
 
-def _bar(fraction: float) -> str:
-    eighths = round(fraction * BAR_WIDTH * 8)
+def _bar(cell: Cell, top: float) -> str:
+    eighths = round((cell.ops_per_s or 0) / top * BAR_WIDTH * 8) if top else 0
     whole, rest = divmod(eighths, 8)
-    return ("█" * whole + (_EIGHTHS[rest] if rest else "")).ljust(BAR_WIDTH)
+    return ("█" * whole + (_EIGHTHS[rest] if rest else "")).ljust(BAR_WIDTH + 1)
 
 
 def _count(value: float) -> str:
@@ -138,8 +152,10 @@ def _count(value: float) -> str:
     return f"{value / 1e3:.1f}k" if value >= 1000 else f"{value:.0f}"
 
 
-def _cost(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f} µs"
+def _microseconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f} µs" if value >= 10 else f"{value:.2f} µs"
 
 
 def _milliseconds(us: float | None) -> str:

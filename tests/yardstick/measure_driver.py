@@ -1,0 +1,109 @@
+"""How good is the driver? Its rate beside a C client's, against the same C server.
+
+    python tests/yardstick/measure_driver.py [ROUNDS]
+
+Interleaved rounds on a machine with two cores, server on the first and client on the last:
+tcp-long, 64 connections, 1000 bytes, every reply verified by both. The third client is how
+echo servers are commonly measured: three processes, each with one blocking socket.
+Needs a C compiler.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing import Pool
+from pathlib import Path
+
+import msgspec
+
+from compare.driver.drive import Outcome
+from compare.driver.load import Spec
+from compare.launch import Server
+
+HERE = Path(__file__).parent
+CONNECTIONS, SIZE, WARMUP_S, SECONDS = 64, 1000, 0.3, 1.5
+
+
+def ours(server: Server, core: int) -> float:
+    spec = Spec(
+        workload="tcp-long",
+        host=server.host,
+        port=server.port,
+        connections=CONNECTIONS,
+        size=SIZE,
+        warmup_s=WARMUP_S,
+        duration_s=SECONDS,
+        seed=1,
+        server_pid=server.pid,
+        server_core=None,
+        driver_core=None,
+    )
+    command = ["taskset", "-c", str(core), sys.executable, "-m", "compare.driver"]
+    done = subprocess.run(command, input=msgspec.json.encode(spec), capture_output=True, check=True)
+    outcome = msgspec.json.decode(done.stdout, type=Outcome)
+    assert not outcome.errors, outcome.errors
+    return outcome.operations / outcome.window_ns * 1e9
+
+
+def in_c(client: Path, server: Server, core: int) -> float:
+    words = [str(word) for word in (server.port, CONNECTIONS, SIZE, SECONDS)]
+    command = ["taskset", "-c", str(core), str(client), *words]
+    return float(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def one_blocking(task: tuple[str, int, int]) -> float:
+    host, port, core = task
+    os.sched_setaffinity(0, {core})
+    message = b"x" * SIZE
+    with socket.create_connection((host, port)) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        operations, began = 0, time.perf_counter()
+        while (now := time.perf_counter()) - began < SECONDS:
+            sock.sendall(message)
+            left = SIZE
+            while left:
+                left -= len(sock.recv(left))
+            operations += 1
+    return operations / (now - began)
+
+
+def three_blocking(server: Server, core: int) -> float:
+    with Pool(3) as pool:
+        return sum(pool.map(one_blocking, [(server.host, server.port, core)] * 3))
+
+
+def main(rounds: int) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder:
+        server_path, client_path = Path(folder, "echo_server"), Path(folder, "echo_client")
+        for program in (server_path, client_path):
+            source = HERE / f"{program.name}.c"
+            subprocess.run(["cc", "-O2", "-o", program, source], check=True)
+        clients = {
+            "C": lambda server: in_c(client_path, server, cores[-1]),
+            "driver": lambda server: ours(server, cores[-1]),
+            "three blocking": lambda server: three_blocking(server, cores[-1]),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in clients}
+        for number in range(rounds):
+            for name in random.sample(list(clients), len(clients)):
+                with Server([str(server_path)], cores[0]) as server:
+                    rates[name].append(clients[name](server))
+            print(number + 1, {name: round(each[-1]) for name, each in rates.items()})
+    for name, values in rates.items():
+        shares = [value / base for value, base in zip(values, rates["C"], strict=True)]
+        print(
+            f"{name:15} {statistics.median(values):9,.0f}/s  of C: median "
+            f"{statistics.median(shares):.3f}, {min(shares):.3f} to {max(shares):.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 7)
