@@ -7,8 +7,7 @@ import os
 import signal
 import socket
 
-from aionet.address import Address
-from aionet.command import fail
+from aionet.command import connect_or_exit, fail, show
 from aionet.protocol.chat_client import LEAVE_TIMEOUT_S, ChatClient
 from aionet.signals import end_at_once
 from aionet.sockets import RECV_SIZE
@@ -26,13 +25,8 @@ async def chat(host: str, port: int, name: str) -> int:
         client = ChatClient(name, terminal=os.isatty(STDOUT))
     except ValueError as error:
         fail(str(error))
-    try:
-        # It tries every address of the host; in a thread, because looking them up blocks.
-        sock = await asyncio.to_thread(socket.create_connection, (host, port))
-    except (OSError, UnicodeError) as error:
-        address = Address("tcp", host, port)
-        fail(f"cannot connect to {address}: {error}; is that right, and a server running?")
-    with sock:
+    # In a thread, because looking a name up blocks.
+    with await asyncio.to_thread(connect_or_exit, host, port) as sock:
         sock.setblocking(False)
         try:
             left = await _converse(sock, client)
@@ -64,7 +58,7 @@ async def _listen(sock: socket.socket, client: ChatClient) -> None:
     data = b"more"
     while data:
         data = await loop.sock_recv(sock, RECV_SIZE)
-        _show(client.receive_data(data))
+        show(client.receive_data(data))
 
 
 async def _talk(sock: socket.socket, client: ChatClient, leaving: asyncio.Timeout) -> None:
@@ -100,12 +94,3 @@ async def _read_stdin() -> bytes:
         return os.read(STDIN, RECV_SIZE)
     except OSError:  # a terminal that is gone
         return b""
-
-
-def _show(data: bytes) -> None:
-    """Write all of `data`; while the terminal is stopped, so is everything else."""
-    try:
-        while data:
-            data = data[os.write(STDOUT, data) :]
-    except OSError as error:
-        fail(f"cannot write to stdout: {error.strerror}")

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import errno
 import logging
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from aionet.protocol import Echo, Room, Service
 from aionet.sockets import address_of, listen
 
 SERVICES: dict[str, Callable[[], Service]] = {"echo": Echo, "udp-echo": Echo, "chat": Room}
+
+_MAX_BYTES = 2**31 - 1  # fits a C int, so every system call and loop takes it
+_MAX_SECONDS = 24 * 3600  # epoll_wait(2) counts milliseconds in a C int: at most 24 days
 
 _LIMITS_HELP = {
     "write_buffer": "unsent bytes for a peer above which nothing is read from it",
@@ -128,16 +132,18 @@ def parse(
 
 
 def _size(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes above 0")
-    return int(text)
+    if text.isascii() and text.isdigit() and len(text) < 12 and 0 < int(text) <= _MAX_BYTES:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1 to {_MAX_BYTES}")
 
 
 def _seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
-        if 0 < float(text) < float("inf"):
+        if 0 < float(text) <= _MAX_SECONDS:
             return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not a number of seconds above 0 and up to {_MAX_SECONDS}"
+    )
 
 
 def listen_or_exit(address: Address) -> socket.socket:
@@ -161,6 +167,24 @@ def _explain(error: Exception, address: Address) -> str:
     if isinstance(error, socket.gaierror):
         return f"the name {address.host!r} is not known; use an IP address"
     return f"{error}"
+
+
+def connect_or_exit(host: str, port: int) -> socket.socket:
+    """A socket connected to one of the host's addresses, or one line and exit 1."""
+    try:
+        return socket.create_connection((host, port))
+    except (OSError, UnicodeError) as error:
+        address = Address("tcp", host, port)
+        fail(f"cannot connect to {address}: {error}; is that right, and a server running?")
+
+
+def show(data: bytes) -> None:
+    """Write all of `data` to stdout; while the terminal is stopped, so is everything else."""
+    try:
+        while data:
+            data = data[os.write(sys.stdout.fileno(), data) :]
+    except OSError as error:
+        fail(f"cannot write to stdout: {error.strerror}")
 
 
 def fail(message: str) -> NoReturn:

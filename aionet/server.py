@@ -12,7 +12,6 @@ from aionet.datagram import DatagramEndpoint
 from aionet.limits import Limits, Timeouts
 from aionet.loops import keep_read_buffers
 from aionet.protocol import Service
-from aionet.signals import end_at_once
 from aionet.sockets import BACKLOG, BURST, address_of, listen
 from aionet.stream import Connection, Connections
 
@@ -110,7 +109,7 @@ class Server:
         def stop() -> None:
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(each)
-                signal.signal(each, end_at_once)
+                signal.signal(each, signal.SIG_DFL)
             stopped.set()
 
         for each in (signal.SIGTERM, signal.SIGINT):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
+
+# A handler in Python runs between two steps of the interpreter. A signal that comes after the
+# last of them before accept() blocks would wait for the next connection; this bounds the wait.
+TICK_S = 0.2
 
 
 def stop_on_signals(
@@ -14,18 +20,25 @@ def stop_on_signals(
 ) -> None:
     """On SIGTERM or SIGINT call `drain`, and `abort` after `drain_timeout` seconds.
 
-    A second signal ends the process at once, with the status that a shell gives to that.
+    A second signal is left to the kernel, which ends the process whatever it waits for.
     """
+    deadline = math.inf
 
     def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal deadline
         for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, end_at_once)
-        signal.signal(signal.SIGALRM, lambda number, frame: abort())
-        signal.setitimer(signal.ITIMER_REAL, drain_timeout)
+            signal.signal(each, signal.SIG_DFL)
+        deadline = time.monotonic() + drain_timeout
         drain()
+
+    def tick(number: int, frame: FrameType | None) -> None:
+        if time.monotonic() > deadline:
+            abort()
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, stop)
+    signal.signal(signal.SIGALRM, tick)
+    signal.setitimer(signal.ITIMER_REAL, TICK_S, TICK_S)
 
 
 def end_at_once(number: int, *ignored: Any) -> NoReturn:

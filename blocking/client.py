@@ -10,8 +10,7 @@ import socket
 import time
 from select import EPOLLIN, EPOLLONESHOT, EPOLLOUT
 
-from aionet.address import Address
-from aionet.command import fail
+from aionet.command import connect_or_exit, fail, show
 from aionet.protocol.chat_client import LEAVE_TIMEOUT_S, ChatClient
 from aionet.signals import end_at_once
 from aionet.sockets import RECV_SIZE
@@ -29,12 +28,7 @@ def chat(host: str, port: int, name: str) -> int:
         client = ChatClient(name, terminal=os.isatty(STDOUT))
     except ValueError as error:
         fail(str(error))
-    try:
-        sock = socket.create_connection((host, port))
-    except (OSError, UnicodeError) as error:
-        address = Address("tcp", host, port)
-        fail(f"cannot connect to {address}: {error}; is that right, and a server running?")
-    with sock, select.epoll() as epoll:
+    with connect_or_exit(host, port) as sock, select.epoll() as epoll:
         sock.setblocking(False)
         try:
             left = _Conversation(sock, client, epoll).run()
@@ -88,7 +82,7 @@ class _Conversation:
     def _listen(self) -> bool:
         """Show what the server sends; False once it has closed. Raises OSError on a reset."""
         data = self._sock.recv(RECV_SIZE)
-        _show(self._client.receive_data(data))
+        show(self._client.receive_data(data))
         return bool(data)
 
     def _talk(self) -> None:
@@ -118,12 +112,3 @@ class _Conversation:
             self._outbox = b""
             return
         self._leave_at = time.monotonic() + LEAVE_TIMEOUT_S
-
-
-def _show(data: bytes) -> None:
-    """Write all of `data`; while the terminal is stopped, so is everything else."""
-    try:
-        while data:
-            data = data[os.write(STDOUT, data) :]
-    except OSError as error:
-        fail(f"cannot write to stdout: {error.strerror}")

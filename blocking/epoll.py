@@ -160,6 +160,8 @@ class StreamServer:
                 peer.outbox += data
                 if len(peer.outbox) > self._limits.outbox:
                     self._flush_or_drop(peer)
+                elif len(peer.outbox) > self._limits.write_buffer:
+                    self._watch(peer)  # who does not read is not listened to
             elif peer is conn:
                 self._send(peer, data)
             else:  # sent when this step is done: many messages to one peer go in one call

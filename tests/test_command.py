@@ -1,0 +1,284 @@
+"""`python -m aionet serve` and `python -m blocking serve`, as they are started and stopped."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from aionet import command
+from aionet.__main__ import main as aionet_main
+from aionet.address import Address
+from aionet.command import Chat, Serve, listen_or_exit
+from aionet.limits import Limits, Timeouts
+from aionet.sockets import address_of, listen
+from blocking.__main__ import main as blocking_main
+
+MAINS = {"aionet": aionet_main, "blocking": blocking_main}
+# Each model, as the arguments that ask for it.
+MODELS = {
+    "asyncio": ("aionet", "--loop", "asyncio"),
+    "uvloop": ("aionet", "--loop", "uvloop"),
+    "blocking": ("blocking", "--model", "blocking"),
+    "threaded": ("blocking", "--model", "threaded"),
+    "epoll": ("blocking", "--model", "epoll"),
+}
+READY = re.compile(rb"READY (tcp|udp)://127\.0\.0\.1:(\d+)\n")
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+Started = Callable[..., "tuple[subprocess.Popen[bytes], tuple[str, int]]"]
+
+each_package = pytest.mark.parametrize("package", MAINS)
+each_model = pytest.mark.parametrize("model", MODELS)
+
+
+@pytest.fixture
+def serve(start: Start) -> Started:
+    """Starts a model with a service; returns the process and its address once it is ready."""
+
+    def serve(
+        model: str, service: str, *options: str
+    ) -> tuple[subprocess.Popen[bytes], tuple[str, int]]:
+        package, *choice = MODELS[model]
+        server = start("-m", package, "serve", service, *choice, *options)
+        ready = READY.fullmatch(server.stdout.readline())
+        assert ready, server.communicate()
+        return server, ("127.0.0.1", int(ready[2]))
+
+    return serve
+
+
+def parse(*argv: str) -> Serve | Chat:
+    return command.parse("it", list(argv), option="model", choices=["one", "two"], option_help="")
+
+
+# What is asked for.
+
+
+def test_what_is_not_asked_for_has_its_default() -> None:
+    assert parse("serve", "chat") == Serve(
+        "chat", "one", Address("tcp", "127.0.0.1", 0), Limits(), Timeouts()
+    )
+
+
+def test_udp_echo_is_served_over_udp() -> None:
+    task = parse("serve", "udp-echo")
+    assert isinstance(task, Serve)
+    assert task.datagrams
+    assert task.address == Address("udp", "127.0.0.1", 0)
+
+
+def test_every_option_arrives() -> None:
+    options = "--write-buffer 1 --outbox 2 --drain-timeout 3 --linger-timeout 0.4"
+    assert parse(
+        "serve", "echo", "--model", "two", "--listen", "tcp://[::1]:7", *options.split()
+    ) == Serve(
+        "echo",
+        "two",
+        Address("tcp", "::1", 7),
+        Limits(write_buffer=1, outbox=2),
+        Timeouts(drain=3.0, linger=0.4),
+    )
+
+
+def test_chat_is_told_where_and_as_whom() -> None:
+    assert parse("chat", "localhost:7007", "--name", "ann") == Chat("localhost", 7007, "ann")
+
+
+@each_package
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        ("", "arguments are required: {serve,chat}"),
+        ("bake", "invalid choice: 'bake'"),
+        ("serve", "arguments are required: service"),
+        ("serve cake", "invalid choice: 'cake'"),
+        ("serve echo --model nosuch --loop nosuch", "nosuch"),
+        ("serve echo --mod epoll", "unrecognized arguments: --mod epoll"),
+        ("serve echo --listen", "--listen: expected one argument"),
+        ("serve echo --listen http://127.0.0.1:80", "has the scheme 'http'"),
+        ("serve echo --listen udp://127.0.0.1:0", "echo is served over tcp"),
+        ("serve chat --listen udp://127.0.0.1:0", "chat is served over tcp"),
+        ("serve udp-echo --listen tcp://127.0.0.1:0", "udp-echo is served over udp"),
+        ("serve echo --listen tcp://127.0.0.1:70000", "70000"),
+        ("serve echo --listen tcp://127.0.0.1", "does not name a host and a port"),
+        ("serve echo --write-buffer -1", "argument --write-buffer"),
+        ("serve echo --write-buffer 0", "'0' is not a number of bytes"),
+        ("serve echo --outbox 1.5", "'1.5' is not a number of bytes"),
+        ("serve echo --outbox many", "'many' is not a number of bytes"),
+        ("serve echo --outbox \u0663", "'\u0663' is not a number of bytes"),
+        ("serve echo --drain-timeout -1", "argument --drain-timeout"),
+        ("serve echo --drain-timeout 0", "'0' is not a number of seconds"),
+        ("serve echo --drain-timeout soon", "'soon' is not a number of seconds"),
+        ("serve echo --linger-timeout nan", "'nan' is not a number of seconds"),
+        ("serve echo --linger-timeout inf", "'inf' is not a number of seconds"),
+        ("chat 127.0.0.1:7007", "arguments are required: --name"),
+        ("chat 127.0.0.1 --name ann", "does not name a host and a port"),
+        ("chat udp://127.0.0.1:7007 --name ann", "chat is spoken over TCP, not udp"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line_after_the_usage_and_exit_2(
+    package: str, argv: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        MAINS[package](argv.split())
+    said = capsys.readouterr()
+    assert exit_.value.code == 2
+    assert said.out == ""
+    *usage, error = said.err.splitlines()
+    assert usage[0].startswith(f"usage: python -m {package}")
+    assert all(line.startswith("  ") for line in usage[1:])
+    assert error.startswith(f"python -m {package}")
+    assert reason in error
+
+
+@pytest.mark.parametrize(
+    "option", ["--write-buffer 9223372036854775808", "--linger-timeout 1e7", "--drain-timeout 1e10"]
+)
+def test_a_number_that_system_calls_cannot_take_is_refused(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        parse("serve", "echo", *option.split())
+    assert exit_.value.code == 2
+    assert " is not a number of " in capsys.readouterr().err.splitlines()[-1]
+
+
+@each_package
+@pytest.mark.parametrize("option", ["--model", "--loop"])
+def test_a_choice_without_a_value_is_a_usage_error(
+    package: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        MAINS[package](["serve", "echo", option])
+    assert exit_.value.code == 2
+    assert option in capsys.readouterr().err.splitlines()[-1]
+
+
+# Where it cannot listen.
+
+
+@each_package
+@pytest.mark.parametrize(("service", "scheme"), [("echo", "tcp"), ("udp-echo", "udp")])
+def test_a_taken_port_is_one_line_naming_the_address_and_who_has_it(
+    package: str, service: str, scheme: str
+) -> None:
+    with listen(Address(scheme, "127.0.0.1", 0)) as sock:
+        address = str(address_of(sock))
+        outcome = subprocess.run(
+            [sys.executable, "-m", package, "serve", service, "--listen", address],
+            capture_output=True,
+            text=True,
+        )
+    assert outcome.returncode == 1
+    assert outcome.stdout == ""
+    (line,) = outcome.stderr.splitlines()
+    assert address in line
+    assert f"(process {os.getpid()})" in line
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        (Address("tcp", "192.0.2.1", 0), "this machine does not have that address"),
+        (Address("udp", "2001:db8::1", 0), "this machine does not have that address"),
+        (Address("tcp", "no-such-host.invalid", 0), "the name 'no-such-host.invalid' is not known"),
+        (Address("tcp", "a" * 64, 0), "cannot listen on"),
+    ],
+)
+def test_an_address_that_is_not_ours_is_one_line(
+    address: Address, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        listen_or_exit(address)
+    assert exit_.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(address) in line
+    assert reason in line
+
+
+def test_a_port_that_needs_privileges_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(address: Address) -> socket.socket:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(command, "listen", refuse)
+    with pytest.raises(SystemExit) as exit_:
+        listen_or_exit(Address("tcp", "127.0.0.1", 80))
+    assert exit_.value.code == 1
+    assert capsys.readouterr().err == (
+        "error: cannot listen on tcp://127.0.0.1:80: "
+        "ports below 1024 need privileges; choose a higher one\n"
+    )
+
+
+def test_without_uvloop_one_line_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['uvloop'] = None; from aionet.__main__ import main; "
+        "main(['serve', 'echo', '--loop', 'uvloop'])"
+    )
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert outcome.returncode == 1
+    assert outcome.stdout == ""
+    assert outcome.stderr == "error: uvloop is not installed; pip install uvloop\n"
+
+
+# From ready to gone.
+
+
+@each_model
+@pytest.mark.parametrize("service", ["chat", "udp-echo"])
+def test_ready_is_all_that_is_said_and_sigterm_exits_0(
+    serve: Started, model: str, service: str
+) -> None:
+    server, address = serve(model, service)
+    kind = socket.SOCK_STREAM if service == "chat" else socket.SOCK_DGRAM
+    with socket.socket(type=kind) as client:
+        client.settimeout(10)
+        client.connect(address)
+        client.sendall(b"ann\n")
+        assert client.recv(100)
+        server.terminate()
+        assert server.communicate(timeout=10) == (b"", b"")
+    assert server.returncode == 0
+
+
+@each_model
+def test_ctrl_c_exits_0_as_sigterm_does(serve: Started, model: str) -> None:
+    server, _ = serve(model, "echo")
+    server.send_signal(signal.SIGINT)
+    assert server.communicate(timeout=10) == (b"", b"")
+    assert server.returncode == 0
+
+
+@each_model
+def test_a_second_signal_ends_at_once_though_a_peer_is_stalled(serve: Started, model: str) -> None:
+    server, address = serve(model, "echo", "--drain-timeout", "600")
+    with socket.create_connection(address) as stalled:
+        stalled.setblocking(False)
+        while select.select([], [stalled], [], 0.5)[1]:  # until nobody takes anything more
+            stalled.send(bytes(1 << 20))
+        server.terminate()
+        wait_until_refused(address)
+        assert server.poll() is None
+        server.terminate()
+        # By exit or by the signal itself: a shell calls both 143.
+        assert server.wait(timeout=10) in (128 + signal.SIGTERM, -signal.SIGTERM)
+
+
+def wait_until_refused(address: tuple[str, int]) -> None:
+    """Returns once the server has understood that it is to stop."""
+    while True:
+        try:
+            socket.create_connection(address, timeout=10).close()
+        except (ConnectionRefusedError, ConnectionResetError):
+            return

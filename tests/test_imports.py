@@ -1,0 +1,120 @@
+"""Who may import what: the layout, held by reading the code."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("aionet", "blocking", "compare")
+FOR_BLOCKING = {
+    "aionet.address",
+    "aionet.command",
+    "aionet.limits",
+    "aionet.protocol",
+    "aionet.signals",
+    "aionet.sockets",
+}
+DOES_IO = {"asyncio", "os", "select", "selectors", "signal", "socket", "threading", "time"}
+
+
+def modules_of(package: str) -> list[Path]:
+    return sorted((ROOT / package.replace(".", "/")).rglob("*.py"))
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """The dotted names that a module imports, wherever in its code."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            assert node.module is not None
+            # `from aionet import sockets` imports aionet.sockets, `from socket import AF_INET`
+            # only socket.
+            if node.module in PACKAGES:
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def is_of(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def offences(package: str, *forbidden: str) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules_of(package)
+        for name in imports_of(path)
+        if is_of(name, *forbidden)
+    ]
+
+
+def test_aionet_imports_neither_blocking_nor_compare() -> None:
+    assert offences("aionet", "blocking", "compare") == []
+
+
+def test_compare_imports_no_server() -> None:
+    assert offences("compare", "aionet", "blocking") == []
+
+
+def test_blocking_imports_the_standard_library_and_what_all_models_share() -> None:
+    strangers = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules_of("blocking")
+        for name in imports_of(path)
+        if name.partition(".")[0] not in sys.stdlib_module_names
+        and not is_of(name, "blocking", *FOR_BLOCKING)
+    ]
+    assert strangers == []
+
+
+def test_blocking_does_not_use_asyncio() -> None:
+    assert offences("blocking", "asyncio") == []
+
+
+def test_the_protocols_do_no_input_or_output() -> None:
+    assert offences("aionet.protocol", *DOES_IO) == []
+
+
+def test_the_code_is_there_to_be_read() -> None:
+    assert all(modules_of(package) for package in (*PACKAGES, "aionet.protocol"))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "aionet",
+        "aionet.command",
+        "aionet.sockets",
+        "blocking.client",
+        "blocking.epoll",
+        "blocking.sequential",
+        "blocking.threaded",
+    ],
+)
+def test_importing_does_not_load_asyncio(module: str) -> None:
+    code = f"import {module}, sys; assert 'asyncio' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def modules_with_all() -> Iterator[str]:
+    for package in PACKAGES:
+        for path in modules_of(package):
+            if "__all__" in path.read_text():
+                parts = path.relative_to(ROOT).with_suffix("").parts
+                yield ".".join(parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("module", list(modules_with_all()))
+def test_every_public_name_is_there(module: str) -> None:
+    found = importlib.import_module(module)
+    assert len(set(found.__all__)) == len(found.__all__)
+    assert [name for name in found.__all__ if not hasattr(found, name)] == []

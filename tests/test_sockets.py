@@ -1,0 +1,256 @@
+"""The socket options, and what is made of the kernel's answers."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from aionet import sockets
+from aionet.address import Address
+from aionet.sockets import (
+    AcceptPaused,
+    ListenerClosed,
+    accept,
+    accept_patiently,
+    address_of,
+    listen,
+    set_reset_on_close,
+    stop_reading,
+    wait_for_close,
+)
+
+ANY_TCP = Address("tcp", "127.0.0.1", 0)
+ANY_UDP = Address("udp", "127.0.0.1", 0)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with listen(ANY_TCP) as sock:
+        yield sock
+
+
+@pytest.fixture
+def pair(listener: socket.socket) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A server's connection, and its client's."""
+    client = socket.create_connection(listener.getsockname(), timeout=10)
+    with client, accept(listener) as conn:
+        yield conn, client
+
+
+class FakeListener(socket.socket):
+    """A listener whose accept() fails as it is told to, and then is closed."""
+
+    def __init__(self, *codes: int) -> None:
+        super().__init__()
+        self._codes = itertools.chain(codes, itertools.repeat(errno.EINVAL))
+
+    def accept(self) -> tuple[socket.socket, object]:
+        raise OSError(next(self._codes), "as told")
+
+
+# Listen.
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_port_0_takes_a_free_port_and_address_of_tells_it(scheme: str, host: str) -> None:
+    with listen(Address(scheme, host, 0)) as sock:
+        address = address_of(sock)
+    assert address.scheme == scheme
+    assert address.host == ("127.0.0.1" if host == "localhost" else host)
+    assert address.port > 0
+
+
+def test_a_listener_blocks_and_can_be_connected_to(listener: socket.socket) -> None:
+    assert listener.getblocking()
+    with socket.create_connection(listener.getsockname()):
+        pass
+
+
+def test_an_ipv6_listener_leaves_the_ipv4_port_alone() -> None:
+    with listen(Address("tcp", "::", 0)) as six:
+        port = address_of(six).port
+        with listen(Address("tcp", "127.0.0.1", port)) as four:
+            assert address_of(four).port == port
+
+
+@pytest.mark.parametrize("address", [ANY_TCP, ANY_UDP])
+def test_a_taken_port_is_refused_and_nothing_stays_open(address: Address) -> None:
+    with listen(address) as sock, pytest.raises(OSError, match="in use") as refusal:
+        listen(address_of(sock))
+    assert refusal.value.errno == errno.EADDRINUSE
+
+
+def test_a_port_in_time_wait_can_be_taken_again(listener: socket.socket) -> None:
+    address = address_of(listener)
+    with socket.create_connection(listener.getsockname(), timeout=10) as client:
+        accept(listener).close()  # who closes first keeps the port in TIME_WAIT
+        assert client.recv(1) == b""
+    listener.close()
+    listen(address).close()
+
+
+# Accept.
+
+
+def test_an_accepted_connection_blocks_and_sends_small_messages_at_once(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    conn, _ = pair
+    assert conn.getblocking()
+    assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_non_blocking_listener_without_a_client_says_so(listener: socket.socket) -> None:
+    listener.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        accept(listener)
+
+
+def test_a_connection_from_a_non_blocking_listener_blocks(listener: socket.socket) -> None:
+    listener.setblocking(False)
+    with socket.create_connection(listener.getsockname()), accept(listener) as conn:
+        assert conn.getblocking()
+
+
+def test_a_listener_that_was_stopped_says_so(listener: socket.socket) -> None:
+    stop_reading(listener)
+    with pytest.raises(ListenerClosed):
+        accept(listener)
+
+
+def test_who_waits_in_accept_is_woken_when_the_listener_is_stopped(
+    listener: socket.socket,
+) -> None:
+    outcome: list[socket.socket | None] = []
+    waiter = threading.Thread(target=lambda: outcome.append(accept_patiently(listener)))
+    waiter.start()
+    stop_reading(listener)  # before the waiter waits, or after: both end it
+    waiter.join(10)
+    assert outcome == [None]
+
+
+@pytest.mark.parametrize("code", [errno.ECONNABORTED, errno.EPROTO, errno.EHOSTUNREACH])
+def test_a_connection_that_failed_before_it_was_accepted_is_passed_over(code: int) -> None:
+    with FakeListener(code, code) as listener, pytest.raises(ListenerClosed):
+        accept(listener)
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_without_descriptors_or_memory_accept_pauses(code: int) -> None:
+    with FakeListener(code) as listener, pytest.raises(AcceptPaused, match="cannot accept"):
+        accept(listener)
+
+
+def test_a_patient_accept_sits_the_pause_out_and_logs_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sockets, "ACCEPT_RETRY_S", 0.0)
+    with FakeListener(errno.EMFILE, errno.EMFILE) as listener, caplog.at_level(logging.WARNING):
+        assert accept_patiently(listener) is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot accept: as told; trying again in 0 s"
+    ] * 2
+
+
+def test_any_other_error_passes_unwrapped() -> None:
+    with FakeListener(errno.EBADF) as listener, pytest.raises(OSError, match="as told") as error:
+        accept(listener)
+    assert error.value.errno == errno.EBADF
+
+
+def test_a_client_that_resets_in_the_queue_harms_nobody(listener: socket.socket) -> None:
+    client = socket.create_connection(listener.getsockname())
+    set_reset_on_close(client)
+    client.close()
+    with accept(listener) as conn, pytest.raises(ConnectionResetError):
+        conn.recv(1)
+
+
+# Close.
+
+
+def test_reset_on_close_resets_the_peer(pair: tuple[socket.socket, socket.socket]) -> None:
+    conn, client = pair
+    set_reset_on_close(conn)
+    conn.close()
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+
+
+def test_waiting_for_the_close_drops_what_still_comes(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    conn, client = pair
+    client.sendall(b"too late")
+    client.close()
+    wait_for_close(conn, 10)
+    assert conn.recv(1) == b""
+
+
+def test_waiting_for_the_close_sends_the_end_first(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    conn, client = pair
+    conn.sendall(b"last words")
+    waiter = threading.Thread(target=wait_for_close, args=(conn, 10))
+    waiter.start()
+    assert client.recv(100) == b"last words"
+    assert client.recv(100) == b""
+    client.close()
+    waiter.join(10)
+    assert not waiter.is_alive()
+
+
+def test_waiting_for_the_close_ends_after_its_timeout(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    conn, client = pair
+    wait_for_close(conn, 0.01)
+    assert client.recv(100) == b""
+
+
+def test_waiting_for_the_close_raises_when_the_peer_resets(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    conn, client = pair
+    set_reset_on_close(client)
+    client.close()
+    with pytest.raises(OSError, match=r"reset by peer|not connected"):
+        wait_for_close(conn, 10)
+
+
+def test_after_stop_reading_what_has_arrived_is_read_and_then_the_end(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    conn, client = pair
+    client.sendall(b"arrived")
+    assert conn.recv(100, socket.MSG_PEEK) == b"arrived"
+    stop_reading(conn)
+    assert conn.recv(100) == b"arrived"
+    assert conn.recv(100) == b""
+    conn.sendall(b"still sending")
+    assert client.recv(100) == b"still sending"
+
+
+def test_stop_reading_wakes_an_idle_udp_socket() -> None:
+    with listen(ANY_UDP) as sock:
+        received: list[bytes] = []
+        waiter = threading.Thread(target=lambda: received.append(sock.recv(100)))
+        waiter.start()
+        stop_reading(sock)
+        waiter.join(10)
+        assert received == [b""]
+
+
+def test_stop_reading_twice_or_after_close_is_no_error(listener: socket.socket) -> None:
+    stop_reading(listener)
+    stop_reading(listener)
+    listener.close()
+    stop_reading(listener)
