@@ -92,9 +92,16 @@ class Server:
         for transport, endpoint in self._endpoints:
             endpoint.answer_pending()
             transport.close()
+        # asyncio makes a connection of who was accepted in this turn in the next but one, and
+        # loses it if the listener is closed before the next. So: first no more readiness.
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            if sock.type == socket.SOCK_STREAM:
+                loop.remove_reader(sock)
+        await asyncio.sleep(0)
         for listener in self._listeners:
             listener.close()
-        await asyncio.sleep(0)  # who was accepted in this turn becomes a connection
+        await asyncio.sleep(0)
         await self._connections.drain(self._timeouts.drain if timeout is None else timeout)
 
     async def run_until_signal(self) -> None:

@@ -6,7 +6,8 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -15,10 +16,11 @@ from typing import Any, NoReturn
 TICK_S = 0.2
 
 
+@contextmanager
 def stop_on_signals(
     drain: Callable[[], None], abort: Callable[[], None], drain_timeout: float
-) -> None:
-    """On SIGTERM or SIGINT call `drain`, and `abort` after `drain_timeout` seconds.
+) -> Iterator[None]:
+    """Within it, SIGTERM and SIGINT call `drain`, and `abort` after `drain_timeout` seconds.
 
     A second signal is left to the kernel, which ends the process whatever it waits for.
     """
@@ -39,6 +41,10 @@ def stop_on_signals(
         signal.signal(each, stop)
     signal.signal(signal.SIGALRM, tick)
     signal.setitimer(signal.ITIMER_REAL, TICK_S, TICK_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def end_at_once(number: int, *ignored: Any) -> NoReturn:

@@ -35,9 +35,9 @@ def main(argv: list[str]) -> None:
     kind = module.DatagramServer if task.datagrams else module.StreamServer
     sock = listen_or_exit(task.address)
     server = kind(sock, SERVICES[task.service](), task.limits, task.timeouts)
-    stop_on_signals(server.drain, server.abort, task.timeouts.drain)
-    announce(sock)
-    server.serve_forever()
+    with stop_on_signals(server.drain, server.abort, task.timeouts.drain):
+        announce(sock)
+        server.serve_forever()
 
 
 if __name__ == "__main__":

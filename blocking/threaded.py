@@ -57,11 +57,12 @@ class Connection:
 
     def flush(self) -> None:
         """Send all there is, waiting for the peer as long as it takes. Raises OSError."""
-        with self.sending:
-            while self.outbox:
-                data = self.outbox.popleft()
-                self.sock.sendall(data)
-                self.sent_bytes += len(data)
+        while self.outbox:  # somebody may have filled it just before we let go
+            with self.sending:
+                while self.outbox:
+                    data = self.outbox.popleft()
+                    self.sock.sendall(data)
+                    self.sent_bytes += len(data)
 
     def flush_now(self) -> bool:
         """Send what the kernel takes without waiting; False if something is left."""

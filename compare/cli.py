@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import random
@@ -65,7 +66,8 @@ class Numbers(click.ParamType[list[int]]):
         numbers = []
         for word in value.split(","):
             text = word.strip()
-            if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 1_000_000:
+            known = text.isascii() and text.isdigit() and len(text) <= 7
+            if not known or not 1 <= int(text) <= 1_000_000:
                 self.fail(f"{text!r} is not a whole number from 1 to 1,000,000", param, ctx)
             numbers.append(int(text))
         return list(dict.fromkeys(numbers))
@@ -181,11 +183,13 @@ def list_cells() -> None:
 
 def _print(shown: Callable[[Console], None], *, stderr: bool = False) -> None:
     """Print to a terminal as wide as it is; elsewhere plainly, one line for a row."""
-    console = Console(stderr=stderr, highlight=False)
+    console = Console(stderr=stderr, highlight=False, emoji=False)
     if console.is_terminal:
         shown(console)
         return
-    console = Console(stderr=stderr, highlight=False, width=PIPED_WIDTH, color_system=None)
+    console = Console(
+        stderr=stderr, highlight=False, emoji=False, width=PIPED_WIDTH, color_system=None
+    )
     with console.capture() as capture:
         shown(console)
     for line in capture.get().splitlines():
@@ -204,13 +208,15 @@ def _keeper(path: str | None) -> Any:
     """What keeps the run in `path`, replacing it whole so that it is never half written."""
     if path is None or path == "-":
         return lambda run: None
-    target = Path(path)
+    target = Path(path).resolve()  # so that a link stays one
     part = target.with_name(target.name + ".part")
     try:
+        if not path or (target.exists() and not target.is_file()):
+            raise OSError(errno.EINVAL, "it is not a file; use - for stdout")
         part.touch()
     except OSError as error:
         raise click.BadParameter(
-            f"cannot write {path}: {error.strerror}", param_hint="'--json'"
+            f"cannot write {path or repr(path)}: {error.strerror}", param_hint="'--json'"
         ) from None
     part.unlink()
 

@@ -21,14 +21,13 @@ def empty() -> HdrHistogram:
 
 
 def fold(samples: array[int]) -> HdrHistogram:
-    """A histogram of samples in ns. The maximum is kept exactly."""
+    """A histogram of samples in ns."""
     histogram = empty()
     if not samples:
         return histogram
     half = 1 << (_GROUP_BITS - 1)
     for group, count in Counter([sample >> _GROUP_BITS for sample in samples]).items():
         histogram.record_value((group << _GROUP_BITS) + half, count)
-    histogram.max_value = max(samples)
     return histogram
 
 
@@ -48,6 +47,7 @@ def merge(encoded: list[str]) -> HdrHistogram:
 
 def percentile_us(histogram: HdrHistogram, percent: float) -> float | None:
     """A percentile in us; None where fewer than BEYOND samples lie beyond it."""
-    if histogram.get_total_count() * (100 - percent) / 100 < BEYOND:
+    # Rounded, because 100 - 99.9 is not quite 0.1.
+    if round(histogram.get_total_count() * (100 - percent) / 100, 6) < BEYOND:
         return None
     return float(histogram.get_value_at_percentile(percent)) / 1000

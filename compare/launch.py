@@ -18,7 +18,7 @@ READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
 TAIL_BYTES = 2000  # of stderr, for the reason
 
-_READY = re.compile(r"READY (tcp|udp)://(\S+):(\d+)")
+_READY = re.compile(r"READY (tcp|udp)://(\S+):(\d+)\r?\n")
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -61,6 +61,13 @@ def kill(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one of the real-time signals between the first and the last
+        return f"signal {number}"
+
+
 class Server:
     """A server process, as a context manager: ready inside, gone after.
 
@@ -101,7 +108,8 @@ class Server:
                     break
                 piece = os.read(self._process.stdout.fileno(), 65536)
                 if not piece:
-                    self._process.wait(max(left, 0.1))
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        self._process.wait(left)
                     raise LaunchError(f"ended before it was ready: {self.ending()}")
                 said = (said + piece)[-65536:]
                 if match := _READY.search(said.decode(errors="replace")):
@@ -118,7 +126,7 @@ class Server:
         if status is None:
             how = "it closed its output"
         elif status < 0:
-            how = f"killed by {signal.Signals(-status).name}"
+            how = f"killed by {_signal_name(-status)}"
         else:
             how = f"exit status {status}"
         return how + self._and_stderr()

@@ -156,8 +156,12 @@ def round_of(outcome: Outcome, baseline_descriptors: int, messages: list[str]) -
         errors=outcome.errors,
         server=_server(outcome, baseline_descriptors),
         driver=Driver(cpu_fraction=outcome.driver.cpu_ns / outcome.window_ns),
-        server_wait_fraction=_wait_fraction(outcome, outcome.server),
-        driver_wait_fraction=_wait_fraction(outcome, outcome.driver),
+        server_wait_fraction=_wait_fraction(
+            outcome.server, outcome.window_ns, outcome.server_size.threads
+        )
+        if outcome.server and outcome.server_size
+        else 0.0,
+        driver_wait_fraction=_wait_fraction(outcome.driver, outcome.window_ns, 1),
         messages=messages,
     )
 
@@ -178,18 +182,16 @@ def _server(outcome: Outcome, baseline_descriptors: int) -> Server:
     )
 
 
-def _wait_fraction(outcome: Outcome, window: Window | None) -> float:
+def _wait_fraction(used: Window, window_ns: int, threads: int) -> float:
     """How long it waited for a CPU that something else had, of the window.
 
     Threads of one server also wait for each other, which is no noise; so what the core did
     for others is an upper bound, as far as it is known.
     """
-    if window is None:
-        return 0.0
-    wait = window.wait_ns
-    if window.others_ns is not None and (outcome.server_size or (0, 1))[1] > 1:
-        wait = min(wait, window.others_ns)
-    return min(1.0, wait / outcome.window_ns)
+    wait = used.wait_ns
+    if used.others_ns is not None and threads > 1:
+        wait = min(wait, used.others_ns)
+    return min(1.0, wait / window_ns)
 
 
 def cell_of(

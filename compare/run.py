@@ -43,6 +43,7 @@ class Progress:
     done: int
     total: int
     finished: Round | None = None
+    failure: str | None = None
 
 
 Watcher = Callable[[Progress], None]
@@ -113,6 +114,7 @@ def execute(settings: Settings, watch: Watcher, keep: Keeper) -> Run:
                     outcome, finished = _measure(tally.key, settings, partial(watch, progress))
                 except (LaunchError, DriverError) as error:
                     tally.failures.append(str(error))
+                    progress.failure = str(error)
                 else:
                     tally.outcomes.append(outcome)
                     tally.rounds.append(finished)
@@ -159,11 +161,15 @@ def _measure(key: Key, settings: Settings, wait: Callable[[], None]) -> tuple[Ou
             server_core=settings.server_core,
             driver_core=settings.driver_core,
         )
+        failure: DriverError | None = None
         try:
             outcome = _drive(spec, wait)
-        finally:
-            if ending := server.died():
-                raise LaunchError(f"the server ended while it was measured: {ending}")
+        except DriverError as error:
+            failure = error
+        if ending := server.died():
+            raise LaunchError(f"the server ended while it was measured: {ending}")
+        if failure:
+            raise failure
         # Ten thousand threads need their time to end, too.
         server.stop(STOP_TIMEOUT_S + key.connections / CONNECTS_PER_S)
         messages = [*outcome.details]

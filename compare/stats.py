@@ -16,6 +16,13 @@ _T95 = (
 )
 
 
+def _t95(freedom: int) -> float:
+    if freedom <= len(_T95):
+        return _T95[freedom - 1]
+    z = 1.959964  # of the normal distribution, then Fisher's expansion in 1/freedom
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
 class Estimate(NamedTuple):
     """A value and its 95 % interval; without an interval, one round is all there was."""
 
@@ -35,7 +42,7 @@ def centre(values: Sequence[float]) -> Estimate:
     if len(logs) < 2:
         return Estimate(math.exp(mean), None)
     variance = math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1)
-    t = _T95[len(logs) - 2] if len(logs) <= len(_T95) + 1 else 1.96
+    t = _t95(len(logs) - 1)
     half = t * math.sqrt(variance / len(logs))
     return Estimate(math.exp(mean), (math.exp(mean - half), math.exp(mean + half)))
 

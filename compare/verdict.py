@@ -38,6 +38,8 @@ def judge(
         if workload == "chat" and alone:
             return "ok", reasons or ["alone in the room: nobody to deliver to"]
         return "failed", [*reasons, "no operation was completed in the window"]
+    if empty := sum(not each.operations for each in rounds):
+        return "failed", [*reasons, f"no operation was completed in {empty} of the rounds"]
     driver = _mean([each.driver.cpu_fraction or 0 for each in rounds])
     server = _mean([each.server.cpu_fraction or 0 for each in rounds])
     waits = [max(each.server_wait_fraction, each.driver_wait_fraction) for each in rounds]

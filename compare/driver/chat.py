@@ -62,6 +62,7 @@ class Member:
     __slots__ = (
         "gone",
         "left_before",
+        "let_in_at",
         "name",
         "number",
         "received",
@@ -79,6 +80,7 @@ class Member:
         self.received: list[int] = []  # ids of lines, in the order they came
         self.served = False  # let in: the roster came
         self.gone = False
+        self.let_in_at = 0  # the first line that it was there for
         self.left_before: int | None = None  # the first line that it was not there for
         self.tail = b""
         room.load.watch(sock.fileno(), self.on_greeting)
@@ -100,6 +102,7 @@ class Member:
             self.leave()
             return
         self.served = True
+        self.let_in_at = len(self.room.said)
         self.room.members.append(self)
         self.room.news()
         self.room.load.handlers[self.sock.fileno()] = self.on_lines
@@ -246,6 +249,7 @@ class Workload:
                 for member in served
                 if member.left_before is not None
             },
+            {number[member]: member.let_in_at for member in served},
         )
         load.errors.update(faults._asdict())
         load.skews = self._room.skews

@@ -116,7 +116,8 @@ class Load:
                 self._look_at_server()
                 tick(now)
             for fd, _ in poll(min(TICK_NS, deadline - now) / 1e9, MAX_EVENTS):
-                handlers[fd]()
+                if handler := handlers.get(fd):  # not ended by another one's event
+                    handler()
             now = perf_counter_ns()
 
     def _look_at_server(self) -> None:

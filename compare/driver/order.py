@@ -65,18 +65,20 @@ def check(
     received: Sequence[Sequence[int]],
     sender: Mapping[int, int],
     left_before: Mapping[int, int] | None = None,
+    joined_at: Mapping[int, int] | None = None,
 ) -> Faults:
     """Hold what each member received against one order of all lines.
 
-    Lines are numbered as they were said; member m missed those from `left_before[m]` on
-    because it was gone.
+    Lines are numbered as they were said; member m may have missed those before
+    `joined_at[m]`, and missed those from `left_before[m]` on, because it was not there.
     """
     order = total_order(received, sender)
     place = {line: index for index, line in enumerate(order)}
     lost = duplicate = reordered = own_line = 0
     for member, lines in enumerate(received):
+        begin = (joined_at or {}).get(member, 0)
         end = (left_before or {}).get(member, len(order))
-        expected = [line for line in order if sender[line] != member and line < end]
+        expected = [line for line in order if sender[line] != member and begin <= line < end]
         if lines == expected:
             continue
         counts = Counter(line for line in lines if sender[line] != member)

@@ -53,6 +53,7 @@ class Conversation:
         self.next_message = messages.__next__
         self.record = load.samples.append
         self.size = load.spec.size
+        self.message = b""  # under way, or the last one
         self.served = False
         self.waiting = False  # a message is under way
         self.received = b""  # the reply so far, where it comes in pieces
@@ -100,6 +101,7 @@ class Conversation:
             self.send_next(now)
         else:
             self.waiting = False
+            self.load.handlers[self.fd] = self.on_ready  # which knows that nothing is due
 
     def on_ready(self) -> None:
         """The first reply, and any that comes in pieces or before all is sent."""
@@ -139,10 +141,10 @@ class Conversation:
 
     def completed(self, now: int) -> None:
         self.served = True
-        self.load.handlers[self.fd] = self.on_reply
         self.record(now - self.started)
         self.waiting = False
         if self.load.sending:
+            self.load.handlers[self.fd] = self.on_reply
             self.send_next(now)
 
     def fail(self, error: OSError) -> None:

@@ -30,6 +30,7 @@ class ShortConversation(Conversation):
         load, counts = self.load, self.load.counts
         counts.attempted += 1
         self.received = b""
+        self.unsent = memoryview(b"")
         self.started = clock()
         try:
             self.sock = sock = open_socket(load.address, next(self.source))

@@ -31,8 +31,10 @@ class Client:
         "lost",
         "message",
         "number",
+        "previous",
         "record",
         "recv",
+        "refused",
         "send",
         "served",
         "sock",
@@ -46,7 +48,9 @@ class Client:
         self.filler = filler
         self.number = 0  # of the datagram under way
         self.highest = 0  # of those answered
-        self.lost: set[int] = set()
+        self.lost: dict[int, bytes] = {}
+        self.message = self.previous = b""
+        self.refused = False
         self.served = False
         self.waiting = False
         self.sock = sock = socket.socket(
@@ -63,6 +67,7 @@ class Client:
         self.started = now
         self.waiting = True
         self.number += 1
+        self.previous = self.message
         self.message = HEADER.pack(self.number, now) + self.filler
         try:
             self.send(self.message)
@@ -95,25 +100,35 @@ class Client:
         """Something but the reply that is awaited: late, doubled, or wrong."""
         errors = self.load.errors
         number = HEADER.unpack_from(data)[0] if len(data) >= HEADER.size else 0
-        known = 0 < number <= self.number and data[HEADER.size :] == self.filler
-        if not known:
+        if not self.was_sent(number, data):
             self.load.wrong(self.message, data)
         elif number in self.lost:
-            self.lost.discard(number)
+            del self.lost[number]
             errors["lost"] -= 1
             errors["late"] += 1
             errors["reordered"] += number < self.highest
         else:
             errors["duplicate"] += 1
 
+    def was_sent(self, number: int, data: bytes) -> bool:
+        """Whether `data` is what was sent under `number`, as far as that is remembered."""
+        if number == self.number:
+            return data == self.message
+        if number in self.lost:
+            return data == self.lost[number]
+        if number == self.number - 1:
+            return data == self.previous
+        return 0 < number < self.number and data[HEADER.size :] == self.filler
+
     def give_up(self) -> None:
-        self.lost.add(self.number)
+        self.lost[self.number] = self.message
         self.load.errors["lost"] += 1
         self.waiting = False
 
     def fail(self, error: OSError) -> None:
         """An ICMP error: the server is not there."""
         self.waiting = False
+        self.refused = True
         count_failure(self.load, error.errno or 0)
 
 
@@ -145,9 +160,12 @@ class Workload:
     def tick(self, now: int) -> None:
         for client in self._clients:
             if client.waiting and now - client.started > LOSS_NS:
-                client.give_up()
-                if self._load.sending:
-                    client.send_next(now)
+                number = client.number
+                client.on_reply()  # it may have come and not been read yet
+                if client.waiting and client.number == number:
+                    client.give_up()
+                    if self._load.sending:
+                        client.send_next(now)
 
     def unanswered(self) -> int:
         return sum(client.waiting for client in self._clients)
@@ -155,4 +173,4 @@ class Workload:
     def finish(self) -> None:
         counts = self._load.counts
         counts.served = sum(client.served for client in self._clients)
-        counts.starved = sum(not client.served and client.number > 0 for client in self._clients)
+        counts.starved = sum(not client.served and not client.refused for client in self._clients)

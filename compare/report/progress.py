@@ -49,10 +49,14 @@ def watching() -> Iterator[Callable[[Progress], None]]:
 
 
 def _line(progress: Progress) -> None:
-    if progress.finished is None:
+    if progress.finished:
+        result = f"{progress.finished.ops_per_s:,.0f}/s"
+    elif progress.failure:
+        result = f"failed: {ascii(progress.failure)[1:-1]}"
+    else:
         return
     key = progress.key
     sys.stderr.write(
         f"[{progress.done}/{progress.total}] round {progress.round} {key.model} {key.workload} "
-        f"{key.connections}: {progress.finished.ops_per_s:,.0f}/s\n"
+        f"{key.connections}: {result}\n"
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rich import box
+from rich import box, markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from compare.machine import describe
@@ -19,6 +18,12 @@ WIDE = 120  # columns that the whole table needs, with a reason or two
 CLOSE = 0.05  # with too few rounds to tell apart, this near is worth saying
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _COLOURS = {"ok": "", "failed": "red", "noisy": "yellow", "driver-bound": "yellow"}
+
+
+def escape(text: str) -> str:
+    """`text` from elsewhere: no markup, and nothing that a terminal would obey."""
+    clean = "".join(each if each.isprintable() or each == "\n" else "?" for each in text)
+    return markup.escape(clean)
 
 
 def show(run: Run, console: Console) -> None:

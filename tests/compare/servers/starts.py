@@ -1,0 +1,77 @@
+"""Programs that do not start, or end, as a server should: `starts.py HOW`."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import struct
+import sys
+import termios
+import threading
+
+READY = b"READY tcp://127.0.0.1:7\n"
+HOW = sys.argv[1]
+
+
+def say(data: bytes) -> None:
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def wait_until_read() -> None:
+    """Until whoever has the other end of stdout has taken everything."""
+    while struct.unpack("i", fcntl.ioctl(1, termios.FIONREAD, bytes(4)))[0]:
+        os.sched_yield()
+
+
+def wait() -> None:
+    threading.Event().wait()
+
+
+def main() -> None:
+    if HOW == "exits":
+        os.write(2, b"no more ports\n")
+        sys.exit(3)
+    if HOW == "exits-well":
+        sys.exit(0)
+    if HOW == "silent":
+        os.write(2, b"still thinking\n")
+        wait()
+    if HOW == "closes-stdout":
+        os.write(2, b"gone quiet\n")
+        os.close(1)
+        wait()
+    if HOW == "floods":
+        say(b"a line that says nothing\n" * 100_000)
+    if HOW == "floods-forever":
+        while True:
+            say(b"a line that says nothing\n" * 1000)
+    if HOW == "dies":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if HOW == "dies-strangely":
+        os.kill(os.getpid(), signal.SIGRTMIN + 1)
+    if HOW == "in-pieces":
+        # Each piece alone looks like a message; the port is complete only with its line.
+        for piece in (b"READY tcp://127.0.0.1:1", b"23", b"45\n"):
+            say(piece)
+            wait_until_read()
+        wait()
+    if HOW == "ipv6":
+        say(b"READY tcp://[::1]:7\n")
+        wait()
+    if HOW == "leaves-a-child" and os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        wait()
+    if HOW == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.write(2, b"not yet\n")
+    if HOW == "ends-badly":
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(4))
+    if HOW == "polite":
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    say(READY)
+    wait()
+
+
+main()

@@ -1,0 +1,435 @@
+"""The fault catalogue against real server processes, one model after the other.
+
+A test says which row of the catalogue it shows, and runs once for each model:
+
+    @pytest.mark.fault("tcp/3")
+    def test_half_closed_client_gets_every_byte(echo): ...
+
+`together=True` marks what needs several clients to be served at the same time, which the
+one-at-a-time server cannot do by nature: ONE_AT_A_TIME says why, row by row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 20.0  # for what takes milliseconds, on a machine that is busy with other things
+STUCK_S = 0.5  # a peer that takes nothing for so long has stopped reading
+PIECE = 256 * 1024
+
+MODELS = {
+    "blocking": ("blocking", "--model"),
+    "threaded": ("blocking", "--model"),
+    "epoll": ("blocking", "--model"),
+    "asyncio": ("aionet", "--loop"),
+    "uvloop": ("aionet", "--loop"),
+}
+ONE_AT_A_TIME = {
+    "tcp/5": "whoever comes second waits until the silent client leaves",
+    "tcp/9": "the client that stalls is the one being served; the other one waits",
+    "tcp/12": "a held connection is served only when those before it have left",
+    "tcp/16": "it never holds more than one connection, so it has descriptors to spare",
+    "chat/2": "nobody else is in the room to receive the line",
+    "chat/3": "nobody else is in the room to receive the line",
+    "chat/4": "nobody else is in the room to receive the lines",
+    "chat/5": "nobody else is in the room to talk to the member that stalls",
+    "chat/6": "nobody else is in the room to be told",
+    "chat/7": "nobody else can be in the room with that name",
+    "chat/8": "two clients are never in the room at the same time",
+    "chat/9": "forty clients are never in the room at the same time",
+    "life/1": "two clients are never in the room at the same time",
+    "life/2": "the stalled client is the one being served; there is none beside it",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "fault(row, *, together=False, models=...): shows a row of the fault catalogue; "
+        "together: several clients must be served at the same time",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marker = metafunc.definition.get_closest_marker("fault")
+    if marker is None or "model" not in metafunc.fixturenames:
+        return
+    (row,) = marker.args
+    metafunc.parametrize(
+        "model",
+        [
+            pytest.param(
+                model,
+                id=f"{row}-{model}",
+                marks=[pytest.mark.skip(reason=f"{row}: {ONE_AT_A_TIME[row]}")]
+                if model == "blocking" and marker.kwargs.get("together")
+                else [],
+            )
+            for model in marker.kwargs.get("models", MODELS)
+        ],
+    )
+
+
+def wait_until(condition: Callable[[], object], what: str, *, within: float = DEADLINE_S) -> None:
+    """Return as soon as `condition()` holds; fail when it does not `within` seconds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
+        time.sleep(0.002)
+
+
+class Client:
+    """A TCP connection whose every step has a deadline."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.settimeout(DEADLINE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = sock
+        self._lines = bytearray()
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def receive(self, size: int) -> bytes:
+        """`size` bytes, or fewer at the end."""
+        received = bytearray()
+        while len(received) < size and (data := self.sock.recv(size - len(received))):
+            received += data
+        return bytes(received)
+
+    def receive_rest(self) -> bytes:
+        """All there is, up to the end."""
+        received = bytearray()
+        while data := self.sock.recv(PIECE):
+            received += data
+        return bytes(received)
+
+    def exchange(self, data: bytes) -> bytes:
+        """What comes back for `data`, at most as long: sent and received at the same time."""
+        unsent, received = memoryview(data), bytearray()
+        while len(received) < len(data):
+            readable, writable = self.poll(DEADLINE_S, write=bool(unsent))
+            assert readable or writable, f"stuck after {len(received)} of {len(data)} bytes"
+            if writable:
+                unsent = unsent[self.send_some(unsent) :]
+            if readable:
+                piece = self.sock.recv(min(PIECE, len(data) - len(received)))
+                if not piece:
+                    break
+                received += piece
+        return bytes(received)
+
+    def send_some(self, data: bytes | memoryview) -> int:
+        """Send what the kernel takes at once, possibly nothing."""
+        try:
+            return self.sock.send(data[:PIECE], socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+
+    def send_until_stuck(self, data: bytes, *, patience: float = STUCK_S) -> int:
+        """Send without reading until nothing more is taken for `patience` s; how much was."""
+        sent = 0
+        while sent < len(data) and self.poll(patience, read=False)[1]:
+            sent += self.send_some(memoryview(data)[sent:])
+        return sent
+
+    def poll(self, timeout: float, *, read: bool = True, write: bool = True) -> tuple[bool, bool]:
+        """Whether reading and writing would not wait, after at most `timeout` seconds."""
+        poll = select.poll()
+        poll.register(self.sock, read * select.POLLIN | write * select.POLLOUT)
+        events = dict(poll.poll(timeout * 1000)).get(self.sock.fileno(), 0)
+        broken = bool(events & (select.POLLHUP | select.POLLERR))
+        return (
+            read and (broken or bool(events & select.POLLIN)),
+            write and (broken or bool(events & select.POLLOUT)),
+        )
+
+    def wait_until_delivered(self) -> None:
+        """Return when the server's kernel has all that was sent."""
+
+        def unacknowledged() -> int:
+            answer = fcntl.ioctl(self.sock, termios.TIOCOUTQ, struct.pack("i", 0))  # tcp(7)
+            return int(struct.unpack("i", answer)[0])
+
+        wait_until(lambda: unacknowledged() == 0, "everything sent is acknowledged")
+
+    def half_close(self) -> None:
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    # Chat.
+
+    def say(self, text: str) -> None:
+        self.send(f"{text}\n".encode())
+
+    def line(self) -> str | None:
+        """The next line without its end, or None when there is none."""
+        while b"\n" not in self._lines:
+            data = self.sock.recv(PIECE)
+            if not data:
+                assert not self._lines, f"half a line: {bytes(self._lines)!r}"
+                return None
+            self._lines += data
+        line, _, self._lines = self._lines.partition(b"\n")
+        return line.decode()
+
+    def lines_until(self, last: str) -> list[str]:
+        """The lines before `last`, which must come."""
+        lines: list[str] = []
+        while (line := self.line()) != last:
+            assert line is not None, f"the end came instead of {last!r}, after {lines[-9:]}"
+            lines.append(line)
+        return lines
+
+
+class Server:
+    """A server process that said READY; leaving it asserts that it ends as it should."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stderr: Path) -> None:
+        self.pid = process.pid
+        self._process = process
+        self._stderr = stderr
+        self._clients = contextlib.ExitStack()
+        self._told_to_stop = False
+        self.expected_status = 0
+        self.expected_stderr = ""  # a regular expression for all of it
+
+    def wait_until_ready(self) -> None:
+        out = self._process.stdout
+        assert out is not None
+        readable, _, _ = select.select([out], [], [], DEADLINE_S)
+        line = out.readline().decode() if readable else "nothing"
+        match = re.fullmatch(r"READY (tcp|udp)://127\.0\.0\.1:(\d+)\n", line)
+        assert match, f"it said {line!r} instead of READY, and {self.stderr!r}"
+        self.address = ("127.0.0.1", int(match[2]))
+        self.url = f"{match[1]}://127.0.0.1:{match[2]}"
+
+    @property
+    def stderr(self) -> str:
+        return self._stderr.read_text()
+
+    # Clients; all are closed before the server is.
+
+    def connect(self, *, receive_buffer: int | None = None) -> Client:
+        sock = self._clients.enter_context(socket.socket())
+        if receive_buffer:  # only before connecting does it bound the window
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.settimeout(DEADLINE_S)
+        sock.connect(self.address)
+        return Client(sock)
+
+    def start_connecting(self) -> Client:
+        """A connection on its way: it is there when it can be written to."""
+        sock = self._clients.enter_context(socket.socket())
+        client = Client(sock)
+        sock.setblocking(False)
+        sock.connect_ex(self.address)
+        return client
+
+    def visit(self) -> Client:
+        """A client that has read the greeting of a chat and given no name."""
+        client = self.connect()
+        assert (client.line() or "").startswith("* ")
+        return client
+
+    def join(self, name: str, **options: int) -> Client:
+        """A member of the chat that has read its roster."""
+        client = self.connect(**options)
+        client.say(name)
+        greeting, roster = client.line(), client.line() or ""
+        assert (greeting or "").startswith("* ")
+        assert roster.startswith("* The room contains:"), roster
+        return client
+
+    def roster(self, name: str) -> list[str]:
+        """Who is in the room, as a newcomer called `name` is told; it leaves again."""
+        client = self.visit()
+        client.say(name)
+        roster = client.line() or ""
+        assert roster.startswith("* The room contains:"), roster
+        client.half_close()
+        client.receive_rest()
+        client.close()
+        return sorted(roster.partition(":")[2].replace(",", " ").split())
+
+    def udp(self) -> socket.socket:
+        """A UDP socket that hears only the server."""
+        sock = self._clients.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+        sock.settimeout(DEADLINE_S)
+        sock.connect(self.address)
+        return sock
+
+    def assert_serving(self) -> None:
+        """A new client is served."""
+        client = self.connect()
+        assert client.exchange(b"still there?") == b"still there?"
+        client.half_close()
+        assert client.receive_rest() == b""
+        client.close()
+
+    def refuses_connections(self) -> bool:
+        with socket.socket() as sock:
+            try:
+                sock.connect(self.address)
+            except (ConnectionRefusedError, ConnectionResetError):
+                return True
+        return False
+
+    # What the kernel knows of the process; proc(5).
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def resident_bytes(self) -> int:
+        (kilobytes,) = re.findall(
+            r"^Rss: +(\d+) kB$", Path(f"/proc/{self.pid}/smaps_rollup").read_text(), re.MULTILINE
+        )
+        return int(kilobytes) * 1024
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    # Life and death.
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is accepted, read or answered in the meantime, but the kernel goes on."""
+        os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def terminate(self) -> None:
+        self._told_to_stop = True
+        self._process.terminate()
+
+    def wait(self, timeout: float = DEADLINE_S) -> int:
+        """The exit status, within `timeout` seconds."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"the server has not ended within {timeout:g} s; it said {self.stderr!r}")
+
+    def stop(self) -> None:
+        """End it with SIGTERM, if it has not ended, and look at what it leaves behind."""
+        self._clients.close()
+        with self._process:
+            try:
+                if not self._told_to_stop:
+                    self.terminate()
+                status = self.wait()
+                assert self._process.stdout is not None
+                said = self._process.stdout.read().decode()
+            finally:
+                self._process.kill()
+        assert (status, said) == (self.expected_status, ""), self.stderr
+        assert re.fullmatch(self.expected_stderr, self.stderr)
+
+
+class Serve:
+    """Starts servers of one model with the public command."""
+
+    def __init__(self, model: str, directory: Path) -> None:
+        self._model = model
+        self._directory = directory
+        self._servers: list[Server] = []
+
+    def _command(
+        self, service: str, *options: str, switch_interval: float | None = None
+    ) -> list[str]:
+        package, option = MODELS[self._model]
+        start = ["-m", package]
+        if switch_interval is not None:
+            start = [
+                "-c",
+                f"import sys; sys.setswitchinterval({switch_interval});"
+                f"from {package}.__main__ import main; main(sys.argv[1:])",
+            ]
+        arguments = ["serve", service, option, self._model, *options]
+        return [sys.executable, "-W", "always", *start, *arguments]
+
+    def __call__(self, service: str, *options: str, switch_interval: float | None = None) -> Server:
+        command = self._command(service, *options, switch_interval=switch_interval)
+        if setpriv := shutil.which("setpriv"):  # it must not outlive a killed test run
+            command = [setpriv, "--pdeathsig", "KILL", *command]
+        stderr = self._directory / f"stderr-{len(self._servers)}"
+        with stderr.open("wb") as file:
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=file
+            )
+        server = Server(process, stderr)
+        self._servers.append(server)
+        server.wait_until_ready()
+        return server
+
+    def run(self, service: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Start a server that ends by itself."""
+        return subprocess.run(
+            self._command(service, *options),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+
+    def stop(self) -> None:
+        with contextlib.ExitStack() as stack:
+            for server in self._servers:
+                stack.callback(server.stop)
+
+
+@pytest.fixture
+def serve(model: str, tmp_path: Path) -> Iterator[Serve]:
+    """Starts a server: `serve("chat", "--outbox", "65536")`."""
+    serve = Serve(model, tmp_path)
+    try:
+        yield serve
+    finally:
+        serve.stop()
+
+
+@pytest.fixture
+def echo(serve: Serve) -> Server:
+    return serve("echo")
+
+
+@pytest.fixture
+def chat(serve: Serve) -> Server:
+    return serve("chat")
+
+
+@pytest.fixture
+def udp_echo(serve: Serve) -> Server:
+    return serve("udp-echo")
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    return wait_until
