@@ -93,7 +93,6 @@ class Load:
         self.details: list[str] = []  # what exactly was wrong, for the first few
         self.sending = True
         self.peak_descriptors = 0
-        self._next_tick = 0
 
     def watch(self, fd: int, handler: Callable[[], None], events: int = select.EPOLLIN) -> None:
         self.handlers[fd] = handler
@@ -107,15 +106,16 @@ class Load:
     ) -> None:
         """Drive for `seconds`, or until `done()` after a tick or a batch of events."""
         poll, handlers = self.epoll.poll, self.handlers
-        self._next_tick = 0
-        now = perf_counter_ns()
+        now = next_tick = perf_counter_ns()
         deadline = now + int(seconds * 1e9)
-        while now < deadline and not (done and done()):
-            if now >= self._next_tick:
-                self._next_tick = now + TICK_NS
+        while now < deadline:
+            if now >= next_tick:
+                next_tick = now + TICK_NS
                 self._look_at_server()
                 tick(now)
-            for fd, _ in poll(min(TICK_NS, deadline - now) / 1e9, MAX_EVENTS):
+            if done and done():
+                return
+            for fd, _ in poll(TICK_NS / 1e9, MAX_EVENTS):
                 if handler := handlers.get(fd):  # not ended by another one's event
                     handler()
             now = perf_counter_ns()

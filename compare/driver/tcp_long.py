@@ -32,6 +32,7 @@ class Conversation:
     """One connection and the message that is under way on it."""
 
     __slots__ = (
+        "due",
         "fd",
         "load",
         "message",
@@ -53,6 +54,7 @@ class Conversation:
         self.next_message = messages.__next__
         self.record = load.samples.append
         self.size = load.spec.size
+        self.due = self.size + 1  # so that too much shows
         self.message = b""  # under way, or the last one
         self.served = False
         self.waiting = False  # a message is under way
@@ -79,14 +81,17 @@ class Conversation:
             self.fail(error)
             return
         if sent != self.size:
-            self.unsent = memoryview(message)[sent:]
-            self.load.epoll.modify(self.fd, select.EPOLLIN | select.EPOLLOUT)
-            self.load.handlers[self.fd] = self.on_ready
+            self.keep_rest(sent)
+
+    def keep_rest(self, sent: int) -> None:
+        self.unsent = memoryview(self.message)[sent:]
+        self.load.epoll.modify(self.fd, select.EPOLLIN | select.EPOLLOUT)
+        self.load.handlers[self.fd] = self.on_ready
 
     def on_reply(self) -> None:
         """The hot path: take the reply, verify it, time it, send the next message."""
         try:
-            data = self.recv(self.size + 1)  # one more than is due, so that too much shows
+            data = self.recv(self.due)
         except BlockingIOError:
             return
         except OSError as error:
@@ -97,18 +102,26 @@ class Conversation:
             self.on_piece(data, now)
             return
         self.record(now - self.started)
-        if self.load.sending:
-            self.send_next(now)
-        else:
+        if not self.load.sending:
             self.waiting = False
             self.load.handlers[self.fd] = self.on_ready  # which knows that nothing is due
+            return
+        self.started = now  # as send_next() does, without the call
+        self.message = message = self.next_message()
+        try:
+            if (sent := self.send(message)) != self.size:
+                self.keep_rest(sent)
+        except BlockingIOError:
+            self.keep_rest(0)
+        except OSError as error:
+            self.fail(error)
 
     def on_ready(self) -> None:
         """The first reply, and any that comes in pieces or before all is sent."""
         try:
             if self.unsent:
                 self.send_rest()
-            data = self.recv(self.size + 1 - len(self.received))
+            data = self.recv(self.due - len(self.received))
         except BlockingIOError:
             return
         except OSError as error:
