@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from itertools import repeat
+from operator import rshift
 
 from hdrh.histogram import HdrHistogram
 
 LOWEST_NS = 1
 HIGHEST_NS = 3600 * 1_000_000_000
 DIGITS = 3
-# Samples are grouped to 64 ns before they are recorded: recording costs 860 ns a call, and
-# a few thousand distinct values stand for any number of samples.
-_GROUP_BITS = 6
+# Before they are recorded, which costs 860 ns a call, samples are cut to this many bits of the
+# smallest: some thousand distinct values, each within 0.2 %, then stand for millions.
+_SIGNIFICANT_BITS = 9
 BEYOND = 10  # samples that must lie beyond a percentile before it is more than a guess
 
 
@@ -25,9 +27,10 @@ def fold(samples: array[int]) -> HdrHistogram:
     histogram = empty()
     if not samples:
         return histogram
-    half = 1 << (_GROUP_BITS - 1)
-    for group, count in Counter([sample >> _GROUP_BITS for sample in samples]).items():
-        histogram.record_value((group << _GROUP_BITS) + half, count)
+    shift = max(0, min(samples).bit_length() - _SIGNIFICANT_BITS)
+    half = 1 << shift >> 1
+    for group, count in Counter(map(rshift, samples, repeat(shift))).items():
+        histogram.record_value((group << shift) + half, count)
     return histogram
 
 

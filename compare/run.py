@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import random
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-import msgspec
-
 from compare import process
 from compare.driver.drive import Outcome
 from compare.driver.load import Spec
+from compare.driver_process import CONNECTS_PER_S, Driver, DriverError
 from compare.fit import misfit
-from compare.launch import STOP_TIMEOUT_S, LaunchError, Server, kill, start
+from compare.launch import STOP_TIMEOUT_S, LaunchError, Server
 from compare.machine import look
 from compare.matrix import MODELS, WORKLOADS
 from compare.result import Cell, Key, Round, Run, Settings, cell_of, round_of
 from compare.verdict import judge
-
-DRIVER_GRACE_S = 15.0  # beyond its window, for connecting and counting
-CONNECTS_PER_S = 500.0  # slower than this, opening or closing is given up
-STEP_S = 1.0  # how often a watcher hears that a window is still under way
-
-
-class DriverError(Exception):
-    """The driver failed: a fault of the instrument, not of the server."""
 
 
 @dataclass
@@ -59,12 +46,20 @@ class _Tally:
     outcomes: list[Outcome] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    _summed_up: tuple[int, Cell] | None = None
 
     @property
     def begun(self) -> bool:
         return bool(self.unsupported or self.rounds or self.failures)
 
     def cell(self) -> Cell:
+        """All rounds together; made anew only after another one."""
+        rounds = len(self.rounds) + len(self.failures)
+        if self._summed_up is None or self._summed_up[0] != rounds:
+            self._summed_up = (rounds, self._sum_up())
+        return self._summed_up[1]
+
+    def _sum_up(self) -> Cell:
         if self.unsupported:
             return cell_of(self.key, [], [], "unsupported", [self.unsupported])
         verdict, reasons = judge(
@@ -146,7 +141,11 @@ def _unsupported(key: Key) -> str | None:
 def _measure(key: Key, settings: Settings, wait: Callable[[], None]) -> tuple[Outcome, Round]:
     """One cell, once. Raises LaunchError for the server's failures, DriverError for ours."""
     model, workload = MODELS[key.model], WORKLOADS[key.workload]
-    with Server(model.argv(workload), settings.server_core) as server:
+    # The driver starts up while the server does.
+    with (
+        Driver(settings.driver_core) as driver,
+        Server(model.argv(workload), settings.server_core) as server,
+    ):
         baseline = process.size(server.pid).descriptors
         spec = Spec(
             workload=key.workload,
@@ -163,7 +162,7 @@ def _measure(key: Key, settings: Settings, wait: Callable[[], None]) -> tuple[Ou
         )
         failure: DriverError | None = None
         try:
-            outcome = _drive(spec, wait)
+            outcome = driver.drive(spec, wait)
         except DriverError as error:
             failure = error
         if ending := server.died():
@@ -176,36 +175,3 @@ def _measure(key: Key, settings: Settings, wait: Callable[[], None]) -> tuple[Ou
         if "Traceback" in (said := server.stderr_tail()):
             messages.append(f"stderr: {said.splitlines()[-1]}")
         return outcome, round_of(outcome, baseline, messages)
-
-
-def _drive(spec: Spec, wait: Callable[[], None]) -> Outcome:
-    """Run the driver in its own process, on its own core."""
-    limit = spec.warmup_s + spec.duration_s + DRIVER_GRACE_S + spec.connections / CONNECTS_PER_S
-    deadline = time.monotonic() + limit
-    with tempfile.TemporaryFile() as stderr:
-        driver = start(
-            [sys.executable, "-m", "compare.driver"],
-            spec.driver_core,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr.fileno(),
-        )
-        try:
-            task: bytes | None = msgspec.json.encode(spec)
-            while True:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    output, _ = driver.communicate(task, timeout=STEP_S)
-                    break
-                task = None
-                wait()
-                if time.monotonic() > deadline:
-                    raise DriverError(
-                        f"the driver did not end within {limit:.0f} s: the server holds it up"
-                    )
-        finally:
-            kill(driver)
-        if driver.returncode or not output:
-            stderr.seek(0)
-            said = stderr.read().decode(errors="replace").strip().splitlines()
-            raise DriverError(f"the driver failed: {said[-1] if said else driver.returncode}")
-    return msgspec.json.decode(output, type=Outcome)

@@ -17,6 +17,8 @@ BAR_WIDTH = 14
 WIDE = 120  # columns that the whole table needs, with a reason or two
 CLOSE = 0.05  # with too few rounds to tell apart, this near is worth saying
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
+# A rank test on rounds needs no quiet machine, only rounds.
+_RANKED = ("ok", "driver-bound", "noisy")
 _COLOURS = {"ok": "", "failed": "red", "noisy": "yellow", "driver-bound": "yellow"}
 
 
@@ -109,8 +111,8 @@ def verdict_text(cell: Cell, best: Cell | None, *, reasons: bool = True) -> str:
 
 
 def best_of(cells: list[Cell]) -> Cell | None:
-    """The fastest of those whose figure can be believed; None with nobody to beat."""
-    able = [cell for cell in cells if cell.verdict in ("ok", "driver-bound") and cell.ops_per_s]
+    """The fastest of those that were measured; None with nobody to beat."""
+    able = [cell for cell in cells if cell.verdict in _RANKED and cell.ops_per_s]
     if len(able) < 2:
         return None
     return max(able, key=lambda cell: cell.ops_per_s or 0)
@@ -118,7 +120,7 @@ def best_of(cells: list[Cell]) -> Cell | None:
 
 def _standing(cell: Cell, best: Cell | None) -> str | None:
     """`best`, `tied with` the best, or nothing."""
-    if best is None or not cell.ops_per_s or cell.verdict not in ("ok", "driver-bound"):
+    if best is None or not cell.ops_per_s or cell.verdict not in _RANKED:
         return None
     few = len(best.rounds) < 4
     if cell is best:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import resource
@@ -439,6 +440,17 @@ def test_list_names_every_model_and_workload(invoke: Invoke) -> None:
     for model in MODELS.values():
         for words in (model.summary, *model.meaning.values(), *model.cannot.values()):
             assert words in result.stdout
+
+
+def test_list_says_what_cannot_run_and_what_to_type(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "uvloop" else find(name)
+    )
+    text = invoke("list").stdout
+    assert text.count("cannot run: uvloop is not installed: pip install uvloop") >= len(WORKLOADS)
 
 
 def test_help_names_every_option_and_the_version_is_told(invoke: Invoke) -> None:

@@ -69,8 +69,7 @@ def test_outcome_hangs_together(plant: Plant, drive: Drive, workload: str) -> No
     assert outcome.server_size is not None
     assert outcome.server_size.rss_kb > 1000
     if workload == "tcp-long":
-        # One more while it waits in accept(), which has a descriptor ready.
-        assert outcome.peak_descriptors in (idle + 4, idle + 5)
+        assert outcome.peak_descriptors == idle + 4
         assert histogram.merge([outcome.connect]).get_total_count() == 4
 
 
@@ -400,7 +399,6 @@ def test_correct_room_of_any_size_has_no_fault(plant: Plant, drive: Drive, membe
     assert faults_of(outcome) == {}
     assert outcome.counts.served == members
     assert outcome.operations > 0
-    assert outcome.operations % (members - 1) in range(members)
 
 
 def test_one_alone_in_a_room_talks_to_nobody(plant: Plant, drive: Drive) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from compare import launch, process, run
+from compare import driver_process, launch, process, run
 from compare.driver.drive import Outcome, Window
 from compare.driver.load import Counts
 from compare.histogram import empty, encode
@@ -105,7 +105,7 @@ def test_server_and_driver_run_on_their_cores(monkeypatch: pytest.MonkeyPatch) -
         cores.append(core)
         return launch.start(command, core, **pipes)
 
-    monkeypatch.setattr(run, "start", noted)
+    monkeypatch.setattr(driver_process, "start", noted)
     cell = cells_of(asked("good", server_core=0, driver_core=0))["good"]
     assert cores == [0]
     assert cell.ops_per_s is not None
@@ -153,8 +153,8 @@ def test_model_that_fails_costs_only_its_cell_and_says_why(
 def test_model_that_holds_the_driver_up_costs_only_its_cell(
     add: Add, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "DRIVER_GRACE_S", 1.0)
-    monkeypatch.setattr(run, "STEP_S", 0.1)
+    monkeypatch.setattr(driver_process, "GRACE_S", 1.0)
+    monkeypatch.setattr(driver_process, "STEP_S", 0.1)
     add("bad", "room.py", "restless")
     add("good", "room.py", "correct")
     cells = cells_of(asked("bad", "good", workloads=["chat"], connections=[2]))
@@ -190,7 +190,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         pytest.fail("a process is started")
 
-    monkeypatch.setattr(run, "start", refuse)
+    monkeypatch.setattr(driver_process, "start", refuse)
     monkeypatch.setattr(launch, "start", refuse)
 
 

@@ -96,7 +96,7 @@ def test_few_rounds_are_not_called_a_result(made_up_run: MakeRun, made_up_cell: 
     assert "--rounds 5" in text
 
 
-@pytest.mark.parametrize("verdict", ["failed", "noisy", "unsupported"])
+@pytest.mark.parametrize("verdict", ["failed", "unsupported"])
 def test_figure_that_cannot_be_believed_is_never_best(
     made_up_run: MakeRun, made_up_cell: MakeCell, verdict: str
 ) -> None:
@@ -105,6 +105,15 @@ def test_figure_that_cannot_be_believed_is_never_best(
     rows = rows_of(shown(made_up_run(cells)))
     assert rows["doubtful"].endswith(f"   {verdict}; a reason")
     assert rows["one"].endswith("   best")
+
+
+def test_noisy_rounds_are_ranked_and_called_noisy(
+    made_up_run: MakeRun, made_up_cell: MakeCell
+) -> None:
+    noisy = made_up_cell("noisy-one", FAST, verdict="noisy", reasons=["a reason"])
+    rows = rows_of(shown(made_up_run([noisy, made_up_cell("slow", SLOW)])))
+    assert rows["noisy-one"].endswith("   noisy; best; a reason")
+    assert rows["slow"].endswith("   ok")
 
 
 def test_one_alone_is_not_best(made_up_cell: MakeCell) -> None:
