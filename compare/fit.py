@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
+from compare.machine import ephemeral_ports
 from compare.matrix import Model, Workload
 
 # Python's own, the pipes, the epoll, a margin for what a library may open.
@@ -29,6 +30,13 @@ def misfit(model: Model, workload: Workload, connections: int) -> str | None:
                 f"{connections} connections need as many threads, and {name} is {limit}: "
                 f"sysctl -w {name.replace('/', '.')}={2 * threads} (as root)"
             )
+    ports = ephemeral_ports()
+    if workload.service == "udp-echo" and connections > ports:
+        return (
+            f"{connections} client sockets need as many ports, and net.ipv4.ip_local_port_range "
+            f"gives {ports}: sysctl -w net.ipv4.ip_local_port_range='1024 65535' (as root), or "
+            f"--connections {ports}"
+        )
     backlog = _number("/proc/sys/net/core/somaxconn")
     held_back = model.few and workload.name in ("tcp-long", "chat")
     if held_back and backlog is not None and connections > backlog:

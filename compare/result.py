@@ -8,7 +8,7 @@ import msgspec
 
 from compare.driver.drive import Outcome, Window
 from compare.driver.load import Counts
-from compare.histogram import empty, encode, merge, percentile_us
+from compare.histogram import encode, merge, percentile_us
 from compare.machine import Machine
 from compare.stats import centre
 
@@ -138,10 +138,6 @@ def percentiles(encoded: list[str], maximum_ns: int = 0) -> Percentiles:
     )
 
 
-def merged(encoded: list[str]) -> str:
-    return encode(merge(encoded)) if encoded else encode(empty())
-
-
 def round_of(outcome: Outcome, baseline_descriptors: int, messages: list[str]) -> Round:
     """What one outcome of the driver says."""
     seconds = outcome.window_ns / 1e9
@@ -243,7 +239,7 @@ def cell_of(
         ),
         driver=Driver(cpu_fraction=_mean([each.driver.cpu_fraction for each in rounds])),
         rounds=rounds,
-        latency_hdr=merged([each.latency for each in outcomes]),
+        latency_hdr=encode(merge([each.latency for each in outcomes])),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from time import perf_counter_ns
 
 from compare.driver.load import TICK_NS, Load
+from compare.machine import ephemeral_ports
 
 AT_ONCE = 256  # handshakes under way; more would overflow a backlog of ordinary size
 CONNECT_TIMEOUT_NS = 3_000_000_000  # past two retransmissions of a SYN (1 s, then 2 s)
@@ -23,7 +24,7 @@ def sources(host: str) -> Iterator[str] | None:
     """Addresses to connect from in turn, where the server is on IPv4 loopback.
 
     A closed connection holds its port for 60 s (TIME_WAIT). From one address to one server
-    there are 28,232 ports; each further source address brings as many again.
+    there are 28,232 ports as a rule; each further source address brings as many again.
     """
     if host not in ("localhost", "") and not ipaddress.ip_address(host).is_loopback:
         return None
@@ -62,7 +63,8 @@ def count_failure(load: Load, error: int) -> None:
 def connect_all(load: Load, on_connected: Callable[[socket.socket], None]) -> None:
     """Open `spec.connections` connections and hand over each that is connected."""
     opening: dict[int, tuple[socket.socket, int]] = {}
-    many = load.spec.connections > 20_000  # more than one address has ports for
+    # Half of one address's ports, because others may have some of them.
+    many = load.spec.connections > ephemeral_ports() // 2
     addresses = sources(load.spec.host) if many else None
 
     def start_more() -> None:
