@@ -25,7 +25,7 @@ from compare.result import Run, Settings
 from compare.run import execute
 
 PIPED_WIDTH = 500  # a table is only as wide as it must be; rich would cut it at 80
-INTERRUPTED = 130
+FAILED, INTERRUPTED = 1, 130  # exit statuses
 
 
 class Names(click.ParamType[list[str]]):
@@ -139,7 +139,10 @@ def run(
     json_path: str | None,
     quick: bool,
 ) -> None:
-    """Measure models under workloads and print a table for each workload."""
+    """Measure models under workloads and print a table for each workload.
+
+    Exit status 1 when a cell failed, 130 when interrupted; what was measured is shown.
+    """
     for name in workloads:
         workload = WORKLOADS[name]
         if size is not None and not workload.smallest <= size <= workload.largest:
@@ -170,7 +173,9 @@ def run(
     if json_path == "-":
         sys.stdout.buffer.write(_json(result) + b"\n")
     _print(partial(show, result), stderr=json_path == "-")
-    sys.exit(INTERRUPTED if result.interrupted else 0)
+    if result.interrupted:
+        sys.exit(INTERRUPTED)
+    sys.exit(FAILED if any(cell.verdict == "failed" for cell in result.cells) else 0)
 
 
 @main.command("list")

@@ -12,8 +12,10 @@ from hdrh.histogram import HdrHistogram
 LOWEST_NS = 1
 HIGHEST_NS = 3600 * 1_000_000_000
 DIGITS = 3
-# Before they are recorded, which costs 860 ns a call, samples are cut to this many bits of the
-# smallest: some thousand distinct values, each within 0.2 %, then stand for millions.
+# Recording costs 860 ns a call. So samples are cut to 64 ns, and those to their highest nine
+# bits: some thousand distinct values, each within 0.2 %, stand for millions. How a sample is cut
+# depends on nothing but itself, so that merging is exact.
+_CUT_BITS = 6
 _SIGNIFICANT_BITS = 9
 BEYOND = 10  # samples that must lie beyond a percentile before it is more than a guess
 
@@ -25,12 +27,13 @@ def empty() -> HdrHistogram:
 def fold(samples: array[int]) -> HdrHistogram:
     """A histogram of samples in ns."""
     histogram = empty()
-    if not samples:
-        return histogram
-    shift = max(0, min(samples).bit_length() - _SIGNIFICANT_BITS)
-    half = 1 << shift >> 1
-    for group, count in Counter(map(rshift, samples, repeat(shift))).items():
-        histogram.record_value((group << shift) + half, count)
+    grouped: Counter[int] = Counter()
+    for value, count in Counter(map(rshift, samples, repeat(_CUT_BITS))).items():
+        shift = max(0, value.bit_length() - _SIGNIFICANT_BITS)
+        middle = (1 << (shift + _CUT_BITS)) // 2
+        grouped[(value >> shift << (shift + _CUT_BITS)) + middle] += count
+    for value, count in grouped.items():
+        histogram.record_value(value, count)
     return histogram
 
 

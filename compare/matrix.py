@@ -100,6 +100,7 @@ WORKLOADS: dict[str, Workload] = {
 }
 
 _ONE_AT_A_TIME = "serves one connection at a time: the others are connected and wait"
+_ONE_CALL = "what is said to a member within one turn of the loop goes out in one call"
 _YARDSTICK = "a yardstick for TCP echo only"
 
 MODELS: dict[str, Model] = {
@@ -131,20 +132,26 @@ MODELS: dict[str, Model] = {
             "epoll",
             "one thread, level-triggered epoll, non-blocking sockets",
             ("-m", "blocking", "serve", "{service}", "--model", "epoll"),
-            meaning={"udp-echo": "after each wait, all datagrams that have arrived"},
+            meaning={
+                "udp-echo": "after each wait, all datagrams that have arrived",
+                "chat": _ONE_CALL,
+            },
         ),
         Model(
             "asyncio",
             "asyncio.Protocol on asyncio's own loop",
             ("-m", "aionet", "serve", "{service}", "--loop", "asyncio"),
-            meaning={"udp-echo": "a DatagramProtocol: one datagram a turn of the loop"},
+            meaning={
+                "udp-echo": "a DatagramProtocol: one datagram a turn of the loop",
+                "chat": _ONE_CALL,
+            },
         ),
         Model(
             "uvloop",
             "the same code on uvloop (libuv)",
             ("-m", "aionet", "serve", "{service}", "--loop", "uvloop"),
             module="uvloop",
-            meaning={"udp-echo": "a DatagramProtocol on libuv"},
+            meaning={"udp-echo": "a DatagramProtocol on libuv", "chat": _ONE_CALL},
         ),
         Model(
             "bare-epoll",

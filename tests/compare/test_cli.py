@@ -321,7 +321,7 @@ def test_long_reason_is_printed_whole(
     )
     monkeypatch.setattr(cli, "execute", lambda *_: made_up_run([cell]))
     result = invoke("run")
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert "\x1b" not in result.stdout
     assert [word for word in result.stdout.split() if word.startswith("word")] == words
 
@@ -335,7 +335,7 @@ def test_hostile_stderr_of_a_server_is_printed_as_plain_text(
     # Rows of the matrix are known by name when the command is defined.
     monkeypatch.setattr(cli, "execute", partial(with_model, cli.execute, "hostile"))
     result = invoke("run", "--models", "epoll", "--workloads", "tcp-long", *TINY)
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert "[red]bad :skull:" in result.stdout
     assert not {"\x1b", "\x07", "\x9b"} & set(result.stdout)
 
