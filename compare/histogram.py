@@ -1,4 +1,4 @@
-"""Latencies in ns as HdrHistograms: 0.1 % precise, mergeable, some kB each."""
+"""Latencies in ns as HdrHistograms: within 0.3 %, mergeable, some kB each."""
 
 from __future__ import annotations
 
