@@ -153,7 +153,10 @@ def round_of(outcome: Outcome, baseline_descriptors: int, messages: list[str]) -
         server=_server(outcome, baseline_descriptors),
         driver=Driver(cpu_fraction=outcome.driver.cpu_ns / outcome.window_ns),
         server_wait_fraction=_wait_fraction(
-            outcome.server, outcome.window_ns, outcome.server_size.threads
+            outcome.server,
+            outcome.window_ns,
+            outcome.server_size.threads,
+            stood_still=not outcome.operations,
         )
         if outcome.server and outcome.server_size
         else 0.0,
@@ -178,14 +181,18 @@ def _server(outcome: Outcome, baseline_descriptors: int) -> Server:
     )
 
 
-def _wait_fraction(used: Window, window_ns: int, threads: int) -> float:
+def _wait_fraction(
+    used: Window, window_ns: int, threads: int, *, stood_still: bool = False
+) -> float:
     """How long it waited for a CPU that something else had, of the window.
 
     Threads of one server also wait for each other, which is no noise; so what the core did
     for others is an upper bound, as far as it is known.
     """
     wait = used.wait_ns
-    if used.others_ns is not None and threads > 1:
+    if stood_still:  # the kernel adds up a wait when it ends, which this one had not yet
+        wait = max(wait, used.others_ns or 0)
+    elif used.others_ns is not None and threads > 1:
         wait = min(wait, used.others_ns)
     return min(1.0, wait / window_ns)
 

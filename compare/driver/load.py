@@ -93,6 +93,8 @@ class Load:
         self.details: list[str] = []  # what exactly was wrong, for the first few
         self.sending = True
         self.peak_descriptors = 0
+        self._counted = 0
+        self._counted_at = 0
 
     def watch(self, fd: int, handler: Callable[[], None], events: int = select.EPOLLIN) -> None:
         self.handlers[fd] = handler
@@ -119,6 +121,14 @@ class Load:
                 if handler := handlers.get(fd):  # not ended by another one's event
                     handler()
             now = perf_counter_ns()
+
+    def quiet_ns(self) -> int:
+        """How long no operation was completed, as far as calls of this have noticed."""
+        now = perf_counter_ns()
+        if len(self.samples) != self._counted:
+            self._counted = len(self.samples)
+            self._counted_at = now
+        return now - self._counted_at
 
     def _look_at_server(self) -> None:
         self.peak_descriptors = max(

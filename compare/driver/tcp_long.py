@@ -13,6 +13,7 @@ from compare.driver.connect import connect_all, count_failure
 from compare.driver.load import Load
 
 MESSAGES = 2  # per connection, in turn: the echo of the one before is then a wrong reply
+QUIET_NS = 250_000_000  # after this, who was never answered never will be
 POOL_BYTES = 128 * 2**20  # where they need more than this, connections share their messages
 
 
@@ -197,10 +198,16 @@ class Workload:
         """A reply that never comes is counted once, at the end."""
 
     def unanswered(self) -> int:
+        """Those who have been answered before; and the others, while anybody still is."""
+        if self._load.quiet_ns() < QUIET_NS:
+            return sum(each.waiting for each in self._conversations)
+        return self._unanswered()
+
+    def _unanswered(self) -> int:
         return sum(each.served and each.waiting for each in self._conversations)
 
     def finish(self) -> None:
         counts = self._load.counts
         counts.served = sum(each.served for each in self._conversations)
         counts.starved = sum(each.waiting and not each.served for each in self._conversations)
-        counts.timed_out += self.unanswered()
+        counts.timed_out += self._unanswered()

@@ -25,7 +25,7 @@ from compare.result import Cell, Run, Settings
 
 SERVERS = Path(__file__).parent / "servers"
 DEADLINE_S = 30.0
-TINY = ["--rounds", "1", "--duration", "0.05", "--connections", "4"]
+TINY = ["--rounds", "1", "--duration", "0.1", "--connections", "4"]
 Invoke = Callable[..., Result]
 
 
@@ -86,7 +86,7 @@ def test_run_prints_a_table_for_each_workload_and_writes_the_json(
     # A table for each workload, a row for each model, best first, nothing cut.
     headings = [row for row in text.splitlines() if row.startswith(("tcp-long ", "chat "))]
     assert [row.split()[0] for row in headings] == ["tcp-long", "chat"]
-    assert "4 connections, 1000 B, closed loop, 1 round of 0.05 s" in headings[0]
+    assert "4 connections, 1000 B, closed loop, 1 round of 0.1 s" in headings[0]
     assert "4 members, 100 B, closed loop" in headings[1]
     rows = [row.split()[0] for row in text.splitlines() if row.startswith(("epoll ", "bare-"))]
     assert sorted(rows) == ["bare-epoll", "bare-epoll", "epoll", "epoll"]
