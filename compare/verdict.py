@@ -37,6 +37,8 @@ def judge(
     alone = connections < 2 or max(each.counts.served for each in rounds) < 2
     if empty == len(rounds) and workload == "chat" and alone:
         return "ok", reasons or ["alone in the room: nobody to deliver to"]
+    if not any(each.counts.served for each in rounds):
+        return "failed", [*reasons, "no operation was completed in the window"]
     waits = [max(each.server_wait_fraction, each.driver_wait_fraction) for each in rounds]
     if _mean(waits) > WAITED:
         who = "server" if _mean([r.server_wait_fraction for r in rounds]) > WAITED else "driver"

@@ -136,6 +136,8 @@ def assert_is_a_run(run: dict[str, Any], cells: int) -> None:
             assert cell["ops_per_s"] is None
             assert cell["rounds"] == []
             continue
+        if cell["verdict"] == "noisy":  # the machine stood still, and that is what it says
+            continue
         assert cell["ops_per_s"], cell["reasons"]
         assert cell["counts"]["served"] == cell["connections"] == 4
         assert cell["errors"] == {}

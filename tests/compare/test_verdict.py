@@ -241,6 +241,7 @@ def test_littles_law_is_not_held_against_what_is_no_closed_loop_of_connections(
         ({"errors": {"wrong_bytes": 1}, "server_waited": 0.9, "driver_busy": 1.0}, "failed"),
         ({"operations": 0, "server_waited": 0.9}, "noisy"),  # it had no chance
         ({"operations": 0, "server_busy": 0.1}, "failed"),
+        ({"operations": 0, "server_waited": 0.1}, "failed"),  # it had nine tenths of a chance
         ({"server_waited": 0.9, "driver_busy": 1.0, "server_busy": 0.1}, "noisy"),
     ],
 )
