@@ -7,6 +7,7 @@ from compare.stats import Estimate, centre
 
 BUSY = 0.90  # of a core: at its limit
 WAITED = 0.05  # of the window, for a CPU that something else had
+NO_CHANCE = 0.50  # as WAITED, where nothing at all was done
 WIDE = 0.10  # half the interval over rounds, of the value
 LITTLE = 0.05  # how far throughput x latency may be from the number of connections
 # What a correct server never does, by the name under which the driver counts it.
@@ -40,7 +41,8 @@ def judge(
     if not any(each.counts.served for each in rounds):
         return "failed", [*reasons, "no operation was completed in the window"]
     waits = [max(each.server_wait_fraction, each.driver_wait_fraction) for each in rounds]
-    if _mean(waits) > WAITED:
+    # A window without any operation is excused only if most of it was not to be had.
+    if _mean(waits) > (NO_CHANCE if empty else WAITED):
         who = "server" if _mean([r.server_wait_fraction for r in rounds]) > WAITED else "driver"
         return "noisy", [
             *reasons,
