@@ -22,7 +22,7 @@ from compare.result import Cell, Driver, Percentiles, Round, Run, Server, Settin
 
 SERVERS = Path(__file__).parent / "servers"
 DEADLINE_S = 30.0  # for what takes milliseconds, on a machine that is busy with other things
-WINDOW_S = 0.1
+WINDOW_S = 0.2
 
 
 class Planted:

@@ -51,7 +51,7 @@ def asked(*models: str, **changes: Any) -> Settings:
         "workloads": ["tcp-long"],
         "connections": [4],
         "rounds": 1,
-        "duration_s": 0.05,
+        "duration_s": 0.2,  # some messages, also while others have the cores
         "warmup_s": 0.0,
         "sizes": {"tcp-long": 100, "tcp-short": 100, "udp-echo": 100, "chat": 100},
         "seed": 1,
