@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -77,6 +78,31 @@ def test_server_in_ten_lines_shouts(tmp_path: Path) -> None:
             assert lines.read() == b""
         server.terminate()
         assert server.wait(10) == 0
+
+
+def command_in_the_text(start: str) -> list[str]:
+    """The words of the command in the running text that begins so, and takes no time."""
+    (command,) = re.findall(rf"`({re.escape(start)}[^`]*)`", README)
+    return shlex.split(command)
+
+
+def test_the_comparison_with_the_barest_servers_runs() -> None:
+    words = command_in_the_text("compare run --models bare-epoll")
+    words[0:1] = [sys.executable, "-m", "compare"]
+    words += ["--rounds", "1", "--duration", "0.1"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    rows = {row.split()[0] for row in done.stdout.splitlines() if row and "64/64" in row}
+    assert rows == set(words[words.index("--models") + 1].split(","))
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the yardstick is written in C")
+def test_the_driver_is_measured_beside_one_in_c() -> None:
+    _, program = command_in_the_text("python tests/yardstick")
+    command = [sys.executable, str(ROOT / program), "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^driver +[\d,]+/s  of C: median", done.stdout, re.MULTILINE)
 
 
 def test_every_file_that_the_readme_names_exists() -> None:

@@ -16,6 +16,7 @@ from compare import process
 MAX_EVENTS = 128  # per poll
 TICK_NS = 20_000_000  # how often time-outs are looked for
 REPLY_TIMEOUT_S = 1.0  # after the window, for what is still on its way
+QUIET_NS = 250_000_000  # nobody was answered for this long: who is not now never will be
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +94,7 @@ class Load:
         self.details: list[str] = []  # what exactly was wrong, for the first few
         self.sending = True
         self.peak_descriptors = 0
-        self._counted = 0
+        self._counted = -1
         self._counted_at = 0
 
     def watch(self, fd: int, handler: Callable[[], None], events: int = select.EPOLLIN) -> None:
@@ -123,10 +124,11 @@ class Load:
             now = perf_counter_ns()
 
     def quiet_ns(self) -> int:
-        """How long no operation was completed, as far as calls of this have noticed."""
+        """How long no answer came, in time or late, as far as calls of this have noticed."""
         now = perf_counter_ns()
-        if len(self.samples) != self._counted:
-            self._counted = len(self.samples)
+        answers = len(self.samples) + self.errors["late"]
+        if answers != self._counted:
+            self._counted = answers
             self._counted_at = now
         return now - self._counted_at
 

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from time import perf_counter_ns as clock
 
 from compare.driver.connect import connect_all, count_failure
-from compare.driver.load import Load
+from compare.driver.load import QUIET_NS, Load
 
 MESSAGES = 2  # per connection, in turn: the echo of the one before is then a wrong reply
-QUIET_NS = 250_000_000  # after this, who was never answered never will be
 POOL_BYTES = 128 * 2**20  # where they need more than this, connections share their messages
 
 

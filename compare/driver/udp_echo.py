@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from time import perf_counter_ns as clock
 
 from compare.driver.connect import count_failure
-from compare.driver.load import Load
+from compare.driver.load import QUIET_NS, Load
 
 HEADER = struct.Struct("!QQ")  # number, ns of the driver's clock
 LOSS_NS = 100_000_000
@@ -168,7 +168,11 @@ class Workload:
                         client.send_next(now)
 
     def unanswered(self) -> int:
-        return sum(client.waiting for client in self._clients)
+        """Those under way; and those given up, while anything comes: late is not lost."""
+        waiting = sum(client.waiting for client in self._clients)
+        if self._load.errors["lost"] and self._load.quiet_ns() < QUIET_NS:
+            waiting += sum(len(client.lost) for client in self._clients)
+        return waiting
 
     def finish(self) -> None:
         counts = self._load.counts

@@ -619,6 +619,29 @@ def test_datagram_that_has_come_is_not_given_up_for_being_read_late(load: Load) 
         client.sock.close()
 
 
+def test_datagram_answered_after_the_window_is_late_and_not_lost(load: Load) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        load.address = server.getsockname()
+        load.spec = msgspec.structs.replace(load.spec, workload="udp-echo", size=16)
+        workload = udp_echo.Workload(load)
+        workload.connect()
+        workload.begin()
+        datagram, sender = server.recvfrom(100)
+        load.sending = False
+        (client,) = workload._clients
+
+        def answer_once_given_up(now: int) -> None:
+            workload.tick(now)
+            if load.errors["lost"]:
+                server.sendto(datagram, sender)
+
+        client.started -= 2 * udp_echo.LOSS_NS
+        load.run(1.0, answer_once_given_up, done=lambda: not workload.unanswered())
+        assert +load.errors == {"late": 1}
+        client.sock.close()
+
+
 @pytest.mark.parametrize(
     ("expected", "actual", "words"),
     [
