@@ -62,7 +62,9 @@ def test_outcome_hangs_together(plant: Plant, drive: Drive, workload: str) -> No
     assert outcome.window_ns >= 100_000_000
     assert operations_of(outcome) == outcome.operations
     assert 0 < outcome.latency_max_ns <= outcome.latency_sum_ns
-    assert outcome.latency_sum_ns <= 4 * 3 * outcome.window_ns  # in chat, for three others
+    # In chat, for three others; what was under way when the window began took longer.
+    most = outcome.window_ns + outcome.latency_max_ns
+    assert outcome.latency_sum_ns <= 4 * 3 * most
     assert outcome.server is not None
     assert outcome.server.cpu_ns > 0
     assert outcome.driver.cpu_ns > 0
