@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import contextlib
 import sys
 
-from aionet.command import (
-    SERVICES,
-    Chat,
-    Serve,
-    announce,
-    fail,
-    listen_or_exit,
-    log_to_stderr,
-    parse,
-)
+from aionet.command import Chat, Serve, announce, explaining, fail, log_to_stderr, parse
 from aionet.loops import LOOPS, loop_factory
-from aionet.server import serve as serve_on
-
-
-async def serve(task: Serve, sock: socket.socket) -> None:
-    service = SERVICES[task.service]()
-    async with serve_on(service, sock, limits=task.limits, timeouts=task.timeouts) as server:
-        stopped = server.catch_signals()  # who reads READY may send one at once
-        announce(sock)
-        await stopped.wait()
+from aionet.runner import Opened, run_on
+from aionet.tls import server_context
 
 
 def main(argv: list[str]) -> None:
@@ -35,13 +19,35 @@ def main(argv: list[str]) -> None:
         from aionet.client import chat
 
         raise SystemExit(asyncio.run(chat(task.host, task.port, task.name)))
+    raise SystemExit(serve(task))
+
+
+def serve(task: Serve) -> int:
     try:
-        factory = loop_factory(task.option)
+        loop_factory(task.option)
     except ModuleNotFoundError as error:
         fail(str(error))
-    sock = listen_or_exit(task.address)
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(task, sock))
+    tls = None
+    if task.tls is not None:
+        try:
+            tls = server_context(*task.tls)
+        except (OSError, ValueError) as error:
+            files = " and ".join(file for file in task.tls if file)
+            fail(f"cannot use {files} for TLS: {error}; it takes PEM files that belong together")
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(Opened(task.workers))
+        for address in task.addresses:
+            with explaining(address):
+                opened.add(address)
+        return run_on(
+            task.make_service,
+            opened,
+            task.option,
+            announce,
+            limits=task.limits,
+            timeouts=task.timeouts,
+            tls=tls,
+        )
 
 
 if __name__ == "__main__":

@@ -1,49 +1,87 @@
-"""Where a server listens: `tcp://HOST:PORT`, `udp://HOST:PORT`."""
+"""Where a server listens: `tcp://HOST:PORT`, `unix:///PATH` and the other forms of it."""
 
 from __future__ import annotations
 
-import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-SCHEMES = ("tcp", "udp")
+SCHEMES = ("tcp", "udp", "unix", "fd", "systemd")
+
+_FORMS = (
+    "write it as tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, fd://NUMBER, "
+    "systemd: or systemd:NAME"
+)
+_MAX_DESCRIPTOR = 2**31 - 1  # a C int
+# What systemd.socket(5) allows in FileDescriptorName=. A slash would be allowed too, but who
+# begins with one wrote the URL that this is not.
+_NAME = re.compile(r"(?!/)[ -9;-~]{0,255}")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A transport, a host (a name or an IP address, IPv6 without brackets) and a port."""
+    """What `parse` reads.
+
+    tcp and udp have a host (a name or an IP address, IPv6 without brackets; empty for every
+    interface) and a port. The others have a path instead: unix that of the socket, fd the
+    descriptor's number, systemd the name given to the sockets (empty for all of them).
+    """
 
     scheme: str
-    host: str
-    port: int
+    host: str = ""
+    port: int = 0
+    path: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Address:
         """Read `tcp://127.0.0.1:7007`, `udp://[::1]:0`; without a scheme it is TCP.
 
-        Raises ValueError, with a message for a person, for anything else.
+        `tcp://:7007` and `tcp://[::]:7007` are every interface, over IPv4 and IPv6.
+        `unix:///run/echo.sock` is a stream socket at an absolute path. `fd://3` is a socket
+        inherited under that number, `systemd:` is all sockets that socket activation passed,
+        and `systemd:web` those called web. Raises ValueError, with a message for a person,
+        for anything else.
         """
-        form = "write it as tcp://HOST:PORT or udp://HOST:PORT"
-        url = text if "://" in text else f"tcp://{text}"
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError as error:
-            raise ValueError(f"{text!r} is not an address ({error}); {form}") from None
-        if parts.scheme not in SCHEMES:
-            raise ValueError(f"{text!r} has the scheme {parts.scheme!r}; {form}")
-        if port is None or not parts.hostname or parts.path not in ("", "/") or parts.query:
-            raise ValueError(f"{text!r} does not name a host and a port; {form}")
-        return cls(parts.scheme, parts.hostname, port)
-
-    @property
-    def is_ipv6(self) -> bool:
-        """Whether the host is an IPv6 address (a name is looked up as IPv4)."""
-        try:
-            return ipaddress.ip_address(self.host.partition("%")[0]).version == 6
-        except ValueError:
-            return False
+        scheme, separator, rest = text.partition("://")
+        scheme = scheme.lower()
+        if text.startswith("systemd:"):
+            scheme, rest = "systemd", text.removeprefix("systemd:")
+        elif not separator:
+            scheme, rest = "tcp", text
+        if scheme in ("tcp", "udp"):
+            host, port = _host_and_port(text, rest)
+            return cls(scheme, host, port)
+        if scheme == "unix":
+            if not rest.startswith("/") or "\0" in rest:
+                raise ValueError(f"{text!r} does not name an absolute path; {_FORMS}")
+            return cls(scheme, path=rest)
+        if scheme == "fd":
+            if not re.fullmatch("[0-9]{1,10}", rest) or int(rest) > _MAX_DESCRIPTOR:
+                raise ValueError(f"{text!r} does not give a descriptor's number; {_FORMS}")
+            return cls(scheme, path=str(int(rest)))
+        if scheme == "systemd":
+            if not _NAME.fullmatch(rest):
+                raise ValueError(f"{text!r} does not give a name that sockets have; {_FORMS}")
+            return cls(scheme, path=rest)
+        raise ValueError(f"{text!r} has the scheme {scheme!r}; {_FORMS}")
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        if self.scheme in ("tcp", "udp"):
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}:{'' if self.scheme == 'systemd' else '//'}{self.path}"
+
+
+def _host_and_port(text: str, rest: str) -> tuple[str, int]:
+    try:
+        # urlsplit() would drop line breaks and tabs without a word.
+        if not rest.isprintable() or " " in rest:
+            raise ValueError("it has a space or a control character in it")
+        parts = urlsplit(f"//{rest}")
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an address ({error}); {_FORMS}") from None
+    extra = parts.query or parts.fragment or "@" in parts.netloc or parts.path not in ("", "/")
+    if port is None or extra:
+        raise ValueError(f"{text!r} does not name a host and a port; {_FORMS}")
+    return parts.hostname or "", port

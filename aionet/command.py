@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NoReturn
 
 from aionet.address import Address
 from aionet.limits import Limits, Timeouts
+from aionet.options import add_options, read_options
 from aionet.port_owner import port_owner
 from aionet.protocol import Echo, Room, Service
-from aionet.sockets import address_of, listen
+from aionet.sockets import listen
 
-SERVICES: dict[str, Callable[[], Service]] = {"echo": Echo, "udp-echo": Echo, "chat": Room}
+MAX_WORKERS = 1024
 
-_MAX_BYTES = 2**31 - 1  # fits a C int, so every system call and loop takes it
-_MAX_SECONDS = 24 * 3600  # epoll_wait(2) counts milliseconds in a C int: at most 24 days
-
-_LIMITS_HELP = {
-    "write_buffer": "unsent bytes for a peer above which nothing is read from it",
-    "outbox": "unsent bytes for a peer, said by others, above which it is dropped",
-}
-_TIMEOUTS_HELP = {
-    "drain": "seconds to go on sending what is pending after SIGTERM",
-    "linger": "seconds to let a peer close first after the service closed it",
+SERVICES: dict[str, Callable[[Limits], Service]] = {
+    "echo": lambda limits: Echo(),
+    "udp-echo": lambda limits: Echo(),
+    "chat": lambda limits: Room(line_limit=limits.message),
 }
 
 
@@ -40,13 +35,18 @@ class Serve:
 
     service: str
     option: str
-    address: Address
+    addresses: tuple[Address, ...]
     limits: Limits
     timeouts: Timeouts
+    workers: int = 1
+    tls: tuple[str, str | None] | None = None  # the files of the certificate and the key
 
     @property
     def datagrams(self) -> bool:
-        return self.address.scheme == "udp"
+        return self.service == "udp-echo"
+
+    def make_service(self) -> Service:
+        return SERVICES[self.service](self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,19 @@ class Chat:
 
 
 def parse(
-    prog: str, argv: list[str], *, option: str, choices: list[str], option_help: str
+    prog: str,
+    argv: list[str],
+    *,
+    option: str,
+    choices: list[str],
+    option_help: str,
+    settings: Collection[str] | None = None,
 ) -> Serve | Chat:
     """Read `serve` or `chat`; exits 2 with one line for what cannot be meant.
 
     `option` is the package's own choice of how to serve: its first choice is the default.
+    `settings` are the limits and timeouts that it keeps to; one that keeps to all of them
+    can also have several addresses, workers and TLS.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {prog}", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="{serve,chat}")
@@ -73,29 +81,36 @@ def parse(
         help="serve echo, udp-echo or chat",
         description="Print READY and the address on stdout once listening. SIGTERM and Ctrl-C "
         "send what is pending and exit 0; a second one ends at once.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
     serve.add_argument("service", choices=list(SERVICES))
-    serve.add_argument(f"--{option}", choices=choices, default=choices[0], help=option_help)
+    serve.add_argument(
+        f"--{option}",
+        choices=choices,
+        default=choices[0],
+        help=f"{option_help} (default: {choices[0]})",
+    )
+    places = "tcp://HOST:PORT; port 0 takes a free one, and no host means all interfaces"
     serve.add_argument(
         "--listen",
-        metavar="tcp://HOST:PORT",
-        help="where to listen, udp:// for udp-echo; port 0 takes a free one "
-        "(default: port 0 of 127.0.0.1)",
-        default=argparse.SUPPRESS,
+        metavar="ADDRESS",
+        action="append",
+        help=f"{places}; udp:// for udp-echo (default: port 0 of 127.0.0.1)"
+        if settings is not None
+        else f"{places}; or unix:///PATH, fd://N, systemd:[NAME]; udp:// for udp-echo; "
+        "may be repeated (default: port 0 of 127.0.0.1)",
     )
-    for kind, explain in ((Limits, _LIMITS_HELP), (Timeouts, _TIMEOUTS_HELP)):
-        for field in fields(kind):
-            suffix, read = ("", _size) if kind is Limits else ("-timeout", _seconds)
-            serve.add_argument(
-                f"--{field.name.replace('_', '-')}{suffix}",
-                dest=field.name,
-                type=read,
-                default=field.default,
-                metavar="BYTES" if kind is Limits else "SECONDS",
-                help=explain[field.name],
-            )
+    if settings is None:
+        serve.add_argument(
+            "--workers",
+            type=_count,
+            default=1,
+            metavar="N",
+            help="processes that share the port; each has the limits below (default: 1)",
+        )
+        serve.add_argument("--tls-cert", metavar="FILE", help="PEM: the chain, perhaps the key")
+        serve.add_argument("--tls-key", metavar="FILE", help="PEM, where --tls-cert has no key")
+    add_options(serve, settings)
 
     chat = commands.add_parser(
         "chat",
@@ -113,49 +128,78 @@ def parse(
             if address.scheme != "tcp":
                 raise ValueError(f"chat is spoken over TCP, not {address.scheme}")
             return Chat(address.host, address.port, args.name)
-        scheme = "udp" if args.service == "udp-echo" else "tcp"
-        address = Address.parse(getattr(args, "listen", f"{scheme}://127.0.0.1:0"))
-        if address.scheme != scheme:
+        addresses = _addresses(args.service, args.listen, only_ip=settings is not None)
+        workers, certificate, key = 1, None, None
+        if settings is None:
+            workers, certificate, key = args.workers, args.tls_cert, args.tls_key
+        if workers > 1 and args.service == "chat":
             raise ValueError(
-                f"{args.service} is served over {scheme}, so --listen {address} cannot be; "
-                f"use {scheme}://HOST:PORT"
+                f"chat cannot have --workers {workers}: members of different processes would "
+                "never meet; leave it at 1"
             )
+        if key and not certificate:
+            raise ValueError("--tls-key needs --tls-cert FILE")
+        if certificate and args.service == "udp-echo":
+            raise ValueError("udp-echo cannot have --tls-cert: TLS needs a stream")
     except ValueError as error:
         (chat if args.command == "chat" else serve).error(str(error))
+    limits, timeouts = read_options(args)
     return Serve(
         args.service,
         getattr(args, option),
-        address,
-        Limits(**{field.name: getattr(args, field.name) for field in fields(Limits)}),
-        Timeouts(**{field.name: getattr(args, field.name) for field in fields(Timeouts)}),
+        addresses,
+        limits,
+        timeouts,
+        workers,
+        (certificate, key) if certificate else None,
     )
 
 
-def _size(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) < 12 and 0 < int(text) <= _MAX_BYTES:
+def _addresses(service: str, asked_for: list[str] | None, *, only_ip: bool) -> tuple[Address, ...]:
+    """Where to listen. Raises ValueError for what does not suit the service."""
+    scheme = "udp" if service == "udp-echo" else "tcp"
+    addresses = tuple(Address.parse(each) for each in asked_for or [f"{scheme}://127.0.0.1:0"])
+    for address in addresses:
+        wrong = "tcp" if scheme == "udp" else "udp"
+        if address.scheme == wrong or (scheme == "udp" and address.scheme == "unix"):
+            raise ValueError(
+                f"{service} is served over {scheme}, so --listen {address} cannot be; "
+                f"use {scheme}://HOST:PORT"
+            )
+        if only_ip and address.scheme != scheme:
+            raise ValueError(f"--listen {address} is for aionet only; use {scheme}://HOST:PORT")
+    if only_ip and len(addresses) > 1:
+        raise ValueError("--listen may be given once; each model serves one socket")
+    return addresses
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text) <= MAX_WORKERS:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1 to {_MAX_BYTES}")
-
-
-def _seconds(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 < float(text) <= _MAX_SECONDS:
-            return float(text)
-    raise argparse.ArgumentTypeError(
-        f"{text!r} is not a number of seconds above 0 and up to {_MAX_SECONDS}"
-    )
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MAX_WORKERS}")
 
 
 def listen_or_exit(address: Address) -> socket.socket:
     """A socket listening on `address`, or one line on stderr and exit 1."""
-    try:
+    with explaining(address):
         return listen(address)
+
+
+@contextmanager
+def explaining(address: Address) -> Iterator[None]:
+    """Within it, not being able to listen there is one line on stderr and exit 1."""
+    try:
+        yield
     except (OSError, OverflowError, UnicodeError) as error:
         fail(f"cannot listen on {address}: {_explain(error, address)}")
 
 
 def _explain(error: Exception, address: Address) -> str:
     code = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, OSError) and address.scheme not in ("tcp", "udp"):
+        if code == errno.EADDRINUSE and (owner := port_owner(address)):
+            return f"{owner} has it; stop that, or choose another path"
+        return error.strerror or str(error)
     if code == errno.EADDRINUSE:
         owner = port_owner(address)
         by = f" by {owner}" if owner else ""
@@ -193,9 +237,9 @@ def fail(message: str) -> NoReturn:
     raise SystemExit(1)
 
 
-def announce(sock: socket.socket) -> None:
+def announce(addresses: Iterable[Address]) -> None:
     """Tell whoever started us that connecting works from now on, and where."""
-    sys.stdout.write(f"READY {address_of(sock)}\n")
+    sys.stdout.writelines(f"READY {address}\n" for address in addresses)
     sys.stdout.flush()
 
 

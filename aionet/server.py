@@ -3,75 +3,117 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
+import ssl
+from functools import partial
 from types import TracebackType
 
 from aionet.address import Address
-from aionet.datagram import DatagramEndpoint
+from aionet.connection import Connection
+from aionet.connections import Connections
+from aionet.datagram import DatagramEndpoint, DatagramHandler, HandlerEndpoint
+from aionet.descriptors import descriptor_room
+from aionet.hooks import Hooks
 from aionet.limits import Limits, Timeouts
+from aionet.listen import listen_all
+from aionet.listener import RESERVE, Gate, Listener
 from aionet.loops import keep_read_buffers
 from aionet.protocol import Service
-from aionet.sockets import BACKLOG, BURST, address_of, listen
-from aionet.stream import Connection, Connections
+from aionet.sockets import address_of, set_write_timeout
+from aionet.stats import DrainReport, Stats
+from aionet.stream import Handler, shell_of
+
+Serves = Service | Handler | DatagramHandler
 
 
 class Server:
-    """Serves a service within `async with`, which drains it at the end. Made by `serve`."""
+    """Serves within `async with`, which drains it at the end. Made by `serve`."""
 
     def __init__(
         self,
-        service: Service,
+        service: Serves,
         where: tuple[Address | socket.socket, ...],
         limits: Limits,
         timeouts: Timeouts,
+        tls: ssl.SSLContext | None,
+        hooks: Hooks | None,
+        reuse_port: bool,
     ) -> None:
-        self._service = service
+        self._service, self._kind = shell_of(service)
         self._where = where
         self._limits = limits
         self._timeouts = timeouts
+        self._tls = tls
+        self._hooks = hooks
+        self._reuse_port = reuse_port
         self._sockets: list[socket.socket] = []
-        self._listeners: list[asyncio.AbstractServer] = []
+        self._addresses: list[Address] = []
         self._endpoints: list[tuple[asyncio.BaseTransport, DatagramEndpoint]] = []
-        self._drained = False
+        self._drained: asyncio.Task[DrainReport] | None = None
 
     @property
     def addresses(self) -> list[Address]:
         """Where it listens, with the ports that the kernel chose for port 0."""
-        return [address_of(sock) for sock in self._sockets]
+        return self._addresses
+
+    @property
+    def stats(self) -> Stats:
+        """What it has done so far; a picture that does not change any more."""
+        return self._connections.stats([each for _, each in self._endpoints])
 
     async def __aenter__(self) -> Server:
         loop = asyncio.get_running_loop()
         keep_read_buffers()
-        self._connections = Connections(loop, self._service, self._limits, self._timeouts)
-        try:
+        self._connections = Connections(
+            loop,
+            self._service,
+            self._limits,
+            self._timeouts,
+            limit=self._limits.connections or descriptor_room(RESERVE),
+            tls=self._tls,
+            hooks=self._hooks,
+        )
+        with contextlib.ExitStack() as undo:
             for place in self._where:
-                self._sockets.append(listen(place) if isinstance(place, Address) else place)
+                if isinstance(place, socket.socket):
+                    sockets = [place]
+                else:
+                    sockets = await asyncio.to_thread(
+                        partial(listen_all, place, reuse_port=self._reuse_port)
+                    )
+                for sock in sockets:
+                    undo.callback(sock.close)
+                self._sockets += sockets
+            self._addresses = [address_of(sock) for sock in self._sockets]
+            undo.callback(self._give_up)
             for sock in self._sockets:
                 await self._open(loop, sock)
-        except BaseException:
-            for sock in self._sockets:
-                sock.close()
-            raise
+            undo.pop_all()
+        self._connections.sweep.start()
         return self
 
     async def _open(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         sock.setblocking(False)
         if sock.type == socket.SOCK_DGRAM:
+            kind = DatagramEndpoint if self._kind is Connection else HandlerEndpoint
             self._endpoints.append(
                 await loop.create_datagram_endpoint(
-                    lambda: DatagramEndpoint(sock, self._service), sock=sock
+                    lambda: kind(loop, sock, self._service, self._limits), sock=sock
                 )
             )
             return
-        # asyncio accepts up to `backlog` times in a row, so this says how many; the kernel's
-        # backlog is then set to what it should be.
-        self._listeners.append(
-            await loop.create_server(
-                lambda: Connection(self._connections), sock=sock, backlog=BURST
-            )
-        )
-        sock.listen(BACKLOG)
+        if self._timeouts.write is not None:
+            set_write_timeout(sock, self._timeouts.write)
+        new_connection = partial(self._kind, self._connections)
+        self._connections.gate.add(Listener(loop, sock, new_connection))
+
+    def _give_up(self) -> None:
+        """The loop would go on accepting for those that were opened before one that failed."""
+        self._connections.gate.close()
+        for transport, _ in self._endpoints:
+            transport.close()
 
     async def __aexit__(
         self,
@@ -81,32 +123,49 @@ class Server:
     ) -> None:
         await self.drain()
 
-    async def drain(self, timeout: float | None = None) -> None:
+    # Accepting.
+
+    def pause(self) -> None:
+        """Accept nobody until `resume`: newcomers wait in the kernel's backlog."""
+        self._connections.gate.hold(Gate.ASKED)
+
+    def resume(self) -> None:
+        """Accept again, unless the server is full or out of descriptors."""
+        self._connections.gate.release(Gate.ASKED)
+
+    # The end.
+
+    async def drain(self, timeout: float | None = None) -> DrainReport:
         """Accept no more, send what is pending for `timeout` s, then reset who is left.
 
-        The timeout is that of `Timeouts.drain` unless given. A second call does nothing.
+        The service is asked to say goodbye, and then every peer counts as having finished
+        sending. The timeout is that of `Timeouts.drain` unless given. A second call waits for
+        the first, and gives its report.
         """
-        if self._drained:
-            return
-        self._drained = True
+        if self._drained is None:
+            limit = self._timeouts.drain if timeout is None else timeout
+            self._drained = asyncio.create_task(self._drain(limit))
+        return await asyncio.shield(self._drained)
+
+    async def _drain(self, limit: float) -> DrainReport:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + limit
         for transport, endpoint in self._endpoints:
             endpoint.answer_pending()
+            if endpoint.tasks:
+                await asyncio.wait(endpoint.tasks, timeout=max(0.0, deadline - loop.time()))
+            for task in endpoint.tasks:
+                task.cancel()
             transport.close()
-        # asyncio makes a connection of who was accepted in this turn in the next but one, and
-        # loses it if the listener is closed before the next. So: first no more readiness.
-        loop = asyncio.get_running_loop()
-        for sock in self._sockets:
-            if sock.type == socket.SOCK_STREAM:
-                loop.remove_reader(sock)
-        await asyncio.sleep(0)
-        for listener in self._listeners:
-            listener.close()
-        await asyncio.sleep(0)
-        await self._connections.drain(self._timeouts.drain if timeout is None else timeout)
+        self._connections.gate.close()
+        for _ in range(3):  # who was accepted in this turn is there after that
+            await asyncio.sleep(0)
+        return await self._connections.drain(max(0.0, deadline - loop.time()))
 
-    async def run_until_signal(self) -> None:
-        """Wait for SIGTERM or SIGINT; from then on a second one ends the process at once."""
+    async def run_until_signal(self) -> DrainReport:
+        """Wait for SIGTERM or SIGINT, then drain; a second one ends the process at once."""
         await self.catch_signals().wait()
+        return await self.drain()
 
     def catch_signals(self) -> asyncio.Event:
         """As `run_until_signal`, for who has something to do before waiting for the event."""
@@ -125,18 +184,29 @@ class Server:
 
 
 def serve(
-    service: Service,
+    service: Serves,
     *where: str | Address | socket.socket,
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
+    tls: ssl.SSLContext | None = None,
+    hooks: Hooks | None = None,
+    reuse_port: bool = False,
 ) -> Server:
     """Serve `service` on every address of `where`, from `async with` on.
 
-    An address is `tcp://HOST:PORT` or `udp://HOST:PORT`, or a socket that is bound, and
-    listening if it is TCP; the server owns it from then on. Raises ValueError for an address
-    that cannot be read, and on entering OSError where it cannot listen.
+    service: what has `receive_data` is a sans-I/O service; else a coroutine function that is
+        called with a `Stream` for each connection, or with a `Datagram` for each datagram
+        where all addresses are udp.
+    where: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix:///PATH`, `fd://N`, `systemd:`, or a
+        socket that is bound; the server owns it from then on.
+    tls: of the stream addresses. reuse_port: several processes may listen there.
+
+    Raises ValueError for an address that cannot be read, and on entering OSError where it
+    cannot listen.
     """
     if not where:
         raise ValueError("serve() needs an address, such as 'tcp://127.0.0.1:0'")
     places = tuple(Address.parse(place) if isinstance(place, str) else place for place in where)
-    return Server(service, places, limits or Limits(), timeouts or Timeouts())
+    return Server(
+        service, places, limits or Limits(), timeouts or Timeouts(), tls, hooks, reuse_port
+    )

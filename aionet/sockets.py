@@ -5,16 +5,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import socket
 import struct
 import time
 
 from aionet.address import Address
 
+# Told here as well, so that a model finds all about its sockets in one module.
+from aionet.listen import BACKLOG as BACKLOG
+from aionet.listen import listen as listen
+from aionet.listen import listen_all as listen_all
+from aionet.unicast import answer_unicast_only as answer_unicast_only
+from aionet.unix_path import remove_unix_path as remove_unix_path
+
 log = logging.getLogger("aionet")
 
-# What the kernel may complete before anybody accepts; it cuts this to net.core.somaxconn.
-BACKLOG = 4096
 # One read.
 RECV_SIZE = 64 * 1024
 # Accepts, or datagrams, taken in a row before others get their turn.
@@ -37,36 +43,21 @@ _FAILED_EARLY = frozenset(
     )
 )
 
+_SO_MEMINFO = 55  # asm-generic/socket.h; the socket module has no name for it
+_MEMINFO = struct.Struct("9I")  # linux/sock_diag.h; SK_MEMINFO_DROPS is the last
 _LINGER_RESET = struct.pack("ii", 1, 0)
 
 
-def listen(address: Address) -> socket.socket:
-    """A blocking socket bound to `address`, listening if it is TCP. Raises OSError."""
-    family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
-    kind = socket.SOCK_STREAM if address.scheme == "tcp" else socket.SOCK_DGRAM
-    # asyncio sets TCP_NODELAY only where the protocol is named, and accept() inherits it.
-    protocol = socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP
-    sock = socket.socket(family, kind, protocol)
-    try:
-        if kind == socket.SOCK_STREAM:
-            # Lets a restarted server bind while old connections are in TIME_WAIT. On UDP it
-            # would let two servers share a port, and one of them would starve.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address.host, address.port))
-        if kind == socket.SOCK_STREAM:
-            sock.listen(BACKLOG)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
 def address_of(sock: socket.socket) -> Address:
-    """Where `sock` is bound, with the port that the kernel chose for port 0."""
-    host, port = sock.getsockname()[:2]
-    return Address("tcp" if sock.type == socket.SOCK_STREAM else "udp", host, port)
+    """Where `sock` is bound, with the port that the kernel chose for port 0.
+
+    A name in the abstract namespace, which only an inherited socket has here, is told as `@name`.
+    """
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        abstract = isinstance(name, bytes)
+        return Address("unix", path=f"@{os.fsdecode(name[1:])}" if abstract else name)
+    return Address("tcp" if sock.type == socket.SOCK_STREAM else "udp", name[0], name[1])
 
 
 class AcceptPaused(Exception):  # noqa: N818  a state, not a fault
@@ -124,6 +115,34 @@ def set_reset_on_close(conn: socket.socket) -> None:
     Without it the kernel keeps megabytes for a peer that never reads.
     """
     conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+
+
+def set_write_timeout(listener: socket.socket, seconds: float) -> None:
+    """Give up on a peer of `listener` that takes nothing of what is sent to it for `seconds`.
+
+    The kernel does it, to a peer that acknowledges nothing and to one that keeps its window
+    closed, and also after close(), so that nothing stays in FIN_WAIT1. Whoever writes or
+    reads gets ETIMEDOUT. Connections accepted from now on inherit it; no socket other than
+    TCP has it (TCP_USER_TIMEOUT: tcp(7), RFC 5482).
+    """
+    if listener.family in (socket.AF_INET, socket.AF_INET6) and listener.type == socket.SOCK_STREAM:
+        # 0 would mean the system's default, a quarter of an hour and more.
+        milliseconds = max(1, round(seconds * 1000))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+def datagram_drops(sock: socket.socket) -> int:
+    """How many datagrams the kernel did not give to this UDP socket; 0 where unknown.
+
+    Those that came while its buffer was full, and those with a wrong checksum or that
+    `answer_unicast_only` keeps away: one counter has them all (SO_MEMINFO, Linux 4.12).
+    """
+    try:
+        answer = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        drops: int = _MEMINFO.unpack(answer)[-1]
+    except (OSError, struct.error):
+        return 0
+    return drops
 
 
 def wait_for_close(conn: socket.socket, timeout: float) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from aionet.command import (
-    SERVICES,
-    Chat,
-    announce,
-    listen_or_exit,
-    log_to_stderr,
-    parse,
-)
+from aionet.command import Chat, announce, listen_or_exit, log_to_stderr, parse
 from aionet.signals import stop_on_signals
+from aionet.sockets import address_of, set_write_timeout
 
 MODULES = {"blocking": "sequential", "threaded": "threaded", "epoll": "epoll"}
+# What correctness needs. Idle clients, TLS and the like are for servers that face the world.
+SETTINGS = (
+    "connections",
+    "on_full",
+    "message",
+    "write_buffer",
+    "outbox",
+    "write",
+    "drain",
+    "linger",
+)
 
 
 def main(argv: list[str]) -> None:
@@ -25,6 +30,7 @@ def main(argv: list[str]) -> None:
         option="model",
         choices=list(MODULES),
         option_help="one client at a time, a thread each, or one thread with epoll",
+        settings=SETTINGS,
     )
     log_to_stderr()
     if isinstance(task, Chat):
@@ -33,10 +39,13 @@ def main(argv: list[str]) -> None:
         raise SystemExit(chat(task.host, task.port, task.name))
     module = import_module(f"blocking.{MODULES[task.option]}")
     kind = module.DatagramServer if task.datagrams else module.StreamServer
-    sock = listen_or_exit(task.address)
-    server = kind(sock, SERVICES[task.service](), task.limits, task.timeouts)
+    (address,) = task.addresses
+    sock = listen_or_exit(address)
+    if task.timeouts.write is not None:
+        set_write_timeout(sock, task.timeouts.write)
+    server = kind(sock, task.make_service(), task.limits, task.timeouts)
     with stop_on_signals(server.drain, server.abort, task.timeouts.drain):
-        announce(sock)
+        announce([address_of(sock)])
         server.serve_forever()
 
 

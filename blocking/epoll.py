@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 
+from aionet.descriptors import descriptor_room, warn_accept_paused
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Deliveries, Service
 from aionet.sockets import (
@@ -30,6 +31,9 @@ from aionet.sockets import (
     set_reset_on_close,
     stop_reading,
 )
+from blocking.datagram import EpollDatagramServer as DatagramServer
+
+__all__ = ["DatagramServer", "StreamServer"]
 
 log = logging.getLogger("blocking")
 
@@ -62,6 +66,7 @@ class StreamServer:
         self._listener = listener
         self._service = service
         self._limits = limits
+        self._room = limits.connections or descriptor_room()
         self._timeouts = timeouts
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
@@ -70,6 +75,7 @@ class StreamServer:
         self._alarms: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
         self._listening = True
+        self._full = False  # so the listener is not watched until somebody leaves
         self._draining = False
 
     def serve_forever(self) -> None:
@@ -95,15 +101,22 @@ class StreamServer:
     def _accept(self) -> None:
         try:
             for _ in range(BURST):
-                self._open(accept(self._listener))
+                if len(self._connections) < self._room:
+                    self._open(accept(self._listener))
+                elif self._limits.on_full == "reject":
+                    with accept(self._listener) as sock:
+                        set_reset_on_close(sock)
+                else:
+                    self._full = True
+                    self._epoll.unregister(self._listener)  # it stays readable and would spin
+                    break
         except BlockingIOError:
             pass
         except AcceptPaused as error:
-            log.warning("%s; trying again in %g s", error, ACCEPT_RETRY_S)
-            self._epoll.unregister(self._listener)  # it stays readable and would spin
+            warn_accept_paused(error, ACCEPT_RETRY_S)
+            self._epoll.unregister(self._listener)  # as above
             self._call_later(ACCEPT_RETRY_S, lambda: self._epoll.register(self._listener, EPOLLIN))
         except ListenerClosed:
-            self._epoll.unregister(self._listener)
             self._listener.close()
             self._listening = False
 
@@ -253,6 +266,9 @@ class StreamServer:
         conn.closing = True
         conn.outbox = b""
         conn.sock.close()  # which takes it out of the epoll, too
+        if self._full:
+            self._full = False
+            self._epoll.register(self._listener, EPOLLIN)
         if not conn.eof:
             conn.eof = True
             self._deliver(conn, self._service.receive_eof(conn))
@@ -287,44 +303,3 @@ class StreamServer:
                 return 0.0 if self._finished else left
             heapq.heappop(self._alarms)[2]()
         return 0.0 if self._finished else None
-
-
-class DatagramServer:
-    """Serves `service` on a bound UDP socket: after each wait, all that has arrived."""
-
-    def __init__(
-        self, sock: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
-    ) -> None:
-        sock.setblocking(False)
-        self._sock = sock
-        self._service = service
-        self._draining = False
-        self._aborted = False
-
-    def serve_forever(self) -> None:
-        """Serve until `drain` is called."""
-        recvfrom, sendto = self._sock.recvfrom, self._sock.sendto
-        receive_data = self._service.receive_data
-        with self._sock, select.epoll() as epoll:
-            epoll.register(self._sock, EPOLLIN)
-            while not self._aborted:
-                epoll.poll()
-                try:
-                    while not self._aborted:
-                        data, sender = recvfrom(RECV_SIZE)
-                        for peer, reply in receive_data(sender, data):
-                            # A full buffer, a port of 0: that peer's loss, nobody else's.
-                            with contextlib.suppress(OSError):
-                                sendto(reply, peer)
-                except BlockingIOError:
-                    if self._draining:
-                        return
-
-    def drain(self) -> None:
-        """Answer what has arrived, then stop."""
-        self._draining = True
-        stop_reading(self._sock)
-
-    def abort(self) -> None:
-        """Stop at once, also while datagrams keep coming in."""
-        self._aborted = True

@@ -1,7 +1,8 @@
 """One client at a time: accept, serve to its end, accept the next.
 
 The simplest server there is, and what is wrong with it: whoever comes second waits, connected
-by the kernel and served by nobody, until the first has left.
+by the kernel and served by nobody, until the first has left. That is why Limits.connections
+and .on_full mean nothing here: it never holds more than one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from aionet.sockets import (
     stop_reading,
     wait_for_close,
 )
+from blocking.datagram import DatagramServer
+
+__all__ = ["DatagramServer", "StreamServer"]
 
 
 class StreamServer:
@@ -88,47 +92,3 @@ class StreamServer:
             with contextlib.suppress(OSError):
                 set_reset_on_close(conn)
                 conn.shutdown(socket.SHUT_RDWR)
-
-
-class DatagramServer:
-    """Serves `service` on a bound UDP socket, one datagram after the other.
-
-    UDP has no connections, so nobody waits for somebody else to leave.
-    """
-
-    def __init__(
-        self, sock: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
-    ) -> None:
-        self._sock = sock
-        self._service = service
-        self._draining = False
-        self._aborted = False
-
-    def serve_forever(self) -> None:
-        """Serve until `drain` is called."""
-        with self._sock:
-            self.serve_datagrams()
-
-    def serve_datagrams(self) -> None:
-        """The loop itself; any number of threads may be in it."""
-        sock = self._sock
-        while not self._aborted:
-            data, sender = sock.recvfrom(RECV_SIZE)
-            if self._draining and not data:
-                return  # a shut socket yields what is queued, then nothing, for ever
-            for peer, reply in self._receive_data(sender, data):
-                # A port of 0, an unreachable host: that peer's loss, and nobody else's.
-                with contextlib.suppress(OSError):
-                    sock.sendto(reply, peer)
-
-    def _receive_data(self, sender: object, data: bytes) -> Deliveries:
-        return self._service.receive_data(sender, data)
-
-    def drain(self) -> None:
-        """Answer what has arrived, then stop."""
-        self._draining = True
-        stop_reading(self._sock)
-
-    def abort(self) -> None:
-        """Stop at once, also while datagrams keep coming in."""
-        self._aborted = True

@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from aionet.descriptors import descriptor_room
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Deliveries, Service
 from aionet.sockets import (
@@ -24,11 +25,11 @@ from aionet.sockets import (
     stop_reading,
     wait_for_close,
 )
-from blocking import sequential
+from blocking.datagram import ThreadedDatagramServer as DatagramServer
+
+__all__ = ["DatagramServer", "StreamServer"]
 
 log = logging.getLogger("blocking")
-
-UDP_THREADS = 4  # in recvfrom() on one socket; more only queue for the interpreter's lock
 
 
 class Connection:
@@ -101,15 +102,20 @@ class StreamServer:
         self._listener = listener
         self._service = service
         self._limits = limits
+        self._room = limits.connections or descriptor_room()
         self._timeouts = timeouts
         self._lock = threading.Lock()  # one call into the service at a time
         self._connections: dict[Connection, threading.Thread] = {}
+        # Told when a peer has left. drain() must not touch it: called by a signal handler, it
+        # may have interrupted the very thread that holds the lock inside. It need not, either:
+        # whoever waits for room waits for peers, and drain() makes those leave.
+        self._left = threading.Condition()
         self._draining = False
 
     def serve_forever(self) -> None:
         """Serve until `drain` is called and every peer is gone."""
         with self._listener:
-            while sock := accept_patiently(self._listener):
+            while sock := self._accept():
                 conn = Connection(sock)
                 thread = threading.Thread(target=self._serve, args=(conn,), daemon=True)
                 self._connections[conn] = thread
@@ -124,16 +130,32 @@ class StreamServer:
         for thread in list(self._connections.values()):
             thread.join()
 
+    def _accept(self) -> socket.socket | None:
+        """The next connection that there is room for; None once the listener is stopped."""
+        if len(self._connections) >= self._room and self._limits.on_full == "queue":
+            with self._left:
+                self._left.wait_for(lambda: len(self._connections) < self._room)
+        while sock := accept_patiently(self._listener):
+            if len(self._connections) < self._room:
+                return sock
+            with sock:
+                set_reset_on_close(sock)
+        return None
+
     def _serve(self, conn: Connection) -> None:
-        # A peer that resets ends its own conversation and nothing else.
-        with contextlib.suppress(OSError):
-            self._converse(conn)
-        with contextlib.suppress(OSError):
-            self._deliver(conn, self._service.receive_eof)
-        with conn.sending:  # nobody may be in send() when the descriptor becomes free
-            conn.closing = True
-            conn.sock.close()
-        del self._connections[conn]
+        try:
+            # A peer that resets ends its own conversation and nothing else.
+            with contextlib.suppress(OSError):
+                self._converse(conn)
+            with contextlib.suppress(OSError):
+                self._deliver(conn, self._service.receive_eof)
+        finally:  # whatever happened, it does not go on counting as held
+            with conn.sending:  # nobody may be in send() when the descriptor becomes free
+                conn.closing = True
+                conn.sock.close()
+            with self._left:
+                del self._connections[conn]
+                self._left.notify()
 
     def _converse(self, conn: Connection) -> None:
         self._deliver(conn, self._service.connect)
@@ -192,26 +214,3 @@ class StreamServer:
         """Reset every peer, whatever is pending."""
         for conn in list(self._connections):
             conn.shut()
-
-
-class DatagramServer(sequential.DatagramServer):
-    """Several threads in recvfrom() on one socket: the kernel hands a datagram to one."""
-
-    def __init__(
-        self, sock: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
-    ) -> None:
-        super().__init__(sock, service, limits, timeouts)
-        self._lock = threading.Lock()
-
-    def _receive_data(self, sender: object, data: bytes) -> Deliveries:
-        with self._lock:
-            return super()._receive_data(sender, data)
-
-    def serve_forever(self) -> None:
-        """Serve until `drain` is called."""
-        with self._sock:
-            threads = [threading.Thread(target=self.serve_datagrams) for _ in range(UDP_THREADS)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()

@@ -11,12 +11,17 @@ from pathlib import Path
 
 import pytest
 
+import aionet
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("aionet", "blocking", "compare")
 FOR_BLOCKING = {
     "aionet.address",
     "aionet.command",
+    "aionet.descriptors",
     "aionet.limits",
+    "aionet.listen",
+    "aionet.options",
     "aionet.protocol",
     "aionet.signals",
     "aionet.sockets",
@@ -93,8 +98,15 @@ def test_the_code_is_there_to_be_read() -> None:
     [
         "aionet",
         "aionet.command",
+        "aionet.descriptors",
+        "aionet.limits",
+        "aionet.listen",
+        "aionet.options",
+        "aionet.protocol",
         "aionet.sockets",
+        "aionet.workers",
         "blocking.client",
+        "blocking.datagram",
         "blocking.epoll",
         "blocking.sequential",
         "blocking.threaded",
@@ -118,3 +130,32 @@ def test_every_public_name_is_there(module: str) -> None:
     found = importlib.import_module(module)
     assert len(set(found.__all__)) == len(found.__all__)
     assert [name for name in found.__all__ if not hasattr(found, name)] == []
+
+
+def test_all_that_aionet_offers_is_told_to_type_checkers_too() -> None:
+    tree = ast.parse((ROOT / "aionet" / "__init__.py").read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    told = {
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(told) == sorted(aionet.__all__)
+    assert told == aionet._HOMES
+
+
+def test_every_name_of_aionet_can_be_imported_and_no_other() -> None:
+    for name in aionet.__all__:
+        assert getattr(aionet, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = aionet.nothing
+
+
+def test_the_first_use_of_a_name_loads_it() -> None:
+    code = (
+        "import aionet, sys; assert 'asyncio' not in sys.modules; "
+        "aionet.Echo, aionet.Limits, aionet.Room; assert 'asyncio' not in sys.modules; "
+        "aionet.serve; assert 'asyncio' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -65,8 +65,8 @@ def test_server_in_ten_lines_shouts(tmp_path: Path) -> None:
         port = placeholder.getsockname()[1]
     program = tmp_path / "shout.py"
     (code,) = blocks("python")
-    announce = 'print("READY", flush=True)\n        await'
-    program.write_text(code.replace(":7007", f":{port}").replace("await", announce, 1))
+    announce = ':{port}", on_ready=lambda where: print("READY", flush=True)'
+    program.write_text(code.replace(':7007"', announce.replace("{port}", str(port))))
     with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == b"READY\n"

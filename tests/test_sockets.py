@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import logging
+import select
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,8 +22,10 @@ from aionet.sockets import (
     accept,
     accept_patiently,
     address_of,
+    datagram_drops,
     listen,
     set_reset_on_close,
+    set_write_timeout,
     stop_reading,
     wait_for_close,
 )
@@ -54,46 +59,30 @@ class FakeListener(socket.socket):
         raise OSError(next(self._codes), "as told")
 
 
-# Listen.
+# Where a socket is.
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "udp"])
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
-def test_port_0_takes_a_free_port_and_address_of_tells_it(scheme: str, host: str) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::"])
+def test_address_of_tells_the_port_that_the_kernel_chose(scheme: str, host: str) -> None:
     with listen(Address(scheme, host, 0)) as sock:
         address = address_of(sock)
-    assert address.scheme == scheme
-    assert address.host == ("127.0.0.1" if host == "localhost" else host)
+    assert address == Address(scheme, host, address.port)
     assert address.port > 0
 
 
-def test_a_listener_blocks_and_can_be_connected_to(listener: socket.socket) -> None:
-    assert listener.getblocking()
-    with socket.create_connection(listener.getsockname()):
-        pass
+def test_address_of_a_unix_socket_is_its_path(tmp_path: Path) -> None:
+    address = Address("unix", path=str(tmp_path / "socket"))
+    with listen(address) as sock:
+        assert address_of(sock) == address
 
 
-def test_an_ipv6_listener_leaves_the_ipv4_port_alone() -> None:
-    with listen(Address("tcp", "::", 0)) as six:
-        port = address_of(six).port
-        with listen(Address("tcp", "127.0.0.1", port)) as four:
-            assert address_of(four).port == port
-
-
-@pytest.mark.parametrize("address", [ANY_TCP, ANY_UDP])
-def test_a_taken_port_is_refused_and_nothing_stays_open(address: Address) -> None:
-    with listen(address) as sock, pytest.raises(OSError, match="in use") as refusal:
-        listen(address_of(sock))
-    assert refusal.value.errno == errno.EADDRINUSE
-
-
-def test_a_port_in_time_wait_can_be_taken_again(listener: socket.socket) -> None:
-    address = address_of(listener)
-    with socket.create_connection(listener.getsockname(), timeout=10) as client:
-        accept(listener).close()  # who closes first keeps the port in TIME_WAIT
-        assert client.recv(1) == b""
-    listener.close()
-    listen(address).close()
+def test_address_of_a_unix_socket_without_a_file_is_its_abstract_name() -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind("")  # unix(7): the kernel chooses five digits
+        address = address_of(sock)
+    assert address.path.startswith("@")
+    assert len(address.path) == 6
 
 
 # Accept.
@@ -254,3 +243,94 @@ def test_stop_reading_twice_or_after_close_is_no_error(listener: socket.socket) 
     stop_reading(listener)
     listener.close()
     stop_reading(listener)
+
+
+# A peer that takes nothing.
+
+
+def stall(listener: socket.socket) -> tuple[socket.socket, socket.socket]:
+    """A server's connection that nothing more can be sent on, and its client's."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(listener.getsockname())
+    conn = accept(listener)
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    conn.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            conn.send(bytes(4096))
+    return conn, client
+
+
+def test_an_accepted_connection_inherits_the_write_timeout(listener: socket.socket) -> None:
+    set_write_timeout(listener, 1.5)
+    with socket.create_connection(listener.getsockname()), accept(listener) as conn:
+        assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500
+
+
+def test_a_write_timeout_is_never_rounded_to_the_default(listener: socket.socket) -> None:
+    set_write_timeout(listener, 1e-9)
+    assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1
+
+
+def test_the_kernel_gives_up_on_a_peer_whose_window_stays_closed(listener: socket.socket) -> None:
+    set_write_timeout(listener, 0.2)
+    conn, client = stall(listener)
+    with conn, client:
+        poll = select.poll()
+        poll.register(conn, 0)  # POLLERR arrives unasked
+        poll.poll()
+        with pytest.raises(TimeoutError):
+            conn.recv(1)
+
+
+def test_the_kernel_gives_up_on_it_after_the_close_too(listener: socket.socket) -> None:
+    set_write_timeout(listener, 0.2)
+    conn, client = stall(listener)
+    ports = listener.getsockname()[1], client.getsockname()[1]
+    row = "0100007F:{:04X} 0100007F:{:04X} ".format(*ports)  # in FIN_WAIT1
+    conn.close()
+    with client:
+        while row in Path("/proc/net/tcp").read_text():
+            pass
+
+
+@pytest.mark.parametrize("address", ["udp://127.0.0.1:0", "unix://"])
+def test_a_write_timeout_is_nothing_to_other_sockets(address: str, tmp_path: Path) -> None:
+    where = f"{address}{tmp_path}/socket" if address == "unix://" else address
+    with listen(Address.parse(where)) as sock:
+        set_write_timeout(sock, 1)
+
+
+# Datagrams that the kernel drops.
+
+
+def test_datagrams_for_which_the_buffer_had_no_room_are_counted() -> None:
+    with listen(ANY_UDP) as sock, socket.socket(type=socket.SOCK_DGRAM) as client:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        assert datagram_drops(sock) == 0
+        for _ in range(100):
+            client.sendto(bytes(100), sock.getsockname())
+        arrived = 0
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while sock.recv(100):
+                arrived += 1
+        assert 0 < arrived < 100
+        assert datagram_drops(sock) == 100 - arrived
+
+
+def test_datagrams_that_the_filter_keeps_away_are_counted_too() -> None:
+    with listen(Address("udp", "0.0.0.0", 0)) as sock:
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            client.sendto(b"all", ("127.255.255.255", sock.getsockname()[1]))
+            client.sendto(b"one", ("127.0.0.1", sock.getsockname()[1]))
+        assert sock.recv(100) == b"one"
+        assert datagram_drops(sock) == 1
+
+
+def test_drops_are_0_where_nobody_counts_them() -> None:
+    with socket.socket() as sock:
+        sock.close()
+        assert datagram_drops(sock) == 0

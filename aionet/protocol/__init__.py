@@ -3,6 +3,6 @@
 from aionet.protocol.chat import Room
 from aionet.protocol.echo import Echo
 from aionet.protocol.lines import LineReader
-from aionet.protocol.service import Deliveries, Service
+from aionet.protocol.service import OVERSIZE, Close, Deliveries, Service
 
-__all__ = ["Deliveries", "Echo", "LineReader", "Room", "Service"]
+__all__ = ["OVERSIZE", "Close", "Deliveries", "Echo", "LineReader", "Room", "Service"]

@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from aionet.protocol.lines import LineReader
-from aionet.protocol.service import Deliveries
+from aionet.protocol.service import OVERSIZE, Deliveries
 
 LINE_LIMIT = 4096  # bytes, without the line end
 
@@ -38,6 +38,8 @@ class Room:
     `line_limit` is in bytes, without the line end. A message is encoded once, and every
     member is handed the same bytes object.
     """
+
+    one_process = True  # members of different processes would never meet
 
     def __init__(self, *, line_limit: int = LINE_LIMIT) -> None:
         self._line_limit = line_limit
@@ -67,13 +69,18 @@ class Room:
             else:
                 deliveries += self._enter(peer, visitor, line)
         if visitor.lines.too_long:
-            return deliveries + self._refuse(peer, f"line is over {self._line_limit} bytes")
+            too_long = f"line is over {self._line_limit} bytes"
+            return deliveries + self._refuse(peer, too_long, OVERSIZE)
         return deliveries
 
     def receive_eof(self, peer: Any) -> Deliveries:
         if peer not in self._visitors:
             return ()
         return [*self._leave(peer), (peer, b"")]
+
+    def unfinished(self, peer: Any) -> int | None:
+        visitor = self._visitors.get(peer)
+        return visitor.lines.unfinished if visitor else None
 
     def _refusal(self, name: bytes) -> str | None:
         if not _NAME.fullmatch(name):
@@ -82,8 +89,8 @@ class Room:
             return f"the name {name.decode()} is in use; choose another"
         return None
 
-    def _refuse(self, peer: Any, reason: str) -> list[tuple[Any, bytes]]:
-        return [(peer, f"! {reason}\n".encode()), (peer, b""), *self._leave(peer)]
+    def _refuse(self, peer: Any, reason: str, close: bytes = b"") -> list[tuple[Any, bytes]]:
+        return [(peer, f"! {reason}\n".encode()), (peer, close), *self._leave(peer)]
 
     def _enter(self, peer: Any, visitor: _Visitor, line: bytes) -> list[tuple[Any, bytes]]:
         name = line.decode()

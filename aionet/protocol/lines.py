@@ -11,12 +11,18 @@ class LineReader:
     is bounded by `limit` plus one read.
     """
 
-    __slots__ = ("_limit", "_tail", "too_long")
+    __slots__ = ("_completed", "_limit", "_tail", "too_long")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._tail = b""
+        self._completed = 0
         self.too_long = False
+
+    @property
+    def unfinished(self) -> int | None:
+        """The number of the line that has begun and not ended; None between lines."""
+        return self._completed if self._tail else None
 
     def receive_data(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes, without their line ends."""
@@ -31,6 +37,7 @@ class LineReader:
         # A CR at the very end may yet turn out to belong to the line end.
         if len(self._tail) - self._tail.endswith(b"\r") > self._limit:
             return self._give_up(lines)
+        self._completed += len(lines)
         return lines
 
     def _give_up(self, lines_before: list[bytes]) -> list[bytes]:

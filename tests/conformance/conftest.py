@@ -7,6 +7,8 @@ A test says which row of the catalogue it shows, and runs once for each model:
 
 `together=True` marks what needs several clients to be served at the same time, which the
 one-at-a-time server cannot do by nature: ONE_AT_A_TIME says why, row by row.
+
+`pytest tests/conformance --interpreter /usr/bin/python3.13` runs the servers under that Python.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -33,6 +37,8 @@ ROOT = Path(__file__).parents[2]
 DEADLINE_S = 20.0  # for what takes milliseconds, on a machine that is busy with other things
 STUCK_S = 0.5  # a peer that takes nothing for so long has stopped reading
 PIECE = 256 * 1024
+
+Address = tuple[str, int] | str  # a str is the path of a unix socket
 
 MODELS = {
     "blocking": ("blocking", "--model"),
@@ -59,6 +65,28 @@ ONE_AT_A_TIME = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--interpreter",
+        metavar="PATH",
+        help="the Python that runs the servers (default: the one that runs the tests); "
+        "known only where tests/conformance is on the command line",
+    )
+
+
+def interpreter_of(config: pytest.Config) -> str:
+    return config.getoption("interpreter", None) or sys.executable
+
+
+@cache
+def why_not(interpreter: str, model: str) -> str:
+    """Why `model` cannot run under `interpreter`; empty if it can."""
+    if model != "uvloop":
+        return ""
+    attempt = subprocess.run([interpreter, "-c", "import uvloop"], capture_output=True, check=False)
+    return f"{interpreter} has no uvloop" if attempt.returncode else ""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
@@ -72,19 +100,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marker is None or "model" not in metafunc.fixturenames:
         return
     (row,) = marker.args
-    metafunc.parametrize(
-        "model",
-        [
-            pytest.param(
-                model,
-                id=f"{row}-{model}",
-                marks=[pytest.mark.skip(reason=f"{row}: {ONE_AT_A_TIME[row]}")]
-                if model == "blocking" and marker.kwargs.get("together")
-                else [],
-            )
-            for model in marker.kwargs.get("models", MODELS)
-        ],
-    )
+    params = []
+    for model in marker.kwargs.get("models", MODELS):
+        reason = why_not(interpreter_of(metafunc.config), model)
+        if model == "blocking" and marker.kwargs.get("together"):
+            reason = f"{row}: {ONE_AT_A_TIME[row]}"
+        marks = [pytest.mark.skip(reason=reason)] if reason else []
+        params.append(pytest.param(model, id=f"{row}-{model}", marks=marks))
+    metafunc.parametrize("model", params)
 
 
 def wait_until(condition: Callable[[], object], what: str, *, within: float = DEADLINE_S) -> None:
@@ -95,12 +118,35 @@ def wait_until(condition: Callable[[], object], what: str, *, within: float = DE
         time.sleep(0.002)
 
 
+class KernelSocket(NamedTuple):
+    """One end of a TCP connection as the kernel tells it, whoever has it, if anybody has."""
+
+    state: str
+    unacknowledged: int  # bytes
+    unread: int
+    inode: int
+
+
+def kernel_socket(local: int, remote: int) -> KernelSocket | None:
+    """The end at port `local` of the IPv4 connection with port `remote` on this machine."""
+    here, there = f":{local:04X} ", f":{remote:04X} "
+    for _ in range(3):  # the table may change while it is read, and a row be left out
+        for line in Path("/proc/net/tcp").read_text().splitlines():
+            if here in line and there in line:
+                _, left, right, state, queues, _, _, _, _, inode, *_ = line.split()
+                if f"{left} ".endswith(here) and f"{right} ".endswith(there):
+                    unacknowledged, unread = (int(queue, 16) for queue in queues.split(":"))
+                    return KernelSocket(state, unacknowledged, unread, int(inode))
+    return None
+
+
 class Client:
-    """A TCP connection whose every step has a deadline."""
+    """A connection whose every step has a deadline."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(DEADLINE_S)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
         self._lines = bytearray()
 
@@ -170,6 +216,17 @@ class Client:
 
         wait_until(lambda: unacknowledged() == 0, "everything sent is acknowledged")
 
+    def is_over(self, timeout: float = 0) -> bool:
+        """Whether the server has ended it, after at most `timeout` seconds; nothing else came."""
+        if not self.poll(timeout, write=False)[0]:
+            return False
+        try:
+            data = self.sock.recv(PIECE)
+        except ConnectionResetError:
+            return True
+        assert not data, f"{data[:99]!r} came instead of the end"
+        return True
+
     def half_close(self) -> None:
         self.sock.shutdown(socket.SHUT_WR)
 
@@ -217,15 +274,28 @@ class Server:
         self.expected_status = 0
         self.expected_stderr = ""  # a regular expression for all of it
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, addresses: int = 1) -> None:
+        """Read where it listens: so many lines of READY."""
+        self.urls: list[str] = []
+        self.addresses: list[Address] = []
+        for _ in range(addresses):
+            line = self.line()
+            match = re.fullmatch(r"READY ((tcp|udp)://(\S+):(\d+)|unix:(//)?(\S+))", line)
+            assert match, f"it said {line!r} instead of READY, and {self.stderr!r}"
+            self.urls.append(match[1])
+            self.addresses.append(match[6] or (match[3].strip("[]"), int(match[4])))
+        self.url, self.address = self.urls[0], self.addresses[0]
+
+    def line(self) -> str:
+        """The next line that it says, without its end."""
         out = self._process.stdout
         assert out is not None
         readable, _, _ = select.select([out], [], [], DEADLINE_S)
-        line = out.readline().decode() if readable else "nothing"
-        match = re.fullmatch(r"READY (tcp|udp)://127\.0\.0\.1:(\d+)\n", line)
-        assert match, f"it said {line!r} instead of READY, and {self.stderr!r}"
-        self.address = ("127.0.0.1", int(match[2]))
-        self.url = f"{match[1]}://127.0.0.1:{match[2]}"
+        return out.readline().decode().removesuffix("\n") if readable else "nothing"
+
+    @property
+    def port(self) -> int:
+        return int(self.address[1])
 
     @property
     def stderr(self) -> str:
@@ -233,13 +303,33 @@ class Server:
 
     # Clients; all are closed before the server is.
 
-    def connect(self, *, receive_buffer: int | None = None) -> Client:
-        sock = self._clients.enter_context(socket.socket())
+    def connect(
+        self,
+        to: Address | None = None,
+        *,
+        source: str | None = None,
+        receive_buffer: int | None = None,
+        max_segment: int | None = None,
+    ) -> Client:
+        """A connection to the first address, or `to`, from the host `source`."""
+        address = self.address if to is None else to
+        family = socket.AF_UNIX
+        if not isinstance(address, str):
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        sock = self._clients.enter_context(socket.socket(family))
         if receive_buffer:  # only before connecting does it bound the window
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if max_segment:  # with small ones the kernels keep less in between
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, max_segment)
+        if source:
+            sock.bind((source, 0))
         sock.settimeout(DEADLINE_S)
-        sock.connect(self.address)
+        sock.connect(address)
         return Client(sock)
+
+    def close_with_the_others(self, sock: socket.socket) -> None:
+        """Close it, too, before the server is stopped."""
+        self._clients.enter_context(sock)
 
     def start_connecting(self) -> Client:
         """A connection on its way: it is there when it can be written to."""
@@ -275,16 +365,20 @@ class Server:
         client.close()
         return sorted(roster.partition(":")[2].replace(",", " ").split())
 
-    def udp(self) -> socket.socket:
-        """A UDP socket that hears only the server."""
+    def udp(
+        self, to: Address | None = None, *, source: tuple[str, int] | None = None
+    ) -> socket.socket:
+        """A UDP socket that hears only the server, bound to `source`."""
         sock = self._clients.enter_context(socket.socket(type=socket.SOCK_DGRAM))
         sock.settimeout(DEADLINE_S)
-        sock.connect(self.address)
+        if source:
+            sock.bind(source)
+        sock.connect(self.address if to is None else to)
         return sock
 
-    def assert_serving(self) -> None:
+    def assert_serving(self, to: Address | None = None, *, source: str | None = None) -> None:
         """A new client is served."""
-        client = self.connect()
+        client = self.connect(to, source=source)
         assert client.exchange(b"still there?") == b"still there?"
         client.half_close()
         assert client.receive_rest() == b""
@@ -298,7 +392,21 @@ class Server:
                 return True
         return False
 
-    # What the kernel knows of the process; proc(5).
+    # What the kernel knows of its connections and of the process; proc(5).
+
+    def end_of(self, client: Client) -> KernelSocket | None:
+        """The server's end of an IPv4 connection, also after the server has closed it."""
+        return kernel_socket(self.port, client.sock.getsockname()[1])
+
+    def has_echoed(self, client: Client, size: int) -> bool:
+        """Whether `size` bytes that the client has not read are on their way back to it."""
+        here, there = kernel_socket(client.sock.getsockname()[1], self.port), self.end_of(client)
+        assert here is not None
+        assert there is not None
+        return here.unread + there.unacknowledged >= size
+
+    def children(self) -> set[int]:
+        return set(map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()))
 
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
@@ -329,6 +437,11 @@ class Server:
         self._told_to_stop = True
         self._process.terminate()
 
+    def kill(self) -> None:
+        self._told_to_stop = True
+        self.expected_status = -signal.SIGKILL
+        self._process.kill()
+
     def wait(self, timeout: float = DEADLINE_S) -> int:
         """The exit status, within `timeout` seconds."""
         try:
@@ -352,18 +465,35 @@ class Server:
         assert re.fullmatch(self.expected_stderr, self.stderr)
 
 
+# What a service manager does: sockets from descriptor 3 on, and the variables of sd_listen_fds(3).
+ACTIVATE = """
+import fcntl, os, sys
+passed, *command = sys.argv[1:]
+for place, fd in enumerate([fcntl.fcntl(int(fd), fcntl.F_DUPFD, 100) for fd in passed.split()]):
+    os.dup2(fd, 3 + place)
+    os.close(fd)
+os.environ.setdefault("LISTEN_PID", str(os.getpid()))
+os.environ["LISTEN_FDS"] = str(len(passed.split()))
+os.execvp(command[0], command)
+"""
+
+
 class Serve:
     """Starts servers of one model with the public command."""
 
-    def __init__(self, model: str, directory: Path) -> None:
-        self._model = model
+    def __init__(self, model: str, directory: Path, interpreter: str) -> None:
+        self.model = model
         self._directory = directory
+        self._interpreter = interpreter
         self._servers: list[Server] = []
+
+    def _python(self, *arguments: str) -> list[str]:
+        return [self._interpreter, "-W", "always", *arguments]
 
     def _command(
         self, service: str, *options: str, switch_interval: float | None = None
     ) -> list[str]:
-        package, option = MODELS[self._model]
+        package, option = MODELS[self.model]
         start = ["-m", package]
         if switch_interval is not None:
             start = [
@@ -371,28 +501,72 @@ class Serve:
                 f"import sys; sys.setswitchinterval({switch_interval});"
                 f"from {package}.__main__ import main; main(sys.argv[1:])",
             ]
-        arguments = ["serve", service, option, self._model, *options]
-        return [sys.executable, "-W", "always", *start, *arguments]
+        return self._python(*start, "serve", service, option, self.model, *options)
 
     def __call__(self, service: str, *options: str, switch_interval: float | None = None) -> Server:
         command = self._command(service, *options, switch_interval=switch_interval)
+        return self._start(command, addresses=max(1, options.count("--listen")))
+
+    def script(self, code: str, *arguments: str, addresses: int = 1) -> Server:
+        """A server that is a program of its own; it says READY for each of its addresses."""
+        return self._start(self._python("-c", code, self.model, *arguments), addresses)
+
+    def activate(
+        self, service: str, *options: str, sockets: list[socket.socket], addresses: int, **env: str
+    ) -> Server:
+        """A server that is passed `sockets`, as systemd does it."""
+        fds = [sock.fileno() for sock in sockets]
+        command = self._activation(fds, service, *options)
+        return self._start(command, addresses, pass_fds=fds, env=env)
+
+    def _activation(self, fds: list[int], service: str, *options: str) -> list[str]:
+        passed = " ".join(map(str, fds))
+        return [self._interpreter, "-c", ACTIVATE, passed, *self._command(service, *options)]
+
+    def _start(
+        self,
+        command: list[str],
+        addresses: int,
+        *,
+        pass_fds: list[int] | None = None,
+        env: dict[str, str] | None = None,
+    ) -> Server:
         if setpriv := shutil.which("setpriv"):  # it must not outlive a killed test run
             command = [setpriv, "--pdeathsig", "KILL", *command]
         stderr = self._directory / f"stderr-{len(self._servers)}"
         with stderr.open("wb") as file:
             process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=file
+                command,
+                bufsize=0,
+                cwd=ROOT,
+                env=self._environment(**env or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                pass_fds=pass_fds or (),
             )
         server = Server(process, stderr)
         self._servers.append(server)
-        server.wait_until_ready()
+        server.wait_until_ready(addresses)
         return server
 
-    def run(self, service: str, *options: str) -> subprocess.CompletedProcess[str]:
-        """Start a server that ends by itself."""
+    def _environment(self, **more: str) -> dict[str, str]:
+        return os.environ | {"PYTHONPATH": str(ROOT)} | more
+
+    def run(
+        self,
+        service: str,
+        *options: str,
+        sockets: list[socket.socket] | None = None,
+        **env: str,
+    ) -> subprocess.CompletedProcess[str]:
+        """Start a server that ends by itself, perhaps passed `sockets`."""
+        fds = [sock.fileno() for sock in sockets or []]
         return subprocess.run(
-            self._command(service, *options),
+            self._activation(fds, service, *options) if fds else self._command(service, *options),
             cwd=ROOT,
+            env=self._environment(**env),
+            pass_fds=fds,
             capture_output=True,
             text=True,
             timeout=DEADLINE_S,
@@ -406,9 +580,9 @@ class Serve:
 
 
 @pytest.fixture
-def serve(model: str, tmp_path: Path) -> Iterator[Serve]:
+def serve(model: str, tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Serve]:
     """Starts a server: `serve("chat", "--outbox", "65536")`."""
-    serve = Serve(model, tmp_path)
+    serve = Serve(model, tmp_path, interpreter_of(pytestconfig))
     try:
         yield serve
     finally:

@@ -5,6 +5,7 @@ Nothing arriving is shown by a marker: what somebody says last, with everything 
 
 from __future__ import annotations
 
+import contextlib
 import select
 import time
 import unicodedata
@@ -14,11 +15,61 @@ import pytest
 LINE_LIMIT = 4096
 MEMBERS, MESSAGES = 40, 200
 RACES = 1000
+LOOPS = ["asyncio", "uvloop"]
+MESSAGE_S = 0.4
 
 
 def is_refused(client) -> bool:
     """Whether an error line came, and then the end."""
     return (client.line() or "").startswith("! ") and client.line() is None
+
+
+@pytest.mark.fault("chat/1", models=LOOPS)
+def test_member_that_trickles_is_closed_at_the_message_limit(serve):
+    chat = serve("chat", "--message-timeout", str(MESSAGE_S))
+    listener, quiet = chat.join("listener"), chat.join("quiet")
+    talker, slow = chat.join("talker"), chat.join("slow")
+    assert listener.lines_until("* slow has entered the room")
+    start, heard = time.monotonic(), []
+    while "* slow has left the room" not in heard:
+        assert time.monotonic() - start < 20, "trickling extends the deadline"
+        with contextlib.suppress(ConnectionError):  # it may be gone, and nobody told yet
+            slow.send(b".")
+        talker.say("a whole line")
+        while (line := listener.line()) != "[talker] a whole line":
+            heard.append(line)
+        listener.poll(MESSAGE_S / 10, write=False)
+    assert time.monotonic() - start > MESSAGE_S * 0.9
+    assert heard == ["* slow has left the room"]
+    with contextlib.suppress(ConnectionResetError):  # it was still sending
+        slow.receive_rest()
+    quiet.say("I have said nothing for longer than that")
+    assert listener.lines_until("[quiet] I have said nothing for longer than that") == []
+
+
+@pytest.mark.fault("chat/1", models=LOOPS)
+def test_visitor_that_trickles_its_name_is_closed_at_the_message_limit(serve):
+    chat = serve("chat", "--message-timeout", str(MESSAGE_S))
+    visitor, start = chat.visit(), time.monotonic()
+    visitor.send(b"n")
+    while not visitor.is_over(MESSAGE_S / 10):
+        assert time.monotonic() - start < 20, "trickling extends the deadline"
+        with contextlib.suppress(ConnectionError):
+            visitor.send(b"n")
+    assert time.monotonic() - start > MESSAGE_S * 0.9
+    assert chat.roster("next") == []
+
+
+@pytest.mark.fault("chat/2")
+def test_limit_of_a_line_is_what_was_asked_for(serve):
+    chat = serve("chat", "--max-message", "64")
+    member = chat.join("member")
+    for size in (63, 64):
+        member.say("x" * size)
+    member.say("x" * 65)
+    assert is_refused(member)
+    member.close()
+    assert chat.roster("next") == []
 
 
 @pytest.mark.fault("chat/2", together=True)

@@ -1,0 +1,25 @@
+"""What a program may want to know of its connections as they come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aionet.limits import CloseReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """Called on the event loop, so they must not wait. `peer.address` says who it is.
+
+    on_open: a connection has got its place; over TLS, before its handshake.
+    on_close: it has ended, once for every on_open.
+    on_reject: a connection was reset because a limit was reached; no on_open, no on_close.
+
+    A hook that raises is logged, and the connection goes on.
+    """
+
+    on_open: Callable[[Any], None] | None = None
+    on_close: Callable[[Any, CloseReason], None] | None = None
+    on_reject: Callable[[Any], None] | None = None

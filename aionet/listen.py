@@ -1,0 +1,150 @@
+"""Listening sockets, for every kind of address."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import Iterable
+from operator import itemgetter
+from typing import Any
+
+from aionet.address import Address
+from aionet.inherited import inherit, inherit_all
+from aionet.systemd import take_sockets
+from aionet.unicast import answer_unicast_only
+from aionet.unix_path import bind_unix, remove_unix_path
+
+log = logging.getLogger("aionet")
+
+# What the kernel may complete before anybody accepts; it cuts this to net.core.somaxconn.
+BACKLOG = 4096
+# A free port of one address may be taken on another: how often to try a different one.
+_PORT_TRIES = 10
+# The machine has no such address, or not even the family: a name may have others.
+_NOT_HERE = frozenset((errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT))
+
+# A family, and what bind() takes there.
+Place = tuple[int, tuple[Any, ...]]
+
+
+def listen(address: Address, *, reuse_port: bool = False) -> socket.socket:
+    """A blocking socket bound to `address`, listening if it is a stream. Raises OSError.
+
+    As `listen_all`, for who has use for one socket: a name's IPv4 address is preferred, and
+    socket activation must have passed exactly one.
+    """
+    if address.scheme in ("tcp", "udp"):
+        return _bind(address.scheme, _places(address)[0], reuse_port)
+    first, *others = listen_all(address)
+    if others:
+        for sock in (first, *others):
+            sock.close()
+        raise OSError(
+            errno.EINVAL, f"{len(others) + 1} sockets were passed; choose one by systemd:NAME"
+        )
+    return first
+
+
+def listen_all(address: Address, *, reuse_port: bool = False) -> list[socket.socket]:
+    """Every socket that `address` means, blocking and listening, or none. Raises OSError.
+
+    A name is bound on each of its addresses, with one port for all of them also where the
+    port is 0; what this machine does not have is left out unless nothing remains. An empty
+    host and `::` are one socket for IPv4 and IPv6. `reuse_port` (tcp and udp) lets others of
+    this user bind the port as well, and the kernel spread clients over them (socket(7)).
+    UDP sockets get unicast only.
+    """
+    if address.scheme == "unix":
+        return [_listen_unix(address.path)]
+    if address.scheme == "fd":
+        return [inherit(int(address.path), backlog=BACKLOG)]
+    if address.scheme == "systemd":
+        return inherit_all(take_sockets(address.path), backlog=BACKLOG)
+    places = _places(address)
+    for _ in range(_PORT_TRIES - 1):
+        try:
+            return _bind_each(address.scheme, places, reuse_port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or address.port != 0:
+                raise
+    return _bind_each(address.scheme, places, reuse_port)
+
+
+def _places(address: Address) -> list[Place]:
+    kind = socket.SOCK_STREAM if address.scheme == "tcp" else socket.SOCK_DGRAM
+    found = socket.getaddrinfo(
+        address.host or "::", address.port, type=kind, flags=socket.AI_PASSIVE
+    )
+    # /etc/hosts may tell an address twice. IPv4 first: more clients try it.
+    places: Iterable[Place] = dict.fromkeys((family, where) for family, *_, where in found)
+    return sorted(places, key=itemgetter(0))
+
+
+def _bind_each(scheme: str, places: list[Place], reuse_port: bool) -> list[socket.socket]:
+    bound: list[socket.socket] = []
+    missing: OSError | None = None
+    with contextlib.ExitStack() as opened:
+        for family, where in places:
+            # The kernel chooses a port for the first; the others have to take the same.
+            port = bound[0].getsockname()[1] if bound else where[1]
+            try:
+                sock = _bind(scheme, (family, (where[0], port, *where[2:])), reuse_port)
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    raise
+                missing = error
+                log.info("not listening on %s: %s", where[0], error.strerror)
+            else:
+                bound.append(opened.enter_context(sock))
+        if missing and not bound:
+            raise missing
+        opened.pop_all()
+    return bound
+
+
+def _bind(scheme: str, place: Place, reuse_port: bool) -> socket.socket:
+    family, where = place
+    # asyncio sets TCP_NODELAY only where the protocol is named, and accept() inherits it.
+    kind, protocol = (
+        (socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        if scheme == "tcp"
+        else (socket.SOCK_DGRAM, socket.IPPROTO_UDP)
+    )
+    try:
+        sock = socket.socket(family, kind, protocol)
+    except OSError as error:
+        if error.errno != errno.EAFNOSUPPORT or where[0] != "::":
+            raise
+        return _bind(scheme, (socket.AF_INET, ("0.0.0.0", where[1])), reuse_port)
+    try:
+        if kind == socket.SOCK_STREAM:
+            # Lets a restarted server bind while old connections are in TIME_WAIT. On UDP it
+            # would let two servers share a port, and one of them would starve.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            answer_unicast_only(sock)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            # The default is a sysctl (net.ipv6.bindv6only).
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, where[0] != "::")
+        sock.bind(where)
+        if kind == socket.SOCK_STREAM:
+            sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _listen_unix(path: str) -> socket.socket:
+    sock = bind_unix(path)
+    try:
+        sock.listen(BACKLOG)
+    except BaseException:
+        remove_unix_path(sock)
+        sock.close()
+        raise
+    return sock

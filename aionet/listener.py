@@ -1,0 +1,199 @@
+"""Accepting that can be paused, on loops that offer no such thing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from aionet.descriptors import WARN_EVERY_S
+from aionet.listen import BACKLOG
+from aionet.sockets import BURST
+from aionet.unix_path import remove_unix_path
+
+log = logging.getLogger("aionet")
+
+# Descriptors left to the rest of the program. A descriptor gets the lowest free number, so a
+# number this close to the limit says that all below it are taken. It is more than LOOK_EVERY
+# and BURST together, so that accept() never finds none: asyncio would then log it for each of
+# a BURST, and libuv close the newcomers without a word.
+RESERVE = 128
+LOOK_EVERY = 32  # accepts
+
+
+class Listener:
+    """One listening socket. The loop is given a duplicate of it, and loses that to pause.
+
+    The socket itself stays open, and with it the kernel's backlog, in which newcomers wait.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        connection: Callable[[], asyncio.BaseProtocol],
+    ) -> None:
+        self.sock = sock
+        self._loop = loop
+        self._connection = connection
+        self._server: asyncio.AbstractServer | None = None
+        self._duplicate: socket.socket | None = None
+
+    def resume(self) -> None:
+        """Accept. Raises OSError where there is no descriptor left for that."""
+        if self._server is not None:
+            return
+        # asyncio accepts up to `backlog` times in a row, so this says how many; the kernel's
+        # backlog is then set to what it should be.
+        self._duplicate = duplicate = self.sock.dup()
+        create: Any = self._loop.create_server
+        if duplicate.family == socket.AF_UNIX:
+            create = self._loop.create_unix_server
+            if sys.version_info >= (3, 13):
+                create = partial(create, cleanup_socket=False)  # it would take the path to pause
+        try:
+            self._server = _run_now(create(self._connection, sock=duplicate, backlog=BURST))
+        except BaseException:
+            duplicate.close()
+            raise
+        self.sock.listen(BACKLOG)
+
+    def pause(self) -> None:
+        """Accept no more. Who was accepted in this turn of the loop may still come."""
+        if self._server is None or self._duplicate is None:
+            return
+        # asyncio makes a connection of who was accepted in this turn in the next but one, and
+        # loses it if its server is closed before. So: first no more readiness, then close.
+        self._loop.remove_reader(self._duplicate)
+        close = self._server.close
+        self._loop.call_soon(self._loop.call_soon, close)
+        self._server = self._duplicate = None
+
+    def close(self) -> None:
+        """Accept no more, and refuse who connects; closes the socket."""
+        self.pause()
+        remove_unix_path(self.sock)
+        self.sock.close()
+
+
+def _run_now(opening: Coroutine[Any, Any, asyncio.AbstractServer]) -> asyncio.AbstractServer:
+    """The result of a coroutine that has nothing to wait for.
+
+    With a socket that is bound already, `create_server` at most lets others go first. Here
+    that would leave the backlog at BURST for a turn of the loop, and drop who comes then.
+    """
+    while True:
+        try:
+            opening.send(None)
+        except StopIteration as done:
+            server: asyncio.AbstractServer = done.value
+            return server
+
+
+class Gate:
+    """Whether a server's listeners accept: they do while nobody holds the gate.
+
+    Who holds it has a name, so that a server that is full *and* was told to pause needs both
+    to be over before it accepts again.
+    """
+
+    FULL = "full"
+    ASKED = "asked"
+    DESCRIPTORS = "descriptors"
+
+    def __init__(self) -> None:
+        self.out_of_descriptors = 0
+        self._listeners: list[Listener] = []
+        self._holds: set[str] = set()
+        self._closed = False
+        self._quiet_until = -math.inf
+
+    @property
+    def open(self) -> bool:
+        return not self._holds and not self._closed
+
+    def add(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+        listener.resume()
+
+    def hold(self, why: str) -> None:
+        if self.open:
+            for listener in self._listeners:
+                listener.pause()
+        self._holds.add(why)
+
+    def release(self, why: str) -> None:
+        if why not in self._holds:
+            return
+        self._holds.remove(why)
+        if not self.open:
+            return
+        try:
+            for listener in self._listeners:
+                listener.resume()
+        except OSError:
+            self.hold(self.DESCRIPTORS)
+
+    def close(self) -> None:
+        self._closed = True
+        for listener in self._listeners:
+            listener.close()
+
+    # Descriptors.
+
+    def look_at_descriptors(self) -> None:
+        """Hold the gate when they run short, and let it go when there are some again."""
+        if self._closed:
+            return
+        # A listener gives its duplicate back to pause, and will need it to resume.
+        short = _descriptors_are_short(beside=0 if self.open else len(self._listeners))
+        if short and self.DESCRIPTORS not in self._holds:
+            self.hold(self.DESCRIPTORS)
+            self.out_of_descriptors += 1
+            now = time.monotonic()
+            if now >= self._quiet_until:
+                self._quiet_until = now + WARN_EVERY_S
+                log.warning(
+                    "cannot accept: %d descriptors are nearly used up (ulimit -n); newcomers wait",
+                    resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+                )
+        elif not short:
+            self.release(self.DESCRIPTORS)
+
+    @property
+    def is_short(self) -> bool:
+        return self.DESCRIPTORS in self._holds
+
+
+def _descriptors_are_short(*, beside: int) -> bool:
+    """Whether only the reserve is left, once `beside` more are taken."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return False
+    taken: list[int] = []  # the lowest free ones, so the last is the highest
+    try:
+        for _ in range(beside + 1):
+            taken.append(_take_descriptor())  # noqa: PERF401  those before a failure count
+    except OSError:
+        return True
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+    # Where the limit is small, keep a quarter for the rest.
+    return taken[-1] >= soft - min(RESERVE, soft // 4)
+
+
+def _take_descriptor() -> int:
+    try:
+        return os.dup(0)
+    except OSError:
+        # Without stdin any other will do, but there is always one: /dev/null costs more.
+        return os.open(os.devnull, os.O_RDONLY)

@@ -1,0 +1,124 @@
+"""Limits and Timeouts as command-line options, for whichever program takes them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from typing import Any
+
+from aionet.limits import Limits, Timeouts
+
+NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    name: str
+    help: str
+    default: str = ""  # in words, where the value says nothing
+
+
+_OPTIONS = {
+    "connections": _Option(
+        "max-connections", "connections at a time", "what the limit on descriptors allows"
+    ),
+    "per_peer": _Option("max-per-peer", "connections from one address, or one IPv6 /64"),
+    "on_full": _Option("on-full", "let newcomers over the limit wait, or reset them"),
+    "message": _Option("max-message", "of a line of text"),
+    "write_buffer": _Option(
+        "write-buffer", "unsent bytes for a peer above which nothing is read from it"
+    ),
+    "outbox": _Option(
+        "outbox", "unsent bytes for a peer, said by others, above which it is dropped"
+    ),
+    "udp_rate": _Option("udp-rate", "datagrams a second to one source"),
+    "udp_rate_loopback": _Option("udp-rate-loopback", "the same on this machine"),
+    "idle": _Option("idle-timeout", "while nothing comes from a peer and nothing goes to it"),
+    "message_timeout": _Option("message-timeout", "from the first byte of a line to its last"),
+    "write": _Option("write-timeout", "while a peer takes nothing of what is sent to it"),
+    "half_closed": _Option("half-closed-timeout", "as idle, once the peer has finished sending"),
+    "handshake": _Option("handshake-timeout", "for TLS"),
+    "drain": _Option("drain-timeout", "to go on sending what is pending after SIGTERM"),
+    "linger": _Option("linger-timeout", "for a peer to close first after the service closed it"),
+}
+_BYTES = ("message", "write_buffer", "outbox")
+
+
+def add_options(parser: argparse.ArgumentParser, wanted: Collection[str] | None = None) -> None:
+    """Add an option for each setting of Limits and Timeouts, or for those called `wanted`.
+
+    There, `message` is that of Limits, and `message_timeout` that of Timeouts.
+    """
+    for kind in (Limits, Timeouts):
+        group = parser.add_argument_group(
+            "limits" if kind is Limits else "timeouts", f"{NONE!r} lifts one that may be lifted"
+        )
+        for field in fields(kind):
+            key = _key(kind, field.name)
+            if wanted is not None and key not in wanted:
+                continue
+            option = _OPTIONS[key]
+            default = option.default or (NONE if field.default is None else field.default)
+            settings: dict[str, Any] = {"type": _reader(kind, field.name, f"--{option.name}")}
+            if field.name == "on_full":
+                settings = {"choices": ("queue", "reject")}
+            elif kind is Timeouts:
+                settings["metavar"] = "SECONDS"
+            else:
+                settings["metavar"] = "BYTES" if field.name in _BYTES else "N"
+            group.add_argument(
+                f"--{option.name}",
+                dest=key,
+                default=field.default,
+                help=f"{option.help} (default: {default})".replace("%", "%%"),
+                **settings,
+            )
+
+
+def read_options(args: argparse.Namespace) -> tuple[Limits, Timeouts]:
+    """What `add_options` has read; what was not asked for has its default."""
+
+    def given(kind: type[Limits] | type[Timeouts]) -> dict[str, Any]:
+        keys = {field.name: _key(kind, field.name) for field in fields(kind)}
+        return {name: getattr(args, key) for name, key in keys.items() if hasattr(args, key)}
+
+    return Limits(**given(Limits)), Timeouts(**given(Timeouts))
+
+
+def _key(kind: type, name: str) -> str:
+    """Both have a `message`: bytes, and seconds."""
+    return "message_timeout" if kind is Timeouts and name == "message" else name
+
+
+def _reader(kind: type[Limits] | type[Timeouts], name: str, option: str) -> Any:
+    """Reads one value, and says what is wrong with it in the option's own words."""
+
+    def read(text: str) -> float | int | None:
+        value: float | int | None
+        try:
+            if text == NONE:
+                value = None
+            elif kind is Limits:
+                value = int(text) if text.isascii() and text.isdigit() else -1
+            else:
+                value = float(text)
+            kind(**{name: value})  # type: ignore[arg-type]
+        except ValueError:
+            what = "a number of seconds above 0 and up to 86400"
+            if kind is Limits:
+                unit = "bytes" if name in _BYTES else "them"
+                what = f"a number of {unit} from 1 to 2147483647"
+            can_lift = f", nor {NONE!r}" if _is_optional(kind, name) else ""
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}{can_lift}") from None
+        return value
+
+    return read
+
+
+def _is_optional(kind: type[Limits] | type[Timeouts], name: str) -> bool:
+    try:
+        kind(**{name: None})  # type: ignore[arg-type]
+    except ValueError:
+        return False
+    return True

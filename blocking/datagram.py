@@ -1,0 +1,114 @@
+"""UDP three ways: one thread, several threads in recvfrom() on one socket, and epoll.
+
+UDP has no connections, so nobody waits for somebody else to leave, and there is nothing to
+cap: what is left of the three models is how they wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+
+from aionet.limits import Limits, Timeouts
+from aionet.protocol import Deliveries, Service
+from aionet.sockets import RECV_SIZE, stop_reading
+
+THREADS = 4  # more only queue for the interpreter's lock
+
+
+class DatagramServer:
+    """Serves `service` on a bound UDP socket, one datagram after the other."""
+
+    def __init__(
+        self, sock: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+    ) -> None:
+        self._sock = sock
+        self._service = service
+        self._draining = False
+        self._aborted = False
+
+    def serve_forever(self) -> None:
+        """Serve until `drain` is called."""
+        with self._sock:
+            self._serve()
+
+    def _serve(self) -> None:
+        """The loop itself; any number of threads may be in it."""
+        sock = self._sock
+        while not self._aborted:
+            data, sender = sock.recvfrom(RECV_SIZE)
+            if self._draining and not data:
+                return  # a shut socket yields what is queued, then nothing, for ever
+            for peer, reply in self._receive_data(sender, data):
+                # A port of 0, an unreachable host: that peer's loss, and nobody else's.
+                with contextlib.suppress(OSError):
+                    sock.sendto(reply, peer)
+
+    def _receive_data(self, sender: object, data: bytes) -> Deliveries:
+        return self._service.receive_data(sender, data)
+
+    def drain(self) -> None:
+        """Answer what has arrived, then stop.
+
+        May be called by a signal handler, in the midst of everything else.
+        """
+        self._draining = True
+        stop_reading(self._sock)
+
+    def abort(self) -> None:
+        """Stop at once, also while datagrams keep coming in."""
+        self._aborted = True
+
+
+class ThreadedDatagramServer(DatagramServer):
+    """Several threads in recvfrom() on one socket: the kernel hands a datagram to one."""
+
+    def __init__(
+        self, sock: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+    ) -> None:
+        super().__init__(sock, service, limits, timeouts)
+        self._lock = threading.Lock()
+
+    def serve_forever(self) -> None:
+        """Serve until `drain` is called."""
+        with self._sock:
+            threads = [threading.Thread(target=self._serve) for _ in range(THREADS)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+    def _receive_data(self, sender: object, data: bytes) -> Deliveries:
+        with self._lock:
+            return super()._receive_data(sender, data)
+
+
+class EpollDatagramServer(DatagramServer):
+    """Waits with epoll, and after each wait serves all that has arrived."""
+
+    def __init__(
+        self, sock: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+    ) -> None:
+        super().__init__(sock, service, limits, timeouts)
+        sock.setblocking(False)
+
+    def serve_forever(self) -> None:
+        """Serve until `drain` is called."""
+        recvfrom, sendto = self._sock.recvfrom, self._sock.sendto
+        receive_data = self._service.receive_data
+        with self._sock, select.epoll() as epoll:
+            epoll.register(self._sock, select.EPOLLIN)
+            while not self._aborted:
+                epoll.poll()
+                try:
+                    while not self._aborted:
+                        data, sender = recvfrom(RECV_SIZE)
+                        for peer, reply in receive_data(sender, data):
+                            # A full buffer, a port of 0: that peer's loss, nobody else's.
+                            with contextlib.suppress(OSError):
+                                sendto(reply, peer)
+                except BlockingIOError:
+                    if self._draining:
+                        return

@@ -1,0 +1,26 @@
+"""Echo as an asyncio Protocol: transport.write(), and the rest is asyncio's business."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ready import port_asked_for, say_ready
+
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+
+async def main() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Echo, "127.0.0.1", port_asked_for())
+    say_ready(server.sockets[0].getsockname()[1])
+    async with server:
+        await server.serve_forever()
+
+
+asyncio.run(main())

@@ -1,0 +1,25 @@
+"""Echo on asyncio streams: read, write, drain."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ready import port_asked_for, say_ready
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(64 * 1024):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+async def main() -> None:
+    server = await asyncio.start_server(echo, "127.0.0.1", port_asked_for())
+    say_ready(server.sockets[0].getsockname()[1])
+    async with server:
+        await server.serve_forever()
+
+
+asyncio.run(main())

@@ -1,0 +1,253 @@
+"""Listening sockets: what each kind of address gives."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aionet import systemd
+from aionet.address import Address
+from aionet.listen import listen, listen_all
+from aionet.sockets import accept, address_of, remove_unix_path
+
+ANY_TCP = Address("tcp", "127.0.0.1", 0)
+ANY_UDP = Address("udp", "127.0.0.1", 0)
+UNIX = socket.AF_UNIX, socket.SOCK_STREAM
+
+both_schemes = pytest.mark.parametrize("scheme", ["tcp", "udp"])
+
+
+@pytest.fixture
+def resolve_to(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes the name twice.example mean these addresses."""
+    real = socket.getaddrinfo
+
+    def resolve_to(*hosts: str) -> None:
+        def getaddrinfo(name: str, *args: Any, **options: Any) -> list[Any]:
+            meant = hosts if name == "twice.example" else (name,)
+            return [found for host in meant for found in real(host, *args, **options)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    return resolve_to
+
+
+class WithoutIPv6(socket.socket):
+    """A socket on a machine that has no IPv6."""
+
+    def __init__(self, family: int = -1, *args: Any, **options: Any) -> None:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        super().__init__(family, *args, **options)
+
+
+# One.
+
+
+@both_schemes
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_port_0_takes_a_free_port_and_a_name_its_ipv4_address(scheme: str, host: str) -> None:
+    with listen(Address(scheme, host, 0)) as sock:
+        address = address_of(sock)
+    assert address.scheme == scheme
+    assert address.host == ("127.0.0.1" if host == "localhost" else host)
+    assert address.port > 0
+
+
+def test_a_listener_blocks_and_can_be_connected_to() -> None:
+    with listen(ANY_TCP) as listener:
+        assert listener.getblocking()
+        with socket.create_connection(listener.getsockname()):
+            pass
+
+
+@pytest.mark.parametrize("address", [ANY_TCP, ANY_UDP])
+def test_a_taken_port_is_refused_and_nothing_stays_open(address: Address) -> None:
+    with listen(address) as sock, pytest.raises(OSError, match="in use") as refusal:
+        listen(address_of(sock))
+    assert refusal.value.errno == errno.EADDRINUSE
+
+
+def test_a_port_in_time_wait_can_be_taken_again() -> None:
+    with listen(ANY_TCP) as listener:
+        address = address_of(listener)
+        with socket.create_connection(listener.getsockname(), timeout=10) as client:
+            accept(listener).close()  # who closes first keeps the port in TIME_WAIT
+            assert client.recv(1) == b""
+    listen(address).close()
+
+
+@pytest.mark.parametrize("address", [ANY_TCP, ANY_UDP])
+def test_a_port_can_be_shared_if_each_says_so(address: Address) -> None:
+    with listen(address, reuse_port=True) as one:
+        with listen(address_of(one), reuse_port=True) as two:
+            assert address_of(two) == address_of(one)
+        with pytest.raises(OSError, match="in use"):
+            listen(address_of(one))
+
+
+# Every interface.
+
+
+@pytest.mark.parametrize("host", ["", "::"])
+def test_every_interface_is_one_socket_for_ipv4_and_ipv6(host: str) -> None:
+    with listen(Address("tcp", host, 0)) as listener:
+        port = address_of(listener).port
+        for peer in ("127.0.0.1", "::1"):
+            with socket.create_connection((peer, port)) as client, accept(listener) as conn:
+                conn.sendall(b"x")
+                assert client.recv(1) == b"x"
+
+
+def test_every_interface_gets_datagrams_over_ipv4_and_ipv6() -> None:
+    with listen(Address("udp", "", 0)) as sock:
+        for family, peer in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            with socket.socket(family, socket.SOCK_DGRAM) as client:
+                client.sendto(peer.encode(), (peer, address_of(sock).port))
+                data, where = sock.recvfrom(100)
+                assert data == peer.encode()
+                sock.sendto(b"back", where)
+                assert client.recv(100) == b"back"
+
+
+def test_one_ipv6_address_leaves_the_ipv4_port_alone() -> None:
+    with listen(Address("tcp", "::1", 0)) as six:
+        port = address_of(six).port
+        with listen(Address("tcp", "127.0.0.1", port)) as four:
+            assert address_of(four).port == port
+
+
+@both_schemes
+@pytest.mark.parametrize("host", ["", "::"])
+def test_every_interface_of_a_machine_without_ipv6_is_ipv4(
+    scheme: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "socket", WithoutIPv6)
+    with listen(Address(scheme, host, 0)) as sock:
+        assert address_of(sock).host == "0.0.0.0"
+
+
+# A name.
+
+
+@both_schemes
+def test_a_name_is_bound_on_each_of_its_addresses_with_one_port(
+    scheme: str, resolve_to: Callable[..., None]
+) -> None:
+    resolve_to("::1", "127.0.0.1", "127.0.0.1")
+    four, six = listen_all(Address(scheme, "twice.example", 0))
+    with four, six:
+        port = address_of(four).port
+        assert address_of(four) == Address(scheme, "127.0.0.1", port)
+        assert address_of(six) == Address(scheme, "::1", port)
+
+
+def test_a_port_0_that_one_of_them_has_taken_is_chosen_again(
+    resolve_to: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Taken(socket.socket):
+        refusals = 3
+
+        def bind(self, address: Any) -> None:
+            if address[0] == "127.0.0.2" and Taken.refusals:
+                Taken.refusals -= 1
+                raise OSError(errno.EADDRINUSE, "Address already in use")
+            super().bind(address)
+
+    resolve_to("127.0.0.1", "127.0.0.2")
+    monkeypatch.setattr(socket, "socket", Taken)
+    one, two = listen_all(Address("tcp", "twice.example", 0))
+    with one, two:
+        assert address_of(one).port == address_of(two).port
+    assert Taken.refusals == 0
+
+
+def test_a_chosen_port_that_one_of_them_has_taken_is_refused(
+    resolve_to: Callable[..., None],
+) -> None:
+    resolve_to("127.0.0.1", "127.0.0.2")
+    with listen(Address("tcp", "127.0.0.2", 0)) as taken:
+        address = Address("tcp", "twice.example", taken.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            listen_all(address)
+        listen(Address("tcp", "127.0.0.1", address.port)).close()  # nothing stayed open
+
+
+def test_an_address_that_the_machine_lacks_is_left_out_and_logged(
+    resolve_to: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    resolve_to("2001:db8::1", "127.0.0.1")
+    with caplog.at_level(logging.INFO):
+        (sock,) = listen_all(Address("tcp", "twice.example", 0))
+    with sock:
+        assert address_of(sock).host == "127.0.0.1"
+    assert "not listening on 2001:db8::1" in caplog.text
+
+
+def test_a_family_that_the_machine_lacks_is_left_out(
+    resolve_to: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve_to("::1", "127.0.0.1")
+    monkeypatch.setattr(socket, "socket", WithoutIPv6)
+    (sock,) = listen_all(Address("udp", "twice.example", 0))
+    with sock:
+        assert address_of(sock).host == "127.0.0.1"
+
+
+def test_a_name_of_which_the_machine_has_no_address_is_refused(
+    resolve_to: Callable[..., None],
+) -> None:
+    resolve_to("2001:db8::1", "2001:db8::2")
+    with pytest.raises(OSError, match="Cannot assign") as refusal:
+        listen_all(Address("tcp", "twice.example", 0))
+    assert refusal.value.errno == errno.EADDRNOTAVAIL
+
+
+# Unix, and what others opened.
+
+
+def test_a_unix_path_can_be_connected_to_until_it_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    (listener,) = listen_all(Address("unix", path=str(path)))
+    with listener, socket.socket(*UNIX) as client:
+        client.connect(str(path))
+        with accept(listener) as conn:
+            conn.sendall(b"x")
+        assert client.recv(1) == b"x"
+        remove_unix_path(listener)
+        assert not path.exists()
+
+
+def test_a_descriptor_is_taken_over() -> None:
+    listener = listen(ANY_TCP)
+    address = address_of(listener)
+    with listen(Address("fd", path=str(listener.detach()))) as sock:
+        assert address_of(sock) == address
+
+
+def test_the_sockets_of_systemd_are_taken_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = [("web", listen(ANY_TCP).detach()), ("web", listen(ANY_TCP).detach())]
+    monkeypatch.setattr(systemd, "_left", [*passed, ("admin", listen(ANY_UDP).detach())])
+    with listen(Address("systemd", path="admin")) as admin:
+        assert address_of(admin).scheme == "udp"
+    one, two = listen_all(Address("systemd"))
+    with one, two:
+        assert [one.fileno(), two.fileno()] == [descriptor for _, descriptor in passed]
+
+
+def test_two_sockets_where_one_is_wanted_are_refused_and_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, two = listen(ANY_TCP), listen(ANY_TCP)
+    addresses = [address_of(one), address_of(two)]
+    monkeypatch.setattr(systemd, "_left", [("web", one.detach()), ("web", two.detach())])
+    with pytest.raises(OSError, match="2 sockets were passed; choose one by systemd:NAME"):
+        listen(Address("systemd"))
+    for address in addresses:
+        listen(address).close()
