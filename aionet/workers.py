@@ -63,7 +63,8 @@ def supervise(
     `on_ready` is called here, once, when all are ready; `on_stop` once, before they are told to
     stop. A worker that ends unasked is replaced, whatever its status. The status is 1 if one
     ended badly when it was asked to, or if starting was given up: because one ended before any
-    was ever ready, or START_TRIES times in a row before it was ready or START_S old. A second signal kills the workers and then the caller.
+    was ever ready, or START_TRIES times in a row before it was ready or START_S old. A second
+    signal kills the workers and then the caller.
 
     For the main thread, as signal handlers are; those of the caller are put back. An OSError
     (no more processes, no more descriptors) stops all workers before it is raised.

@@ -480,6 +480,15 @@ def test_a_place_of_a_host_is_free_again_after_any_end() -> None:
         assert server.connect().closed is None
 
 
+def test_a_host_that_gives_one_place_back_gets_one() -> None:
+    with MemoryServer(Echo(), limits=Limits(per_peer=2)) as server:
+        first, _ = server.connect(), server.connect()
+        first.finish()
+        assert server.connect().closed is None
+        assert server.connect().closed is CloseReason.REJECTED
+        assert server.connect(("192.0.2.2", 40000)).closed is None
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

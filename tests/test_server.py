@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import socket
+import struct
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,6 +86,10 @@ class Client:
 
     def finish(self) -> None:
         self._sock.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
 
     async def exchange(self, data: bytes) -> bytes:
         await self.send(data)
@@ -329,6 +334,51 @@ def test_what_a_peer_sent_while_it_waited_is_not_lost_nor_is_its_end(run: Run[An
                     client.finish()
                 assert await client.receive_rest() == b""
         assert server.stats.closed[CloseReason.EOF] == 5
+
+    run(main())
+
+
+@pytest.mark.parametrize("places", [1, 3])
+@pytest.mark.parametrize("said", [b"", b"hello"])
+def test_who_finished_while_it_waited_is_answered_and_closed(
+    run: Run[Any], places: int, said: bytes
+) -> None:
+    clients = 50
+
+    async def main() -> None:
+        async def visit(server: Server) -> None:
+            async with Client(server) as client:
+                await client.send(said)
+                client.finish()
+                assert await client.receive_rest() == said
+
+        async with serve(Echo(), ANY, limits=Limits(connections=places)) as server:
+            await asyncio.gather(*(visit(server) for _ in range(clients)))
+        assert server.stats.closed[CloseReason.EOF] == server.stats.accepted == clients
+
+    run(main())
+
+
+@pytest.mark.parametrize("places", [1, 3])
+def test_who_left_while_it_waited_gives_way(run: Run[Any], places: int) -> None:
+    clients = 50
+
+    async def main() -> None:
+        async def visit(server: Server, number: int) -> None:
+            async with Client(server) as client:
+                await client.send(b"hello")
+                if number % 2:
+                    client.reset()
+                else:
+                    assert await client.receive() == b"hello"
+
+        async with serve(Echo(), ANY, limits=Limits(connections=places)) as server:
+            await asyncio.gather(*(visit(server, number) for number in range(clients)))
+            async with Client(server) as client:
+                assert await client.exchange(b"hello") == b"hello"
+        stats = server.stats
+        assert stats.accepted == sum(stats.closed.values()) <= clients + 1
+        assert stats.closed[CloseReason.ERROR] == 0
 
     run(main())
 
