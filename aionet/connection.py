@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
                 else:
                     peer.put(out)
         except Exception:
-            self._fail()
+            self.fail()
 
     def eof_received(self) -> bool:
         self.seen = self._all.now
@@ -149,9 +149,9 @@ class Connection(asyncio.Protocol):
             for peer, data in call(self):
                 peer.put(data)
         except Exception:
-            self._fail()
+            self.fail()
 
-    def _fail(self) -> None:
+    def fail(self) -> None:
         """The service failed over this peer: that costs it, and nobody else."""
         log.exception("the service failed; the connection is reset")
         self.drop(CloseReason.ERROR)

@@ -239,11 +239,11 @@ class StreamConnection(Connection):
             return
         except Exception as error:
             if not _tells_only_of_broken_streams(error):
-                self._fail()
+                self.fail()
         if self.index >= 0 and not self.closing:
             stream.close()
 
-    def _fail(self) -> None:
+    def fail(self) -> None:
         if self.index < 0 or self.closing:
             log.exception("the handler failed; its connection had ended already")
             return

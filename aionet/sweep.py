@@ -101,7 +101,12 @@ class Sweep:
             conn.look_for_progress(now)
 
     def _time_message(self, conn: Connection, now: float) -> None:
-        message, limit = self._unfinished(conn), self._all.timeouts.message
+        limit = self._all.timeouts.message
+        try:
+            message = self._unfinished(conn)
+        except Exception:
+            conn.fail()
+            return
         if message is None or message != conn.message:
             conn.message, conn.message_since = message, now
         elif limit is not None and now - conn.message_since > limit:

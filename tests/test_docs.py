@@ -300,6 +300,11 @@ def test_others_are_measured_on_our_checks() -> None:
     assert "| 4 | 19 |" in selectors
 
 
+def test_every_measured_server_is_in_the_table() -> None:
+    titles = {row[0] for row in rows("What others do on the same checks")}
+    assert titles == {server.title for server in measuring().SERVERS.values()}
+
+
 # Tables.
 
 SETTINGS = rows("Limits and timeouts")
