@@ -81,8 +81,9 @@ class Timeouts:
         Closing before it does would turn unread input into a reset, and a reset may
         overtake the last bytes sent (RFC 1122, 4.2.2.13).
 
-    A timeout is noticed up to a quarter of the shortest of them late: one sweep looks at
-    all connections in turn, and no connection has a timer of its own.
+    idle, message, write (on Unix sockets) and half_closed are noticed late by up to a quarter
+    of the shortest of them, and at least by up to 0.2 s: one sweep looks at all connections in
+    turn, and no connection has a timer of its own.
     """
 
     idle: float | None = 300.0
