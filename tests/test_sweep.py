@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aionet.connection import Connection
@@ -240,6 +240,7 @@ def test_each_is_noticed_within_a_quarter_of_the_shortest(
     assert len(ends.of) == others
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_a_message_is_timed_whenever_it_begins(data: st.DataObject) -> None:
     ends = Ends()
