@@ -30,8 +30,8 @@ class Connections:
     """The table of connections, and what they share.
 
     limit: how many are served at a time.
-    now: the loop's time, as of the last step of the sweep: reading a clock for each message
-        would cost more than knowing it to the step is worth.
+    now: the sweep's clock, as of its last step: reading a clock for each message would cost
+        more than knowing it to the step is worth.
     """
 
     def __init__(

@@ -46,6 +46,8 @@ class Sweep:
         self._began = self._since = connections.now  # this time round, and the one before
         self._lingering: deque[tuple[float, Connection]] = deque()
         self._handle: asyncio.TimerHandle | None = None
+        self._stepped = connections.loop.time()
+        self._delay = 0.0  # to the next step
 
     def start(self) -> None:
         self._step()
@@ -61,15 +63,19 @@ class Sweep:
 
     def _step(self) -> None:
         connections, loop = self._all, self._all.loop
-        connections.now = now = loop.time()
+        time = loop.time()
+        # Whatever came while the loop was held up was noted with the time before. That time
+        # must not count as silence, so a step of our clock is never much longer than it should.
+        connections.now += min(time - self._stepped, 2 * self._delay)
+        self._stepped, now = time, connections.now
         if connections.gate.is_short:
             connections.gate.look_at_descriptors()
-        while self._lingering and self._lingering[0][0] <= now:
+        while self._lingering and self._lingering[0][0] <= time:
             self._lingering.popleft()[1].close_now()
         everybody = connections.open
         steps = max(STEPS, len(everybody) // SLICE)
         # Who lingers is looked for in every step, everybody else once in a period.
-        delay = max(min(self.period / steps, self._all.timeouts.linger / 4), STEP_S)
+        self._delay = delay = max(min(self.period / steps, self._all.timeouts.linger / 4), STEP_S)
         # The last one of the list takes the place of one that leaves. Going downwards, that
         # one was looked at this time round, and will be the next; upwards it would be missed.
         index = min(self._next, len(everybody) - 1)

@@ -449,6 +449,15 @@ class Server:
         except subprocess.TimeoutExpired:
             pytest.fail(f"the server has not ended within {timeout:g} s; it said {self.stderr!r}")
 
+    def _rest_of_stdout(self) -> str:
+        out, said = self._process.stdout, b""
+        assert out is not None
+        while select.select([out], [], [], DEADLINE_S)[0]:
+            if not (piece := out.read(PIECE)):
+                return said.decode()
+            said += piece
+        pytest.fail("the server has ended, but a process that it started has not")
+
     def stop(self) -> None:
         """End it with SIGTERM, if it has not ended, and look at what it leaves behind."""
         self._clients.close()
@@ -457,10 +466,11 @@ class Server:
                 if not self._told_to_stop:
                     self.terminate()
                 status = self.wait()
-                assert self._process.stdout is not None
-                said = self._process.stdout.read().decode()
+                said = self._rest_of_stdout()
             finally:
                 self._process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)  # and workers, should it have left some
         assert (status, said) == (self.expected_status, ""), self.stderr
         assert re.fullmatch(self.expected_stderr, self.stderr)
 
@@ -544,6 +554,7 @@ class Serve:
                 stdout=subprocess.PIPE,
                 stderr=file,
                 pass_fds=pass_fds or (),
+                process_group=0,
             )
         server = Server(process, stderr)
         self._servers.append(server)

@@ -26,6 +26,7 @@ CROWD = 200
 STUCK_S = 0.3  # nothing more is taken
 READ = 256 * KIB  # at most, in one go
 WRITE_BUFFER = 64 * KIB
+PIECE = 64 * KIB
 SLACK = 64 * KIB  # a connection's objects, and what the allocator does not give back
 
 
@@ -79,41 +80,53 @@ def has_forgotten(server, client) -> bool:
 def test_client_that_never_reads_is_reset_at_the_write_limit(serve, eventually):
     echo = serve("echo", "--write-timeout", str(WRITE_S))
     client = echo.connect(receive_buffer=4 * KIB)
-    sent = client.send_until_stuck(RANDOM * 48, patience=0.1)
-    assert sent < 48 * MIB
-    eventually(lambda: has_forgotten(echo, client), "no socket is left, in no state")
-    with pytest.raises(ConnectionResetError):
+
+    def stall_and_read_on() -> None:
+        assert client.send_until_stuck(RANDOM * 48, patience=0.1) < 48 * MIB
+        eventually(lambda: has_forgotten(echo, client), "no socket is left, in no state")
         client.receive_rest()
+
+    with pytest.raises(ConnectionError):  # on a busy machine it may come while we send
+        stall_and_read_on()
+    assert has_forgotten(echo, client)
     echo.assert_serving()
 
 
 @pytest.mark.fault("tcp/10")
 def test_client_that_never_reads_is_reset_also_when_the_server_has_closed(serve, eventually):
-    echo = serve("echo", "--write-timeout", str(PATIENT_S))
-    client = echo.connect(receive_buffer=4 * KIB)
-    data = RANDOM[: 64 * KIB]
-    client.send(data)
-    eventually(lambda: echo.has_echoed(client, len(data)), "the kernel has all of it")
+    echo = serve("echo", "--write-timeout", str(WRITE_S))
     descriptors = echo.descriptors()
-    client.half_close()
-    eventually(lambda: echo.descriptors() < descriptors, "the server has closed")
+    client = echo.connect(receive_buffer=4 * KIB)
+    with echo.paused():  # so it finds all there is, and then the end
+        client.send(RANDOM[: 64 * KIB])
+        client.half_close()
+        client.wait_until_delivered()
     eventually(lambda: has_forgotten(echo, client), "no socket is left, in no state")
+    eventually(lambda: echo.descriptors() <= descriptors, "the server has closed")
     with pytest.raises(ConnectionResetError):
         client.receive_rest()
 
 
 @pytest.mark.fault("tcp/10")
 def test_client_that_reads_a_little_now_and_then_is_kept_beyond_the_write_limit(serve):
-    echo = serve("echo", "--write-timeout", str(PATIENT_S))
+    echo = serve("echo", "--write-timeout", str(WRITE_S))
     client = echo.connect(receive_buffer=4 * KIB)
-    sent = client.send_until_stuck(RANDOM * 48, patience=0.05)
-    received, start = bytearray(), time.monotonic()
-    while time.monotonic() - start < 3 * PATIENT_S:
-        received += client.receive(4 * KIB)
-        client.poll(PATIENT_S / 16, read=False, write=False)
-    client.half_close()
-    received += client.receive_rest()
-    assert received == (RANDOM * 48)[:sent]
+    sent, received, pauses = 0, bytearray(), [0.0]
+    start = last = time.monotonic()
+    try:
+        while time.monotonic() - start < 3 * WRITE_S:
+            sent += client.send_some(memoryview(RANDOM * 2)[sent % MIB :][:PIECE])
+            received += client.receive(4 * KIB)
+            pauses.append(time.monotonic() - last)
+            last += pauses[-1]
+            client.poll(WRITE_S / 16, read=False, write=False)
+        client.half_close()
+        received += client.receive_rest()
+    except ConnectionResetError:
+        if max(*pauses, time.monotonic() - last) < WRITE_S / 2:
+            raise
+        pytest.skip("the machine stood still: the client has not read for that long")
+    assert received == (RANDOM * (sent // MIB + 1))[:sent]
 
 
 @pytest.mark.fault("tcp/10", models=LOOPS)
@@ -320,7 +333,7 @@ def use_up_descriptors(echo) -> list:
 @pytest.mark.fault("tcp/16", models=LOOPS)
 def test_server_nearly_out_of_descriptors_rests_and_recovers(serve):
     echo = serve("echo")
-    echo.expected_stderr = f"({re.escape(OUT.format(NOFILE))}){{1,2}}"
+    echo.expected_stderr = f"({re.escape(OUT.format(NOFILE))})+"
     established = newcomer(echo)
     served = use_up_descriptors(echo)
     assert NOFILE / 2 < len(served) < NOFILE
@@ -344,18 +357,17 @@ def test_server_nearly_out_of_descriptors_rests_and_recovers(serve):
 
 @pytest.mark.fault("tcp/16", models=LOOPS)
 def test_server_at_the_edge_of_its_descriptors_logs_one_line_a_second(serve):
-    echo = serve("echo")
+    echo = serve("echo", "--linger-timeout", "0.04")  # so it looks a hundred times a second
     line = re.escape(OUT.format(NOFILE))
     echo.expected_stderr = f"({line})+"
     served = use_up_descriptors(echo)
-    waiting = [echo.connect() for _ in range(20)]
-    for client in waiting:
-        client.send(b"at last")
+    lines = echo.stderr.count("\n")
     start = time.monotonic()
-    while waiting:  # each time it accepts, descriptors are short again
-        served.pop().close()
-        for client in answered(waiting, 0.05):
-            assert client.receive(7) == b"at last"
-            waiting.remove(client)
-            served.insert(0, client)
-    assert echo.stderr.count("\n") <= 2 + (time.monotonic() - start)
+    for _ in range(20):  # each time it accepts, descriptors are short again
+        client = echo.connect()
+        client.send(b"hello")
+        while not client.poll(0.02, write=False)[0]:
+            served.pop().close()
+        assert client.receive(5) == b"hello"
+        served.insert(0, client)
+    assert echo.stderr.count("\n") - lines <= 1 + time.monotonic() - start
