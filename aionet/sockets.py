@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import socket
 import struct
 import time
 
 from aionet.address import Address
+from aionet.descriptors import warn_accept_paused
 
 # Told here as well, so that a model finds all about its sockets in one module.
 from aionet.listen import BACKLOG as BACKLOG
@@ -18,8 +18,6 @@ from aionet.listen import listen as listen
 from aionet.listen import listen_all as listen_all
 from aionet.unicast import answer_unicast_only as answer_unicast_only
 from aionet.unix_path import remove_unix_path as remove_unix_path
-
-log = logging.getLogger("aionet")
 
 # One read.
 RECV_SIZE = 64 * 1024
@@ -98,7 +96,7 @@ def accept_patiently(listener: socket.socket) -> socket.socket | None:
         try:
             return accept(listener)
         except AcceptPaused as error:
-            log.warning("%s; trying again in %g s", error, ACCEPT_RETRY_S)
+            warn_accept_paused(error, ACCEPT_RETRY_S)
             time.sleep(ACCEPT_RETRY_S)
         except ListenerClosed:
             return None
