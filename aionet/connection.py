@@ -146,8 +146,11 @@ class Connection(asyncio.Protocol):
 
     def _ask(self, call: Callable[[Any], Deliveries]) -> None:
         try:
-            for peer, data in call(self):
-                peer.put(data)
+            for peer, out in call(self):
+                if peer is self and out and self._outbox is None:
+                    self._transport.write(out)
+                else:
+                    peer.put(out)
         except Exception:
             self.fail()
 

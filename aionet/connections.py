@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("aionet")
 
+CANCEL_S = 1.0  # for a handler to clean up in
 LOOPS_OWN_BUFFER = 64 * 1024  # above which asyncio and uvloop call pause_writing()
 
 
@@ -205,12 +206,7 @@ class Connections:
             aborted = len(self.open)
             for conn in list(self.open):
                 conn.drop(CloseReason.DRAIN)
-        if self.tasks:
-            await asyncio.wait(self.tasks, timeout=max(0.0, deadline - self.loop.time()))
-        for task in self.tasks:
-            task.cancel()
-        if self.tasks:
-            await asyncio.wait(self.tasks)
+        await finish_tasks(self.tasks, deadline)
         await self._gone(None)
         self.sweep.stop()
         return DrainReport(max(total, aborted) - aborted, aborted)
@@ -225,6 +221,19 @@ class Connections:
         except TimeoutError:
             return False
         return True
+
+
+async def finish_tasks(tasks: set[asyncio.Task[None]], deadline: float) -> None:
+    """Wait for `tasks` until `deadline`, then cancel them; not for one that ignores that."""
+    if tasks:
+        loop = asyncio.get_running_loop()
+        await asyncio.wait(tasks, timeout=max(0.0, deadline - loop.time()))
+    if tasks:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=CANCEL_S)
+    if tasks:
+        log.error("%d handlers ignored their cancellation and are left behind", len(tasks))
 
 
 def source_of(address: Any) -> str | None:

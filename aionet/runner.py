@@ -54,7 +54,7 @@ def run(
     loop_factory(loop)
     places = [Address.parse(place) if isinstance(place, str) else place for place in where]
     make: Any = service if _is_factory(service) else lambda: service
-    if workers > 1 and getattr(service, "one_process", False):
+    if workers > 1 and getattr(make(), "one_process", False):
         raise ValueError(
             f"workers is {workers}, but the peers of one process of this service would never "
             "meet those of another; use 1"
@@ -70,7 +70,9 @@ def run(
 def _is_factory(service: Any) -> bool:
     if inspect.isclass(service):
         return True
-    return not hasattr(service, "receive_data") and not inspect.iscoroutinefunction(service)
+    if hasattr(service, "receive_data") or inspect.iscoroutinefunction(service):
+        return False
+    return not inspect.iscoroutinefunction(getattr(service, "__call__", None))  # noqa: B004
 
 
 class Opened:

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from aionet.address import Address
 from aionet.connection import Connection
-from aionet.connections import Connections
+from aionet.connections import Connections, finish_tasks
 from aionet.datagram import DatagramEndpoint, DatagramHandler, HandlerEndpoint
 from aionet.descriptors import descriptor_room
 from aionet.hooks import Hooks
@@ -150,14 +150,11 @@ class Server:
     async def _drain(self, limit: float) -> DrainReport:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limit
+        self._connections.gate.close()
         for transport, endpoint in self._endpoints:
             endpoint.answer_pending()
-            if endpoint.tasks:
-                await asyncio.wait(endpoint.tasks, timeout=max(0.0, deadline - loop.time()))
-            for task in endpoint.tasks:
-                task.cancel()
+            await finish_tasks(endpoint.tasks, deadline)
             transport.close()
-        self._connections.gate.close()
         for _ in range(3):  # who was accepted in this turn is there after that
             await asyncio.sleep(0)
         return await self._connections.drain(max(0.0, deadline - loop.time()))
@@ -195,8 +192,8 @@ def serve(
     """Serve `service` on every address of `where`, from `async with` on.
 
     service: what has `receive_data` is a sans-I/O service; else a coroutine function that is
-        called with a `Stream` for each connection, or with a `Datagram` for each datagram
-        where all addresses are udp.
+        called with a `Stream` for each connection, and with a `Datagram` for each datagram on
+        a udp address.
     where: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix:///PATH`, `fd://N`, `systemd:`, or a
         socket that is bound; the server owns it from then on.
     tls: of the stream addresses. reuse_port: several processes may listen there.

@@ -86,16 +86,15 @@ class Stream:
             while True:
                 end = self._buffer.find(b"\n", self._searched)
                 length = (end if end >= 0 else len(self._buffer)) - self._ends_in_cr(end)
-                if length > self._limit:
-                    self._conn.finish(CloseReason.OVERSIZE)
-                    raise BrokenStreamError(CloseReason.OVERSIZE)
+                self._hold_to_limit(length)
                 if end >= 0:
                     break
                 self._searched = len(self._buffer)
                 if not await self._more():
                     if not self._buffer:
                         return None
-                    end = length = len(self._buffer)
+                    end = length = len(self._buffer)  # a CR at the very end was no line end
+                    self._hold_to_limit(length)
                     break
         finally:
             self._in_line = False
@@ -103,6 +102,11 @@ class Stream:
         self._take(end + 1)
         self._lines += 1
         return line
+
+    def _hold_to_limit(self, length: int) -> None:
+        if length > self._limit:
+            self._conn.finish(CloseReason.OVERSIZE)
+            raise BrokenStreamError(CloseReason.OVERSIZE)
 
     def _ends_in_cr(self, end: int) -> bool:
         return self._buffer.endswith(b"\r", 0, end if end >= 0 else len(self._buffer))

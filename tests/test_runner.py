@@ -39,6 +39,10 @@ async def shout(stream):
     async for data in stream:
         await stream.send_all(data.upper())
 
+class Shouter:
+    async def __call__(self, stream):
+        await shout(stream)
+
 def ready(addresses):
     os.write(1, (" ".join(map(str, addresses)) + "\\n").encode())
 
@@ -127,6 +131,7 @@ def test_it_serves_until_a_signal_and_returns_0(
         ("lambda: aionet.Echo()", b"hello"),
         ("shout", b"HELLO"),
         ("lambda: shout", b"HELLO"),
+        ("Shouter()", b"HELLO"),
     ],
 )
 def test_a_service_a_handler_or_what_makes_one_is_served(
@@ -220,7 +225,7 @@ def test_systemd_is_told_when_it_is_ready_and_when_it_stops(
 # What cannot be meant.
 
 
-@pytest.mark.parametrize("service", [Room, Room()])
+@pytest.mark.parametrize("service", [Room, Room(), lambda: Room()])
 def test_members_in_different_processes_would_never_meet(service: Any) -> None:
     with pytest.raises(ValueError, match=r"^workers is 2, but .*; use 1$"):
         run(service, "tcp://127.0.0.1:0", workers=2)

@@ -466,6 +466,47 @@ def test_draining_answers_what_has_arrived_and_accepts_nobody(run: Run[Any]) -> 
     run(main())
 
 
+def test_a_greeting_of_any_size_is_delivered(run: Run[Any]) -> None:
+    greeting = random.Random(7).randbytes(8 * 1024 * 1024)
+
+    class Host(Echo):
+        def connect(self, peer: Any) -> Deliveries:
+            return ((peer, greeting),)
+
+    async def main() -> None:
+        async with serve(Host(), ANY) as server, Client(server) as client:
+            received = bytearray()
+            while len(received) < len(greeting):
+                received += await client.receive()
+            assert received == greeting
+            assert await client.exchange(b"hello") == b"hello"
+
+    run(main())
+
+
+def test_newcomers_are_refused_while_datagrams_are_still_being_handled(run: Run[Any]) -> None:
+    async def main() -> None:
+        begun, go = asyncio.Event(), asyncio.Event()
+
+        async def handler(received: Any) -> None:
+            begun.set()
+            await go.wait()
+
+        async with serve(handler, ANY, "udp://127.0.0.1:0") as server:
+            with socket.socket(type=socket.SOCK_DGRAM) as client:
+                client.sendto(b"slow", (server.addresses[1].host, server.addresses[1].port))
+                await begun.wait()
+                draining = asyncio.create_task(server.drain())
+                await let_the_loop_see_everything()
+                with pytest.raises(OSError, match=r"refused|Connect call failed"):
+                    async with Client(server):
+                        pass
+                go.set()
+                await draining
+
+    run(main())
+
+
 def test_draining_resets_who_is_left_at_the_deadline(run: Run[Any]) -> None:
     async def main() -> None:
         async with serve(Deaf(), ANY) as server, Client(server) as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from aionet.connections import CANCEL_S
 from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.loops import LOOPS, loop_factory
 from aionet.protocol import LineReader
@@ -203,6 +205,23 @@ def test_a_line_up_to_the_limit_is_received(limit: int, end: bytes, excess: int,
             assert seen.last_reason is CloseReason.OVERSIZE
         peer.finish()
         assert peer.closed is (CloseReason.OVERSIZE if excess > 0 else CloseReason.DONE)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(LIMIT - 1, True), (LIMIT, False)])
+def test_a_cr_at_the_very_end_counts_as_part_of_the_line(size: int, fits: bool) -> None:
+    seen = Notes()
+
+    async def handler(stream: Stream) -> None:
+        await seen.of(stream.receive_line())
+
+    with MemoryServer(handler, limits=Limits(message=LIMIT)) as server:
+        peer = server.connect()
+        peer.send(b"x" * size + b"\r")
+        peer.finish()
+        if fits:
+            assert seen == [b"x" * size + b"\r"]
+        else:
+            assert seen.last_reason is CloseReason.OVERSIZE
 
 
 def test_a_line_over_the_limit_ends_the_stream_for_every_later_call() -> None:
@@ -655,6 +674,27 @@ def test_a_handler_that_ignores_the_end_is_cancelled_at_the_deadline() -> None:
         assert peer.closed is CloseReason.DRAIN
         assert peer.was_reset
         assert (report.finished, report.aborted) == (0, 1)
+
+
+def test_a_handler_that_ignores_its_cancellation_is_left_behind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    let_go = asyncio.Event()
+
+    async def handler(stream: Stream) -> None:
+        while not let_go.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await let_go.wait()
+
+    with MemoryServer(handler) as server:
+        server.connect()
+        server.drain(3)
+        assert server.now == pytest.approx(3 + CANCEL_S)
+        let_go.set()
+        server.advance(0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "1 handlers ignored their cancellation and are left behind"
+    ]
 
 
 def test_a_handler_whose_peer_is_gone_may_tidy_up_until_the_deadline() -> None:
