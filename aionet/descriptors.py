@@ -28,10 +28,10 @@ def descriptor_room(reserve: int = 64) -> int:
     return max(1, soft - reserve)
 
 
-def warn_accept_paused(why: object, retry_s: float) -> None:
-    """Log that nobody can be accepted for `retry_s`; at most one line a second in a process."""
+def warn_cannot_accept(message: str, *args: object) -> None:
+    """Log why nobody can be accepted now; at most one such line a second in a process."""
     global _quiet_until
     now = time.monotonic()
     if now >= _quiet_until:
         _quiet_until = now + WARN_EVERY_S
-        log.warning("%s; trying again in %g s", why, retry_s)
+        log.warning(message, *args)

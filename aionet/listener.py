@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
 import os
 import resource
 import socket
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from aionet.descriptors import WARN_EVERY_S
+from aionet.descriptors import warn_cannot_accept
 from aionet.listen import BACKLOG
 from aionet.sockets import BURST
 from aionet.unix_path import remove_unix_path
-
-log = logging.getLogger("aionet")
 
 # Descriptors left to the rest of the program. A descriptor gets the lowest free number, so a
 # number this close to the limit says that all below it are taken. It is more than LOOK_EVERY
@@ -114,7 +109,6 @@ class Gate:
         self._listeners: list[Listener] = []
         self._holds: set[str] = set()
         self._closed = False
-        self._quiet_until = -math.inf
 
     @property
     def open(self) -> bool:
@@ -158,13 +152,10 @@ class Gate:
         if short and self.DESCRIPTORS not in self._holds:
             self.hold(self.DESCRIPTORS)
             self.out_of_descriptors += 1
-            now = time.monotonic()
-            if now >= self._quiet_until:
-                self._quiet_until = now + WARN_EVERY_S
-                log.warning(
-                    "cannot accept: %d descriptors are nearly used up (ulimit -n); newcomers wait",
-                    resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-                )
+            warn_cannot_accept(
+                "cannot accept: %d descriptors are nearly used up (ulimit -n); newcomers wait",
+                resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            )
         elif not short:
             self.release(self.DESCRIPTORS)
 

@@ -10,7 +10,7 @@ import struct
 import time
 
 from aionet.address import Address
-from aionet.descriptors import warn_accept_paused
+from aionet.descriptors import warn_cannot_accept
 
 # Told here as well, so that a model finds all about its sockets in one module.
 from aionet.listen import BACKLOG as BACKLOG
@@ -96,7 +96,7 @@ def accept_patiently(listener: socket.socket) -> socket.socket | None:
         try:
             return accept(listener)
         except AcceptPaused as error:
-            warn_accept_paused(error, ACCEPT_RETRY_S)
+            warn_cannot_accept("%s; trying again in %g s", error, ACCEPT_RETRY_S)
             time.sleep(ACCEPT_RETRY_S)
         except ListenerClosed:
             return None

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 
-from aionet.descriptors import descriptor_room, warn_accept_paused
+from aionet.descriptors import descriptor_room, warn_cannot_accept
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Deliveries, Service
 from aionet.sockets import (
@@ -113,7 +113,7 @@ class StreamServer:
         except BlockingIOError:
             pass
         except AcceptPaused as error:
-            warn_accept_paused(error, ACCEPT_RETRY_S)
+            warn_cannot_accept("%s; trying again in %g s", error, ACCEPT_RETRY_S)
             self._epoll.unregister(self._listener)  # as above
             self._call_later(ACCEPT_RETRY_S, lambda: self._epoll.register(self._listener, EPOLLIN))
         except ListenerClosed:

@@ -9,7 +9,7 @@ import resource
 import pytest
 
 from aionet import descriptors
-from aionet.descriptors import descriptor_room, warn_accept_paused
+from aionet.descriptors import descriptor_room, warn_cannot_accept
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,5 @@ def test_a_pause_is_logged_once_a_second_however_often_it_happens(
     monkeypatch.setattr(descriptors.time, "monotonic", lambda: next(tenths) / 10)
     with caplog.at_level(logging.WARNING):
         for _ in range(30):
-            warn_accept_paused("cannot accept: as told", 0.1)
-    assert [record.getMessage() for record in caplog.records] == [
-        "cannot accept: as told; trying again in 0.1 s"
-    ] * 3
+            warn_cannot_accept("cannot accept: %s", "as told")
+    assert [record.getMessage() for record in caplog.records] == ["cannot accept: as told"] * 3
