@@ -119,8 +119,11 @@ class Load:
             if done and done():
                 return
             for fd, _ in poll(TICK_NS / 1e9, MAX_EVENTS):
-                if handler := handlers.get(fd):  # not ended by another one's event
-                    handler()
+                try:
+                    handler = handlers[fd]
+                except KeyError:  # ended by another one's event
+                    continue
+                handler()
             now = perf_counter_ns()
 
     def quiet_ns(self) -> int:

@@ -14,7 +14,7 @@ from time import perf_counter_ns as clock
 
 from compare.driver.connect import CONNECT_TIMEOUT_NS, count_failure, open_socket, sources
 from compare.driver.load import Load
-from compare.driver.tcp_long import Conversation, message_cycles
+from compare.driver.tcp_long import Conversation, message_pairs
 
 
 class ShortConversation(Conversation):
@@ -22,7 +22,7 @@ class ShortConversation(Conversation):
 
     __slots__ = ("source",)
 
-    def __init__(self, load: Load, messages: Iterator[bytes], source: Iterator[str | None]):
+    def __init__(self, load: Load, messages: tuple[bytes, bytes], source: Iterator[str | None]):
         super().__init__(load, messages)
         self.source = source
 
@@ -39,11 +39,9 @@ class ShortConversation(Conversation):
             count_failure(load, error.errno or 0)
             return
         self.fd = sock.fileno()
-        self.recv = sock.recv
-        self.send = sock.send
         self.waiting = True
         # On loopback the handshake is done when connect() returns: send without asking epoll.
-        self.message = self.next_message()
+        self.message, self.other = self.other, self.message
         try:
             sent = sock.send(self.message)
         except BlockingIOError:
@@ -83,7 +81,7 @@ class ShortConversation(Conversation):
 class Workload:
     def __init__(self, load: Load) -> None:
         self._load = load
-        messages = message_cycles(load)
+        messages = message_pairs(load)
         addresses: Iterator[str | None] = sources(load.spec.host) or itertools.repeat(None)
         self._places = [
             ShortConversation(load, next(messages), addresses) for _ in range(load.spec.connections)

@@ -11,6 +11,7 @@ import random
 import socket
 import struct
 from collections.abc import Iterator
+from os import read, write
 from time import perf_counter_ns as clock
 
 from compare.driver.connect import count_failure
@@ -33,9 +34,7 @@ class Client:
         "number",
         "previous",
         "record",
-        "recv",
         "refused",
-        "send",
         "served",
         "sock",
         "started",
@@ -58,8 +57,6 @@ class Client:
             socket.SOCK_DGRAM | socket.SOCK_NONBLOCK,
         )
         self.fd = sock.fileno()
-        self.recv = sock.recv
-        self.send = sock.send
         sock.connect(load.address)
         load.watch(self.fd, self.on_reply)
 
@@ -70,7 +67,7 @@ class Client:
         self.previous = self.message
         self.message = HEADER.pack(self.number, now) + self.filler
         try:
-            self.send(self.message)
+            write(self.fd, self.message)
         except BlockingIOError:
             pass  # as good as lost
         except OSError as error:
@@ -78,7 +75,7 @@ class Client:
 
     def on_reply(self) -> None:
         try:
-            data = self.recv(len(self.message) + 1)
+            data = read(self.fd, len(self.message) + 1)
         except BlockingIOError:
             return
         except OSError as error:

@@ -525,7 +525,7 @@ Pairs = Callable[[], tuple[socket.socket, socket.socket]]
 
 def test_end_of_a_connection_before_it_was_used_is_counted(load: Load, pairs: Pairs) -> None:
     ours, theirs = pairs()
-    conversation = tcp_long.Conversation(load, iter([b"0123456789"]))
+    conversation = tcp_long.Conversation(load, (b"0123456789", b"0123456789"))
     conversation.attach(ours)
     theirs.close()
     conversation.on_ready()
@@ -535,7 +535,7 @@ def test_end_of_a_connection_before_it_was_used_is_counted(load: Load, pairs: Pa
 
 def test_word_on_a_connection_before_it_was_used_is_wrong(load: Load, pairs: Pairs) -> None:
     ours, theirs = pairs()
-    conversation = tcp_long.Conversation(load, iter([b"0123456789"]))
+    conversation = tcp_long.Conversation(load, (b"0123456789", b"0123456789"))
     conversation.attach(ours)
     theirs.send(b"welcome")
     conversation.on_ready()
@@ -544,7 +544,7 @@ def test_word_on_a_connection_before_it_was_used_is_wrong(load: Load, pairs: Pai
 
 def test_reply_that_comes_twice_at_the_end_is_wrong(load: Load, pairs: Pairs) -> None:
     ours, theirs = pairs()
-    conversation = tcp_long.Conversation(load, iter([b"0123456789"] * 2))
+    conversation = tcp_long.Conversation(load, (b"0123456789", b"0123456789"))
     conversation.attach(ours)
     conversation.send_next(0)
     theirs.send(theirs.recv(10))
@@ -585,7 +585,7 @@ def test_rest_of_a_message_is_forgotten_with_its_connection(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         load.address = listener.getsockname()
         message = b"0123456789"
-        place = tcp_short.ShortConversation(load, iter([message] * 2), iter([None] * 2))
+        place = tcp_short.ShortConversation(load, (message, message), iter([None] * 2))
         place.open()
         place.unsent = memoryview(message)[5:]  # as if the kernel had been full
         place.fail(ConnectionResetError())

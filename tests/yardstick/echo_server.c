@@ -1,6 +1,7 @@
 /* The least that echoes on epoll, in C: one thread, no protection.
  * Prints READY and its address, like every server that compare starts.
- *   cc -O2 -o echo_server echo_server.c && ./echo_server
+ * Given a word, any, it never sleeps: then no client pays for waking it.
+ *   cc -O2 -o echo_server echo_server.c && ./echo_server [spin]
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -13,8 +14,9 @@ enum { EVENTS = 256, BACKLOG = 4096 };
 
 static char buffer[65536];
 
-int main(void) {
-    int on = 1;
+int main(int argc, char **argv) {
+    int on = 1, wait = argc > 1 ? 0 : -1;
+    (void)argv;
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {
         .sin_family = AF_INET,
@@ -33,7 +35,7 @@ int main(void) {
     fflush(stdout);
 
     for (;;) {
-        int count = epoll_wait(poller, events, EVENTS, -1);
+        int count = epoll_wait(poller, events, EVENTS, wait);
         for (int i = 0; i < count; i++) {
             int fd = events[i].data.fd;
             if (fd == listener) {
