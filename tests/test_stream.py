@@ -152,6 +152,7 @@ def cut_streams(draw: st.DrawFn) -> list[bytes]:
 @example([b"12345678\r", b"\r\n"], True)
 @example([b"12345678", b"\r", b"a"], False)
 @example([b"1234567", b"8", b"\n", b"x"], False)
+@example([b"12345678\r"], False)
 def test_lines_are_those_of_a_line_reader_and_the_unfinished_one(
     pieces: list[bytes], late: bool
 ) -> None:
@@ -160,8 +161,8 @@ def test_lines_are_those_of_a_line_reader_and_the_unfinished_one(
     expected: list[Any] = [*reader.receive_data(whole)]
     if reader.too_long:
         expected.append(CloseReason.OVERSIZE)
-    elif tail := whole.rpartition(b"\n")[2]:
-        expected.append(tail)
+    elif tail := whole.rpartition(b"\n")[2]:  # a CR at its end belongs to it: no LF followed
+        expected.append(tail if len(tail) <= LIMIT else CloseReason.OVERSIZE)
     seen: list[Any] = []
 
     async def handler(stream: Stream) -> None:
@@ -180,7 +181,8 @@ def test_lines_are_those_of_a_line_reader_and_the_unfinished_one(
         peer.finish()
         server.advance(2)
         assert seen == expected
-        assert peer.closed is (CloseReason.OVERSIZE if reader.too_long else CloseReason.EOF)
+        too_long = CloseReason.OVERSIZE in expected
+        assert peer.closed is (CloseReason.OVERSIZE if too_long else CloseReason.EOF)
 
 
 @pytest.mark.parametrize("limit", [LIMIT, 4096, 3 * RECV_SIZE])
