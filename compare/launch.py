@@ -9,13 +9,19 @@ import re
 import resource
 import selectors
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
+LOOK_S = 0.02  # between looks whether somebody listens at a place
 TAIL_BYTES = 2000  # of stderr, for the reason
 
 _READY = re.compile(r"READY (tcp|udp)://(\S+):(\d+)\r?\n")
@@ -28,7 +34,14 @@ class LaunchError(Exception):
 
 
 def start(
-    command: list[str], core: int | None, *, stdin: int, stdout: int, stderr: int
+    command: list[str],
+    core: int | None,
+    *,
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `command` in a process group of its own, on `core` if given.
 
@@ -47,7 +60,14 @@ def start(
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     return subprocess.Popen(
-        command, stdin=stdin, stdout=stdout, stderr=stderr, preexec_fn=prepare, process_group=0
+        command,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        cwd=cwd,
+        env=env,
+        preexec_fn=prepare,
+        process_group=0,
     )
 
 
@@ -68,13 +88,52 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+class Place(NamedTuple):
+    """Where a server was told to listen; `scheme` is tcp or udp."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def is_taken(self) -> bool:
+        """Whether somebody listens there now."""
+        if self.scheme == "udp":
+            # Only who has the port can know whether it answers; that somebody has it must do.
+            end = f":{self.port:04X} "
+            tables = [Path("/proc/net/udp"), Path("/proc/net/udp6")]
+            return any(end in row[:60] for table in tables for row in _rows(table))
+        try:
+            socket.create_connection((self.host, self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+
+def _rows(table: Path) -> list[str]:
+    try:
+        return table.read_text().splitlines()[1:]
+    except OSError:
+        return []
+
+
 class Server:
     """A server process, as a context manager: ready inside, gone after.
 
-    Raises LaunchError when it does not say READY within READY_TIMEOUT_S.
+    It is ready when it says so, or, where it was told to listen at a `place`, when somebody
+    listens there. Raises LaunchError when neither happens within READY_TIMEOUT_S.
     """
 
-    def __init__(self, command: list[str], core: int | None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        core: int | None,
+        *,
+        place: Place | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._place = place
+        self._last_words = b""
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
         try:
             self._process = start(
@@ -83,10 +142,13 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr.fileno(),
+                cwd=cwd,
+                env=env,
             )
         except OSError as error:
             self._stderr.close()
-            raise LaunchError(f"cannot start {command[0]}: {error.strerror}") from None
+            what = error.filename or command[0]
+            raise LaunchError(f"cannot start {what}: {error.strerror}") from None
         self.pid = self._process.pid
 
     def __enter__(self) -> Server:
@@ -95,18 +157,37 @@ class Server:
         except BaseException:
             self.__exit__(None, None, None)
             raise
+        # Somebody must read on, or a server that talks a lot would wait for that.
+        assert self._process.stdout is not None
+        own = os.dup(self._process.stdout.fileno())  # which nobody closes under its reader
+        self._reader = threading.Thread(target=self._read_on, args=(own,), daemon=True)
+        self._reader.start()
         return self
 
-    def _await_ready(self) -> tuple[str, str, int]:
+    def _read_on(self, descriptor: int) -> None:
+        while piece := os.read(descriptor, 65536):
+            self._last_words = (self._last_words + piece)[-65536:]
+        os.close(descriptor)
+
+    def _await_ready(self) -> Place:
         assert self._process.stdout is not None
         deadline = time.monotonic() + READY_TIMEOUT_S
         said = b""
+        step = LOOK_S if self._place else READY_TIMEOUT_S
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while (left := deadline - time.monotonic()) > 0:
-                if not selector.select(left):
-                    break
+                readable = selector.select(min(left, step))
+                if self._place and self._place.is_taken():
+                    return self._place
+                if self._place and self._process.poll() is not None:
+                    raise LaunchError(f"ended before it was ready: {self.ending()}")
+                if not readable:
+                    continue
                 piece = os.read(self._process.stdout.fileno(), 65536)
+                if not piece and self._place:  # it may well listen all the same
+                    selector.unregister(self._process.stdout)
+                    continue
                 if not piece:
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         self._process.wait(left)
@@ -114,12 +195,22 @@ class Server:
                 said = (said + piece)[-65536:]
                 if match := _READY.search(said.decode(errors="replace")):
                     scheme, host, port = match.groups()
-                    return scheme, host.strip("[]"), int(port)
-        raise LaunchError(f"did not say READY within {READY_TIMEOUT_S:g} s{self._and_stderr()}")
+                    return Place(scheme, host.strip("[]"), int(port))
+        also = f", nor did it listen at port {self._place.port}," if self._place else ""
+        raise LaunchError(
+            f"did not say READY{also} within {READY_TIMEOUT_S:g} s{self._and_stderr()}"
+        )
 
     def died(self) -> str | None:
         """How the server ended, if it has; None while it runs."""
         return None if self._process.poll() is None else self.ending()
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def status(self) -> int | None:
+        """Its exit status, as of subprocess; None while it runs."""
+        return self._process.poll()
 
     def ending(self) -> str:
         status = self._process.poll()
@@ -136,6 +227,11 @@ class Server:
         end = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, end - TAIL_BYTES))
         return self._stderr.read().decode(errors="replace").strip()
+
+    def last_words(self) -> bytes:
+        """The end of what the server, now ended, wrote to stdout after READY."""
+        self._reader.join(STOP_TIMEOUT_S)
+        return self._last_words
 
     def _and_stderr(self) -> str:
         tail = self.stderr_tail()

@@ -19,7 +19,8 @@ class Usage(NamedTuple):
     cpu_ns: CPU time of all threads, those that have ended included.
     user_ns, system_ns: the same split, to the kernel's clock tick (10 ms) only.
     wait_ns: time that threads were ready to run and waited for a CPU, summed up.
-    switches: voluntary and involuntary context switches of the living threads.
+    switches: context switches of the living threads; preemptions: those of them that took the
+        CPU from a thread which had not finished with it.
     """
 
     cpu_ns: int
@@ -27,6 +28,7 @@ class Usage(NamedTuple):
     system_ns: int
     wait_ns: int
     switches: int
+    preemptions: int
 
 
 def tree(pid: int) -> list[int]:
@@ -51,7 +53,7 @@ def cpu_ns(pid: int) -> int:
 
 def usage(pid: int) -> Usage:
     """The usage of `pid` and its descendants. Raises ProcessLookupError when it is gone."""
-    total = [0, 0, 0, 0, 0]
+    total = [0] * len(Usage._fields)
     for each in tree(pid):
         try:
             for index, value in enumerate(_usage_of_one(each)):
@@ -66,16 +68,19 @@ def _usage_of_one(pid: int) -> Usage:
     # proc(5): the name may hold anything, so count from its closing parenthesis.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     user, system = (int(ticks) * 1_000_000_000 // _TICKS_PER_S for ticks in fields[11:13])
-    wait = switches = 0
+    wait = switches = preemptions = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             wait += int((task / "schedstat").read_text().split()[1])
             status = (task / "status").read_text()
         except (OSError, IndexError):
             continue
-        # voluntary_ctxt_switches and nonvoluntary_ctxt_switches
-        switches += sum(int(row.split()[1]) for row in status.splitlines() if "_ctxt_" in row)
-    return Usage(cpu_ns(pid), user, system, wait, switches)
+        for row in status.splitlines():
+            if "_ctxt_" in row:  # voluntary_ctxt_switches and nonvoluntary_ctxt_switches
+                count = int(row.split()[1])
+                switches += count
+                preemptions += count if row.startswith("non") else 0
+    return Usage(cpu_ns(pid), user, system, wait, switches, preemptions)
 
 
 class Size(NamedTuple):
@@ -112,16 +117,39 @@ def count_descriptors(pid: int) -> int:
         return 0
 
 
-def core_busy_ns(core: int) -> int:
-    """Time that a core was not idle since boot, counted against the monotonic clock.
+class Core(NamedTuple):
+    """What a core has done since boot, in ns; only differences make sense. Resolution 10 ms.
 
-    From its idle time, which the kernel measures; the busy columns of /proc/stat are
-    sampled at the tick and wrong by several per cent in a short window. Only differences
-    make sense. Resolution 10 ms.
+    busy_ns: not idle, counted against the monotonic clock, from its idle time, which the kernel
+        measures; the busy columns of /proc/stat are sampled at the tick and wrong by several
+        per cent in a short window.
+    stolen_ns: the hypervisor ran something else on it.
     """
+
+    busy_ns: int
+    stolen_ns: int
+
+
+def core(number: int) -> Core:
     for row in Path("/proc/stat").read_text().splitlines():
-        if row.startswith(f"cpu{core} "):
-            columns = row.split()
-            idle_ticks = int(columns[4]) + int(columns[5])
-            return time.monotonic_ns() - idle_ticks * 1_000_000_000 // _TICKS_PER_S
-    raise ValueError(f"there is no core {core}")
+        if row.startswith(f"cpu{number} "):
+            columns = [int(ticks) * 1_000_000_000 // _TICKS_PER_S for ticks in row.split()[1:]]
+            return Core(time.monotonic_ns() - columns[3] - columns[4], columns[7])
+    raise ValueError(f"there is no core {number}")
+
+
+def pss_kb(pid: int, *, anonymous: bool = False) -> int:
+    """Memory of `pid` and its descendants, what they share counted once; 8 ms at 300 MB.
+
+    Proportional set size, proc_pid_smaps(5); what is gone counts nothing. `anonymous` leaves
+    out what is mapped from files: its share changes with who else maps it.
+    """
+    field = "Pss_Anon:" if anonymous else "Pss:"
+    total = 0
+    for each in tree(pid):
+        try:
+            rows = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(row.split()[1]) for row in rows if row.startswith(field))
+    return total

@@ -41,11 +41,25 @@ def watching() -> Iterator[Callable[[Progress], None]]:
                 task,
                 completed=progress.done,
                 total=progress.total,
-                description=f"round {progress.round}  {key.model} {key.workload} {key.connections}",
+                description=progress.note
+                or f"round {progress.round}  {key.model} {key.workload} {key.connections}",
             )
             bar.refresh()
 
         yield watch
+
+
+@contextmanager
+def saying() -> Iterator[Callable[[str], None]]:
+    """What says what is under way, in one line that is replaced; elsewhere nothing."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    try:
+        yield lambda text: console.print(text.ljust(60), end="\r", highlight=False)
+    finally:
+        console.print(" " * 60, end="\r")
 
 
 def _line(progress: Progress) -> None:

@@ -123,8 +123,10 @@ for each in both:
 print("done", flush=True)
 sys.stdin.read()
 """
+    used = process.usage(child(code).pid)
     # While one of them worked its 100 ms, the other one had as much still to do.
-    assert process.usage(child(code).pid).wait_ns >= 50_000_000
+    assert used.wait_ns >= 50_000_000
+    assert 0 < used.preemptions < used.switches
 
 
 def test_size_counts_threads_descriptors_and_memory(child: Child) -> None:
@@ -160,6 +162,25 @@ sys.stdin.read()
     assert size.threads == 2
     assert size.descriptors == 3 + 2 + 3
     assert size.rss_kb > process.size(process.tree(pid)[1]).rss_kb
+
+
+def test_memory_that_processes_share_counts_once(child: Child) -> None:
+    code = """
+import os, sys
+held = bytearray(30_000_000)
+for _ in range(2):
+    if os.fork() == 0:
+        sys.stdin.read()
+        os._exit(0)
+print("done", flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+    plain = process.pss_kb(child(BURN.format(seconds=0)).pid)
+    pid = child(code).pid
+    assert len(process.tree(pid)) == 3
+    assert 29_000 <= process.pss_kb(pid) - plain <= 45_000
+    assert process.size(pid).rss_kb >= 3 * 29_000
 
 
 def test_tree_finds_children_of_every_thread_and_their_children(child: Child) -> None:
@@ -214,6 +235,7 @@ def test_usage_of_a_process_that_is_gone_raises(gone: int) -> None:
 
 def test_process_that_is_gone_has_no_size_and_no_descriptors(gone: int) -> None:
     assert process.size(gone) == (0, 0, 0)
+    assert process.pss_kb(gone) == 0
     assert process.count_descriptors(gone) == 0
     assert process.tree(gone) == [gone]
 
@@ -230,12 +252,14 @@ def test_usage_of_a_zombie_is_readable_or_it_is_gone() -> None:
 def test_busy_core_is_seen_busy() -> None:
     core = min(os.sched_getaffinity(0))
     code = f"import os; os.sched_setaffinity(0, {{{core}}})\n" + BURN.format(seconds=0.2)
-    before = process.core_busy_ns(core)
+    before = process.core(core)
     subprocess.run([sys.executable, "-c", code], stdin=subprocess.DEVNULL, check=True)
     # In ticks of 10 ms at both ends.
-    assert process.core_busy_ns(core) - before >= 180_000_000
+    after = process.core(core)
+    assert after.busy_ns - before.busy_ns >= 180_000_000
+    assert after.stolen_ns >= before.stolen_ns
 
 
 def test_core_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(ValueError, match="there is no core 100000"):
-        process.core_busy_ns(100_000)
+        process.core(100_000)

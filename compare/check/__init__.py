@@ -1,0 +1,1 @@
+"""`compare check`: what a server must survive, asked of anybody's server from outside."""

@@ -1,0 +1,237 @@
+"""What a check works with: a fresh server, clients to it, and a look inside its processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from compare import process
+from compare.check.catalogue import Profile
+from compare.check.wire import Failed, Timeline, Wire, wait_until
+from compare.launch import LaunchError, Place, Server
+
+PATIENCE_S = 3.0  # for what takes milliseconds
+USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idle machine
+CALIBRATE_S = 0.05
+
+
+def slowness() -> float:
+    """How many times slower than an idle machine this one is now; at least 1."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        rounds, began = 0, time.perf_counter()
+        while (spent := time.perf_counter() - began) < CALIBRATE_S:
+            ours.send(b"x")
+            theirs.recv(1)
+            theirs.send(b"x")
+            ours.recv(1)
+            rounds += 1
+    return max(1.0, spent / rounds * 1e6 / USUAL_ROUND_US)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The server under test: a command, or a place where it already runs.
+
+    `{host}` and `{port}` in the command are replaced. limits: what was declared, by name, in the
+    server's own units: seconds, bytes, connections.
+    """
+
+    profile: Profile
+    command: tuple[str, ...] = ()
+    place: Place | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
+    cwd: str | None = None
+    env: Mapping[str, str] | None = None
+
+    @property
+    def scheme(self) -> str:
+        return "udp" if self.profile == "udp-echo" else "tcp"
+
+    @property
+    def takes_a_port(self) -> bool:
+        return any("{port}" in word for word in self.command)
+
+    def argv(self, place: Place) -> list[str]:
+        words = {"{host}": place.host, "{port}": str(place.port)}
+        command = []
+        for word in self.command:
+            for name, value in words.items():
+                word = word.replace(name, value)
+            command.append(word)
+        return command
+
+
+class Skipped(Exception):  # noqa: N818  no error either
+    """The check cannot be made here; the message says why."""
+
+
+class Bench:
+    """One check's server, as a context manager; its clients are closed before it ends.
+
+    Raises LaunchError where the server does not come up.
+    """
+
+    def __init__(self, subject: Subject, seed: int, patience: float, limit: float = 0.0) -> None:
+        self.subject = subject
+        self.seed = seed
+        self.patience = patience
+        self.limit = limit  # as declared, for the check of one
+        self.timeline = Timeline()
+        self._clients = contextlib.ExitStack()
+        self._server: Server | None = None
+        self._number = 0
+
+    def __enter__(self) -> Bench:
+        self.start()
+        return self
+
+    def start(self, place: Place | None = None) -> None:
+        """Start the server, at `place` or at a free port; with a running one, go there."""
+        if self._server is not None:
+            self._server.__exit__(None, None, None)
+            self._server = None
+        if self.subject.place is not None:
+            self.place = self.subject.place
+            return
+        wanted = place or Place(self.subject.scheme, "127.0.0.1", free_port(self.subject.scheme))
+        server = Server(
+            self.subject.argv(wanted),
+            None,
+            place=wanted if self.subject.takes_a_port else None,
+            cwd=self.subject.cwd,
+            env=self.subject.env,
+        )
+        self._server = server.__enter__()
+        self.place = Place(server.scheme, server.host, server.port)
+        self.timeline.note("server", "started", f"{self.place.host}:{self.place.port}")
+
+    def __exit__(self, *exception: object) -> None:
+        self._clients.close()
+        if self._server is not None:
+            self._server.__exit__(None, None, None)
+
+    def send_clients_home(self) -> None:
+        """Close all clients: who is asked the next check has nobody else to serve."""
+        self._clients.close()
+
+    # Clients.
+
+    def connect(
+        self, *, receive_buffer: int | None = None, source: str | None = None, at_once: bool = False
+    ) -> Wire:
+        """A connection; at_once does not wait until it is there. Raises Failed."""
+        self._number += 1
+        name = f"client {self._number}"
+        family = socket.AF_INET6 if ":" in self.place.host else socket.AF_INET
+        sock = self._clients.enter_context(socket.socket(family))
+        if receive_buffer:  # only before connecting does it bound the window
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source:
+            sock.bind((source, 0))
+        wire = Wire(name, sock, self.timeline, self.patience)
+        address = (self.place.host, self.place.port)
+        if at_once:
+            sock.setblocking(False)
+            wire.note("connect()", "begun")
+            sock.connect_ex(address)
+            return wire
+        sock.settimeout(self.patience)
+        try:
+            sock.connect(address)
+        except OSError as error:
+            wire.note("connect()", str(error))
+            raise Failed("a connection", f"connect() said {error.strerror or error}") from None
+        wire.note("connect()", "0")
+        return wire
+
+    def datagrams(self, source: tuple[str, int] | None = None) -> socket.socket:
+        """A UDP socket that hears only the server. Raises PermissionError for a low source."""
+        family = socket.AF_INET6 if ":" in self.place.host else socket.AF_INET
+        sock = self._clients.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+        sock.settimeout(self.patience)
+        if source:
+            sock.bind(source)
+        sock.connect((self.place.host, self.place.port))
+        return sock
+
+    def must_serve(self, why: str = "the server to go on serving") -> None:
+        """A new client is served, from its connection to its end."""
+        try:
+            wire = self.connect()
+            wire.exchange(b"still there?")
+            wire.half_close()
+            if rest := wire.receive_rest():
+                raise Failed("the end", f"{rest[:40]!r} came")
+            wire.close()
+        except Failed as failure:
+            ending = self.ending()
+            actual = f"it has ended: {ending}" if ending else f"of a new client: {failure}"
+            raise Failed(why, actual) from None
+
+    def ending(self) -> str | None:
+        """How the server ended, if it has and was started here."""
+        return self._server.died() if self._server else None
+
+    # Inside. Only for a server that was started here.
+
+    @property
+    def inside(self) -> bool:
+        return self._server is not None
+
+    @property
+    def server(self) -> Server:
+        assert self._server is not None
+        return self._server
+
+    def descriptors(self) -> int:
+        return process.size(self.server.pid).descriptors
+
+    def memory_kb(self) -> int:
+        return process.pss_kb(self.server.pid, anonymous=True)
+
+    def must_return_to(self, descriptors: int) -> None:
+        """Descriptors come back to what they were."""
+        if not wait_until(lambda: self.descriptors() <= descriptors, 2 * self.patience):
+            raise Failed(
+                f"as many descriptors as before, {descriptors}",
+                f"{self.descriptors()} are open: connections that are gone are still held",
+            )
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The server's processes stand still; its kernel goes on."""
+        pids = process.tree(self.server.pid)
+        self.timeline.note("server", "SIGSTOP")
+        self._signal(pids, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(pids, signal.SIGCONT)
+            self.timeline.note("server", "SIGCONT")
+
+    def _signal(self, pids: list[int], number: int) -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def wait_until(self, condition: Callable[[], object]) -> bool:
+        return wait_until(condition, self.patience)
+
+
+def free_port(scheme: str) -> int:
+    """A port that nobody has at the moment."""
+    kind = socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM
+    with socket.socket(type=kind) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+__all__ = ["Bench", "Failed", "LaunchError", "Subject", "free_port", "slowness"]

@@ -1,0 +1,73 @@
+"""The checks by their IDs: what each asks, why, and the mistake it usually finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["MUST", "LIMIT"]
+Profile = Literal["tcp-echo", "udp-echo", "chat"]
+
+PROFILES: tuple[Profile, ...] = ("tcp-echo", "udp-echo", "chat")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the catalogue.
+
+    what: what the client does, and what must happen. why: what goes wrong in real life
+    otherwise. mistake: the usual one, and how to mend it. calls: of the server, that matter.
+    limit: for LIMIT, the name under which it is declared. together: several clients must be
+    served at the same time. inside: the processes of the server must be known.
+    """
+
+    id: str
+    kind: Kind
+    profiles: tuple[Profile, ...]
+    what: str
+    why: str
+    mistake: str
+    calls: str
+    run: Callable[[Any], None]
+    limit: str | None = None
+    together: bool = False
+    inside: bool = False
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def check(
+    id: str,  # noqa: A002
+    *profiles: Profile,
+    what: str,
+    why: str,
+    mistake: str,
+    calls: str,
+    limit: str | None = None,
+    together: bool = False,
+    inside: bool = False,
+) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+    """Enter a function into the catalogue; it raises Failed, or passes by returning."""
+
+    def enter(run: Callable[[Any], None]) -> Callable[[Any], None]:
+        kind: Kind = "LIMIT" if limit else "MUST"
+        CHECKS[id] = Check(
+            id, kind, profiles, what, why, mistake, calls, run, limit, together, inside
+        )
+        return run
+
+    return enter
+
+
+def of_profile(profile: Profile) -> list[Check]:
+    """In the order in which to make them pass."""
+    return sorted((each for each in CHECKS.values() if profile in each.profiles), key=_place)
+
+
+def _place(each: Check) -> tuple[bool, bool, int, str]:
+    """MUST before LIMIT, what clients do before life and death, and then by number."""
+    group, _, number = each.id.partition("/")
+    first, _, variant = number.partition("-")
+    return each.kind == "LIMIT", group == "life", int(first), variant

@@ -1,0 +1,152 @@
+"""A server's life: told to stop, started again, and started where another one is."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+
+from compare.check.bench import Bench, Skipped
+from compare.check.catalogue import PROFILES, check
+from compare.check.wire import Failed, must_equal, wait_until
+from compare.launch import LaunchError, kill, start
+
+STATUSES = (0, -signal.SIGTERM, 128 + signal.SIGTERM)  # of its own, of the signal, of a shell's
+
+
+def _stop(bench: Bench, within: float) -> None:
+    """SIGTERM, and it must end well."""
+    began = time.monotonic()
+    bench.timeline.note("server", "SIGTERM")
+    bench.server.terminate()
+    if not wait_until(lambda: bench.ending() is not None, within):
+        raise Failed(f"the server to end within {within:.1f} s of SIGTERM", "it goes on")
+    bench.timeline.note("server", "ended", f"after {time.monotonic() - began:.2f} s")
+    if (status := bench.server.status()) not in STATUSES:
+        raise Failed("exit status 0, or the end by that signal", f"{bench.ending()} ({status})")
+
+
+@check(
+    "life/1",
+    *PROFILES,
+    what="SIGTERM while idle, with a client connected; the server must end well within a second, "
+    "and refuse whoever comes then.",
+    why="It is how every service manager and container stops a program, before it kills.",
+    mistake="A loop that catches the interruption and goes on; a thread that nobody tells; waiting "
+    "for a client that says nothing.",
+    calls="signal(7): SIGTERM; accept(2), epoll_wait(2): EINTR.",
+    inside=True,
+)
+def ends_when_told(bench: Bench) -> None:
+    if bench.place.scheme == "tcp":
+        wire = bench.connect()
+        if bench.subject.profile == "tcp-echo":
+            wire.exchange(b"hello")
+        else:
+            wire.line("a greeting")
+    _stop(bench, max(1.0, bench.patience))
+    if bench.place.is_taken():
+        raise Failed("newcomers to be refused", "somebody still listens: a child that lives on?")
+
+
+@check(
+    "tcp/19",
+    "tcp-echo",
+    "chat",
+    what="The server ends first, so that its port is in TIME_WAIT, and is started there again; it "
+    "must listen.",
+    why="Else every restart means a minute of not being there.",
+    mistake="No SO_REUSEADDR before bind().",
+    calls="setsockopt(2): SO_REUSEADDR; bind(2): EADDRINUSE.",
+    inside=True,
+)
+def restarts(bench: Bench) -> None:
+    if not bench.subject.takes_a_port:
+        raise Skipped("the command has no {port}, so it cannot be started where it was")
+    wire = bench.connect()
+    if bench.subject.profile == "tcp-echo":
+        wire.exchange(b"hello")
+    else:
+        wire.line("a greeting")
+    place = bench.place
+    bench.timeline.note("server", "SIGTERM")
+    bench.server.terminate()
+    wire.receive_rest()  # so it has closed first
+    wire.close()
+    if not wait_until(lambda: bench.ending() is not None, bench.patience):
+        raise Failed("the server to end", "it goes on, long after SIGTERM")
+    try:
+        bench.start(place)
+    except LaunchError as error:
+        raise Failed("the server to start again at the same port", str(error)) from None
+    wire = bench.connect()
+
+
+@check(
+    "life/6",
+    *PROFILES,
+    what="Started where another program listens; it must say so in a line that names the port, and "
+    "end with a status that is not 0.",
+    why="It is the commonest failure of all, and a page of traceback hides the one fact.",
+    mistake="An exception of bind() that nobody catches; going on without a socket.",
+    calls="bind(2): EADDRINUSE; exit(3).",
+    inside=True,
+)
+def port_is_taken(bench: Bench) -> None:
+    subject = bench.subject
+    if not subject.takes_a_port:
+        raise Skipped("the command has no {port}, so it cannot be started where another one is")
+    process = start(
+        subject.argv(bench.place),
+        None,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=subject.cwd,
+        env=subject.env,
+    )
+    try:
+        _, said = process.communicate(timeout=2 * bench.patience)
+    except subprocess.TimeoutExpired:
+        raise Failed("it to end, as it cannot listen", "it goes on") from None
+    finally:
+        kill(process)
+    bench.timeline.note("server", "a second one ended", str(process.returncode))
+    lines = said.decode(errors="replace").strip().splitlines()
+    if process.returncode == 0:
+        raise Failed("an exit status that is not 0", "it was 0")
+    if "Traceback (most recent call last):" in lines or len(lines) > 3:
+        actual = f"{len(lines)} lines, the last {lines[-1]!r}"
+        raise Failed("a line that says which port is taken", actual)
+    if not any(str(bench.place.port) in line for line in lines):
+        raise Failed(
+            f"a line on stderr that names port {bench.place.port}", f"it said {lines or 'nothing'}"
+        )
+
+
+@check(
+    "life/2",
+    "tcp-echo",
+    what="SIGTERM while a client has bytes pending and another one has stalled; the first must get "
+    "all of them, and the server must end within the declared drain time and a second.",
+    why="A restart must not cost anybody an answer that was begun.",
+    mistake="exit() in the signal handler; or waiting for the stalled one for ever.",
+    calls="shutdown(2), close(2), SO_LINGER: socket(7).",
+    limit="drain",
+    together=True,
+    inside=True,
+)
+def drains(bench: Bench) -> None:
+    data = random.Random(bench.seed).randbytes(1024 * 1024)
+    stalled = bench.connect()
+    stalled.send_until_stuck(data * 48, 0.3)
+    wire = bench.connect()
+    wire.send(data[: 128 * 1024])
+    with bench.stopped():
+        bench.timeline.note("server", "SIGTERM")
+        bench.server.terminate()
+    must_equal(wire.receive_rest(), data[: 128 * 1024], "all that was pending at SIGTERM")
+    within = bench.limit + 1 + bench.patience
+    if not wait_until(lambda: bench.ending() is not None, within):
+        raise Failed(f"the end within {within:.1f} s", "the server goes on")

@@ -1,0 +1,161 @@
+"""TCP echo with limits: only where the server declares them, as `--limit idle=2`."""
+
+from __future__ import annotations
+
+import random
+import resource
+import time
+from pathlib import Path
+
+from compare import process
+from compare.check.bench import Bench
+from compare.check.catalogue import check
+from compare.check.wire import Failed, Wire, wait_until
+
+MIB = 1024 * 1024
+LATE = 1.5  # times a limit, beside the patience
+ROOM = 600  # descriptors that it has left
+CPU_S = 0.05  # in a second of waiting for descriptors
+
+
+def _is_answered(wire: Wire, message: bytes, within: float) -> bool:
+    """Whether an echo comes within that time; Failed if something else does."""
+    wire.send(message)
+    if not wire.poll(within, write=False)[0]:
+        return False
+    return wire.receive(len(message)) == message
+
+
+@check(
+    "tcp/5-idle",
+    "tcp-echo",
+    what="Connects and stays silent; it must be closed at the declared idle limit, and not before.",
+    why="Clients that vanish without a word leave their connection behind for ever.",
+    mistake="No timeout on recv(), or one that ends the server.",
+    calls="recv(2) with SO_RCVTIMEO; epoll_wait(2) with a timeout; loop.call_later().",
+    limit="idle",
+)
+def idle(bench: Bench) -> None:
+    wire, began = bench.connect(), time.monotonic()
+    wire.exchange(b"hello")
+    within = LATE * bench.limit + bench.patience
+    wire.must_end(within, f"the end after {bench.limit:g} s of silence")
+    if (lasted := time.monotonic() - began) < 0.9 * bench.limit:
+        raise Failed(f"{bench.limit:g} s of silence allowed", f"it ended after {lasted:.1f} s")
+    bench.must_serve()
+
+
+@check(
+    "tcp/10",
+    "tcp-echo",
+    what="Stops reading with its window at zero; it must be reset at the declared write limit, and "
+    "nothing may be left of it in the kernel.",
+    why="A stalled reader holds megabytes of kernel memory, closed or not.",
+    mistake="close() alone: the kernel goes on trying to send for many minutes, in FIN_WAIT1.",
+    calls="setsockopt(2): TCP_USER_TIMEOUT, SO_LINGER 0 before close(2).",
+    limit="write",
+    inside=True,
+)
+def stalled_reader(bench: Bench) -> None:
+    wire = bench.connect(receive_buffer=4096)
+    wire.send_until_stuck(random.Random(bench.seed).randbytes(MIB) * 48, 0.5)
+    port = wire.sock.getsockname()[1]
+    within = LATE * bench.limit + 2 * bench.patience
+    if not wait_until(lambda: not _kernel_has(bench.place.port, port), within):
+        raise Failed(
+            f"a reset after {bench.limit:g} s in which nothing is read",
+            f"the kernel still has the server's end, after {within:.0f} s",
+        )
+    bench.must_serve()
+
+
+def _kernel_has(local: int, remote: int) -> bool:
+    """Whether the kernel has the end at port `local` of a connection with port `remote`."""
+    here, there = f":{local:04X}", f":{remote:04X}"
+    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(row.split()[1].endswith(here) and row.split()[2].endswith(there) for row in rows)
+
+
+@check(
+    "tcp/14",
+    "tcp-echo",
+    what="Connects once more than the declared connections; it must wait and be served when one "
+    "leaves, or be closed at once. The others must be served all the while.",
+    why="Without a cap, memory and descriptors are the cap, and there it ends badly.",
+    mistake="A cap that counts accepted and not present connections, or forgets who was refused.",
+    calls="accept(2), which one stops calling; or close(2) right after it.",
+    limit="connections",
+    together=True,
+)
+def cap(bench: Bench) -> None:
+    wires = [bench.connect() for _ in range(int(bench.limit))]
+    for wire in wires:
+        wire.exchange(b"hello")
+    extra = bench.connect()
+    refused = False
+    try:
+        refused = extra.poll(0.3, write=False)[0] and extra.receive_some() == b""
+    except Failed as failure:
+        refused = "RESET" in failure.actual
+    if not refused and _is_answered(extra, b"me too", 0.3):
+        raise Failed(f"at most {bench.limit:g} connections served", "one more was served")
+    wires[0].exchange(b"still there")
+    wires[1 if len(wires) > 1 else 0].close()
+    if refused:
+        bench.must_serve("a newcomer to be served after one has left")
+    elif not extra.poll(bench.patience, write=False)[0]:
+        raise Failed("who waited to be served when one leaves", "it was not")
+
+
+@check(
+    "tcp/15",
+    "tcp-echo",
+    what="Passes the declared connections of one address; 127.0.0.2 must still be served.",
+    why="One client must not be able to take all places.",
+    mistake="Counting all together, or never counting down.",
+    calls="accept(2) gives the address; ::ffff:127.0.0.1 is 127.0.0.1.",
+    limit="per-peer",
+    together=True,
+)
+def per_peer(bench: Bench) -> None:
+    for _ in range(int(bench.limit)):
+        bench.connect().exchange(b"hello")
+    extra = bench.connect()
+    extra.must_end(bench.patience, "one connection too many of an address to be closed")
+    bench.connect(source="127.0.0.2").exchange(b"from another address")
+
+
+@check(
+    "tcp/16",
+    "tcp-echo",
+    what="The server runs out of descriptors; who is connected must be served on, it must not "
+    "spin, and newcomers must be served within 2 s of there being descriptors again.",
+    why="It happens, and a server that then takes a whole core and fills the log makes it worse.",
+    mistake="accept() fails with EMFILE, and is tried again at once, for ever; or that ends the "
+    "server. Stop waiting for newcomers for a while.",
+    calls="accept(2): EMFILE; epoll_wait(2) says at once that one can accept.",
+    limit="descriptors",
+    together=True,
+    inside=True,
+)
+def out_of_descriptors(bench: Bench) -> None:
+    established = bench.connect()
+    established.exchange(b"hello")
+    pids = process.tree(bench.server.pid)
+    for pid in pids:
+        hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
+        limit = process.count_descriptors(pid) + ROOM
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
+    wires = [bench.connect() for _ in range((ROOM + 40) * len(pids))]
+    time.sleep(0.2)
+    before = process.usage(bench.server.pid).cpu_ns
+    for _ in range(5):
+        time.sleep(0.2)
+        established.exchange(b"still there?", "who is connected served on")
+    spent = (process.usage(bench.server.pid).cpu_ns - before) / 1e9
+    if spent > CPU_S:
+        raise Failed("under 5 % of a core while it waits", f"it used {spent:.0%}")
+    for wire in wires[: len(wires) // 2]:
+        wire.close()
+    if not _is_answered(wires[-1], b"at last", 2 + bench.patience):
+        raise Failed("newcomers served within 2 s of there being descriptors", "they were not")

@@ -1,0 +1,126 @@
+"""What the checks found: for a person, and as JUnit and Gradescope files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from rich.console import Console
+
+from compare.check.catalogue import CHECKS, Check
+from compare.check.runner import Finding
+from compare.report.terminal import escape
+
+LAST_CALLS = 12  # of the timeline, that a person is shown
+_COLOURS = {"passed": "green", "failed": "bold red", "skipped": "dim"}
+_XML_OK = {"\t", "\n", "\r"}
+
+
+def show_finding(finding: Finding, repeat: str, console: Console) -> None:
+    """One line, and for a failure the lesson below it."""
+    check = CHECKS[finding.id]
+    colour = _COLOURS[finding.state]
+    line = f"[{colour}]{finding.state:<8}[/]{finding.id:<12} {finding.kind:<6}"
+    if finding.state == "skipped":
+        console.print(f"{line}[dim]{escape(finding.reason)}[/]", soft_wrap=True)
+        return
+    console.print(f"{line}{finding.took_s:6.1f} s", soft_wrap=True)
+    if finding.state == "passed":
+        return
+    where = f" (byte {finding.at_byte:,})" if finding.at_byte is not None else ""
+    rows = [
+        ("check", check.what),
+        ("expected", finding.expected),
+        ("actual", finding.actual + where),
+        ("likely", finding.likely),
+        ("calls", check.calls),
+    ]
+    if finding.stderr:
+        rows.append(("stderr", finding.stderr.splitlines()[-1]))
+    for name, text in rows:
+        console.print(f"    [bold]{name:<9}[/]{escape(text)}", soft_wrap=True)
+    hidden = len(finding.timeline) - LAST_CALLS
+    if hidden > 0:
+        console.print(f"    [dim]... {hidden} calls before, all in --json[/]", soft_wrap=True)
+    for step in finding.timeline[-LAST_CALLS:]:
+        times = f" x {step.times}" if step.times > 1 else ""
+        result = f" = {step.result}" if step.result else ""
+        call = escape(f"{step.who:<10} {step.call}{result}{times}")
+        console.print(f"    [dim]{step.at_s:9.6f}[/] {call}", soft_wrap=True)
+    console.print(f"    again:   {escape(repeat)}", soft_wrap=True)
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """How many of which kind; failures by name."""
+    failed = [each for each in findings if each.state == "failed"]
+    passed = sum(each.state == "passed" for each in findings)
+    skipped = sum(each.state == "skipped" for each in findings)
+    words = f"{passed} passed, {len(failed)} failed, {skipped} skipped"
+    return words + (f": {', '.join(each.id for each in failed)}" if failed else "")
+
+
+def explain(check: Check) -> str:
+    """All that the catalogue says of a check."""
+    declared = f"LIMIT, by --limit {check.limit}=VALUE" if check.limit else "MUST"
+    return "\n".join(
+        (
+            f"{check.id}  ({declared}; {', '.join(check.profiles)})",
+            "",
+            f"What:     {check.what}",
+            f"Why:      {check.why}",
+            f"Mistake:  {check.mistake}",
+            f"Calls:    {check.calls}",
+        )
+    )
+
+
+def junit(findings: Sequence[Finding], subject: str) -> bytes:
+    """The JUnit XML that CI servers read."""
+    suite = ElementTree.Element(
+        "testsuite",
+        name=_clean(subject),
+        tests=str(len(findings)),
+        failures=str(sum(each.state == "failed" for each in findings)),
+        skipped=str(sum(each.state == "skipped" for each in findings)),
+        time=f"{sum(each.took_s for each in findings):.3f}",
+    )
+    for each in findings:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=each.kind, name=each.id, time=f"{each.took_s:.3f}"
+        )
+        if each.state == "failed":
+            message = _clean(f"expected {each.expected}; {each.actual}")
+            failure = ElementTree.SubElement(case, "failure", message=message)
+            failure.text = _clean(f"{CHECKS[each.id].what}\nlikely: {each.likely}\n{each.stderr}")
+        elif each.state == "skipped":
+            ElementTree.SubElement(case, "skipped", message=_clean(each.reason))
+    body: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return body
+
+
+def gradescope(findings: Sequence[Finding]) -> dict[str, Any]:
+    """The results.json of a Gradescope autograder: a point for each MUST check."""
+    tests = []
+    for each in findings:
+        if each.state == "skipped":
+            continue
+        points = 1 if each.kind == "MUST" else 0
+        output = CHECKS[each.id].what
+        if each.state == "failed":
+            output += f"\nexpected: {each.expected}\nactual: {each.actual}\nlikely: {each.likely}"
+        tests.append(
+            {
+                "name": each.id,
+                "score": points if each.state == "passed" else 0,
+                "max_score": points,
+                "status": each.state,
+                "output": output,
+            }
+        )
+    return {"tests": tests}
+
+
+def _clean(text: str) -> str:
+    """Without what XML 1.0 cannot hold."""
+    return "".join(c if c.isprintable() or c in _XML_OK else "?" for c in text)

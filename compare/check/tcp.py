@@ -1,0 +1,375 @@
+"""TCP echo: what clients do to it, and what must happen."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import select
+import socket
+import time
+
+from compare.check.bench import Bench
+from compare.check.catalogue import check
+from compare.check.wire import Failed, Wire, must_equal
+
+KIB, MIB = 1024, 1024 * 1024
+CROWD = 1000
+COMINGS = 5000
+GROWTH_KB = 8 * KIB  # of the server, for one peer that does not read
+GARBAGE_KB = 4 * KIB  # that may wait for a collector
+STUCK_S = 0.5  # a peer that takes nothing for so long has stopped reading
+
+
+def _random(bench: Bench, size: int = MIB) -> bytes:
+    return random.Random(bench.seed).randbytes(size)
+
+
+@check(
+    "tcp/1",
+    "tcp-echo",
+    what="Sends 1 MiB of random bytes, all 256 values; the same bytes must come back.",
+    why="Bytes are not text: images, keys and compressed data hold every value.",
+    mistake="Decoding to text and back, or stopping at a NUL or a newline. Pass bytes on as they "
+    "are, and send all of them: send() may take only some, so use sendall() or keep the rest.",
+    calls="recv(2), send(2): both return how many bytes, which may be fewer than asked for.",
+)
+def every_byte_value(bench: Bench) -> None:
+    bench.connect().exchange(_random(bench), "1 MiB of random bytes back unchanged")
+
+
+@check(
+    "tcp/2",
+    "tcp-echo",
+    what="Sends 1,000 bytes, each in a segment of its own; they must come back in order.",
+    why="TCP is a stream: where one write ends and the next begins is not kept.",
+    mistake="Taking each recv() for a whole message, or answering only the first.",
+    calls="recv(2): returns what has arrived so far.",
+)
+def one_byte_per_segment(bench: Bench) -> None:
+    wire, data = bench.connect(), _random(bench, 1000)
+    for byte in data:
+        wire.send(bytes([byte]))
+    must_equal(wire.receive(len(data)), data, "1,000 bytes back in order")
+
+
+@check(
+    "tcp/3",
+    "tcp-echo",
+    what="Sends 8 MiB, half-closes while much of it is pending, and reads slowly; every byte must "
+    "come, and then the end.",
+    why="`nc` and many clients say that they are done by closing their side, and still listen.",
+    mistake="Taking the end of input for the end of the connection: closing at recv() == b'' with "
+    "unsent bytes in hand. Send what is pending first, then close.",
+    calls="recv(2) returning 0 is half of the end; shutdown(2), close(2).",
+)
+def half_close(bench: Bench) -> None:
+    sent = _random(bench) * 8
+    wire, unsent, received = bench.connect(receive_buffer=64 * KIB), memoryview(sent), bytearray()
+    while unsent:  # read only what one must to get rid of the rest
+        if wire.poll(0.05, read=False)[1]:
+            unsent = unsent[wire.send_some(unsent) :]
+        elif piece := wire.receive_some(64 * KIB):
+            received += piece
+        else:
+            raise Failed("8 MiB to be taken", f"the end came after {len(received):,} bytes")
+    wire.half_close()
+    what = "8 MiB back after a half-close, then the end"
+    while True:
+        try:
+            piece = wire.receive_some(16 * KIB)
+        except Failed as failure:
+            actual = f"{len(received):,} bytes came, then {failure.actual}"
+            raise Failed(what, actual, len(received)) from None
+        if not piece:
+            break
+        received += piece
+        time.sleep(0.0005)
+    must_equal(bytes(received), sent, what)
+
+
+@check(
+    "tcp/4",
+    "tcp-echo",
+    what="Connects, and closes its side at once; the end must come within a second.",
+    why="Port scanners and health checks do nothing else, every few seconds for years.",
+    mistake="Not noticing recv() == b'' when nothing came before it, or answering nothing to it.",
+    calls="recv(2) returning 0, close(2).",
+)
+def at_once_the_end(bench: Bench) -> None:
+    wire = bench.connect()
+    wire.half_close()
+    try:
+        rest = wire.receive_rest(within=max(1.0, bench.patience))
+    except Failed as failure:
+        raise Failed("the end of the connection", failure.actual) from None
+    must_equal(rest, b"", "the end and nothing before it")
+
+
+@check(
+    "tcp/5",
+    "tcp-echo",
+    what="Five clients connect and say nothing; another one must be served.",
+    why="A connection costs a client nothing. If a silent one blocks the server, anybody can.",
+    mistake="Reading from one connection until its end before the next is accepted. Give each its "
+    "own thread, or wait for all of them at once by epoll.",
+    calls="accept(2), recv(2) that blocks; epoll_wait(2).",
+    together=True,
+)
+def silent_clients(bench: Bench) -> None:
+    for _ in range(5):
+        bench.connect()
+    bench.must_serve("others to be served while five clients are silent")
+
+
+@check(
+    "tcp/6",
+    "tcp-echo",
+    what="Fifty clients reset their connection in mid-stream; the server must go on, and hold "
+    "nothing of them.",
+    why="Clients crash, networks change, browsers cancel: a reset is an ordinary end.",
+    mistake="An exception of recv() or send() that nobody catches ends the whole server, or the "
+    "connection's descriptor is never closed. Catch OSError around both, and close.",
+    calls="recv(2): ECONNRESET; send(2): EPIPE, ECONNRESET; close(2).",
+)
+def resets(bench: Bench) -> None:
+    bench.must_serve("to be served before anybody resets")
+    before = bench.descriptors() if bench.inside else 0
+    for attempt in range(50):
+        wire = bench.connect()
+        if attempt % 2:
+            wire.exchange(b"hello")
+        with contextlib.suppress(Failed):
+            wire.send_until_stuck(_random(bench, 64 * KIB), 0)
+        wire.reset()
+    bench.must_serve("the server to go on after fifty resets")
+    if bench.inside:
+        bench.must_return_to(before)
+
+
+@check(
+    "tcp/7",
+    "tcp-echo",
+    what="Fifty clients reset while they wait to be accepted; the server must go on.",
+    why="Under load the queue is long, and impatient clients leave it.",
+    mistake="accept() or the first call on what it gave fails, and that ends the accept loop.",
+    calls="accept(2): ECONNABORTED; getpeername(2): ENOTCONN; recv(2): ECONNRESET.",
+    inside=True,
+)
+def resets_in_the_queue(bench: Bench) -> None:
+    bench.must_serve("to be served before anybody resets")
+    before = bench.descriptors()
+    with bench.stopped():
+        for attempt in range(50):
+            wire = bench.connect(at_once=True)  # a short backlog takes only some of them
+            wire.poll(0.2, read=False)
+            if attempt % 2:
+                with contextlib.suppress(Failed):
+                    wire.send_some(b"hello")
+            wire.reset()
+    bench.must_serve("the server to go on after resets in its accept queue")
+    bench.must_return_to(before)
+
+
+@check(
+    "tcp/8",
+    "tcp-echo",
+    what="Sends 48 MiB without reading; the server must stop taking it, keep less than 8 MiB, and "
+    "still give back all that it took.",
+    why="A client that does not read would else fill the server's memory at line speed.",
+    mistake="Keeping what cannot be sent in a buffer without bound, and reading on. Stop reading "
+    "from a peer while there is much that it has not read; asyncio calls pause_writing().",
+    calls="send(2): EAGAIN, or blocks; recv(2), which one must not call meanwhile.",
+)
+def no_reader(bench: Bench) -> None:
+    data = _random(bench) * 48
+    first = bench.connect()
+    first.exchange(data[:MIB])
+    first.close()
+    before = bench.memory_kb() if bench.inside else 0
+    wire = bench.connect()
+    sent = wire.send_until_stuck(data, max(STUCK_S, bench.patience / 4))
+    if sent == len(data):
+        raise Failed("the server to stop reading", "it took 48 MiB that nobody reads")
+    if bench.inside and (grown := bench.memory_kb() - before) > GROWTH_KB:
+        raise Failed("the server to grow by less than 8 MiB", f"it grew by {grown / KIB:.1f} MiB")
+    wire.half_close()
+    must_equal(wire.receive_rest(), data[:sent], f"the {sent:,} bytes back that it took")
+
+
+@check(
+    "tcp/9",
+    "tcp-echo",
+    what="The same, while another client works: 99 % of its messages must come back within 50 ms.",
+    why="One slow client must not be everybody's problem.",
+    mistake="A send() that blocks in the one thread that serves all. Make sockets non-blocking and "
+    "wait for EPOLLOUT, or give each connection a thread.",
+    calls="send(2) with a full buffer; fcntl(2) O_NONBLOCK; epoll_ctl(2) EPOLLOUT.",
+    together=True,
+)
+def no_reader_beside(bench: Bench) -> None:
+    stalled, worker = bench.connect(), bench.connect()
+    stalled.exchange(b"hello")
+    unsent = memoryview(_random(bench) * 48)
+    alone = _p99_s([_ping_s(worker) for _ in range(200)])
+    samples = []
+    while unsent and stalled.poll(max(STUCK_S, bench.patience / 4), read=False)[1]:
+        unsent = unsent[stalled.send_some(unsent) :]
+        samples.append(_ping_s(worker))
+    samples += [_ping_s(worker) for _ in range(200)]
+    limit = max(0.05 * bench.patience / 3, 3 * alone)
+    if (p99 := _p99_s(samples)) > limit:
+        raise Failed(
+            f"99 % of another client's messages within {limit * 1000:.0f} ms",
+            f"it was {p99 * 1000:.0f} ms beside a client that does not read",
+        )
+
+
+def _ping_s(wire: Wire) -> float:
+    began = time.perf_counter()
+    wire.exchange(b"ping", "the echo of another client")
+    return time.perf_counter() - began
+
+
+def _p99_s(samples: list[float]) -> float:
+    return sorted(samples)[len(samples) * 99 // 100]
+
+
+def _crowd(bench: Bench, *, held: bool) -> None:
+    """Connect 1,000 clients at once; each stays until all are served, or leaves on its own."""
+    wires = [bench.connect(at_once=True) for _ in range(CROWD)]
+    message = {wire.sock.fileno(): b"%04d" % n * 25 for n, wire in enumerate(wires)}
+    received = dict.fromkeys(message, b"")
+    sockets = {wire.sock.fileno(): wire.sock for wire in wires}
+    quiet = 5 * bench.patience
+    with select.epoll() as epoll:
+        for fd in sockets:
+            epoll.register(fd, select.EPOLLOUT)
+        unserved = set(sockets)
+        while unserved:
+            events = epoll.poll(quiet)
+            if not events:
+                raise Failed(
+                    "1,000 clients to be served",
+                    f"{len(unserved)} were not, and nothing happened for {quiet:.0f} s",
+                )
+            for fd, event in events:
+                try:
+                    if event & select.EPOLLOUT:
+                        sockets[fd].send(message[fd])
+                        if not held:
+                            sockets[fd].shutdown(socket.SHUT_WR)
+                        epoll.modify(fd, select.EPOLLIN)
+                        continue
+                    data = sockets[fd].recv(KIB)
+                except OSError as error:
+                    raise Failed(
+                        "1,000 clients to be served", f"one was not: {error.strerror}"
+                    ) from None
+                received[fd] += data
+                if received[fd] == message[fd] and (held or not data):
+                    epoll.unregister(fd)
+                    unserved.remove(fd)
+                elif not data or not message[fd].startswith(received[fd]):
+                    must_equal(received[fd], message[fd], "each of 1,000 clients its own message")
+
+
+@check(
+    "tcp/12",
+    "tcp-echo",
+    what="A thousand clients connect at once, send a message, and close; all must be served.",
+    why="After a restart all of your clients come back in the same second.",
+    mistake="A short backlog: listen(5) drops who comes meanwhile, and they try again a second "
+    "later. listen(4096), and accept in a loop. Threads: start them faster than they come.",
+    calls="listen(2): the kernel cuts it to net.core.somaxconn; accept(2).",
+)
+def a_crowd(bench: Bench) -> None:
+    _crowd(bench, held=False)
+
+
+@check(
+    "tcp/12-held",
+    "tcp-echo",
+    what="A thousand clients connect at once and stay; all must be served before anybody leaves.",
+    why="Most connections of a real server are open and idle.",
+    mistake="A fixed number of threads or slots that the idle ones occupy.",
+    calls="epoll_wait(2); select(2) ends at 1,024 descriptors.",
+    together=True,
+)
+def a_crowd_that_stays(bench: Bench) -> None:
+    _crowd(bench, held=True)
+
+
+@check(
+    "tcp/13",
+    "tcp-echo",
+    what="5,000 clients connect and close; descriptors and memory must come back to where they "
+    "were.",
+    why="What leaks a little with each connection ends the server in a week.",
+    mistake="A connection that is forgotten in a dict or list, a thread that is never joined, a "
+    "socket that is not closed when it said nothing.",
+    calls="close(2).",
+    inside=True,
+)
+def comings_and_goings(bench: Bench) -> None:
+    def come_and_go(times: int) -> None:
+        for _ in range(times // 100):
+            for _ in range(100):
+                sock = socket.create_connection(bench.place[1:], bench.patience)
+                sock.close()
+            bench.must_serve("the server to go on")  # so all before it have been accepted
+
+    come_and_go(500)
+    descriptors, memory = bench.descriptors(), bench.memory_kb()
+    try:
+        come_and_go(COMINGS)
+    except OSError as error:
+        raise Failed("5,000 connections one after the other", f"connect() said {error}") from None
+    bench.timeline.note("clients", f"{COMINGS} times connect(), close()")
+    bench.must_return_to(descriptors)
+    if (grown := bench.memory_kb() - memory) > GARBAGE_KB:
+        raise Failed("memory as before", f"it grew by {grown / KIB:.1f} MiB")
+
+
+@check(
+    "tcp/17",
+    "tcp-echo",
+    what="Twenty clients close while the server writes to them; it must go on, and hold nothing "
+    "of them.",
+    why="Who closes a tab does not wait for the rest of the page.",
+    mistake="SIGPIPE, which ends a C program unless it is ignored or MSG_NOSIGNAL is passed; in "
+    "other languages an exception of send() that nobody catches.",
+    calls="send(2): EPIPE, ECONNRESET; signal(7): SIGPIPE.",
+)
+def closes_while_written_to(bench: Bench) -> None:
+    bench.must_serve("to be served before anybody leaves")
+    before = bench.descriptors() if bench.inside else 0
+    for _ in range(20):
+        wire = bench.connect(receive_buffer=4 * KIB)
+        wire.send_until_stuck(_random(bench) * 8, 0)
+        wire.poll(bench.patience, write=False)  # closing with unread input resets
+        wire.close()
+    bench.must_serve("the server to go on after clients left in mid-reply")
+    if bench.inside and "Traceback (most recent" in (said := bench.server.stderr_tail()):
+        raise Failed("no word of what is an ordinary end", f"stderr: {said.splitlines()[-1]}")
+    if bench.inside:
+        bench.must_return_to(before)
+
+
+@check(
+    "tcp/18",
+    "tcp-echo",
+    what="Sends an urgent byte between others; the server must survive it, and echo the others.",
+    why="Anybody may set that flag, and it is in no program's mind.",
+    mistake="EPOLLPRI or an exception set taken for an error; or SO_OOBINLINE.",
+    calls="send(2) MSG_OOB, tcp(7), poll(2) POLLPRI.",
+)
+def urgent_byte(bench: Bench) -> None:
+    wire = bench.connect()
+    wire.exchange(b"before")
+    wire.note("send(1, MSG_OOB)")
+    wire.sock.send(b"!", socket.MSG_OOB)
+    wire.send(b"after")
+    must_equal(wire.receive(5), b"after", "what was sent after the urgent byte")
+    wire.half_close()
+    must_equal(wire.receive_rest(), b"", "the end")
+    bench.must_serve()

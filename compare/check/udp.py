@@ -1,0 +1,154 @@
+"""UDP echo: what clients do to it, and what must happen."""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+from collections.abc import Callable
+
+from compare.check.bench import Bench, Skipped
+from compare.check.catalogue import check
+from compare.check.wire import Failed, must_equal
+
+LARGEST = 65507  # what fits into an IPv4 packet
+SIZES = (0, 1, 1472, LARGEST)
+
+
+def _ask(bench: Bench, sock: socket.socket, data: bytes, what: str) -> None:
+    bench.timeline.note("client", f"send({len(data)})")
+    sock.send(data)
+    try:
+        answer = sock.recv(2 * LARGEST)
+    except TimeoutError:
+        raise Failed(what, f"nothing came within {bench.patience:.1f} s") from None
+    except OSError as error:
+        raise Failed(what, f"recv() said {error.strerror}") from None
+    bench.timeline.note("client", "recv()", str(len(answer)))
+    must_equal(answer, data, what)
+
+
+def _still_serves(bench: Bench, why: str) -> None:
+    sock = bench.datagrams()
+    for _ in range(3):
+        try:
+            _ask(bench, sock, b"still there?", why)
+            return
+        except Failed as failure:
+            if ending := bench.ending():
+                raise Failed(why, f"it has ended: {ending}") from None
+            last = failure
+    raise last
+
+
+def _comes_back_whole(size: int) -> Callable[[Bench], None]:
+    def run(bench: Bench) -> None:
+        data = random.Random(bench.seed).randbytes(size)
+        _ask(bench, bench.datagrams(), data, f"a datagram of {size} bytes back")
+        _still_serves(bench, f"the server to go on after {size} bytes")
+
+    return run
+
+
+@check(
+    "udp/1",
+    "udp-echo",
+    what="Sends datagrams of 0, 1, 1,472 and 65,507 bytes, then fifty at once; each must come back "
+    "as it was, and by itself.",
+    why="A datagram is a message: what UDP keeps is where it begins and ends, and an empty one is "
+    "one, too.",
+    mistake="A receive buffer that is too small cuts; `if not data` drops the empty one, as "
+    "asyncio up to 3.12 does in sendto(): send that on the raw socket.",
+    calls="recvfrom(2) cuts what does not fit, without a word; sendto(2).",
+)
+def whole_datagrams(bench: Bench) -> None:
+    for size in SIZES:
+        _comes_back_whole(size)(bench)
+    for data in (bytes(10), b"a line\r\n", b" "):
+        _ask(bench, bench.datagrams(), data, f"{data!r} back")
+    sock = bench.datagrams()
+    sent = [b"%d" % number * number for number in range(50)]
+    for datagram in sent:
+        sock.send(datagram)
+    bench.timeline.note("client", f"{len(sent)} times send()")
+    echoes: list[bytes] = []
+    try:
+        while len(echoes) < len(sent):
+            echoes.append(sock.recv(2 * LARGEST))
+    except OSError:
+        raise Failed(
+            "fifty datagrams back, sent at once", f"{len(echoes)} came, then nothing"
+        ) from None
+    if sorted(echoes) != sorted(sent):
+        strange = next(each for each in echoes if each not in sent or echoes.count(each) > 1)
+        raise Failed(
+            "each datagram back by itself", f"{strange[:40]!r} came, which was not sent so"
+        )
+
+
+@check(
+    "udp/2",
+    "udp-echo",
+    what="Sends from source port 0, which nobody can answer (raw socket); the server must go on.",
+    why="Anybody can write that into a header.",
+    mistake="sendto() fails with EINVAL, and nobody catches it.",
+    calls="sendto(2): EINVAL.",
+)
+def from_port_0(bench: Bench) -> None:
+    _still_serves(bench, "to be served before that")
+    try:
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    except PermissionError:
+        raise Skipped("forging a source port takes a raw socket: run as root") from None
+    payload = b"nobody can answer this"
+    header = struct.pack("!4H", 0, bench.place.port, 8 + len(payload), 0)  # RFC 768; no checksum
+    with raw:
+        for _ in range(10):
+            raw.sendto(header + payload, (bench.place.host, 0))
+    bench.timeline.note("client", "10 times sendto() from port 0")
+    _still_serves(bench, "the server to go on after datagrams from port 0")
+
+
+@check(
+    "udp/6",
+    "udp-echo",
+    what="Clients send and close before the answer, which is then refused by ICMP; others must be "
+    "served.",
+    why="The kernel tells that to whoever sent, in the next call on that socket.",
+    mistake="recvfrom() or sendto() fails with ECONNREFUSED, and nobody catches it.",
+    calls="recvfrom(2), sendto(2): ECONNREFUSED; udp(7).",
+)
+def refused_answers(bench: Bench) -> None:
+    _still_serves(bench, "to be served before that")
+    for _ in range(20):
+        gone = bench.datagrams()
+        gone.send(b"hello")
+        gone.close()
+    bench.timeline.note("clients", "20 times send(), close()")
+    _still_serves(bench, "the server to go on after answers that were refused")
+
+
+@check(
+    "udp/3",
+    "udp-echo",
+    what="Sends from ports 7, 19 and 1023; there must be no answer.",
+    why="Two services that answer anything, told of each other by a forged sender, talk for ever "
+    "(CVE-2024-2169).",
+    mistake="Answering whoever asks. Answer nobody below port 1024.",
+    calls="recvfrom(2): the address has the port.",
+    limit="no-privileged",
+)
+def privileged_ports(bench: Bench) -> None:
+    for port in (7, 19, 1023):
+        try:
+            sock = bench.datagrams(source=("127.7.7.7", port))
+        except PermissionError:
+            raise Skipped("a source port below 1024 takes CAP_NET_BIND_SERVICE") from None
+        sock.send(b"are you an echo server, too?")
+        _still_serves(bench, "others to be served")
+        sock.settimeout(0.05)
+        try:
+            answer = sock.recv(LARGEST)
+        except TimeoutError:
+            continue
+        raise Failed(f"no answer to port {port}", f"{len(answer)} bytes came")

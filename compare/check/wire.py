@@ -1,0 +1,273 @@
+"""Clients whose every call is noted, has a deadline, and says what it expected instead."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+PIECE = 256 * 1024
+REMEMBERED = 400  # calls; what went wrong is near the end
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset
+
+
+class Call(NamedTuple):
+    """One system call of the client: seconds since the check began, who, what, and its result."""
+
+    at_s: float
+    client: str
+    call: str
+    result: str
+
+
+class Timeline:
+    """What the clients of one check did, in order; equal calls in a row are counted."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._calls: deque[tuple[Call, int]] = deque(maxlen=REMEMBERED)
+
+    def note(self, client: str, call: str, result: str = "") -> None:
+        now = Call(time.monotonic() - self._began, client, call, result)
+        if self._calls and self._calls[-1][0][1:] == now[1:]:
+            first, times = self._calls.pop()
+            self._calls.append((first, times + 1))
+        else:
+            self._calls.append((now, 1))
+
+    def calls(self) -> list[tuple[Call, int]]:
+        return list(self._calls)
+
+
+class Failed(Exception):  # noqa: N818  a verdict on the server, no error of ours
+    """The server did not do what it must. `at_byte` is where two byte strings part."""
+
+    def __init__(self, expected: str, actual: str, at_byte: int | None = None) -> None:
+        super().__init__(f"expected {expected}; {actual}")
+        self.expected = expected
+        self.actual = actual
+        self.at_byte = at_byte
+
+
+def shown(data: bytes) -> str:
+    """Some bytes, for a person."""
+    return f"{data[:40]!r}{' ...' if len(data) > 40 else ''}"
+
+
+def must_equal(actual: bytes, expected: bytes, what: str) -> None:
+    """Raise Failed that says at which byte they part."""
+    if actual == expected:
+        return
+    at = next(
+        (i for i, (a, b) in enumerate(zip(actual, expected, strict=False)) if a != b),
+        min(len(actual), len(expected)),
+    )
+    if len(actual) < len(expected) and at == len(actual):
+        seen = f"only the first {len(actual):,} of {len(expected):,} bytes came"
+    elif len(actual) > len(expected) and at == len(expected):
+        seen = f"{len(actual) - len(expected):,} bytes more came: {shown(actual[at:])}"
+    else:
+        seen = f"at byte {at:,} came {shown(actual[at:])} instead of {shown(expected[at:])}"
+    raise Failed(what, seen, at)
+
+
+class Wire:
+    """One TCP connection of a check."""
+
+    def __init__(self, name: str, sock: socket.socket, timeline: Timeline, patience: float) -> None:
+        self.name = name
+        self.sock = sock
+        self.patience = patience
+        self._timeline = timeline
+        self._lines = bytearray()
+
+    def note(self, call: str, result: str = "") -> None:
+        self._timeline.note(self.name, call, result)
+
+    # Out.
+
+    def send(self, data: bytes) -> None:
+        """All of it, however long the server takes to read it."""
+        unsent = memoryview(data)
+        while unsent:
+            if not self.poll(self.patience, read=False)[1]:
+                raise Failed(
+                    "the server to read what it is sent",
+                    f"it took {len(data) - len(unsent):,} of {len(data):,} bytes and no more for "
+                    f"{self.patience:.1f} s",
+                )
+            unsent = unsent[self.send_some(unsent) :]
+
+    def send_some(self, data: bytes | memoryview) -> int:
+        """What the kernel takes at once, possibly nothing. Raises Failed on a reset."""
+        try:
+            sent = self.sock.send(data[:PIECE], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self.note(f"send({min(len(data), PIECE)})", _name(error))
+            raise Failed("the connection to stay open", f"send() said {_name(error)}") from None
+        self.note(f"send({min(len(data), PIECE)})", str(sent))
+        return sent
+
+    def half_close(self) -> None:
+        self.note("shutdown(SHUT_WR)")
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise Failed("the connection to be there", f"shutdown() said {_name(error)}") from None
+
+    def reset(self) -> None:
+        self.note("close() with SO_LINGER 0", "sends RST")
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.sock.close()
+
+    def close(self) -> None:
+        self.note("close()")
+        self.sock.close()
+
+    # In.
+
+    def receive_some(self, size: int = PIECE, within: float | None = None) -> bytes:
+        """What there is, at most `size`; b"" is the end. Raises Failed if nothing comes."""
+        limit = self.patience if within is None else within
+        if not self.poll(limit, write=False)[0]:
+            raise Failed("an answer", f"nothing came within {limit:.1f} s")
+        try:
+            data = self.sock.recv(size)
+        except OSError as error:
+            self.note(f"recv({size})", _name(error))
+            raise Failed("an answer", f"recv() said {_name(error)}") from None
+        self.note(f"recv({size})", str(len(data)) if data else "0: the end")
+        return data
+
+    def receive(self, size: int) -> bytes:
+        """`size` bytes, or fewer at the end."""
+        received = bytearray()
+        while len(received) < size:
+            try:
+                data = self.receive_some(size - len(received))
+            except Failed as failure:
+                raise Failed(
+                    f"{size:,} bytes",
+                    f"{len(received):,} came, then {failure.actual}",
+                    len(received),
+                ) from None
+            if not data:
+                break
+            received += data
+        return bytes(received)
+
+    def receive_rest(self, within: float | None = None) -> bytes:
+        """All there is, up to the end."""
+        received = bytearray()
+        while data := self.receive_some(within=within):
+            received += data
+        return bytes(received)
+
+    def exchange(self, data: bytes, what: str = "the same bytes back") -> None:
+        """Send `data` and take its echo at the same time; it must be the same."""
+        unsent, received = memoryview(data), bytearray()
+        while len(received) < len(data):
+            readable, writable = self.poll(self.patience, write=bool(unsent))
+            if not (readable or writable):
+                raise Failed(
+                    what,
+                    f"{len(received):,} of {len(data):,} bytes came back, then nothing for "
+                    f"{self.patience:.1f} s",
+                    len(received),
+                )
+            if readable:
+                piece = self.receive_some(min(PIECE, len(data) - len(received)))
+                if not piece:
+                    break
+                received += piece
+            elif writable:
+                unsent = unsent[self.send_some(unsent) :]
+        must_equal(bytes(received), data, what)
+
+    def send_until_stuck(self, data: bytes, quiet: float) -> int:
+        """Send without reading until nothing more is taken for `quiet` s; how much was."""
+        sent = 0
+        while sent < len(data) and self.poll(quiet, read=False)[1]:
+            sent += self.send_some(memoryview(data)[sent:])
+        return sent
+
+    def must_end(self, within: float, what: str) -> None:
+        """The server closes it, cleanly or by a reset, and says nothing more before that."""
+        if not self.poll(within, write=False)[0]:
+            raise Failed(what, f"it was still open after {within:.1f} s")
+        try:
+            data = self.sock.recv(PIECE)
+        except OSError as error:
+            self.note(f"recv({PIECE})", _name(error))
+            return
+        self.note(f"recv({PIECE})", str(len(data)))
+        if data:
+            raise Failed(what, f"{shown(data)} came instead of the end")
+
+    def poll(self, timeout: float, *, read: bool = True, write: bool = True) -> tuple[bool, bool]:
+        """Whether reading and writing would not wait, after at most `timeout` seconds."""
+        poll = select.poll()
+        poll.register(self.sock, read * select.POLLIN | write * select.POLLOUT)
+        events = dict(poll.poll(timeout * 1000)).get(self.sock.fileno(), 0)
+        broken = bool(events & (select.POLLHUP | select.POLLERR))
+        return (
+            read and (broken or bool(events & select.POLLIN)),
+            write and (broken or bool(events & select.POLLOUT)),
+        )
+
+    # Lines.
+
+    def say(self, text: str) -> None:
+        self.send(f"{text}\n".encode())
+
+    def line(self, what: str = "a line", within: float | None = None) -> str | None:
+        """The next line without its LF; None at the end."""
+        while b"\n" not in self._lines:
+            try:
+                data = self.receive_some(within=within)
+            except Failed as failure:
+                raise Failed(what, failure.actual) from None
+            if not data:
+                if self._lines:
+                    raise Failed(
+                        what, f"half a line came, then the end: {shown(bytes(self._lines))}"
+                    )
+                return None
+            self._lines += data
+        line, _, self._lines = self._lines.partition(b"\n")
+        return line.decode(errors="backslashreplace")
+
+    def must_say(self, expected: str) -> None:
+        """The next line is this one."""
+        if (line := self.line(f"the line {expected!r}")) != expected:
+            raise Failed(f"the line {expected!r}", f"{line!r} came" if line else "the end came")
+
+    def lines_until(self, last: str) -> list[str]:
+        """The lines before `last`, which must come."""
+        lines: list[str] = []
+        while (line := self.line(f"the line {last!r}")) != last:
+            if line is None:
+                raise Failed(f"the line {last!r}", f"the end came, after {lines[-5:]}")
+            lines.append(line)
+        return lines
+
+
+def wait_until(condition: Callable[[], object], within: float) -> bool:
+    """Whether `condition()` came to hold within `within` seconds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def _name(error: OSError) -> str:
+    return errno.errorcode.get(error.errno or 0, str(error))

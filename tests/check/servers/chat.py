@@ -1,0 +1,79 @@
+"""Chat servers with one mistake each: `chat.py MISTAKE PORT`; `none` makes none."""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+from typing import Any
+
+import aionet
+from aionet.address import Address
+from aionet.command import explaining
+from aionet.protocol import Room
+from aionet.protocol.lines import LineReader
+
+MISTAKE, PORT = sys.argv[1], int(sys.argv[2])
+Deliveries = list[tuple[Any, bytes]]
+
+
+class Mistaken(Room):
+    """The room, with one thing changed in what it says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._number = 0
+        self._held: Deliveries = []
+        self._ghosts: set[str] = set()
+
+    def connect(self, peer: Any) -> Any:
+        if MISTAKE == "announces-the-unnamed":
+            told = [(member, b"* somebody has entered the room\n") for member in self._members]
+            return [*super().connect(peer), *told]
+        return super().connect(peer)
+
+    def receive_data(self, peer: Any, data: bytes) -> Any:
+        if MISTAKE == "lines-are-reads" and peer in self._members:
+            self._visitors[peer].lines = LineReader(4096)
+            data = data if data.endswith(b"\n") else data + b"\n"
+        out = list(super().receive_data(peer, data))
+        self._number += 1
+        lines = [each for each in out if each[1].startswith(b"[")]
+        if MISTAKE == "tells-the-sender" and lines:
+            out.append((peer, lines[0][1]))
+        elif MISTAKE == "passes-junk-on" and lines and b"?" in lines[0][1]:
+            out = [(member, b"[junk] \x1b\xff\n") for member, _ in lines]
+        elif MISTAKE == "loses-some" and lines and not self._number % 500:
+            out.remove(lines[-1])
+        elif MISTAKE == "doubles-some" and lines and not self._number % 500:
+            out.append(lines[-1])
+        elif MISTAKE == "orders-differ" and len(self._members) > 10:
+            out, self._held = self._delayed(out)
+        return out
+
+    def _delayed(self, out: Deliveries) -> tuple[Deliveries, Deliveries]:
+        """Some hear what was said before only now, after what was said since."""
+        held = [each for each in out if each[1].startswith(b"[") and random.random() < 0.01]
+        return [each for each in out if each not in held] + self._held, held
+
+    def _refusal(self, name: bytes) -> str | None:
+        if MISTAKE == "any-name":
+            return None
+        if MISTAKE == "keeps-names" and name.decode(errors="replace") in self._ghosts:
+            return "the name is in use"
+        return super()._refusal(name)
+
+    def _leave(self, peer: Any) -> Any:
+        name = self._members.get(peer)
+        told = super()._leave(peer)
+        if name is not None and MISTAKE == "keeps-names":
+            self._ghosts.add(name)
+        if MISTAKE == "forgets-goodbyes":
+            return []
+        return told * 2 if MISTAKE == "says-goodbye-twice" else told
+
+
+logging.basicConfig(level=logging.ERROR)
+address = Address.parse(f"tcp://127.0.0.1:{PORT}")
+with explaining(address):
+    sys.exit(aionet.run(Mistaken(), address))

@@ -1,0 +1,38 @@
+"""UDP echo servers with one mistake each: `udp.py MISTAKE PORT`; `none` makes none."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+
+MISTAKE, PORT = sys.argv[1], int(sys.argv[2])
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *ignored: os._exit(0))
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        sock.bind(("127.0.0.1", PORT))
+    except OSError as error:
+        sys.exit(f"port {PORT} cannot be had: {error.strerror}")
+    if MISTAKE == "dies-of-a-refusal":
+        sock.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR: errors of what was sent are told
+    while True:
+        try:
+            data, client = sock.recvfrom(1024 if MISTAKE == "cuts" else 65536)
+            if MISTAKE == "drops-the-empty" and not data:
+                continue
+            if MISTAKE == "strips":
+                data = data.strip(b"\0\n")
+            sock.sendto(data, client)
+        except OSError as error:
+            if errno.errorcode[error.errno or 0] == {"dies-of-einval": "EINVAL"}.get(
+                MISTAKE, "ECONNREFUSED"
+            ):
+                sys.exit(1)
+
+
+main()

@@ -1,0 +1,105 @@
+"""Servers with one mistake each fail the checks that are for it, and no others."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from compare.check.bench import Subject
+from compare.check.catalogue import Profile, of_profile
+from compare.check.runner import run
+
+SERVERS = Path(__file__).parent / "servers"
+# Which checks fail by which mistake. What is served wrongly is found by all that is served.
+NEWCOMER = {"tcp/5", "tcp/6", "tcp/7", "tcp/13", "tcp/17", "tcp/18"}  # a whole one is looked for
+LARGE = {"tcp/1", "tcp/3", "tcp/8"}
+MISTAKES: dict[Profile, dict[str, set[str]]] = {
+    "tcp-echo": {
+        "none": set(),
+        "drops-the-last-byte": LARGE,
+        "swaps-halves": LARGE,
+        "doubles": LARGE,
+        "text": {*LARGE, "tcp/2"},
+        "stops-at-nul": {*LARGE, "tcp/2"},
+        "first-message-only": {*LARGE, "tcp/2", "tcp/9", "tcp/18"},
+        "partial-writes": {"tcp/3", "tcp/8"},
+        "closes-at-half-close": {"tcp/3", "tcp/8", "tcp/12"},
+        "without-bound": {"tcp/8"},
+        "one-thread-blocks": {"tcp/9"},
+        "one-at-a-time": {"tcp/5", "tcp/9", "tcp/12-held"},
+        "fifty-slots": {"tcp/12-held"},
+        "after-the-end": {
+            *NEWCOMER,
+            *("tcp/1", "tcp/2", "tcp/8", "tcp/9", "tcp/12-held", "tcp/19", "life/1"),
+        },
+        "whole-lines": {
+            *NEWCOMER,
+            *LARGE,
+            *("tcp/2", "tcp/9", "tcp/12", "tcp/12-held", "tcp/19", "life/1"),
+        },
+        "nul-at-the-end": {*NEWCOMER, "tcp/3", "tcp/4", "tcp/8", "tcp/12"},
+        "never-closes": {*NEWCOMER, "tcp/3", "tcp/4", "tcp/8", "tcp/12"},
+        "dies-of-a-reset": {"tcp/6", "tcp/7", "tcp/17"},
+        "dies-of-sigpipe": {"tcp/6", "tcp/7", "tcp/17"},
+        "traceback-of-a-reset": {"tcp/17"},
+        "leaks-descriptors": {"tcp/6", "tcp/7", "tcp/13", "tcp/17"},
+        "leaks-memory": {"tcp/13"},
+        "urgent-inline": {"tcp/18"},
+        "no-reuseaddr": {"tcp/19"},
+        "ignores-sigterm": {"tcp/19", "life/1"},
+        "ends-badly": {"life/1"},
+        "traceback-at-bind": {"life/6"},
+        "all-is-well-at-bind": {"life/6"},
+    },
+    "udp-echo": {
+        "none": set(),
+        "cuts": {"udp/1"},
+        "drops-the-empty": {"udp/1"},
+        "strips": {"udp/1"},
+        "dies-of-einval": {"udp/2"},
+        "dies-of-a-refusal": {"udp/6"},
+    },
+    "chat": {
+        "none": set(),
+        "passes-junk-on": {"chat/3"},
+        "lines-are-reads": {"chat/4"},
+        "announces-the-unnamed": {"chat/6", "chat/7", "chat/8"},
+        "forgets-goodbyes": {"chat/6", "chat/7", "chat/8"},
+        "says-goodbye-twice": {"chat/6", "chat/7", "chat/8"},
+        "keeps-names": {"chat/6", "chat/7"},
+        "any-name": {"chat/7"},
+        "tells-the-sender": {"chat/9"},
+        "loses-some": {"chat/9"},
+        "doubles-some": {"chat/9"},
+        "orders-differ": {"chat/9"},
+    },
+}
+SCRIPTS: dict[Profile, str] = {"tcp-echo": "tcp.py", "udp-echo": "udp.py", "chat": "chat.py"}
+QUICK = {"none", "one-thread-blocks", "cuts", "any-name"}
+CASES = [
+    pytest.param(
+        profile,
+        mistake,
+        id=f"{profile}-{mistake}",
+        marks=[] if mistake in QUICK else [pytest.mark.slow],
+    )
+    for profile, mistakes in MISTAKES.items()
+    for mistake in mistakes
+]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("profile", "mistake"), CASES)
+def test_mistake_fails_the_checks_that_are_for_it(profile: Profile, mistake: str) -> None:
+    command = (sys.executable, str(SERVERS / SCRIPTS[profile]), mistake, "{port}")
+    ids = [each.id for each in of_profile(profile) if each.kind == "MUST"]
+    found = list(run(Subject(profile, command), ids, 7, lambda text: None))
+    failed = {each.id: (each.expected, each.actual) for each in found if each.state == "failed"}
+    assert set(failed) == MISTAKES[profile][mistake], failed
+    assert all(each.likely and each.timeline for each in found if each.state == "failed")
+
+
+def test_there_are_mistakes_enough() -> None:
+    assert sum(map(len, MISTAKES.values())) - len(MISTAKES) >= 25
