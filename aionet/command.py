@@ -17,7 +17,7 @@ from aionet.address import Address
 from aionet.limits import Limits, Timeouts
 from aionet.options import add_options, read_options
 from aionet.port_owner import port_owner
-from aionet.protocol import Echo, Room, Service
+from aionet.protocol import Echo, EchoAndClose, Room, Service
 from aionet.sockets import listen
 
 MAX_WORKERS = 1024
@@ -38,6 +38,7 @@ class Serve:
     addresses: tuple[Address, ...]
     limits: Limits
     timeouts: Timeouts
+    close_after: int | None = None
     workers: int = 1
     tls: tuple[str, str | None] | None = None  # the files of the certificate and the key
 
@@ -46,6 +47,8 @@ class Serve:
         return self.service == "udp-echo"
 
     def make_service(self) -> Service:
+        if self.close_after is not None:
+            return EchoAndClose(self.close_after)
         return SERVICES[self.service](self.limits)
 
 
@@ -100,6 +103,12 @@ def parse(
         else f"{places}; or unix:///PATH, fd://N, systemd:[NAME]; udp:// for udp-echo; "
         "may be repeated (default: port 0 of 127.0.0.1)",
     )
+    serve.add_argument(
+        "--close-after",
+        type=_bytes,
+        metavar="BYTES",
+        help="echo: close each connection, before the client does, when so much was echoed",
+    )
     if settings is None:
         serve.add_argument(
             "--workers",
@@ -137,6 +146,8 @@ def parse(
                 f"chat cannot have --workers {workers}: members of different processes would "
                 "never meet; leave it at 1"
             )
+        if args.close_after is not None and args.service != "echo":
+            raise ValueError(f"--close-after is for echo, not for {args.service}")
         if key and not certificate:
             raise ValueError("--tls-key needs --tls-cert FILE")
         if certificate and args.service == "udp-echo":
@@ -150,6 +161,7 @@ def parse(
         addresses,
         limits,
         timeouts,
+        args.close_after,
         workers,
         (certificate, key) if certificate else None,
     )
@@ -177,6 +189,12 @@ def _count(text: str) -> int:
     if text.isascii() and text.isdigit() and 0 < int(text) <= MAX_WORKERS:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MAX_WORKERS}")
+
+
+def _bytes(text: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text) <= 2**40:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1 up")
 
 
 def listen_or_exit(address: Address) -> socket.socket:

@@ -2,92 +2,31 @@
 
 from __future__ import annotations
 
-import errno
-import math
 import os
 import random
 import signal
 import sys
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
 
 import click
 import msgspec
-from rich.console import Console
 
-from compare.matrix import DEFAULT_MODELS, MODELS, WORKLOADS
-from compare.report.progress import watching
-from compare.report.terminal import show
+from compare.check.cli import check, explain
+from compare.driver.load import Closer
+from compare.driver.schedule import Arrivals
+from compare.matrix import DEFAULT_MODELS, MODELS, WORKLOADS, Model
+from compare.options import Amount, Duration, Names, Numbers, Rounds, Seconds
+from compare.output import as_json, interrupt, keeper, show
+from compare.own_servers import from_config, from_option
+from compare.report.progress import saying, watching
+from compare.report.terminal import show as show_run
 from compare.result import Run, Settings
 from compare.run import execute
 
-PIPED_WIDTH = 500  # a table is only as wide as it must be; rich would cut it at 80
 FAILED, INTERRUPTED = 1, 130  # exit statuses
-
-
-class Names(click.ParamType[list[str]]):
-    """Comma-separated names out of a fixed set."""
-
-    name = "NAME,..."
-
-    def __init__(self, kind: str, known: list[str]) -> None:
-        self._kind = kind
-        self._known = known
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[str]:
-        if isinstance(value, list):
-            return value
-        names = [name.strip() for name in value.split(",")]
-        for name in names:
-            if name not in self._known:
-                self.fail(
-                    f"there is no {self._kind} {name!r}; choose from {', '.join(self._known)}",
-                    param,
-                    ctx,
-                )
-        return list(dict.fromkeys(names))
-
-
-class Numbers(click.ParamType[list[int]]):
-    """Comma-separated whole numbers from 1 up."""
-
-    name = "N,..."
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[int]:
-        if isinstance(value, list):
-            return value
-        numbers = []
-        for word in value.split(","):
-            text = word.strip()
-            known = text.isascii() and text.isdigit() and len(text) <= 7
-            if not known or not 1 <= int(text) <= 1_000_000:
-                self.fail(f"{text!r} is not a whole number from 1 to 1,000,000", param, ctx)
-            numbers.append(int(text))
-        return list(dict.fromkeys(numbers))
-
-
-class Seconds(click.ParamType[float]):
-    """A time in seconds, above 0."""
-
-    name = "SECONDS"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = math.nan
-        if not 0.05 <= seconds <= 3600:
-            self.fail(f"{value!r} is not a number of seconds from 0.05 to 3600", param, ctx)
-        return seconds
+WARMUP_S = 2.0  # at most; it ends when the rate no longer drifts
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -96,13 +35,42 @@ def main() -> None:
     """Measure the same network services on every way of doing I/O in Python."""
 
 
+def _add_servers(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> list[Model]:
+    """Known before --models is read, which may name them."""
+    try:
+        models = [from_option(text) for text in values]
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+    MODELS.update({each.name: each for each in models})
+    return models
+
+
+def _add_config(
+    context: click.Context, parameter: click.Parameter, value: Path | None
+) -> list[Model]:
+    try:
+        models = from_config(value) if value else []
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+    MODELS.update({each.name: each for each in models})
+    return models
+
+
+main.add_command(check)
+main.add_command(explain)
+
+
 @main.command()
 @click.option(
     "--models",
-    type=Names("model", list(MODELS)),
-    default=",".join(DEFAULT_MODELS),
-    show_default=True,
-    help="Also: " + ", ".join(name for name in MODELS if name not in DEFAULT_MODELS) + ".",
+    type=Names("model", MODELS),
+    help="[default: "
+    + ",".join(DEFAULT_MODELS)
+    + ", and your own]  Also: "
+    + ", ".join(name for name in MODELS if name not in DEFAULT_MODELS)
+    + ".",
 )
 @click.option(
     "--workloads",
@@ -117,9 +85,43 @@ def main() -> None:
     show_default=True,
     help="For udp-echo client sockets, for chat members.",
 )
-@click.option("--rounds", type=click.IntRange(1, 1000), help="[default: 5; with --quick 1]")
+@click.option(
+    "--rounds",
+    type=Rounds(),
+    help="auto: until the intervals are within 5 %, at most 30.  [default: 5; with --quick 1]",
+)
 @click.option("--duration", type=Seconds(), help="Of a window.  [default: 1; with --quick 0.5]")
 @click.option("--size", type=click.IntRange(1), help="Bytes.  [default: 1000; for chat 100]")
+@click.option(
+    "--rate",
+    type=Amount(0.1, 10_000_000),
+    help="Open loop: so many operations are due in a second, whatever the server does.",
+)
+@click.option(
+    "--load",
+    type=Amount(0.01, 1.5),
+    help="Open loop, at this share of what each model does in a closed one.",
+)
+@click.option(
+    "--slo",
+    type=Duration(),
+    help="Open loop, at the highest rate whose p99 is below this, such as 5ms.",
+)
+@click.option(
+    "--arrivals",
+    type=click.Choice(["fixed", "poisson"]),
+    default="fixed",
+    show_default=True,
+    help="Of an open loop: evenly spaced, or independent of each other.",
+)
+@click.option(
+    "--close",
+    "closer",
+    type=click.Choice(["client", "server", "reset"]),
+    default="client",
+    show_default=True,
+    help="Who ends the connections of tcp-short.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of order and messages.")
 @click.option(
     "--json",
@@ -127,19 +129,47 @@ def main() -> None:
     type=click.Path(dir_okay=False, allow_dash=True),
     help="Write the run there as JSON, after every cell; - for stdout.",
 )
+@click.option(
+    "--server",
+    metavar="NAME=COMMAND",
+    multiple=True,
+    is_eager=True,
+    callback=_add_servers,
+    help="A server of your own beside ours; {port} in its command is replaced.",
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_eager=True,
+    callback=_add_config,
+    help="A TOML file with [server.NAME] tables: command, workloads, env, cwd, cores.",
+)
+@click.option("--unchecked", is_flag=True, help="Measure your own even if they fail the checks.")
 @click.option("--quick", is_flag=True, help="One round of 0.5 s: a look, not a result.")
 def run(
-    models: list[str],
+    models: list[str] | None,
     workloads: list[str],
     connections: list[int],
-    rounds: int | None,
+    rounds: int | str | None,
     duration: float | None,
     size: int | None,
+    rate: float | None,
+    load: float | None,
+    slo: float | None,
+    arrivals: Arrivals,
+    closer: Closer,
     seed: int | None,
     json_path: str | None,
+    server: list[Model],
+    config: list[Model],
+    unchecked: bool,
     quick: bool,
 ) -> None:
     """Measure models under workloads and print a table for each workload.
+
+    A closed loop, in which every connection waits for its reply before it sends the next
+    message, shows what a model can do. An open loop shows latencies: choose it by --rate,
+    --load or --slo.
 
     Exit status 1 when a cell failed, 130 when interrupted; what was measured is shown.
     """
@@ -151,31 +181,194 @@ def run(
                 f"{workload.largest} bytes.",
                 param_hint="'--size'",
             )
+    if sum(each is not None for each in (rate, load, slo)) > 1:
+        raise click.UsageError("--rate, --load and --slo exclude each other: choose one.")
+    own = {each.name: replace(each, unchecked=unchecked) for each in (*server, *config)}
+    MODELS.update(own)
     cores = sorted(os.sched_getaffinity(0))
     pinned = len(cores) > 1
     settings = Settings(
-        models=models,
+        models=models or [*own, *DEFAULT_MODELS],
+        servers={name: list(model.command) for name, model in own.items()},
         workloads=workloads,
         connections=connections,
-        rounds=rounds or (1 if quick else 5),
+        rounds=rounds if isinstance(rounds, int) else 1 if quick and not rounds else 5,
+        precise=rounds == "auto",
         duration_s=duration or (0.5 if quick else 1.0),
-        warmup_s=0.3,
+        warmup_s=WARMUP_S,
         sizes={name: size or WORKLOADS[name].size for name in workloads},
         seed=random.SystemRandom().getrandbits(32) if seed is None else seed,
+        rate=rate,
+        load=load,
+        slo_us=slo,
+        arrivals=arrivals,
+        close=closer,
         server_core=cores[0] if pinned else None,
         driver_core=cores[-1] if pinned else None,
     )
-    keep = _keeper(json_path)
-    signal.signal(signal.SIGTERM, _interrupt)
+    keep = keeper(json_path)
+    signal.signal(signal.SIGTERM, interrupt)
     with watching() as watch:
         result = execute(settings, watch, keep)
     keep(result)
     if json_path == "-":
-        sys.stdout.buffer.write(_json(result) + b"\n")
-    _print(partial(show, result), stderr=json_path == "-")
+        sys.stdout.buffer.write(as_json(result) + b"\n")
+    show(partial(show_run, result), stderr=json_path == "-")
     if result.interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(FAILED if any(cell.verdict == "failed" for cell in result.cells) else 0)
+
+
+@main.command()
+@click.option(
+    "--comparisons",
+    type=click.IntRange(0, 100_000),
+    default=204,
+    show_default=True,
+    help="Of a server with itself; 0 leaves them out.",
+)
+def selftest(comparisons: int) -> None:
+    """Hold the instrument against servers with planted faults, and against itself.
+
+    Takes about six minutes, without the comparisons half a minute. Exit status 1 when anything
+    was not recovered.
+    """
+    from compare.report.findings import show_findings
+    from compare.selftest import Cores, Finding
+    from compare.selftest import selftest as find
+
+    cores = sorted(os.sched_getaffinity(0))
+    pinned = Cores(cores[0], cores[-1]) if len(cores) > 1 else Cores(None, None)
+    signal.signal(signal.SIGTERM, interrupt)
+    found: list[Finding] = []
+    interrupted = False
+    try:
+        with saying() as told:
+            for each in find(pinned, comparisons, told):
+                found.append(each)  # noqa: PERF402  so that what was found is kept by Ctrl-C
+    except KeyboardInterrupt:
+        interrupted = True
+    show(partial(show_findings, found))
+    if interrupted:
+        sys.exit(INTERRUPTED)
+    sys.exit(FAILED if any(each.state == "wrong" for each in found) else 0)
+
+
+@main.command()
+@click.option(
+    "--models",
+    type=Names("model", MODELS),
+    default=",".join(DEFAULT_MODELS),
+    show_default=True,
+    help="Also: " + ", ".join(name for name in MODELS if name not in DEFAULT_MODELS) + ".",
+)
+@click.option(
+    "--idle",
+    type=Numbers("most"),
+    default="10,100,1000,10000,most",
+    show_default=True,
+    help="Connections that stand by, step by step; most: as many as a process may have.",
+)
+@click.option("--hold", type=click.IntRange(1, 10_000_000), help="The same as --idle N: one step.")
+@click.option(
+    "--ramp",
+    type=Amount(1, 1_000_000),
+    help="Open the idle at so many a second, and see what gives way.",
+)
+@click.option("--connections", type=click.IntRange(1, 10_000), default=64, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 1000), default=1, show_default=True)
+@click.option("--duration", type=Seconds(), default=1.0, show_default=True, help="Of a window.")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Write the result there as JSON, after every step; - for stdout.",
+)
+def scale(
+    models: list[str],
+    idle: list[int | str],
+    hold: int | None,
+    ramp: float | None,
+    connections: int,
+    rounds: int,
+    duration: float,
+    json_path: str | None,
+) -> None:
+    """Measure 64 working connections beside 10, 100, 1,000, ... that stand idle.
+
+    Each of the idle is served once, and stays. Where a model cannot serve them all, what gave
+    way is named, and it is taken no further. Exit status 130 when interrupted.
+    """
+    from compare.report.ladder import show_ladder
+    from compare.scale import Settings as ScaleSettings
+    from compare.scale import climb, most
+
+    cores = sorted(os.sched_getaffinity(0))
+    pinned = len(cores) > 1
+    counts = [hold] if hold else sorted({most() if each == "most" else int(each) for each in idle})
+    settings = ScaleSettings(
+        models=models,
+        idle=counts,
+        connections=connections,
+        rate=ramp,
+        rounds=rounds,
+        duration_s=duration,
+        warmup_s=WARMUP_S,
+        size=100,
+        seed=1,
+        server_core=cores[0] if pinned else None,
+        driver_core=cores[-1] if pinned else None,
+    )
+    keep = keeper(json_path)
+    signal.signal(signal.SIGTERM, interrupt)
+    with saying() as told:
+        result = climb(settings, told, keep)
+    keep(result)
+    if json_path == "-":
+        sys.stdout.buffer.write(as_json(result) + b"\n")
+    show(partial(show_ladder, result), stderr=json_path == "-")
+    if result.interrupted:
+        sys.exit(INTERRUPTED)
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def export(file: Path, folder: Path) -> None:
+    """Write the histograms of a run, kept by --json FILE, as .hlog and .hgrm into FOLDER."""
+    from compare.export import export as write
+
+    try:
+        run = msgspec.json.decode(file.read_bytes(), type=Run)
+    except (OSError, msgspec.DecodeError) as error:
+        raise click.BadParameter(
+            f"{file} is not a run that compare wrote: {error}", param_hint="'FILE'"
+        ) from None
+    try:
+        for path in write(run, folder):
+            click.echo(path)
+    except OSError as error:
+        raise click.BadParameter(
+            f"cannot write into {folder}: {error.strerror}", param_hint="'FOLDER'"
+        ) from None
+
+
+@main.command()
+def doctor() -> None:
+    """Say what is wrong with this machine for measuring, and what to type.
+
+    Exit status 1 when something is.
+    """
+    from compare.doctor import examine
+
+    found = 0
+    for each in examine():
+        found += 1
+        click.echo(f"{each.what}: {each.effect}")
+        click.echo(f"    {each.mend}" if each.mend else "    nothing can be done from here")
+    if not found:
+        click.echo("nothing is wrong with this machine for measuring")
+    sys.exit(FAILED if found else 0)
 
 
 @main.command("list")
@@ -183,50 +376,4 @@ def list_cells() -> None:
     """Show every model and workload, and what each cell means."""
     from compare.report.catalogue import show_catalogue
 
-    _print(show_catalogue)
-
-
-def _print(shown: Callable[[Console], None], *, stderr: bool = False) -> None:
-    """Print to a terminal as wide as it is; elsewhere plainly, one line for a row."""
-    console = Console(stderr=stderr, highlight=False, emoji=False)
-    if console.is_terminal:
-        shown(console)
-        return
-    console = Console(
-        stderr=stderr, highlight=False, emoji=False, width=PIPED_WIDTH, color_system=None
-    )
-    with console.capture() as capture:
-        shown(console)
-    for line in capture.get().splitlines():
-        click.echo(line.rstrip(), err=stderr)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _json(run: Run) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(run), indent=1)
-
-
-def _keeper(path: str | None) -> Any:
-    """What keeps the run in `path`, replacing it whole so that it is never half written."""
-    if path is None or path == "-":
-        return lambda run: None
-    target = Path(path).resolve()  # so that a link stays one
-    part = target.with_name(target.name + ".part")
-    try:
-        if not path or (target.exists() and not target.is_file()):
-            raise OSError(errno.EINVAL, "it is not a file; use - for stdout")
-        part.touch()
-    except OSError as error:
-        raise click.BadParameter(
-            f"cannot write {path or repr(path)}: {error.strerror}", param_hint="'--json'"
-        ) from None
-    part.unlink()
-
-    def keep(run: Run) -> None:
-        part.write_bytes(_json(run))
-        part.replace(target)
-
-    return keep
+    show(show_catalogue)

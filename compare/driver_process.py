@@ -12,8 +12,8 @@ from types import TracebackType
 
 import msgspec
 
-from compare.driver.drive import Outcome
 from compare.driver.load import Spec
+from compare.driver.outcome import Outcome
 from compare.launch import kill, start
 
 GRACE_S = 15.0  # beyond warm-up and window, for connecting and counting

@@ -24,15 +24,21 @@ class Workload:
     largest: int
 
 
+WORKERS = 2  # of a model with several
+
+
 @dataclass(frozen=True)
 class Model:
     """A way of doing I/O.
 
-    command: what starts it; `{service}` is replaced.
+    command: what starts it; `{service}` and `{workers}` are replaced.
     meaning: for a workload, what the model means there where that is not plain.
     cannot: for a workload, why there is nothing to measure.
     few: what it means that some of its connections are never served.
     threads: threads it needs for a connection.
+    reference: it is a yardstick, without protection. extra: not among the default ones.
+    own: a server of the user's: `{host}` and `{port}` are replaced, and it need not say READY.
+    cwd, environment, cores: where it runs. unchecked: it is measured whatever it does wrong.
     """
 
     name: str
@@ -44,9 +50,22 @@ class Model:
     few: str = ""
     threads: int = 0
     reference: bool = False
+    extra: bool = False
+    own: bool = False
+    cwd: str | None = None
+    environment: Mapping[str, str] | None = None
+    cores: tuple[int, ...] = ()
+    unchecked: bool = False
 
-    def argv(self, workload: Workload) -> list[str]:
-        return [sys.executable, *(word.format(service=workload.service) for word in self.command)]
+    def argv(
+        self, workload: Workload, *, close_after: int | None = None, workers: int = WORKERS
+    ) -> list[str]:
+        """The command that starts it; told to close each connection after so many bytes."""
+        if self.own:
+            return list(self.command)
+        command = [word.format(service=workload.service, workers=workers) for word in self.command]
+        closing = [] if close_after is None else ["--close-after", str(close_after)]
+        return [sys.executable, *command, *closing]
 
     def unsupported(self, workload: Workload) -> str | None:
         """Why this cell cannot run here; None if it can."""
@@ -154,6 +173,19 @@ MODELS: dict[str, Model] = {
             meaning={"udp-echo": "a DatagramProtocol on libuv", "chat": _ONE_CALL},
         ),
         Model(
+            "uvloop-workers",
+            "several processes of uvloop on one port (SO_REUSEPORT)",
+            (*("-m", "aionet", "serve", "{service}", "--loop", "uvloop"), "--workers", "{workers}"),
+            module="uvloop",
+            meaning=dict.fromkeys(
+                ("udp-echo", "tcp-short", "tcp-long"),
+                "two processes as a rule, as many as it takes in `compare scale`; pinned to the "
+                "server's core like all, they show what dividing costs, not what it gains",
+            ),
+            cannot={"chat": "members of different processes would never meet"},
+            extra=True,
+        ),
+        Model(
             "bare-epoll",
             "reference: the shortest epoll echo loop, without any protection",
             ("-m", "compare.contenders.bare_epoll"),
@@ -178,4 +210,4 @@ MODELS: dict[str, Model] = {
     )
 }
 
-DEFAULT_MODELS = [name for name, model in MODELS.items() if not model.reference]
+DEFAULT_MODELS = [name for name, model in MODELS.items() if not (model.reference or model.extra)]

@@ -1,4 +1,8 @@
-"""A run: every cell once per round, in shuffled order, each against a fresh server."""
+"""A run: every cell once per round, in shuffled order, each against a fresh server.
+
+What a run is asked for decides how it goes on. A closed loop shows what a model can do. An open
+loop at a share of that, or at the highest rate that keeps a promise, needs the closed one first.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from compare import process
-from compare.driver.drive import Outcome
-from compare.driver.load import Spec
-from compare.driver_process import CONNECTS_PER_S, Driver, DriverError
+from compare.driver.outcome import Outcome
+from compare.driver_process import DriverError
 from compare.fit import misfit
-from compare.launch import STOP_TIMEOUT_S, LaunchError, Server
+from compare.gate import why_not
+from compare.launch import LaunchError
 from compare.machine import look
 from compare.matrix import MODELS, WORKLOADS
-from compare.result import Cell, Key, Round, Run, Settings, cell_of, round_of
-from compare.verdict import judge
+from compare.measure import measure
+from compare.ranking import rank_all
+from compare.result import Cell, Key, Loop, Round, Run, Settings, cell_of
+from compare.search import highest
+from compare.stats import centre
+from compare.verdict import LATE, MET, WAITED, judge, noise
+
+PRECISE = 0.05  # half the interval of the rate and of the p99, of the value
+MOST_ROUNDS = 30
+AGAIN = 2  # times that a noisy round is made again
+SECOND_CHANCES, NOISY_CHANCES = 1, 4  # of a rate that seems to break the promise
 
 
 @dataclass
@@ -31,6 +43,7 @@ class Progress:
     total: int
     finished: Round | None = None
     failure: str | None = None
+    note: str = ""
 
 
 Watcher = Callable[[Progress], None]
@@ -43,20 +56,34 @@ class _Tally:
 
     key: Key
     unsupported: str | None
+    rate: float | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    discarded: int = 0
     _summed_up: tuple[int, Cell] | None = None
 
     @property
     def begun(self) -> bool:
         return bool(self.unsupported or self.rounds or self.failures)
 
+    @property
+    def wide(self) -> float:
+        """The wider of the intervals of the rate and of the p99; 1 while there is none."""
+        tails = [tail for each in self.rounds if (tail := each.latency_us.p99) is not None]
+        estimates = [centre([each.ops_per_s for each in self.rounds])]
+        if len(tails) == len(self.rounds):
+            estimates.append(centre(tails))
+        if any(each.interval is None for each in estimates):
+            return 1.0
+        return max(each.spread for each in estimates)
+
     def cell(self) -> Cell:
         """All rounds together; made anew only after another one."""
-        rounds = len(self.rounds) + len(self.failures)
-        if self._summed_up is None or self._summed_up[0] != rounds:
-            self._summed_up = (rounds, self._sum_up())
+        seen = len(self.rounds) + len(self.failures) + self.discarded + len(self.notes)
+        if self._summed_up is None or self._summed_up[0] != seen:
+            self._summed_up = (seen, self._sum_up())
         return self._summed_up[1]
 
     def _sum_up(self) -> Cell:
@@ -69,7 +96,8 @@ class _Tally:
             self.failures,
             MODELS[self.key.model].few,
         )
-        return cell_of(self.key, self.outcomes, self.rounds, verdict, reasons)
+        reasons = [*self.notes, *reasons]
+        return cell_of(self.key, self.outcomes, self.rounds, verdict, reasons, self.discarded)
 
 
 def execute(settings: Settings, watch: Watcher, keep: Keeper) -> Run:
@@ -77,101 +105,203 @@ def execute(settings: Settings, watch: Watcher, keep: Keeper) -> Run:
 
     A KeyboardInterrupt ends it: the run is returned with what was measured until then.
     """
-    began = time.monotonic()
-    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    machine = look()
-    tallies = {key: _Tally(key, _unsupported(key)) for key in _keys(settings)}
-    order = random.Random(settings.seed)
-    measured = 0.0
+    runner = _Runner(settings, watch, keep)
+    try:
+        for loop in settings.loops:
+            runner.measure_all(loop)
+    except KeyboardInterrupt:
+        return runner.snapshot(interrupted=True)
+    return runner.snapshot(interrupted=False)
 
-    def snapshot(*, interrupted: bool) -> Run:
+
+class _Runner:
+    def __init__(self, settings: Settings, watch: Watcher, keep: Keeper) -> None:
+        self._settings = settings
+        self._watch = watch
+        self._keep = keep
+        self._began = time.monotonic()
+        self._started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self._machine = look()
+        self._order = random.Random(settings.seed)
+        self._measured_s = 0.0
+        self._gate: dict[tuple[str, str], str | None] = {}  # by model and service
+        self._done = self._total = 0
+        self._tallies = {
+            key: _Tally(key, _unsupported(key, settings), settings.rate)
+            for loop in settings.loops
+            for key in _keys(settings, loop)
+        }
+        for tally in self._tallies.values():
+            if not tally.unsupported:
+                self._total += settings.rounds
+
+    def snapshot(self, *, interrupted: bool) -> Run:
+        cells = [tally.cell() for tally in self._tallies.values() if tally.begun]
         return Run(
-            started=started,
-            took_s=round(time.monotonic() - began, 3),
-            measured_s=round(measured, 3),
+            started=self._started,
+            took_s=round(time.monotonic() - self._began, 3),
+            measured_s=round(self._measured_s, 3),
             interrupted=interrupted,
-            machine=machine,
-            settings=settings,
-            cells=[tally.cell() for tally in tallies.values() if tally.begun],
+            machine=self._machine,
+            settings=self._settings,
+            cells=cells,
+            comparisons=rank_all(cells),
         )
 
-    runnable = [tally for tally in tallies.values() if not tally.unsupported]
-    total, done = len(runnable) * settings.rounds, 0
-    try:
-        for number in range(1, settings.rounds + 1):
-            block = [tally for tally in runnable if not tally.failures]
-            order.shuffle(block)
-            done = (number - 1) * len(runnable) + len(runnable) - len(block)
+    def measure_all(self, loop: Loop) -> None:
+        """Every cell of a loop, in as many rounds as it takes."""
+        settings = self._settings
+        everybody = [t for t in self._tallies.values() if t.key.loop == loop and not t.unsupported]
+        for tally in everybody:
+            self._check(tally)
+        if loop == "open" and settings.rate is None:
+            for tally in everybody:
+                if not tally.failures:
+                    self._find_rate(tally)
+            everybody = [tally for tally in everybody if not tally.unsupported]
+        number = 0
+        while True:
+            number += 1
+            if number > settings.rounds:
+                if not settings.precise:
+                    return
+                everybody = [t for t in everybody if not t.failures and t.wide > PRECISE]
+                if number > MOST_ROUNDS:
+                    self._say_what_is_wide(everybody)
+                    return
+            block = [tally for tally in everybody if not tally.failures]
+            if not block:
+                return
+            if number > settings.rounds:
+                self._total += len(block)
+            else:
+                self._done += len(everybody) - len(block)
+            self._order.shuffle(block)
             for tally in block:
-                progress = Progress(tally.key, number, done, total)
-                watch(progress)
-                try:
-                    outcome, finished = _measure(tally.key, settings, partial(watch, progress))
-                except (LaunchError, DriverError) as error:
-                    tally.failures.append(str(error))
-                    progress.failure = str(error)
-                else:
-                    tally.outcomes.append(outcome)
-                    tally.rounds.append(finished)
-                    progress.finished = finished
-                    measured += settings.warmup_s + finished.window_s
-                done += 1
-                progress.done = done
-                watch(progress)
-                keep(snapshot(interrupted=True))
-    except KeyboardInterrupt:
-        return snapshot(interrupted=True)
-    return snapshot(interrupted=False)
+                self._measure(tally, number)
+
+    def _check(self, tally: _Tally) -> None:
+        """Hold its model to what the workload asks of it, once a run."""
+        key = tally.key
+        model, workload = MODELS[key.model], WORKLOADS[key.workload]
+        which = key.model, workload.service
+        if which not in self._gate:
+            progress = Progress(key, 0, self._done, self._total, note=f"checking {key.model}")
+            self._watch(progress)
+            self._gate[which] = why_not(model, workload)
+        if reason := self._gate[which]:
+            tally.failures.append(reason)
+        elif model.unchecked:
+            tally.notes.append("unchecked: nobody knows whether it does what the others do")
+
+    def _measure(self, tally: _Tally, number: int) -> None:
+        progress = Progress(tally.key, number, self._done, self._total)
+        tries = 0
+        try:
+            while True:
+                outcome, finished = self._measure_once(tally, tally.rate, progress)
+                # Up to twice the rounds in all: what is noisy then shall be seen.
+                again = min(AGAIN, self._settings.rounds - tally.discarded)
+                if noise(finished) <= WAITED or tries >= again:
+                    break
+                tries += 1
+                tally.discarded += 1
+                progress.note = "noisy, once more"
+        except (LaunchError, DriverError) as error:
+            tally.failures.append(str(error))
+            progress.failure = str(error)
+        else:
+            tally.outcomes.append(outcome)
+            tally.rounds.append(finished)
+            progress.finished = finished
+        self._done += 1
+        progress.done = self._done
+        self._watch(progress)
+        self._keep(self.snapshot(interrupted=True))
+
+    def _measure_once(
+        self, tally: _Tally, rate: float | None, progress: Progress
+    ) -> tuple[Outcome, Round]:
+        self._watch(progress)
+        outcome, finished = measure(
+            tally.key, self._settings, rate, partial(self._watch, progress), number=progress.round
+        )
+        self._measured_s += finished.warmup_s + finished.window_s
+        return outcome, finished
+
+    # The rate of an open loop, where it was not given.
+
+    def _find_rate(self, tally: _Tally) -> None:
+        key, settings = tally.key, self._settings
+        closed = self._tallies[Key(key.model, key.workload, key.connections)]
+        rates = [each.ops_per_s for each in closed.rounds] or [0.0]
+        capacity = 0.0 if closed.failures else centre(rates).value
+        if not capacity:
+            tally.unsupported = "in a closed loop it did nothing: see there"
+            self._total -= settings.rounds
+            return
+        if settings.load is not None:
+            tally.rate = settings.load * capacity
+            return
+        assert settings.slo_us is not None
+        promise = f"p99 below {settings.slo_us / 1000:g} ms"
+        try:
+            tally.rate = highest(lambda rate: self._holds(tally, rate), capacity)
+        except (LaunchError, DriverError) as error:
+            tally.failures.append(str(error))
+            return
+        if tally.rate is None:
+            tally.unsupported = f"no rate was found that keeps {promise}"
+            self._total -= settings.rounds
+        else:
+            tally.notes.append(
+                f"the highest rate with {promise}: {tally.rate / capacity:.0%} of what it does "
+                "in a closed loop"
+            )
+
+    def _holds(self, tally: _Tally, rate: float) -> bool:
+        """Whether the promise holds at `rate`; what breaks it is given a second chance."""
+        broken = 0
+        for _ in range(SECOND_CHANCES + NOISY_CHANCES):
+            progress = Progress(tally.key, 0, self._done, self._total)
+            progress.note = f"looking for the rate: {rate:,.0f}/s"
+            _, seen = self._measure_once(tally, rate, progress)
+            # With fewer operations than a p99 takes, none may be later than promised.
+            p99, pace = seen.latency_us.p99 or seen.latency_us.max, seen.pace
+            assert pace is not None
+            met = seen.ops_per_s >= MET * pace.offered and pace.late_fraction <= LATE
+            if met and p99 is not None and p99 <= (self._settings.slo_us or 0):
+                return True
+            broken += noise(seen) <= WAITED
+            if broken > SECOND_CHANCES:
+                break
+        return False
+
+    def _say_what_is_wide(self, tallies: list[_Tally]) -> None:
+        for tally in tallies:
+            tally.notes.append(
+                f"after {len(tally.rounds)} rounds the interval of the rate or of the p99 is "
+                f"still ±{tally.wide:.0%}"
+            )
 
 
-def _keys(settings: Settings) -> list[Key]:
+def _keys(settings: Settings, loop: Loop) -> list[Key]:
     return [
-        Key(model, workload, connections)
+        Key(model, workload, connections, loop)
         for workload in settings.workloads
         for connections in settings.connections
         for model in settings.models
     ]
 
 
-def _unsupported(key: Key) -> str | None:
+def _unsupported(key: Key, settings: Settings) -> str | None:
     model, workload = MODELS[key.model], WORKLOADS[key.workload]
-    return model.unsupported(workload) or misfit(model, workload, key.connections)
-
-
-def _measure(key: Key, settings: Settings, wait: Callable[[], None]) -> tuple[Outcome, Round]:
-    """One cell, once. Raises LaunchError for the server's failures, DriverError for ours."""
-    model, workload = MODELS[key.model], WORKLOADS[key.workload]
-    # The driver starts up while the server does.
-    with (
-        Driver(settings.driver_core) as driver,
-        Server(model.argv(workload), settings.server_core) as server,
-    ):
-        baseline = process.size(server.pid).descriptors
-        spec = Spec(
-            workload=key.workload,
-            host=server.host,
-            port=server.port,
-            connections=key.connections,
-            size=settings.sizes[key.workload],
-            warmup_s=settings.warmup_s,
-            duration_s=settings.duration_s,
-            seed=settings.seed,
-            server_pid=server.pid,
-            server_core=settings.server_core,
-            driver_core=settings.driver_core,
+    return (
+        model.unsupported(workload)
+        or misfit(model, workload, key.connections)
+        or (
+            "it cannot be told to close first"
+            if settings.close == "server" and key.workload == "tcp-short" and model.reference
+            else None
         )
-        failure: DriverError | None = None
-        try:
-            outcome = driver.drive(spec, wait)
-        except DriverError as error:
-            failure = error
-        if ending := server.died():
-            raise LaunchError(f"the server ended while it was measured: {ending}")
-        if failure:
-            raise failure
-        # Ten thousand threads need their time to end, too.
-        server.stop(STOP_TIMEOUT_S + key.connections / CONNECTS_PER_S)
-        messages = [*outcome.details]
-        if "Traceback" in (said := server.stderr_tail()):
-            messages.append(f"stderr: {said.splitlines()[-1]}")
-        return outcome, round_of(outcome, baseline, messages)
+    )

@@ -8,43 +8,44 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-# Student's t, two-sided 95 %, for 1 to 30 degrees of freedom (any table of it).
-_T95 = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
-
-
-def _t95(freedom: int) -> float:
-    if freedom <= len(_T95):
-        return _T95[freedom - 1]
-    z = 1.959964  # of the normal distribution, then Fisher's expansion in 1/freedom
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+LEAST = 5  # rounds for an interval; the confidence is then 94 %, and from 6 on at least 95 %
 
 
 class Estimate(NamedTuple):
-    """A value and its 95 % interval; without an interval, one round is all there was."""
+    """A value and its interval; without one there were too few rounds.
+
+    confidence: of the interval, as exact intervals have it: the next above 95 %.
+    """
 
     value: float
     interval: tuple[float, float] | None
+    confidence: float | None = None
+
+    @property
+    def spread(self) -> float:
+        """Half the interval, of the value; 0 without one."""
+        if self.interval is None or not self.value:
+            return 0.0
+        return (self.interval[1] - self.interval[0]) / 2 / self.value
 
 
 def centre(values: Sequence[float]) -> Estimate:
-    """The geometric mean over rounds, with Student's interval on the logarithms.
+    """The median over rounds, with the exact interval between two of the values.
 
-    Rates differ by factors, so their logarithms are what is roughly normal; over rounds,
-    each with a fresh server, and not over requests, which are anything but independent
-    (Georges et al., OOPSLA 2007; Kalibera and Jones, ISMM 2013). `values` are positive.
+    That a value is below the median is as likely as not, whatever the distribution; how many
+    are is binomial (Conover, Practical Nonparametric Statistics, 3.2). Over rounds, each with a
+    fresh server, and not over requests, which are anything but independent (Georges et al.,
+    OOPSLA 2007; Kalibera and Jones, ISMM 2013). Five values cover the median in 94 % only.
     """
-    logs = [math.log(value) for value in values]
-    mean = math.fsum(logs) / len(logs)
-    if len(logs) < 2:
-        return Estimate(math.exp(mean), None)
-    variance = math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1)
-    t = _t95(len(logs) - 1)
-    half = t * math.sqrt(variance / len(logs))
-    return Estimate(math.exp(mean), (math.exp(mean - half), math.exp(mean + half)))
+    ordered = sorted(values)
+    many = len(ordered)
+    middle = (ordered[(many - 1) // 2] + ordered[many // 2]) / 2
+    if many < LEAST:
+        return Estimate(middle, None)
+    below = list(itertools.accumulate(math.comb(many, k) for k in range(many)))
+    outside = max(1, sum(1 for total in below if total <= 0.025 * 2**many))
+    confidence = 1 - 2 * below[outside - 1] / 2**many
+    return Estimate(middle, (ordered[outside - 1], ordered[-outside]), confidence)
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
@@ -63,8 +64,8 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
 
 
 @cache
-def _mann_whitney_cut(n: int, m: int) -> int:
-    """The largest c with P(U < c) <= 2.5 % for samples of n and m without a difference."""
+def _mann_whitney(n: int, m: int) -> tuple[int, ...]:
+    """How many arrangements of n and m values have U <= 0, 1, 2, ..."""
     # counts[u] = how many of the arrangements have that U: a product of polynomials.
     counts = [1]
     for i in range(1, n + 1):
@@ -75,12 +76,34 @@ def _mann_whitney_cut(n: int, m: int) -> int:
         for u in range(i, len(rising)):
             rising[u] += rising[u - i]
         counts = rising[: i * m + 1]
+    return tuple(itertools.accumulate(counts))
+
+
+def _mann_whitney_cut(n: int, m: int) -> int:
+    """The largest c with P(U < c) <= 2.5 % for samples of n and m without a difference."""
     allowed = 0.025 * math.comb(n + m, n)
-    at_most = itertools.accumulate(counts)
-    return sum(1 for total in at_most if total <= allowed)
+    return sum(1 for total in _mann_whitney(n, m) if total <= allowed)
 
 
-def can_tell(ours: Sequence[float], theirs: Sequence[float]) -> bool | None:
-    """Whether two sets of rounds differ; None where there are too few rounds to say."""
-    interval = ratio(ours, theirs).interval
-    return None if interval is None else not interval[0] <= 1 <= interval[1]
+def chance(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """How likely rounds that do not differ are to look at least so different; two-sided.
+
+    The exact Mann-Whitney test. Where values are equal it errs on the side of no difference.
+    """
+    below = sum((a < b) + (a == b) / 2 for a in ours for b in theirs)
+    extreme = math.ceil(min(below, len(ours) * len(theirs) - below))
+    at_most = _mann_whitney(len(ours), len(theirs))
+    return min(1.0, 2 * at_most[extreme] / math.comb(len(ours) + len(theirs), len(ours)))
+
+
+def holm(chances: Sequence[float], allowed: float = 0.05) -> list[bool]:
+    """Which of several differences are real, so that at most `allowed` of such lists err.
+
+    Holm's step-down procedure (Scandinavian Journal of Statistics 6, 1979).
+    """
+    real = [False] * len(chances)
+    for rank, index in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
+        if chances[index] > allowed / (len(chances) - rank):
+            break
+        real[index] = True
+    return real

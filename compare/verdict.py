@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
+from compare.histogram import BEYOND
 from compare.result import Round, Verdict
-from compare.stats import Estimate, centre
+from compare.stats import centre
 
 BUSY = 0.90  # of a core: at its limit
 WAITED = 0.05  # of the window, for a CPU that something else had
 NO_CHANCE = 0.50  # as WAITED, where nothing at all was done
 WIDE = 0.10  # half the interval over rounds, of the value
+LATE = 0.05  # of the sends: the driver did not keep to the schedule
+MET = 0.99  # of the operations that were due
 LITTLE = 0.05  # how far throughput x latency may be from the number of connections
 # What a correct server never does, by the name under which the driver counts it.
 WRONG = {
@@ -34,40 +39,110 @@ def judge(
     if reasons:
         return "failed", reasons + _details(rounds)
     reasons += _left_out(rounds, few)
+    if all(each.pace and not each.pace.offered for each in rounds):
+        return "ok", [*reasons, "nothing was due in the window: a longer --duration"]
     empty = sum(not each.operations for each in rounds)
     alone = connections < 2 or max(each.counts.served for each in rounds) < 2
     if empty == len(rounds) and workload == "chat" and alone:
         return "ok", reasons or ["alone in the room: nobody to deliver to"]
     if not any(each.counts.served for each in rounds):
         return "failed", [*reasons, "no operation was completed in the window"]
-    waits = [max(each.server_wait_fraction, each.driver_wait_fraction) for each in rounds]
+    waits = [noise(each) for each in rounds]
     # A window without any operation is excused only if most of it was not to be had.
     if _mean(waits) > (NO_CHANCE if empty else WAITED):
-        who = "server" if _mean([r.server_wait_fraction for r in rounds]) > WAITED else "driver"
-        return "noisy", [
-            *reasons,
-            f"the {who} waited {_mean(waits):.0%} of the time for a CPU that something else "
-            "used: stop other programs, then run again",
-        ]
+        return "noisy", [*reasons, _who_waited(rounds)]
     if empty:
         where = f"{empty} of the rounds" if len(rounds) > 1 else "the window"
         return "failed", [*reasons, f"no operation was completed in {where}"]
     driver = _mean([each.driver.cpu_fraction or 0 for each in rounds])
     server = _mean([each.server.cpu_fraction or 0 for each in rounds])
-    spread = _spread(centre([each.ops_per_s for each in rounds]))
+    rates = [each.ops_per_s for each in rounds]
+    spread = centre(rates).spread or (max(rates) - min(rates)) / 2 / centre(rates).value
     if len(rounds) > 2 and spread > WIDE:
         return "noisy", [
             *reasons,
             f"the rounds differ by ±{spread:.0%}: run again with more --rounds or a longer "
             "--duration",
         ]
+    if rounds[0].pace is not None:
+        return _paced(workload, connections, rounds, reasons)
     if driver > BUSY >= server:
         return "driver-bound", [
             *reasons,
             f"the driver used {driver:.0%} of its core, the server {server:.0%}: the server can "
             "do more than is shown; compare CPU/op",
         ]
-    return "ok", reasons + _little(workload, rounds)
+    return "ok", reasons + _little(workload, rounds) + _drifting(rounds) + _too_short(rounds)
+
+
+def noise(each: Round) -> float:
+    """Of a round's window: how long one of both could not run, because others did."""
+    return max(each.server_wait_fraction, each.driver_wait_fraction, each.stolen_fraction)
+
+
+def _who_waited(rounds: list[Round]) -> str:
+    waited = _mean([noise(each) for each in rounds])
+    if _mean([each.stolen_fraction for each in rounds]) > WAITED:
+        return (
+            f"the hypervisor gave {waited:.0%} of the time to other machines: measure at another "
+            "time, or on a machine of your own"
+        )
+    who = "server" if _mean([each.server_wait_fraction for each in rounds]) > WAITED else "driver"
+    return (
+        f"the {who} waited {waited:.0%} of the time for a CPU that something else used: stop other "
+        "programs, then run again"
+    )
+
+
+def _paced(
+    workload: str, connections: int, rounds: list[Round], reasons: list[str]
+) -> tuple[Verdict, list[str]]:
+    """The verdict on an open loop."""
+    late = _mean([each.pace.late_fraction for each in rounds if each.pace])
+    if late > LATE:
+        worst = max(each.pace.lateness_p99_us for each in rounds if each.pace)
+        return "driver-bound", [
+            *reasons,
+            f"the driver sent {late:.0%} of the messages more than 0.1 ms late, 1 % of them by "
+            f"{worst / 1000:.1f} ms and more: ask for a lower rate",
+        ]
+    seconds = sum(each.window_s for each in rounds)
+    offered = sum(each.pace.offered * each.window_s for each in rounds if each.pace)
+    done = sum(each.operations for each in rounds)
+    # Those under way at either end of a window are due in one and done in another.
+    at_the_ends = 2 * len(rounds) * (connections - 1 if workload == "chat" else 1)
+    if done + at_the_ends < MET * offered:
+        return "rate-unmet", [
+            *reasons,
+            f"{done / seconds:,.0f} of {offered / seconds:,.0f} operations due in a second were "
+            "done: ask for a lower rate; without --rate a run shows what the model can do",
+        ]
+    return "ok", reasons + _too_short(rounds)
+
+
+def _drifting(rounds: list[Round]) -> list[str]:
+    if 2 * sum(not each.settled for each in rounds) <= len(rounds):
+        return []
+    longest = max(each.warmup_s for each in rounds)
+    return [
+        f"after {longest:.0f} s of warm-up the rate was still drifting: it may be another one "
+        "with a longer --duration"
+    ]
+
+
+def _too_short(rounds: list[Round]) -> list[str]:
+    """Which percentile of the table is missing because there were too few operations."""
+    operations = sum(each.operations for each in rounds)
+    seconds = sum(each.window_s for each in rounds)
+    for name, share in (("p99", 0.01), ("p99.9", 0.001)):
+        needed = round(BEYOND / share)
+        if 0 < operations < needed:
+            longer = seconds / len(rounds) * needed / operations * 1.1
+            return [
+                f"{operations:,} operations are too few for {name}, which takes {needed:,}: "
+                f"--duration {math.ceil(longer * 10) / 10:.1f}, or more --rounds"
+            ]
+    return []
 
 
 def _wrong(workload: str, rounds: list[Round]) -> list[str]:
@@ -107,7 +182,7 @@ def _little(workload: str, rounds: list[Round]) -> list[str]:
     """Little's law: connections = throughput x latency, in a closed loop (Little, 1961)."""
     if workload == "chat":
         return []  # one message is many operations there
-    for each in rounds:
+    for each in rounds:  # a closed loop
         busy = each.counts.served if workload != "tcp-short" else None
         if busy and each.littles_law and abs(each.littles_law / busy - 1) > LITTLE:
             return [
@@ -115,13 +190,6 @@ def _little(workload: str, rounds: list[Round]) -> list[str]:
                 "served: some stood still for part of the time"
             ]
     return []
-
-
-def _spread(estimate: Estimate) -> float:
-    if estimate.interval is None:
-        return 0.0
-    low, high = estimate.interval
-    return (high - low) / 2 / estimate.value
 
 
 def _mean(values: list[float]) -> float:

@@ -67,7 +67,7 @@ def parse(*argv: str) -> Serve | Chat:
 
 def test_what_is_not_asked_for_has_its_default() -> None:
     assert parse("serve", "chat") == Serve(
-        "chat", "one", (Address("tcp", "127.0.0.1", 0),), Limits(), Timeouts(), 1, None
+        "chat", "one", (Address("tcp", "127.0.0.1", 0),), Limits(), Timeouts(), None, 1, None
     )
 
 
@@ -81,7 +81,7 @@ def test_udp_echo_is_served_over_udp() -> None:
 def test_every_option_arrives() -> None:
     options = (
         "--model two --listen tcp://[::1]:7 --listen unix:///run/it --workers 3 "
-        "--tls-cert chain.pem --tls-key key.pem "
+        "--tls-cert chain.pem --tls-key key.pem --close-after 9 "
         "--write-buffer 1 --outbox 2 --drain-timeout 3 --linger-timeout 0.4"
     )
     assert parse("serve", "echo", *options.split()) == Serve(
@@ -90,6 +90,7 @@ def test_every_option_arrives() -> None:
         (Address("tcp", "::1", 7), Address("unix", path="/run/it")),
         Limits(write_buffer=1, outbox=2),
         Timeouts(drain=3.0, linger=0.4),
+        9,
         3,
         ("chain.pem", "key.pem"),
     )
@@ -135,6 +136,13 @@ def test_chat_is_told_where_and_as_whom() -> None:
         ("serve echo --listen tcp://127.0.0.1", "does not name a host and a port"),
         ("serve echo --write-buffer -1", "argument --write-buffer"),
         ("serve echo --write-buffer 0", "'0' is not a number of bytes"),
+        (
+            "serve echo --close-after 0",
+            "argument --close-after: '0' is not a number of bytes from 1",
+        ),
+        ("serve echo --close-after \u0663", "argument --close-after: '\u0663' is not a number"),
+        ("serve chat --close-after 5", "--close-after is for echo, not for chat"),
+        ("serve udp-echo --close-after 5", "--close-after is for echo, not for udp-echo"),
         ("serve echo --outbox 1.5", "'1.5' is not a number of bytes"),
         ("serve echo --outbox many", "'many' is not a number of bytes"),
         ("serve echo --outbox \u0663", "'\u0663' is not a number of bytes"),
@@ -236,6 +244,7 @@ def test_what_only_aionet_can_do_is_refused_by_blocking(
 OPTIONS = {
     "blocking": {
         *("--help", "--model", "--listen", "--max-connections", "--on-full", "--max-message"),
+        "--close-after",
         *("--write-buffer", "--outbox", "--write-timeout", "--drain-timeout", "--linger-timeout"),
     }
 }

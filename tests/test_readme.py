@@ -99,7 +99,7 @@ def test_the_comparison_with_the_barest_servers_runs() -> None:
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the yardstick is written in C")
 def test_the_driver_is_measured_beside_one_in_c() -> None:
     _, program = command_in_the_text("python tests/yardstick")
-    command = [sys.executable, str(ROOT / program), "1"]
+    command = [sys.executable, str(ROOT / program), "1", "0.2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^server sleeps +driver +[\d,]+/s  of C: median", done.stdout, re.MULTILINE)

@@ -3,13 +3,17 @@
 Every member says its next line when its last has reached all the others. While the load is
 on, each delivery is matched with the line that was said and timed; afterwards the lines that
 each member received, in their order, are held against those of all the others.
+
+In an open loop the members speak in turn as lines are due, whatever has been received.
 """
 
 from __future__ import annotations
 
+import select
 import socket
 from array import array
 from time import perf_counter_ns as clock
+from typing import Any
 
 from compare.driver.connect import connect_all, count_failure
 from compare.driver.load import Load
@@ -24,12 +28,12 @@ QUIET_NS = 50_000_000  # nothing more came for this long: nothing more will
 class Line:
     """A line that was said, and how many have still to receive it."""
 
-    __slots__ = ("awaited_by", "first", "id", "sender", "started")
+    __slots__ = ("awaited_by", "first", "id", "sender", "sent", "started")
 
     def __init__(self, id: int, sender: Member, started: int, awaited_by: int) -> None:  # noqa: A002
         self.id = id
         self.sender = sender
-        self.started = started
+        self.started = self.sent = started  # in an open loop, when it was due
         self.awaited_by = awaited_by
         self.first = 0  # when the first of the others had it
 
@@ -39,7 +43,7 @@ class Room:
 
     def __init__(self, load: Load) -> None:
         self.load = load
-        self.members: list[Member] = []  # those let in and still there
+        self.members: list[Any] = []  # those let in and still there
         self.said: dict[bytes, Line] = {}  # as the others receive it
         self.under_way = 0  # lines that somebody has still to receive
         self.announcements = 0  # of somebody's coming or going, to anybody
@@ -111,14 +115,19 @@ class Member:
     # Talk.
 
     def say_next(self) -> None:
+        """All have received its last line."""
+        if self.room.load.sending and not self.gone:
+            self.say(clock())
+
+    def say(self, started: int) -> None:
         others = len(self.room.members) - 1
-        if not self.room.load.sending or self.gone or others < 1:
+        if others < 1:
             return
         self.number += 1
         filler = self.room.load.spec.size - 1
         text = (b"%09d %s" % (self.number, self.name)).ljust(filler, b".")[:filler]
         said = self.room.said
-        said[b"[%s] %s" % (self.name, text)] = Line(len(said), self, clock(), others)
+        said[b"[%s] %s" % (self.name, text)] = Line(len(said), self, started, others)
         self.room.under_way += 1
         self.send(text + b"\n")
 
@@ -198,11 +207,66 @@ class Member:
                     self.room.received_by_all(line, now)
 
 
+class PacedMember(Member):
+    """A member in an open loop: it speaks when a line is due, and the kernel may be full then."""
+
+    __slots__ = ("unsent",)
+
+    def __init__(self, room: Room, sock: socket.socket, name: str) -> None:
+        super().__init__(room, sock, name)
+        self.unsent = b""
+
+    def send(self, data: bytes) -> None:
+        if self.unsent:
+            self.unsent += data
+            return
+        try:
+            sent = self.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            count_failure(self.room.load, error.errno or 0)
+            self.leave()
+            return
+        if sent < len(data):
+            self.unsent = data[sent:]
+            self.room.load.epoll.modify(self.sock, select.EPOLLIN | select.EPOLLOUT)
+
+    def on_lines(self) -> None:
+        if self.unsent:
+            unsent, self.unsent = self.unsent, b""
+            self.room.load.epoll.modify(self.sock, select.EPOLLIN)
+            self.send(unsent)
+        if not self.gone:
+            super().on_lines()
+
+    def say_next(self) -> None:
+        """It does not wait for this."""
+
+    def offer(self, due: int, now: int) -> None:
+        load, said = self.room.load, self.room.said
+        load.lateness.append(now - due)
+        lines = len(said)
+        self.say(due)
+        if len(said) > lines:
+            next(reversed(said.values())).sent = now
+
+    def take(self, lines: list[bytes]) -> None:
+        super().take(lines)
+        load, said, now = self.room.load, self.room.said, self.room.last_delivery
+        for text in lines:
+            if line := said.get(text):
+                load.service.append(now - line.sent)
+                load.dues.append(line.started)
+
+
 class Workload:
     def __init__(self, load: Load) -> None:
         self._load = load
         self._room = Room(load)
-        self._everybody: list[Member] = []
+        self._kind = Member if load.spec.rate is None else PacedMember
+        self._turn = 0
+        self._everybody: list[Any] = []
 
     def connect(self) -> None:
         """Connect, and wait until all are let in who will ever be, and have been announced."""
@@ -211,7 +275,7 @@ class Workload:
         self._load.run(JOIN_TIMEOUT_S, self.tick, done=self._settled)
 
     def _connected(self, sock: socket.socket) -> None:
-        self._everybody.append(Member(self._room, sock, f"m{len(self._everybody)}"))
+        self._everybody.append(self._kind(self._room, sock, f"m{len(self._everybody)}"))
 
     def _settled(self) -> bool:
         total = self._load.counts.connected
@@ -223,6 +287,17 @@ class Workload:
     def begin(self) -> None:
         for member in list(self._room.members):
             member.say_next()
+
+    def offer(self, due: int, now: int) -> None:
+        members = self._room.members
+        if len(members) < 2:
+            self._load.missed.append(due)
+            return
+        self._turn += 1
+        members[self._turn % len(members)].offer(due, now)
+
+    def operations_at_once(self) -> int:
+        return max(1, len(self._room.members) - 1)
 
     def idle(self) -> bool:
         return len(self._room.members) < 2
@@ -253,3 +328,6 @@ class Workload:
         )
         load.errors.update(faults._asdict())
         load.skews = self._room.skews
+        if load.spec.rate is not None:
+            for line in said.values():
+                load.missed.extend([line.started] * max(0, line.awaited_by))

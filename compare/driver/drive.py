@@ -2,78 +2,79 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
 from importlib import import_module
+from itertools import chain, compress
 from time import perf_counter_ns
 
-import msgspec
-
-from compare import process
-from compare.driver.load import REPLY_TIMEOUT_S, TICK_NS, Counts, Load, Spec, Workload
+from compare.driver.load import (
+    OPEN_TIMEOUT_S,
+    REPLY_TIMEOUT_S,
+    TICK_NS,
+    Load,
+    Spec,
+    Workload,
+)
+from compare.driver.meter import Meter, sizes_of
+from compare.driver.outcome import Outcome, Pace
+from compare.driver.warmup import warm_up
 from compare.histogram import encode, fold
 
-
-class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """What one process, the server or the driver, used within the measured window, in ns.
-
-    others_ns: time that its core, where it has one, was busy with something else.
-    """
-
-    cpu_ns: int
-    user_ns: int
-    system_ns: int
-    wait_ns: int
-    others_ns: int | None
-    switches: int
+GRACE_S = 0.02  # for the replies to what was due last
+LATE_NS = 100_000  # less than any latency here that is worth telling from another
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the driver saw: its only output. Latencies are encoded histograms of ns.
+class _Window:
+    """Which samples belong to the measured window."""
 
-    operations and latency: of the window. counts and errors: of the whole cell, so that a
-    failure outside the window does not vanish either.
-    """
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self.began = perf_counter_ns()
+        load.offer_due(self.began)  # reading the meters took a moment
+        self.first = len(load.samples)
+        self._before = len(load.lateness), load.offered
 
-    window_ns: int
-    operations: int
-    latency: str
-    latency_sum_ns: int
-    latency_max_ns: int
-    connect: str
-    skew: str
-    counts: Counts
-    errors: dict[str, int]
-    details: list[str]
-    server: Window | None
-    driver: Window
-    server_size: process.Size | None
-    peak_descriptors: int
+    def end(self) -> None:
+        load = self._load
+        self.ended = perf_counter_ns()
+        self._last = len(load.samples), len(load.lateness)
+        load.offer_due(self.ended)
+        load.offer_no_more()
+        self.offered = load.offered - self._before[1]
+        self.operations = self._last[0] - self.first
 
+    def samples(self) -> array[int]:
+        """Latencies: of what was completed in the window, or, in an open loop, due in it."""
+        if self._load.spec.rate is None:
+            return self._load.samples[self.first : self._last[0]]
+        given_up = perf_counter_ns()
+        return array("Q", chain(self._due(self._load.samples), map(given_up.__sub__, self._missed)))
 
-class _Meter:
-    """Reads what a process has used, at both ends of the window."""
-
-    def __init__(self, pid: int, core: int | None) -> None:
-        self._pid = pid
-        self._core = core
-        self._before = self._read()
-
-    def _read(self) -> tuple[process.Usage, int]:
-        busy = process.core_busy_ns(self._core) if self._core is not None else 0
-        return process.usage(self._pid), busy
-
-    def window(self) -> Window:
-        (before, busy_before), (after, busy_after) = self._before, self._read()
-        used = process.Usage(*(b - a for a, b in zip(before, after, strict=True)))
-        others = max(0, busy_after - busy_before - used.cpu_ns)
-        return Window(
-            cpu_ns=used.cpu_ns,
-            user_ns=used.user_ns,
-            system_ns=used.system_ns,
-            wait_ns=used.wait_ns,
-            others_ns=None if self._core is None else others,
-            switches=used.switches,
+    def pace(self) -> Pace | None:
+        load = self._load
+        if load.spec.rate is None:
+            return None
+        lateness = sorted(load.lateness[self._before[0] : self._last[1]])
+        return Pace(
+            rate=load.spec.rate,
+            offered=self.offered,
+            sends=len(lateness),
+            late=len(lateness) - bisect_right(lateness, LATE_NS),
+            lateness_p99_ns=lateness[len(lateness) * 99 // 100] if lateness else 0,
+            missed=len(self._missed),
+            service=encode(fold(array("Q", self._due(load.service)))),
         )
+
+    def _due(self, values: array[int]) -> Iterator[int]:
+        return compress(values, (self.began <= due < self.ended for due in self._load.dues))
+
+    @property
+    def _missed(self) -> list[int]:
+        return [due for due in self._load.missed if self.began <= due < self.ended]
 
 
 def drive(spec: Spec) -> Outcome:
@@ -81,35 +82,47 @@ def drive(spec: Spec) -> Outcome:
     load = Load(spec)
     module = import_module(f"compare.driver.{spec.workload.replace('-', '_')}")
     workload: Workload = module.Workload(load)
-    server = server_size = None
     workload.connect()
-    workload.begin()
+    if spec.rate is None:
+        workload.begin()
     idle = workload.idle()
-    if not idle:
-        load.run(spec.warmup_s, workload.tick)
+    if spec.rate is not None and not idle:
+        load.keep_to_schedule(workload, spec.rate)
+    warmed = perf_counter_ns()
+    settled = idle or warm_up(load, workload.tick, spec.warmup_s)
     try:
-        server_meter = _Meter(spec.server_pid, spec.server_core)
+        server_meter = Meter(spec.server_pid, spec.server_core)
     except ProcessLookupError:
         server_meter = None
-    driver_meter = _Meter(os.getpid(), spec.driver_core)
+    driver_meter = Meter(os.getpid(), spec.driver_core)
 
-    first, began = len(load.samples), perf_counter_ns()
+    window = _Window(load)
     load.run(TICK_NS / 1e9 if idle else spec.duration_s, workload.tick)
-    last, ended = len(load.samples), perf_counter_ns()
-
+    window.end()
+    if spec.rate is None:
+        load.sending = False
+        patience = REPLY_TIMEOUT_S
+    else:  # what was due and waits is still sent
+        patience = OPEN_TIMEOUT_S
+        # Reading the meters takes a moment, which must not be in the last latencies.
+        load.run(GRACE_S, workload.tick, done=lambda: not workload.unanswered())
     driver = driver_meter.window()
-    try:
+    metered = len(load.samples) - window.first
+    server = None
+    with contextlib.suppress(ProcessLookupError):  # it died; whoever started it will know how
         server = server_meter.window() if server_meter else None
-        server_size = process.size(spec.server_pid)
-    except ProcessLookupError:
-        server = server_size = None  # it died; whoever started it will know how
-    load.sending = False
-    load.run(REPLY_TIMEOUT_S, workload.tick, done=lambda: not workload.unanswered())
+    sizes = sizes_of(spec)  # now, with all its threads
+    load.run(patience, workload.tick, done=lambda: not workload.unanswered())
     workload.finish()
-    samples = load.samples[first:last]
+    samples = window.samples()
     return Outcome(
-        window_ns=ended - began,
-        operations=len(samples),
+        began_ns=window.began,
+        window_ns=window.ended - window.began,
+        warmup_ns=window.began - warmed,
+        settled=settled,
+        operations=window.operations,
+        metered=metered,
+        pace=window.pace(),
         latency=encode(fold(samples)),
         latency_sum_ns=sum(samples),
         latency_max_ns=max(samples, default=0),
@@ -120,6 +133,6 @@ def drive(spec: Spec) -> Outcome:
         details=load.details,
         server=server,
         driver=driver,
-        server_size=server_size,
+        sizes=sizes,
         peak_descriptors=load.peak_descriptors,
     )

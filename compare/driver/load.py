@@ -7,20 +7,30 @@ from array import array
 from collections import Counter
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from compare import process
+from compare.driver.schedule import Arrivals, due_times
 
 MAX_EVENTS = 128  # per poll
 TICK_NS = 20_000_000  # how often time-outs are looked for
 REPLY_TIMEOUT_S = 1.0  # after the window, for what is still on its way
+OPEN_TIMEOUT_S = 3.0  # the same, where the latency of what was due is wanted
 QUIET_NS = 250_000_000  # nobody was answered for this long: who is not now never will be
+NEVER = 2**63
+CATCH_UP = 1000  # messages that were due while the driver did something else
+
+Closer = Literal["client", "server", "reset"]
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """What to do: the driver's only input. Times in seconds, `size` in bytes."""
+    """What to do: the driver's only input. Times in seconds, `size` in bytes.
+
+    rate: operations due in a second, all connections together; None is a closed loop.
+    close: who ends a short connection, and whether by a reset.
+    """
 
     workload: str
     host: str
@@ -30,6 +40,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     warmup_s: float
     duration_s: float
     seed: int
+    rate: float | None = None
+    arrivals: Arrivals = "fixed"
+    close: Closer = "client"
     server_pid: int
     server_core: int | None
     driver_core: int | None
@@ -58,7 +71,13 @@ class Workload(Protocol):
         """Open the connections; return when each is there or given up."""
 
     def begin(self) -> None:
-        """Send the first message of each."""
+        """Send the first message of each; in a closed loop."""
+
+    def offer(self, due: int, now: int) -> None:
+        """A message is due, in an open loop: send it, or keep it until it can be sent."""
+
+    def operations_at_once(self) -> int:
+        """How many operations one message is."""
 
     def idle(self) -> bool:
         """Whether there is nobody to send anything to, so that waiting shows nothing."""
@@ -76,7 +95,11 @@ class Workload(Protocol):
 class Load:
     """What the loop and the connections share.
 
-    samples: one latency in ns for every operation, in the order they were completed.
+    samples: one latency in ns for every operation, in the order they were completed. In an
+        open loop it counts from when the operation was due, and beside it, operation by
+        operation, stand `service` from when it was sent, and `dues`.
+    lateness: ns that a message was sent after it was due and could be; open loop.
+    missed: when those were due that were never answered, lost datagrams not counted; open loop.
     connect_samples: one in ns for every connection.
     sending: while True, a connection sends its next message when its last is answered.
     """
@@ -87,6 +110,11 @@ class Load:
         self.epoll = select.epoll()
         self.handlers: dict[int, Callable[[], None]] = {}
         self.samples: array[int] = array("Q")
+        self.service: array[int] = array("Q")
+        self.dues: array[int] = array("Q")
+        self.lateness: array[int] = array("Q")
+        self.missed: array[int] = array("Q")
+        self.offered = 0  # operations
         self.connect_samples: array[int] = array("Q")
         self.skews: array[int] = array("Q")  # chat: ns from the first delivery to the last
         self.counts = Counts()
@@ -94,12 +122,49 @@ class Load:
         self.details: list[str] = []  # what exactly was wrong, for the first few
         self.sending = True
         self.peak_descriptors = 0
+        self._due = NEVER  # the next time that something is
+        self._next_due: Callable[[], int]
+        self._offer: Callable[[int, int], None]
+        self._at_once = 1
+        self.nap_s = TICK_NS / 1e9
         self._counted = -1
         self._counted_at = 0
 
     def watch(self, fd: int, handler: Callable[[], None], events: int = select.EPOLLIN) -> None:
         self.handlers[fd] = handler
         self.epoll.register(fd, events)
+
+    def keep_to_schedule(self, workload: Workload, rate: float) -> None:
+        """From now on `run` offers a message whenever one is due; `rate` operations a second."""
+        spec = self.spec
+        at_once = workload.operations_at_once()
+        times = due_times(perf_counter_ns(), rate / at_once, spec.arrivals, spec.seed)
+        self._next_due = times.__next__
+        self._at_once = at_once
+        self._due = self._next_due()
+        self._offer = workload.offer
+        # A sleep ends up to 1 ms late. On a core of its own the driver need not sleep.
+        if spec.driver_core is not None:
+            self.nap_s = 0.0
+
+    def offer_due(self, end: int) -> None:
+        """Offer what is due before `end`; but what is too much for that is missed."""
+        for _ in range(CATCH_UP):
+            if self._due >= end:
+                return
+            self._offer(self._due, perf_counter_ns())
+            self.offered += self._at_once
+            self._due = self._next_due()
+        now = perf_counter_ns()
+        while self._due < end:
+            self.lateness.append(now - self._due)
+            self.missed.extend([self._due] * self._at_once)
+            self.offered += self._at_once
+            self._due = self._next_due()
+
+    def offer_no_more(self) -> None:
+        self._due = NEVER
+        self.nap_s = TICK_NS / 1e9
 
     def run(
         self,
@@ -118,13 +183,27 @@ class Load:
                 tick(now)
             if done and done():
                 return
-            for fd, _ in poll(TICK_NS / 1e9, MAX_EVENTS):
+            nap_s = self.nap_s
+            if nap_s and self._due != NEVER:
+                nap_s = min(nap_s, max(0.0, (self._due - now) / 1e9))
+            for fd, _ in poll(nap_s, MAX_EVENTS):
                 try:
                     handler = handlers[fd]
                 except KeyError:  # ended by another one's event
                     continue
                 handler()
             now = perf_counter_ns()
+            while self._due <= now < deadline:
+                self._offer(self._due, now)
+                self.offered += self._at_once
+                self._due = self._next_due()
+                now = perf_counter_ns()
+
+    def answered(self, due: int, sent: int, now: int) -> None:
+        """An operation of an open loop is done."""
+        self.samples.append(now - due)
+        self.service.append(now - sent)
+        self.dues.append(due)
 
     def quiet_ns(self) -> int:
         """How long no answer came, in time or late, as far as calls of this have noticed."""

@@ -1,13 +1,20 @@
-"""tcp-long: one message there and back, again and again, on connections that stay open."""
+"""tcp-long: one message there and back, again and again, on connections that stay open.
+
+In an open loop the connections take the messages in turn as they are due. One that is due while
+its connection still waits for the reply before it waits, too, and its latency with it.
+"""
 
 from __future__ import annotations
 
+import itertools
 import random
 import select
 import socket
+from collections import deque
 from collections.abc import Iterator
 from os import read, write  # 5 % more operations than by the methods of a socket object
 from time import perf_counter_ns as clock
+from typing import Any
 
 from compare.driver.connect import connect_all, count_failure
 from compare.driver.load import QUIET_NS, Load
@@ -34,10 +41,10 @@ class Conversation:
     """One connection and the message that is under way on it."""
 
     __slots__ = (
-        "due",
         "fd",
         "load",
         "message",
+        "most",
         "other",
         "received",
         "record",
@@ -54,7 +61,7 @@ class Conversation:
         self.other, self.message = messages  # the next one, and the last or the one under way
         self.record = load.samples.append
         self.size = load.spec.size
-        self.due = self.size + 1  # so that too much shows
+        self.most = self.size + 1  # so that too much shows
         self.served = False
         self.waiting = False  # a message is under way
         self.received = b""  # the reply so far, where it comes in pieces
@@ -89,7 +96,7 @@ class Conversation:
     def on_reply(self) -> None:
         """The hot path: take the reply, verify it, time it, send the next message."""
         try:
-            data = read(self.fd, self.due)
+            data = read(self.fd, self.most)
         except BlockingIOError:
             return
         except OSError as error:
@@ -121,7 +128,7 @@ class Conversation:
         try:
             if self.unsent:
                 self.send_rest()
-            data = read(self.fd, self.due - len(self.received))
+            data = read(self.fd, self.most - len(self.received))
         except BlockingIOError:
             return
         except OSError as error:
@@ -171,17 +178,60 @@ class Conversation:
         self.sock.close()
 
 
+class PacedConversation(Conversation):
+    """A connection of an open loop: `started` is when the message under way was due."""
+
+    __slots__ = ("dues", "sent")
+
+    def __init__(self, load: Load, messages: tuple[bytes, bytes]) -> None:
+        super().__init__(load, messages)
+        self.dues: deque[int] = deque()  # of messages that wait for the one under way
+        self.sent = 0
+
+    def offer(self, due: int, now: int) -> None:
+        if self.waiting:
+            self.dues.append(due)
+        elif self.fd not in self.load.handlers:  # closed
+            self.load.missed.append(due)
+        else:
+            self.load.lateness.append(now - due)
+            self.sent = now
+            self.send_next(due)
+
+    def completed(self, now: int) -> None:
+        self.served = True
+        self.load.answered(self.started, self.sent, now)
+        self.waiting = False
+        if self.dues and self.load.sending:
+            self.sent = now
+            self.send_next(self.dues.popleft())
+
+    def close(self) -> None:
+        self.give_up()
+        super().close()
+
+    def give_up(self) -> None:
+        """No more replies are expected, so nothing that waits will be sent."""
+        if self.waiting:
+            self.load.missed.append(self.started)
+        self.load.missed.extend(self.dues)
+        self.dues.clear()
+
+
 class Workload:
     def __init__(self, load: Load) -> None:
         self._load = load
         self._messages = message_pairs(load)
-        self._conversations: list[Conversation] = []
+        self._kind = Conversation if load.spec.rate is None else PacedConversation
+        self._conversations: list[Any] = []
+        self._turns: Iterator[Any]
 
     def connect(self) -> None:
         connect_all(self._load, self._connected)
+        self._turns = itertools.cycle(self._conversations)
 
     def _connected(self, sock: socket.socket) -> None:
-        conversation = Conversation(self._load, next(self._messages))
+        conversation = self._kind(self._load, next(self._messages))
         conversation.attach(sock)
         self._conversations.append(conversation)
 
@@ -189,6 +239,12 @@ class Workload:
         for conversation in list(self._conversations):
             if conversation.fd in self._load.handlers:  # not reset before it began
                 conversation.send_next(clock())
+
+    def offer(self, due: int, now: int) -> None:
+        next(self._turns).offer(due, now)
+
+    def operations_at_once(self) -> int:
+        return 1
 
     def idle(self) -> bool:
         return not self._load.handlers
@@ -210,3 +266,8 @@ class Workload:
         counts.served = sum(each.served for each in self._conversations)
         counts.starved = sum(each.waiting and not each.served for each in self._conversations)
         counts.timed_out += self._unanswered()
+        if self._kind is PacedConversation:
+            if self._load.quiet_ns() < QUIET_NS:  # the server was busy to the end
+                counts.starved = counts.timed_out = 0
+            for each in self._conversations:
+                each.give_up()

@@ -3,22 +3,29 @@
 A datagram carries its number and when it was sent. One that does not come back within
 LOSS_NS counts as lost and the next is sent, so that a loss does not stall its client; if it
 comes after all, it counts as late.
+
+In an open loop the sockets take the datagrams in turn as they are due, and any number may be
+under way. Then nothing is late: however late a reply is, that is its latency; lost is what has
+not come at the end.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
 import struct
 from collections.abc import Iterator
 from os import read, write
 from time import perf_counter_ns as clock
+from typing import Any
 
 from compare.driver.connect import count_failure
 from compare.driver.load import QUIET_NS, Load
 
 HEADER = struct.Struct("!QQ")  # number, ns of the driver's clock
 LOSS_NS = 100_000_000
+COPIES_NS = 50_000_000  # after the last reply, for what may come a second time
 
 
 class Client:
@@ -129,11 +136,64 @@ class Client:
         count_failure(self.load, error.errno or 0)
 
 
+class PacedClient(Client):
+    """A socket of an open loop, with all its datagrams that are under way."""
+
+    __slots__ = ("under_way",)
+
+    def __init__(self, load: Load, filler: bytes) -> None:
+        super().__init__(load, filler)
+        self.under_way: dict[int, tuple[int, int]] = {}  # by number: due, sent
+
+    def offer(self, due: int, now: int) -> None:
+        self.load.lateness.append(now - due)
+        self.number += 1
+        self.under_way[self.number] = (due, now)
+        try:
+            write(self.fd, HEADER.pack(self.number, now) + self.filler)
+        except BlockingIOError:
+            pass  # as good as lost
+        except OSError as error:
+            self.fail(error)
+
+    def on_reply(self) -> None:
+        try:
+            data = read(self.fd, self.load.spec.size + 1)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.fail(error)
+            return
+        now = clock()
+        number, stamp = HEADER.unpack_from(data) if len(data) >= HEADER.size else (0, 0)
+        due, sent = self.under_way.get(number, (0, 0))
+        if stamp == sent and due and data[HEADER.size :] == self.filler:
+            del self.under_way[number]
+            self.load.answered(due, sent, now)
+            self.load.errors["reordered"] += number < self.highest
+            self.highest = max(self.highest, number)
+            self.served = True
+        elif due or not self.was_sent(number, data):
+            self.load.wrong(self.filler, data)
+        else:
+            self.load.errors["duplicate"] += 1
+
+    def was_sent(self, number: int, data: bytes) -> bool:
+        return 0 < number <= self.number and data[HEADER.size :] == self.filler
+
+    def fail(self, error: OSError) -> None:
+        super().fail(error)
+        self.load.missed.extend(due for due, _ in self.under_way.values())
+        self.under_way.clear()
+
+
 class Workload:
     def __init__(self, load: Load) -> None:
         self._load = load
         self._fillers = self._make_fillers()
-        self._clients: list[Client] = []
+        self._kind = Client if load.spec.rate is None else PacedClient
+        self._clients: list[Any] = []
+        self._turns: Iterator[Any]
 
     def _make_fillers(self) -> Iterator[bytes]:
         source = random.Random(self._load.spec.seed)
@@ -144,12 +204,19 @@ class Workload:
         counts = self._load.counts
         for _ in range(self._load.spec.connections):
             counts.attempted += 1
-            self._clients.append(Client(self._load, next(self._fillers)))
+            self._clients.append(self._kind(self._load, next(self._fillers)))
             counts.connected += 1
+        self._turns = itertools.cycle(self._clients)
 
     def begin(self) -> None:
         for client in self._clients:
             client.send_next(clock())
+
+    def offer(self, due: int, now: int) -> None:
+        next(self._turns).offer(due, now)
+
+    def operations_at_once(self) -> int:
+        return 1
 
     def idle(self) -> bool:
         return False
@@ -166,12 +233,20 @@ class Workload:
 
     def unanswered(self) -> int:
         """Those under way; and those given up, while anything comes: late is not lost."""
-        waiting = sum(client.waiting for client in self._clients)
-        if self._load.errors["lost"] and self._load.quiet_ns() < QUIET_NS:
+        waiting: int = sum(client.waiting for client in self._clients)
+        if self._kind is PacedClient:
+            waiting = sum(len(client.under_way) for client in self._clients)
+        quiet_ns = self._load.quiet_ns()
+        if self._load.errors["lost"] and quiet_ns < QUIET_NS:
             waiting += sum(len(client.lost) for client in self._clients)
-        return waiting
+        return waiting or quiet_ns < COPIES_NS
 
     def finish(self) -> None:
         counts = self._load.counts
         counts.served = sum(client.served for client in self._clients)
-        counts.starved = sum(not client.served and not client.refused for client in self._clients)
+        counts.starved = sum(
+            bool(client.number) and not client.served and not client.refused
+            for client in self._clients
+        )
+        if self._kind is PacedClient:
+            self._load.errors["lost"] += sum(len(each.under_way) for each in self._clients)

@@ -10,16 +10,20 @@ from rich.table import Table
 
 from compare.machine import describe
 from compare.matrix import WORKLOADS
-from compare.result import Cell, Run
-from compare.stats import ratio
+from compare.ranking import ENOUGH, rank
+from compare.result import Cell, Comparison, Loop, Run, Settings
 
 BAR_WIDTH = 14
 WIDE = 120  # columns that the whole table needs, with a reason or two
 CLOSE = 0.05  # with too few rounds to tell apart, this near is worth saying
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-# A rank test on rounds needs no quiet machine, only rounds.
-_RANKED = ("ok", "driver-bound", "noisy")
-_COLOURS = {"ok": "", "failed": "red", "noisy": "yellow", "driver-bound": "yellow"}
+_COLOURS = {
+    "ok": "",
+    "failed": "red",
+    "noisy": "yellow",
+    "driver-bound": "yellow",
+    "rate-unmet": "yellow",
+}
 
 
 def escape(text: str) -> str:
@@ -30,12 +34,12 @@ def escape(text: str) -> str:
 
 def show(run: Run, console: Console) -> None:
     """Print all tables, what they were measured on, and how to read what is odd."""
-    groups: dict[tuple[str, int], list[Cell]] = {}
+    groups: dict[tuple[str, int, Loop], list[Cell]] = {}
     for cell in run.cells:
-        groups.setdefault((cell.workload, cell.connections), []).append(cell)
-    for (workload, connections), cells in groups.items():
+        groups.setdefault((cell.workload, cell.connections, cell.loop), []).append(cell)
+    for (workload, connections, loop), cells in groups.items():
         console.print()
-        console.print(_heading(run, workload, connections), soft_wrap=True)
+        console.print(_heading(run, workload, connections, loop), soft_wrap=True)
         wide = console.width >= WIDE
         console.print(_table(cells, wide=wide))
         if not wide:
@@ -48,9 +52,12 @@ def show(run: Run, console: Console) -> None:
         console.print(note, soft_wrap=True)
 
 
-def _heading(run: Run, workload: str, connections: int) -> str:
+def _heading(run: Run, workload: str, connections: int, loop: Loop) -> str:
     settings = run.settings
     rounds = "1 round" if settings.rounds == 1 else f"{settings.rounds} rounds"
+    if settings.precise:
+        rounds = f"{settings.rounds} rounds and more"
+    how = f"{loop} loop" if loop == "closed" else f"open loop, {_schedule(settings)}"
     if settings.server_core is None:
         pinned = "not pinned"
     else:
@@ -58,28 +65,44 @@ def _heading(run: Run, workload: str, connections: int) -> str:
     noun = {"udp-echo": "client sockets", "chat": "members", "tcp-short": "connections at a time"}
     return (
         f"[bold]{workload}[/]   {connections} {noun.get(workload, 'connections')}, "
-        f"{settings.sizes[workload]} B, closed loop, {rounds} of {settings.duration_s:g} s"
+        f"{settings.sizes[workload]} B, {how}, {rounds} of {settings.duration_s:g} s"
         f"   [dim]{pinned}; one operation is {WORKLOADS[workload].operation}[/]"
     )
 
 
+def _schedule(settings: Settings) -> str:
+    if settings.rate is not None:
+        rate = f"{settings.rate:,g}/s due"
+    elif settings.load is not None:
+        rate = f"{settings.load:.0%} of each one's closed loop due"
+    else:
+        rate = f"the highest rate with p99 below {(settings.slo_us or 0) / 1000:g} ms"
+    return f"{rate}, {settings.arrivals} arrivals"
+
+
 def _table(cells: list[Cell], *, wide: bool) -> Table:
     """One workload. On a narrow terminal without bars, tails, memory and reasons."""
-    best = best_of(cells)
+    standings = standings_of(cells)
     top = max((cell.ops_per_s or 0 for cell in cells), default=0)
     columns: dict[str, Callable[[Cell], str]] = {
         "model": lambda cell: cell.model,
+        "due/s": lambda cell: _count(cell.pace.offered) if cell.pace else "-",
         "ops/s": lambda cell: (_bar(cell, top) if wide else "") + _rate(cell),
-        "p50": lambda cell: _milliseconds(cell.latency_us.p50),
-        "p99": lambda cell: _milliseconds(cell.latency_us.p99),
-        "p99.9": lambda cell: _milliseconds(cell.latency_us.p99_9),
+        "p50": lambda cell: milliseconds(cell.latency_us.p50),
+        "p99": lambda cell: milliseconds(cell.latency_us.p99),
+        "p99.9": lambda cell: milliseconds(cell.latency_us.p99_9),
+        "service p99": lambda cell: milliseconds(cell.pace.service_us.p99 if cell.pace else None),
         "served": _served,
-        "CPU/op": lambda cell: _microseconds(cell.server.cpu_us_per_op),
+        "CPU/op": lambda cell: microseconds(cell.server.cpu_us_per_op),
         "memory": lambda cell: f"{rss / 1024:.0f} MB" if (rss := cell.server.rss_kb) else "-",
-        "verdict": lambda cell: verdict_text(cell, best, reasons=wide),
+        "verdict": lambda cell: verdict_text(cell, standings.get(cell.model), reasons=wide),
     }
     if not wide:
         del columns["p99.9"], columns["memory"]
+    if cells[0].loop == "open":
+        del columns["memory" if wide else "served"]
+    else:
+        del columns["due/s"], columns["service p99"]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=False)
     for name in columns:
         left = name in ("model", "ops/s", "verdict")
@@ -99,42 +122,34 @@ def _served(cell: Cell) -> str:
     return f"{counts.served}/{counts.attempted}" if counts.attempted else "-"
 
 
-def verdict_text(cell: Cell, best: Cell | None, *, reasons: bool = True) -> str:
+def verdict_text(cell: Cell, standing: str | None, *, reasons: bool = True) -> str:
     """The verdict in words, with colour where it is not plain ok."""
     colour = _COLOURS.get(cell.verdict, "dim")
     words = [] if cell.verdict == "ok" else [f"[{colour}]{cell.verdict}[/]"]
-    if (standing := _standing(cell, best)) is not None:
+    if standing is not None:
         words.append(standing)
     if reasons:
         words += [escape(reason) for reason in cell.reasons]
     return "; ".join(words) if words else "ok"
 
 
-def best_of(cells: list[Cell]) -> Cell | None:
-    """The fastest of those that were measured; None with nobody to beat."""
-    able = [cell for cell in cells if cell.verdict in _RANKED and cell.ops_per_s]
-    if len(able) < 2:
-        return None
-    return max(able, key=lambda cell: cell.ops_per_s or 0)
+def standings_of(cells: list[Cell]) -> dict[str, str]:
+    """For each model that can be ranked: the best, tied with it, or how far behind."""
+    return {each.model: words for each in rank(cells) if (words := _standing(each, cells))}
 
 
-def _standing(cell: Cell, best: Cell | None) -> str | None:
-    """`best`, `tied with` the best, or nothing."""
-    if best is None or not cell.ops_per_s or cell.verdict not in _RANKED:
-        return None
-    few = len(best.rounds) < 4
-    if cell is best:
+def _standing(each: Comparison, cells: list[Cell]) -> str:
+    few = min(len(cell.rounds) for cell in cells if cell.model in (each.model, each.best)) < ENOUGH
+    if each.standing == "best":
         return "[green]fastest[/]" if few else "[bold green]best[/]"
-    ours = [each.ops_per_s for each in cell.rounds]
-    theirs = [each.ops_per_s for each in best.rounds]
-    estimate = ratio(ours, theirs)
-    if estimate.interval is None:
-        if estimate.value > 1 - CLOSE:
-            return f"within {CLOSE:.0%} of {best.model}: more rounds would tell"
-        return None
-    if estimate.interval[0] <= 1 <= estimate.interval[1]:
-        return f"[green]tied with {best.model}[/]"
-    return None
+    if few:
+        close = each.ratio > 1 - CLOSE
+        return f"within {CLOSE:.0%} of {each.best}: more rounds would tell" if close else ""
+    low, high = each.ratio_ci95 or (each.ratio, each.ratio)
+    figures = f"{each.ratio:.2f} x {each.best} ({low:.2f} to {high:.2f})"
+    if each.standing == "tied":
+        return f"[green]tied with {each.best}[/]"
+    return figures if each.standing == "behind" else f"{figures}: more rounds would tell"
 
 
 def _rate(cell: Cell) -> str:
@@ -159,13 +174,13 @@ def _count(value: float) -> str:
     return f"{value / 1e3:.1f}k" if value >= 1000 else f"{value:.0f}"
 
 
-def _microseconds(value: float | None) -> str:
+def microseconds(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.1f} µs" if value >= 10 else f"{value:.2f} µs"
 
 
-def _milliseconds(us: float | None) -> str:
+def milliseconds(us: float | None) -> str:
     if us is None:
         return "-"
     ms = us / 1000
@@ -178,11 +193,20 @@ def _notes(run: Run) -> Iterable[str]:
         f"[dim]seed {run.settings.seed}; took {run.took_s:.0f} s, "
         f"{spent:.0f} s of it neither measuring nor warming up[/]"
     )
+    if again := sum(cell.discarded for cell in run.cells):
+        yield f"[dim]{again} rounds were noisy and were made again.[/]"
     if run.settings.rounds < 4:
         yield "[dim]Too few rounds for intervals between models: --rounds 5 tells them apart.[/]"
-    yield (
-        "[dim]Closed loop: each connection waits for its reply, so ops/s is capacity, and the "
-        "latencies are those at full load.[/]"
-    )
+    loops = {cell.loop for cell in run.cells}
+    if "closed" in loops:
+        yield (
+            "[dim]Closed loop: each connection waits for its reply, so ops/s is capacity, and the "
+            "latencies are those at full load.[/]"
+        )
+    if "open" in loops:
+        yield (
+            "[dim]Open loop: latencies count from when an operation was due, so that they hold "
+            "what waiting behind a stall costs; service p99 is from when it was sent.[/]"
+        )
     if run.interrupted:
         yield "[yellow]Interrupted: this is what was measured until then.[/]"

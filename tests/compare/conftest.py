@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -15,27 +16,27 @@ from typing import Any
 import msgspec
 import pytest
 
-from compare.driver.drive import Outcome, Window
+from compare import planted, process
 from compare.driver.load import Counts, Spec
+from compare.driver.outcome import Outcome, Sizes, Window
+from compare.histogram import empty, encode
 from compare.machine import Machine
-from compare.result import Cell, Driver, Percentiles, Round, Run, Server, Settings
+from compare.result import Cell, Driver, Pace, Percentiles, Round, Run, Server, Settings
 
-SERVERS = Path(__file__).parent / "servers"
 DEADLINE_S = 30.0  # for what takes milliseconds, on a machine that is busy with other things
 WINDOW_S = 0.2
 
 
 class Planted:
-    """A server of `servers/`, ready."""
+    """A server as a process, ready; most of them from `compare/planted/`."""
 
-    def __init__(self, script: str, arguments: tuple[object, ...]) -> None:
-        command = [sys.executable, str(SERVERS / script), *map(str, arguments)]
+    def __init__(self, command: list[str]) -> None:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         ready = self.process.stdout.readline().decode()
         assert ready.startswith("READY "), f"{command} said {ready!r}"
-        self.host, _, port = ready.strip().partition("//")[2].rpartition(":")
-        self.port = int(port)
+        host, _, port = ready.strip().partition("//")[2].rpartition(":")
+        self.host, self.port = host.strip("[]"), int(port)
         self.pid = self.process.pid
 
     def report(self) -> dict[str, int]:
@@ -55,15 +56,34 @@ Plant = Callable[..., Planted]
 
 @pytest.fixture
 def plant() -> Iterator[Plant]:
-    """Starts `servers/SCRIPT ARGUMENTS...`, and ends it with the test."""
+    """Starts `compare/planted/SCRIPT ARGUMENTS...`, and ends it with the test."""
     with contextlib.ExitStack() as stack:
 
         def plant(script: str, *arguments: object) -> Planted:
-            server = Planted(script, arguments)
+            server = Planted(planted.command(script, *arguments))
             stack.callback(server.end)
             return server
 
         yield plant
+
+
+@pytest.fixture
+def serve() -> Iterator[Plant]:
+    """Starts `python -m ARGUMENTS...`, a server without a fault, and ends it with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def serve(*arguments: str) -> Planted:
+            server = Planted([sys.executable, "-m", *arguments])
+            stack.callback(server.end)
+            return server
+
+        yield serve
+
+
+def impatient(seconds: float) -> list[str]:
+    """What starts the driver with another OPEN_TIMEOUT_S."""
+    code = f"from compare.driver import __main__, drive; drive.OPEN_TIMEOUT_S = {seconds}; "
+    return ["-c", code + "__main__.main()"]
 
 
 def _drive(
@@ -74,7 +94,10 @@ def _drive(
     size: int = 100,
     window: float = WINDOW_S,
     warmup: float = 0.0,
+    patience: float | None = None,
+    **more: Any,
 ) -> Outcome:
+    """`patience`: how long an open loop awaits what is due, other than OPEN_TIMEOUT_S."""
     spec = Spec(
         workload=workload,
         host=server.host,
@@ -87,9 +110,10 @@ def _drive(
         server_pid=server.pid,
         server_core=None,
         driver_core=None,
+        **more,
     )
     done = subprocess.run(
-        [sys.executable, "-m", "compare.driver"],
+        [sys.executable, *(["-m", "compare.driver"] if patience is None else impatient(patience))],
         input=msgspec.json.encode(spec),
         capture_output=True,
         timeout=DEADLINE_S,
@@ -162,14 +186,55 @@ def nothing_left() -> Iterator[None]:
 # Made-up records. Everything is quiet and right except what a test names.
 
 
+def _spec(**changes: Any) -> Spec:
+    values: dict[str, Any] = {
+        "workload": "tcp-long",
+        "host": "127.0.0.1",
+        "port": 0,
+        "connections": 1,
+        "size": 10,
+        "warmup_s": 0,
+        "duration_s": 0,
+        "seed": 1,
+        "server_pid": os.getpid(),
+        "server_core": None,
+        "driver_core": None,
+    }
+    return Spec(**values | changes)
+
+
+@pytest.fixture
+def made_up_spec() -> Callable[..., Spec]:
+    return _spec
+
+
+Pairs = Callable[[], tuple[socket.socket, socket.socket]]
+
+
+@pytest.fixture
+def pairs() -> Iterator[Pairs]:
+    """Makes two connected sockets: the driver's, which does not block, and the server's."""
+    with contextlib.ExitStack() as stack:
+
+        def pair() -> tuple[socket.socket, socket.socket]:
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            return stack.enter_context(ours), stack.enter_context(theirs)
+
+        yield pair
+
+
 def _round(rate: float = 1000.0, **changes: Any) -> Round:
-    window_s = changes.pop("window_s", 1.0)
+    window_s = changes.pop("window_s", 10.0)  # enough operations for every percentile
     counts = changes.pop("counts", {})
     served = counts.get("served", 4)
     return Round(
         ops_per_s=rate,
         operations=changes.pop("operations", int(rate * window_s)),
         window_s=window_s,
+        warmup_s=changes.pop("warmup_s", 0.3),
+        settled=changes.pop("settled", True),
+        pace=changes.pop("pace", None),
         latency_us=changes.pop("latency_us", Percentiles(p50=1.0, p90=2.0, p99=3.0, max=9.0)),
         littles_law=changes.pop("littles_law", float(served)),
         counts=Counts(**{"attempted": 4, "connected": 4, "served": 4} | counts),
@@ -180,14 +245,31 @@ def _round(rate: float = 1000.0, **changes: Any) -> Round:
         driver=Driver(cpu_fraction=changes.pop("driver_busy", 0.5)),
         server_wait_fraction=changes.pop("server_waited", 0.0),
         driver_wait_fraction=changes.pop("driver_waited", 0.0),
+        stolen_fraction=changes.pop("stolen", 0.0),
         messages=changes.pop("messages", []),
         **changes,
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def made_up_round() -> Callable[..., Round]:
     return _round
+
+
+def _pace(rate: float = 1000.0, **changes: Any) -> Pace:
+    values: dict[str, Any] = {
+        "offered": rate,
+        "late_fraction": 0.0,
+        "lateness_p99_us": 10.0,
+        "missed": 0,
+        "service_us": Percentiles(p50=1.0, p90=2.0, p99=3.0),
+    }
+    return Pace(rate=rate, **values | changes)
+
+
+@pytest.fixture
+def made_up_pace() -> Callable[..., Pace]:
+    return _pace
 
 
 def _cell(model: str, rates: tuple[float, ...], **changes: Any) -> Cell:
@@ -211,7 +293,20 @@ def made_up_cell() -> Callable[..., Cell]:
     return _cell
 
 
-def _run(cells: list[Cell], *, rounds: int = 5, interrupted: bool = False) -> Run:
+def _run(cells: list[Cell], *, rounds: int = 5, interrupted: bool = False, **changes: Any) -> Run:
+    """`changes` are those of the settings."""
+    asked: dict[str, Any] = {
+        "models": [cell.model for cell in cells],
+        "workloads": ["tcp-long"],
+        "connections": [4],
+        "rounds": rounds,
+        "duration_s": 1.0,
+        "warmup_s": 0.3,
+        "sizes": {"tcp-long": 1000},
+        "seed": 7,
+        "server_core": 0,
+        "driver_core": 1,
+    }
     return Run(
         started="2024-01-01T00:00:00+00:00",
         took_s=12.0,
@@ -230,18 +325,7 @@ def _run(cells: list[Cell], *, rounds: int = 5, interrupted: bool = False) -> Ru
             ephemeral_ports=28232,
             backlog=4096,
         ),
-        settings=Settings(
-            models=[cell.model for cell in cells],
-            workloads=["tcp-long"],
-            connections=[4],
-            rounds=rounds,
-            duration_s=1.0,
-            warmup_s=0.3,
-            sizes={"tcp-long": 1000},
-            seed=7,
-            server_core=0,
-            driver_core=1,
-        ),
+        settings=Settings(**asked | changes),
         cells=cells,
     )
 
@@ -251,6 +335,45 @@ def made_up_run() -> Callable[..., Run]:
     return _run
 
 
+# A process did nothing, and nothing kept it from that.
+_A_WINDOW = Window(
+    elapsed_ns=10**9,
+    cpu_ns=0,
+    user_ns=0,
+    system_ns=0,
+    wait_ns=0,
+    others_ns=None,
+    stolen_ns=0,
+    switches=0,
+    preemptions=0,
+)
+
+
+def _outcome(**changes: Any) -> Outcome:
+    values: dict[str, Any] = {
+        "began_ns": 10**9,
+        "window_ns": 10**9,
+        "warmup_ns": 3 * 10**8,
+        "settled": True,
+        "operations": 1000,
+        "metered": 1000,
+        "pace": None,
+        "latency": encode(empty()),
+        "latency_sum_ns": 4 * 10**9,
+        "latency_max_ns": 10**9,
+        "connect": encode(empty()),
+        "skew": encode(empty()),
+        "counts": Counts(attempted=4, connected=4, served=4),
+        "errors": {},
+        "details": [],
+        "server": _A_WINDOW,
+        "driver": _A_WINDOW,
+        "sizes": Sizes(process=process.Size(1, 1, 1), pss_kb=1, buffered_kb=None, time_wait=None),
+        "peak_descriptors": 5,
+    }
+    return Outcome(**values | changes)
+
+
 @pytest.fixture
-def a_window() -> Window:
-    return Window(cpu_ns=0, user_ns=0, system_ns=0, wait_ns=0, others_ns=None, switches=0)
+def made_up_outcome() -> Callable[..., Outcome]:
+    return _outcome

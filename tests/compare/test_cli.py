@@ -19,11 +19,11 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from compare import cli
+from compare import cli, selftest
 from compare.matrix import MODELS, WORKLOADS, Model
 from compare.result import Cell, Run, Settings
+from compare.selftest import Finding
 
-SERVERS = Path(__file__).parent / "servers"
 DEADLINE_S = 30.0
 TINY = ["--rounds", "1", "--duration", "0.1", "--connections", "4"]
 Invoke = Callable[..., Result]
@@ -172,7 +172,35 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--connections", "9" * 5000, "is not a whole number"),
         ("--rounds", "0", "0"),
         ("--rounds", "1001", "1001"),
-        ("--rounds", "two", "'two'"),
+        ("--rounds", "two", "'two' is neither a whole number from 1 to 1000 nor auto"),
+        ("--rounds", "-1", "'-1'"),
+        ("--rounds", "1.5", "'1.5'"),
+        ("--rounds", "", "''"),
+        ("--rounds", "²", "'²'"),
+        ("--rounds", "Auto", "'Auto'"),
+        ("--rounds", "9" * 5000, "is neither a whole number"),
+        ("--rate", "0", "0"),
+        ("--rate", "-1", "-1"),
+        ("--rate", "inf", "inf"),
+        ("--rate", "fast", "'fast'"),
+        pytest.param("--rate", "nan", "nan"),
+        ("--load", "0", "0"),
+        ("--load", "1.6", "1.6"),
+        ("--load", "70%", "'70%'"),
+        pytest.param("--load", "nan", "nan"),
+        ("--slo", "5", "'5' is not a time from 1us to 1000s, such as 5ms"),
+        ("--slo", "ms", "'ms'"),
+        ("--slo", "", "''"),
+        ("--slo", "5m", "'5m'"),
+        ("--slo", "5 min", "'5 min'"),
+        ("--slo", "0ms", "'0ms'"),
+        ("--slo", "-5ms", "'-5ms'"),
+        ("--slo", "0.9us", "'0.9us'"),
+        ("--slo", "1001s", "'1001s'"),
+        ("--slo", "nanms", "'nanms'"),
+        ("--slo", "infs", "'infs'"),
+        ("--arrivals", "uniform", "'uniform'"),
+        ("--close", "nobody", "'nobody'"),
         ("--duration", "0", "'0'"),
         ("--duration", "-1", "'-1'"),
         ("--duration", "0.04", "'0.04'"),
@@ -201,6 +229,25 @@ def test_bad_value_is_refused_in_a_line_that_names_it(
     assert errors == lines[-1:]
     assert option in errors[0]
     assert words in errors[0]
+
+
+@pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--rate", "100", "--load", "0.5"),
+        ("--rate", "100", "--slo", "5ms"),
+        ("--load", "0.5", "--slo", "5ms"),
+        ("--rate", "100", "--load", "0.5", "--slo", "5ms"),
+    ],
+)
+def test_two_rates_at_once_are_refused_in_a_line(invoke: Invoke, options: tuple[str, ...]) -> None:
+    result = invoke("run", *options)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[-1] == (
+        "Error: --rate, --load and --slo exclude each other: choose one."
+    )
 
 
 @pytest.mark.usefixtures("nothing_runs")
@@ -268,11 +315,13 @@ def asked(
     return ask
 
 
-def test_defaults_are_all_models_but_the_references_and_all_workloads(
+def test_defaults_are_the_plain_models_and_all_workloads(
     asked: Callable[..., Settings],
 ) -> None:
     settings = asked()
-    assert settings.models == [name for name, model in MODELS.items() if not model.reference]
+    assert settings.models == [
+        name for name, model in MODELS.items() if not (model.reference or model.extra)
+    ]
     assert settings.workloads == list(WORKLOADS)
     assert (settings.connections, settings.rounds, settings.duration_s) == ([64], 5, 1.0)
     assert settings.sizes == {"udp-echo": 1000, "tcp-short": 1000, "tcp-long": 1000, "chat": 100}
@@ -283,6 +332,43 @@ def test_quick_is_one_short_round_unless_more_is_asked_for(asked: Callable[..., 
     assert (quick.rounds, quick.duration_s) == (1, 0.5)
     longer = asked("--quick", "--rounds", "2", "--duration", "3")
     assert (longer.rounds, longer.duration_s) == (2, 3.0)
+
+
+def test_loop_is_closed_unless_a_rate_is_asked_for(asked: Callable[..., Settings]) -> None:
+    settings = asked()
+    assert (settings.rate, settings.load, settings.slo_us) == (None, None, None)
+    assert (settings.arrivals, settings.close) == ("fixed", "client")
+    assert settings.loops == ["closed"]
+    assert asked("--rate", "250").loops == ["open"]
+    assert asked("--rate", "250").rate == 250
+    assert asked("--load", "0.7").loops == ["closed", "open"]
+    assert asked("--load", "0.7").load == 0.7
+    assert asked("--slo", "5ms", "--arrivals", "poisson").loops == ["closed", "open"]
+
+
+@pytest.mark.parametrize(
+    ("slo", "us"),
+    [
+        ("5ms", 5000),
+        ("5 ms", 5000),
+        ("250us", 250),
+        ("250µs", 250),
+        ("1.5s", 1_500_000),
+        ("1us", 1),
+    ],
+)
+def test_time_of_a_promise_has_its_unit(
+    asked: Callable[..., Settings], slo: str, us: float
+) -> None:
+    assert asked("--slo", slo).slo_us == us
+
+
+def test_rounds_are_a_number_or_as_many_as_it_takes(asked: Callable[..., Settings]) -> None:
+    settings = asked("--rounds", "7")
+    assert (settings.rounds, settings.precise) == (7, False)
+    for options in (("--rounds", "auto"), ("--rounds", "auto", "--quick")):
+        settings = asked(*options)
+        assert (settings.rounds, settings.precise) == (5, True)
 
 
 def test_what_is_named_twice_is_measured_once(asked: Callable[..., Settings]) -> None:
@@ -360,11 +446,11 @@ def test_interrupted_run_shows_and_keeps_what_was_measured(
 ) -> None:
     path = tmp_path / "run.json"
     process = start(
-        *("run", "--models", "epoll", "--workloads", "tcp-long", "--rounds", "1000"),
+        *("run", "--models", "epoll", "--workloads", "tcp-long", "--rounds", "5"),
         *("--duration", "0.05", "--connections", "4", "--json", str(path)),
     )
     assert process.stderr is not None
-    assert process.stderr.readline().startswith(b"[1/1000] round 1 epoll tcp-long 4: ")
+    assert process.stderr.readline().startswith(b"[1/5] round 1 epoll tcp-long 4: ")
     wait_until(lambda: len(offspring(process.pid)) >= 2, "server and driver run")
     family = offspring(process.pid)
     process.send_signal(number)
@@ -428,6 +514,67 @@ def test_more_connections_than_descriptors_are_told_with_what_to_type(start: Sta
     assert "4/4" in text, text
 
 
+# The self-test
+
+
+@pytest.fixture
+def findings(monkeypatch: pytest.MonkeyPatch, invoke: Invoke) -> Callable[..., tuple[Result, Any]]:
+    """Runs the self-test with findings of these states; the result, and what was asked for."""
+
+    def run(*states: str, interrupted: bool = False) -> tuple[Result, Any]:
+        asked: list[Any] = []
+
+        def find(cores: Any, comparisons: int, told: Callable[[str], None]) -> Iterator[Finding]:
+            asked.append((cores, comparisons))
+            told("something")
+            for state in states:
+                yield Finding(f"a [row] of {state}", "1", "2", state)  # type: ignore[arg-type]
+            if interrupted:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(selftest, "selftest", find)
+        return invoke("selftest", "--comparisons", "0"), asked[0]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("states", "status"),
+    [
+        ((), 0),
+        (("right", "right"), 0),
+        (("right", "noisy"), 0),
+        (("right", "wrong", "noisy"), 1),
+    ],
+)
+def test_self_test_fails_only_where_something_is_wrong(
+    findings: Callable[..., tuple[Result, Any]], states: tuple[str, ...], status: int
+) -> None:
+    result, (_, comparisons) = findings(*states)
+    assert result.exit_code == status
+    assert comparisons == 0
+    for state in states:
+        assert f"a [row] of {state} " in result.stdout
+    for state in ("right", "wrong", "noisy"):
+        assert f"{states.count(state)} {state}" in result.stdout
+    assert ("stop other programs" in result.stdout) == ("noisy" in states)
+
+
+def test_interrupted_self_test_shows_what_was_found(
+    findings: Callable[..., tuple[Result, Any]],
+) -> None:
+    result, _ = findings("right", "wrong", interrupted=True)
+    assert result.exit_code == 130
+    assert "a [row] of wrong " in result.stdout
+
+
+@pytest.mark.parametrize("value", ["-1", "many", "100001"])
+def test_bad_number_of_comparisons_is_refused(invoke: Invoke, value: str) -> None:
+    result = invoke("selftest", "--comparisons", value)
+    assert result.exit_code == 2
+    assert "--comparisons" in result.stderr.splitlines()[-1]
+
+
 # The catalogue
 
 
@@ -457,7 +604,8 @@ def test_list_says_what_cannot_run_and_what_to_type(
 
 def test_help_names_every_option_and_the_version_is_told(invoke: Invoke) -> None:
     shown = invoke("run", "-h").stdout
-    for option in ("models", "workloads", "connections", "rounds", "duration", "size", "json"):
+    options = ("models", "workloads", "connections", "rounds", "duration", "size", "json")
+    for option in (*options, "rate", "load", "slo", "arrivals", "close"):
         assert f"--{option} " in shown
     for name in MODELS:
         assert name in shown

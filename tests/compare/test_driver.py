@@ -5,10 +5,8 @@ A planted server tells at its end how often it did it: the driver must have coun
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import msgspec
@@ -16,8 +14,8 @@ import pytest
 
 from compare import histogram, process
 from compare.driver import tcp_long, tcp_short, udp_echo
-from compare.driver.drive import Outcome
 from compare.driver.load import Load, Spec, describe_difference
+from compare.driver.outcome import Outcome
 
 Plant = Callable[..., Any]
 Drive = Callable[..., Outcome]
@@ -68,8 +66,13 @@ def test_outcome_hangs_together(plant: Plant, drive: Drive, workload: str) -> No
     assert outcome.server is not None
     assert outcome.server.cpu_ns > 0
     assert outcome.driver.cpu_ns > 0
-    assert outcome.server_size is not None
-    assert outcome.server_size.rss_kb > 1000
+    assert outcome.server.elapsed_ns >= outcome.window_ns
+    assert outcome.metered >= outcome.operations
+    assert outcome.sizes.process.rss_kb >= outcome.sizes.pss_kb > 1000
+    assert outcome.pace is None
+    buffered, time_wait = outcome.sizes.buffered_kb, outcome.sizes.time_wait
+    assert (buffered is None) == (workload in ("udp-echo", "tcp-short"))
+    assert (time_wait is None) == (workload != "tcp-short")
     if workload == "tcp-long":
         assert outcome.peak_descriptors == idle + 4
         assert histogram.merge([outcome.connect]).get_total_count() == 4
@@ -108,6 +111,47 @@ def test_more_connections_than_are_opened_at_once_are_all_opened(
     counts = outcome.counts
     assert (counts.attempted, counts.connected) == (400, 400)
     assert outcome.errors == {}
+
+
+# Who closes
+
+
+# Of another port's sockets, which are told by the number alone, and of those not closed yet.
+A_FEW = 10
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("blocking", "serve", "echo", "--model", "epoll", "--close-after", "100"),
+        ("aionet", "serve", "echo", "--loop", "asyncio", "--close-after", "100"),
+    ],
+    ids=["epoll", "asyncio"],
+)
+def test_server_that_closes_first_keeps_time_wait(
+    serve: Plant, drive: Drive, argv: tuple[str, ...]
+) -> None:
+    outcome = drive(serve(*argv), "tcp-short", close="server")
+    served, time_wait = outcome.counts.served, outcome.sizes.time_wait
+    assert served == outcome.counts.attempted > 0
+    assert time_wait is not None
+    assert time_wait.server == pytest.approx(served, abs=A_FEW)
+    assert time_wait.client <= A_FEW
+    assert outcome.errors == {}
+
+
+@pytest.mark.parametrize("close", ["client", "reset"])
+def test_client_that_closes_first_keeps_time_wait_unless_it_resets(
+    plant: Plant, drive: Drive, close: str
+) -> None:
+    outcome = drive(plant("echo.py", "correct"), "tcp-short", close=close)
+    served, time_wait = outcome.counts.served, outcome.sizes.time_wait
+    assert served == outcome.counts.attempted > 0
+    assert time_wait is not None
+    assert time_wait.server <= A_FEW
+    assert time_wait.client == pytest.approx(served if close == "client" else 0, abs=A_FEW)
+    assert outcome.errors == {}
+    assert outcome.counts.reset == 0
 
 
 # What comes back is not what was sent
@@ -488,36 +532,11 @@ def test_room_that_refuses_every_name_is_wrong(plant: Plant, drive: Drive) -> No
 
 
 @pytest.fixture
-def load() -> Iterator[Load]:
+def load(made_up_spec: Callable[..., Spec]) -> Iterator[Load]:
     """What the connections share, in this process, where nothing runs by itself."""
-    spec = Spec(
-        workload="tcp-long",
-        host="127.0.0.1",
-        port=0,
-        connections=1,
-        size=10,
-        warmup_s=0,
-        duration_s=0,
-        seed=1,
-        server_pid=os.getpid(),
-        server_core=None,
-        driver_core=None,
-    )
-    load = Load(spec)
+    load = Load(made_up_spec())
     yield load
     load.epoll.close()
-
-
-@pytest.fixture
-def pairs() -> Iterator[Callable[[], tuple[socket.socket, socket.socket]]]:
-    with ExitStack() as stack:
-
-        def pair() -> tuple[socket.socket, socket.socket]:
-            ours, theirs = socket.socketpair()
-            ours.setblocking(False)
-            return stack.enter_context(ours), stack.enter_context(theirs)
-
-        yield pair
 
 
 Pairs = Callable[[], tuple[socket.socket, socket.socket]]
@@ -600,6 +619,27 @@ def test_rest_of_a_message_is_forgotten_with_its_connection(
             assert second.recv(100) == message
             assert second.recv(100) == b""
         place.close()
+
+
+@pytest.mark.parametrize(("last", "wrong"), [(b"", 0), (b"more", 1)])
+def test_server_that_is_to_close_may_say_nothing_more(load: Load, last: bytes, wrong: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        load.address = listener.getsockname()
+        load.spec = msgspec.structs.replace(load.spec, close="server")
+        message = b"0123456789"
+        place = tcp_short.ShortConversation(load, (message, message), iter([None]))
+        place.open()
+        load.sending = False
+        conn, _ = listener.accept()
+        with conn:
+            conn.send(conn.recv(10))
+            load.run(10.0, lambda now: None, done=lambda: bool(load.samples))
+            assert place.waiting
+            conn.send(last)
+        load.run(10.0, lambda now: None, done=lambda: not place.waiting)
+        assert load.errors["wrong_bytes"] == wrong
+        assert load.counts.served == 1
+        assert load.handlers == {}
 
 
 def test_datagram_that_has_come_is_not_given_up_for_being_read_late(load: Load) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from compare.report.terminal import best_of, show
-from compare.result import Cell, Percentiles, Run, Server
+from compare.report.terminal import show, standings_of
+from compare.result import Cell, Pace, Percentiles, Run, Server
 
 MakeRun = Callable[..., Run]
 MakeCell = Callable[..., Cell]
@@ -71,7 +72,7 @@ def test_best_is_marked_and_comes_first(made_up_run: MakeRun, made_up_cell: Make
     text = shown(made_up_run([made_up_cell("slow", SLOW), made_up_cell("fast", FAST)]))
     rows = rows_of(text)
     assert rows["fast"].endswith("   best")
-    assert rows["slow"].endswith("   ok")
+    assert re.search(r"   0\.50 x fast \(0\.50 to 0\.51\)$", rows["slow"])
     assert text.index("\nfast ") < text.index("\nslow ")
 
 
@@ -113,15 +114,14 @@ def test_noisy_rounds_are_ranked_and_called_noisy(
     noisy = made_up_cell("noisy-one", FAST, verdict="noisy", reasons=["a reason"])
     rows = rows_of(shown(made_up_run([noisy, made_up_cell("slow", SLOW)])))
     assert rows["noisy-one"].endswith("   noisy; best; a reason")
-    assert rows["slow"].endswith("   ok")
+    assert "   0.50 x noisy-one " in rows["slow"]
 
 
 def test_one_alone_is_not_best(made_up_cell: MakeCell) -> None:
-    assert best_of([made_up_cell("only", FAST)]) is None
-    assert (
-        best_of([made_up_cell("only", FAST), made_up_cell("bad", SLOW, verdict="failed")]) is None
-    )
-    assert best_of([]) is None
+    assert standings_of([made_up_cell("only", FAST)]) == {}
+    failed = made_up_cell("bad", SLOW, verdict="failed")
+    assert standings_of([made_up_cell("only", FAST), failed]) == {}
+    assert standings_of([]) == {}
 
 
 # Figures
@@ -207,6 +207,68 @@ def test_cell_without_a_figure_is_dashes_and_its_reason(
     )
 
 
+# Open loops
+
+
+def paced(make_cell: MakeCell, make_pace: Callable[..., Pace], model: str, **changes: Any) -> Cell:
+    pace = make_pace(5000.0, service_us=Percentiles(p50=90.0, p99=250.0))
+    latency = Percentiles(p50=100.0, p99=12_000.0)
+    values = {"loop": "open", "pace": pace, "ops_per_s": 4990.0, "latency_us": latency}
+    return make_cell(model, (4990.0,) * 5, **values | changes)
+
+
+@pytest.mark.parametrize("width", [100, 500])
+def test_open_loop_shows_what_was_due_and_the_service_times(
+    made_up_run: MakeRun, made_up_cell: MakeCell, made_up_pace: Callable[..., Pace], width: int
+) -> None:
+    cell = paced(made_up_cell, made_up_pace, "epoll")
+    text = shown(made_up_run([cell], rate=5000.0, arrivals="poisson"), width=width)
+    assert "tcp-long   4 connections, 1000 B, open loop, 5,000/s due, poisson arrivals, 5 r" in text
+    head, row = rows_of(text)["model"], rows_of(text)["epoll"]
+    assert re.search(r"due/s +ops/s +p50 +p99 +(p99.9 +)?service p99 ", head)
+    assert re.search(r" 5\.0k .* 5\.0k +0\.10 ms +12 ms +(- +)?0\.25 ms ", row)
+    assert "from when an operation was due" in text.replace("\n", " ")
+    assert "Closed loop" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"load": 0.7}, "open loop, 70% of each one's closed loop due, fixed arrivals"),
+        ({"slo_us": 2500.0}, "open loop, the highest rate with p99 below 2.5 ms, fixed arrivals"),
+    ],
+)
+def test_open_loop_says_where_its_rate_is_from(
+    made_up_run: MakeRun,
+    made_up_cell: MakeCell,
+    made_up_pace: Callable[..., Pace],
+    changes: dict[str, float],
+    words: str,
+) -> None:
+    cells = [made_up_cell("epoll", SLOW), paced(made_up_cell, made_up_pace, "epoll")]
+    text = shown(made_up_run(cells, **changes))
+    assert words in text
+    assert "4 connections, 1000 B, closed loop, 5 rounds" in text
+    assert text.count("\nepoll ") == 2  # each loop has a table
+
+
+def test_nobody_is_best_at_the_same_rate(
+    made_up_run: MakeRun, made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
+) -> None:
+    cells = [paced(made_up_cell, made_up_pace, model) for model in ("one", "two")]
+    rows = rows_of(shown(made_up_run(cells, rate=5000.0)))
+    assert rows["one"].endswith("   ok")
+    assert rows["two"].endswith("   ok")
+
+
+def test_rate_that_is_not_met_is_told_with_its_reason(
+    made_up_run: MakeRun, made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
+) -> None:
+    cell = paced(made_up_cell, made_up_pace, "epoll", verdict="rate-unmet", reasons=["a reason"])
+    row = rows_of(shown(made_up_run([cell], rate=5000.0)))["epoll"]
+    assert row.endswith("   rate-unmet; a reason")
+
+
 # Around the table
 
 
@@ -229,6 +291,21 @@ def test_each_number_of_connections_has_a_table(
     assert "tcp-long   1 connection" in text
     assert "tcp-long   64 connections" in text
     assert text.count("\nepoll ") == 2
+
+
+def test_rounds_without_a_number_are_called_the_least(
+    made_up_run: MakeRun, made_up_cell: MakeCell
+) -> None:
+    text = shown(made_up_run([made_up_cell("epoll", SLOW)], precise=True))
+    assert "closed loop, 5 rounds and more of 1 s" in text
+
+
+def test_noisy_rounds_that_were_made_again_are_counted(
+    made_up_run: MakeRun, made_up_cell: MakeCell
+) -> None:
+    cells = [made_up_cell("one", SLOW, discarded=2), made_up_cell("two", SLOW, discarded=1)]
+    assert "3 rounds were noisy and were made again." in shown(made_up_run(cells))
+    assert "made again" not in shown(made_up_run([made_up_cell("one", SLOW)]))
 
 
 def test_interrupted_run_says_so(made_up_run: MakeRun, made_up_cell: MakeCell) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from compare.result import Round
+from compare.result import Pace, Round
 from compare.verdict import judge
 
 MakeRound = Callable[..., Round]
@@ -187,6 +189,18 @@ def test_noise_does_not_hide_who_starved(made_up_round: MakeRound) -> None:
     assert reasons.startswith("3 starved; the server waited 50%")
 
 
+def test_time_that_the_hypervisor_took_is_noise_and_named(made_up_round: MakeRound) -> None:
+    assert verdict([made_up_round(stolen=stolen, server_waited=0.06) for stolen in (0.1, 0.2)]) == (
+        "noisy",
+        "the hypervisor gave 15% of the time to other machines: measure at another time, or on a "
+        "machine of your own",
+    )
+
+
+def test_little_stolen_is_no_noise(made_up_round: MakeRound) -> None:
+    assert verdict([made_up_round(stolen=0.05)]) == ("ok", "")
+
+
 # Driver-bound
 
 
@@ -204,6 +218,127 @@ def test_busy_server_or_driver_with_room_to_spare_is_ok(
     made_up_round: MakeRound, driver: float, server: float
 ) -> None:
     assert verdict([made_up_round(driver_busy=driver, server_busy=server)]) == ("ok", "")
+
+
+# Open loops
+
+
+def test_driver_that_is_late_is_driver_bound(
+    made_up_round: MakeRound, made_up_pace: Callable[..., Pace]
+) -> None:
+    paces = [made_up_pace(late_fraction=late, lateness_p99_us=late * 20_000) for late in (0.1, 0.3)]
+    assert verdict([made_up_round(pace=pace) for pace in paces]) == (
+        "driver-bound",
+        "the driver sent 20% of the messages more than 0.1 ms late, 1 % of them by 6.0 ms and "
+        "more: ask for a lower rate",
+    )
+
+
+def test_driver_that_never_sleeps_is_not_driver_bound(
+    made_up_round: MakeRound, made_up_pace: Callable[..., Pace]
+) -> None:
+    """In an open loop it waits for what is due, all the time."""
+    rounds = [made_up_round(pace=made_up_pace(), driver_busy=1.0, server_busy=0.1)]
+    assert verdict(rounds) == ("ok", "")
+
+
+def test_littles_law_is_not_held_against_an_open_loop(
+    made_up_round: MakeRound, made_up_pace: Callable[..., Pace]
+) -> None:
+    assert verdict([made_up_round(pace=made_up_pace(), littles_law=0.1)]) == ("ok", "")
+
+
+def test_rate_that_is_not_met_is_told_with_what_was(
+    made_up_round: MakeRound, made_up_pace: Callable[..., Pace]
+) -> None:
+    rounds = [made_up_round(rate, pace=made_up_pace(5000.0)) for rate in (4000.0, 4200.0)]
+    assert verdict(rounds) == (
+        "rate-unmet",
+        "4,100 of 5,000 operations due in a second were done: ask for a lower rate; without "
+        "--rate a run shows what the model can do",
+    )
+
+
+@pytest.mark.parametrize("workload", ["udp-echo", "tcp-short", "tcp-long", "chat"])
+@pytest.mark.parametrize("rate", [991.0, 1000.0, 1100.0])
+def test_rate_that_is_nearly_met_is_ok(
+    made_up_round: MakeRound, made_up_pace: Callable[..., Pace], rate: float, workload: str
+) -> None:
+    rounds = [made_up_round(rate, window_s=20.0, pace=made_up_pace(1000.0))]
+    assert verdict(rounds, workload=workload) == ("ok", "")
+
+
+def test_noise_excuses_a_rate_that_is_not_met(
+    made_up_round: MakeRound, made_up_pace: Callable[..., Pace]
+) -> None:
+    rounds = [made_up_round(500.0, pace=made_up_pace(1000.0, late_fraction=0.9), stolen=0.4)]
+    assert verdict(rounds)[0] == "noisy"
+
+
+def test_window_in_which_nothing_was_due_is_no_failure(
+    made_up_round: MakeRound, made_up_pace: Callable[..., Pace]
+) -> None:
+    rounds = [made_up_round(0, pace=made_up_pace(0.1, offered=0.0))]
+    assert verdict(rounds)[0] != "failed"
+
+
+# What is missing from the table
+
+
+@pytest.mark.parametrize("open_loop", [False, True])
+def test_percentile_that_lacks_operations_is_told_with_what_to_type(
+    made_up_round: MakeRound, made_up_pace: Callable[..., Pace], open_loop: bool
+) -> None:
+    pace = made_up_pace(100.0) if open_loop else None
+    assert verdict([made_up_round(100.0, window_s=5.0, pace=pace)]) == (
+        "ok",
+        "500 operations are too few for p99, which takes 1,000: --duration 11.0, or more --rounds",
+    )
+
+
+def test_only_the_lowest_percentile_that_is_missing_is_told(made_up_round: MakeRound) -> None:
+    """It counts over all rounds, whose operations are taken together."""
+    assert verdict([made_up_round(window_s=1.0)] * 5) == (
+        "ok",
+        "5,000 operations are too few for p99.9, which takes 10,000: --duration 2.2, or more "
+        "--rounds",
+    )
+    assert verdict([made_up_round(window_s=2.0)] * 5) == ("ok", "")
+
+
+def told_is_enough(make_round: MakeRound, operations: int, window_s: float, rounds: int) -> bool:
+    rate = operations / window_s
+    made = [make_round(rate, window_s=window_s, operations=operations)] * rounds
+    _, reasons = verdict(made)
+    if operations * rounds >= 10_000:
+        return reasons == ""
+    needed = 1000 if operations * rounds < 1000 else 10_000
+    told = float(reasons.partition("--duration ")[2].partition(",")[0])
+    return rate * told * rounds >= needed
+
+
+@given(operations=st.integers(1, 9999), window_s=st.floats(0.5, 100), rounds=st.integers(1, 2))
+def test_duration_that_is_told_is_long_enough(
+    made_up_round: MakeRound, operations: int, window_s: float, rounds: int
+) -> None:
+    assert told_is_enough(made_up_round, operations, window_s, rounds)
+
+
+def test_duration_that_is_told_is_long_enough_for_short_windows_too(
+    made_up_round: MakeRound,
+) -> None:
+    assert told_is_enough(made_up_round, 786, 0.25, 1)
+
+
+def test_rate_that_drifted_after_the_warm_up_is_told(made_up_round: MakeRound) -> None:
+    def rounds(unsettled: int) -> list[Round]:
+        return [made_up_round(settled=number >= unsettled, warmup_s=2.0) for number in range(5)]
+
+    assert verdict(rounds(2)) == ("ok", "")
+    found, reasons = verdict(rounds(3))
+    assert found == "ok"
+    assert reasons.startswith("after 2 s of warm-up the rate was still drifting")
+    assert "--duration" in reasons
 
 
 # Little's law

@@ -1,6 +1,6 @@
 """How good is the driver? Its rate beside a C client's, against the same C server.
 
-    python tests/yardstick/measure_driver.py [ROUNDS]
+    python tests/yardstick/measure_driver.py [ROUNDS [SECONDS]]
 
 Interleaved rounds on a machine with two cores, server on the first and client on the last:
 tcp-long, 64 connections, 1000 bytes, every reply verified by both. The third client is how
@@ -32,7 +32,8 @@ from compare.driver.load import Spec
 from compare.launch import Server
 
 HERE = Path(__file__).parent
-CONNECTIONS, SIZE, WARMUP_S, SECONDS = 64, 1000, 0.3, 1.5
+CONNECTIONS, SIZE, WARMUP_S = 64, 1000, 0.3
+SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 1.5
 
 
 def ours(server: Server, core: int) -> float:
