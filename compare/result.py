@@ -46,6 +46,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     pss_kb: its memory, what processes share counted once. buffered_kb: what the kernel held in
         the buffers of its connections.
     peak_connections: the most descriptors it held beyond those it had when it was ready.
+    dropped: datagrams that found its receive buffer full.
     time_wait, client_time_wait: sockets that closing first left on its side, and on ours.
     """
 
@@ -63,6 +64,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     peak_connections: int | None = None
     time_wait: int | None = None
     client_time_wait: int | None = None
+    dropped: int | None = None
 
 
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
@@ -299,6 +301,7 @@ def _server(outcome: Outcome, baseline_descriptors: int) -> Server:
         peak_connections=max(0, outcome.peak_descriptors - baseline_descriptors),
         time_wait=sizes.time_wait.server if sizes.time_wait else None,
         client_time_wait=sizes.time_wait.client if sizes.time_wait else None,
+        dropped=sizes.dropped,
     )
 
 

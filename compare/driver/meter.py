@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from time import perf_counter_ns
 
 from compare import process, sock_diag
@@ -52,4 +53,17 @@ def sizes_of(spec: Spec) -> Sizes:
         pss_kb=process.pss_kb(spec.server_pid),
         buffered_kb=buffered_kb,
         time_wait=time_wait,
+        dropped=_dropped(spec.port) if spec.workload == "udp-echo" else None,
     )
+
+
+def _dropped(port: int) -> int | None:
+    """What /proc/net/udp says of the sockets at `port`: the last column, proc_net(5)."""
+    end, total = f":{port:04X}", None
+    for table in ("/proc/net/udp", "/proc/net/udp6"):
+        with contextlib.suppress(OSError):
+            for row in Path(table).read_text().splitlines()[1:]:
+                columns = row.split()
+                if columns[1].endswith(end):
+                    total = (total or 0) + int(columns[-1])
+    return total

@@ -31,12 +31,14 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
 
     pss_kb: its memory. buffered_kb: what the kernel held in the buffers of its connections.
     time_wait: sockets in TIME_WAIT that short connections left, on its side and on ours.
+    dropped: datagrams that found its receive buffer full.
     """
 
     process: process.Size
     pss_kb: int
     buffered_kb: int | None
     time_wait: sock_diag.Ends | None
+    dropped: int | None = None
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
