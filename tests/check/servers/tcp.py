@@ -150,8 +150,13 @@ def one_thread(listener: socket.socket) -> None:
 
 
 def accept_all(listener: socket.socket) -> None:
+    listener.settimeout(0.2)  # a signal that comes just before accept() is seen after it
     while True:
-        conn, _ = listener.accept()
+        try:
+            conn, _ = listener.accept()
+        except TimeoutError:
+            continue
+        conn.setblocking(True)
         conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if MISTAKE == "urgent-inline":
             conn.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)

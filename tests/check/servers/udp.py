@@ -20,6 +20,7 @@ def main() -> None:
         sys.exit(f"port {PORT} cannot be had: {error.strerror}")
     if MISTAKE == "dies-of-a-refusal":
         sock.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR: errors of what was sent are told
+    sock.settimeout(0.2)  # a signal that comes just before recvfrom() is seen after it
     while True:
         try:
             data, client = sock.recvfrom(1024 if MISTAKE == "cuts" else 65536)
@@ -28,6 +29,8 @@ def main() -> None:
             if MISTAKE == "strips":
                 data = data.strip(b"\0\n")
             sock.sendto(data, client)
+        except TimeoutError:
+            continue
         except OSError as error:
             if errno.errorcode[error.errno or 0] == {"dies-of-einval": "EINVAL"}.get(
                 MISTAKE, "ECONNREFUSED"
