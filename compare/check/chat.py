@@ -12,7 +12,7 @@ import unicodedata
 
 from compare.check.bench import Bench
 from compare.check.catalogue import check
-from compare.check.wire import PIECE, Failed, Wire, must_equal
+from compare.check.wire import PIECE, Failed, Wire
 
 MEMBERS, MESSAGES = 40, 200
 NAMES, RACES = 10, 100
@@ -78,7 +78,7 @@ def _must_contain(bench: Bench, expected: list[str]) -> None:
         raise Failed(f"a room that contains {', '.join(wanted) or 'nobody'}", f"it has {seen}")
 
 
-def _must_be_refused(wire: Wire, what: str) -> None:
+def must_be_refused(wire: Wire, what: str) -> None:
     """An error line, and then the end."""
     if (line := wire.line(what)) is None:
         raise Failed(what, "the end came without a word")
@@ -184,7 +184,7 @@ def names(bench: Bench) -> None:
         with contextlib.suppress(Failed):  # the server may have heard enough before the end
             visitor.send(name)
         try:
-            _must_be_refused(visitor, f"{name[:20]!r} refused as a name")
+            must_be_refused(visitor, f"{name[:20]!r} refused as a name")
         except Failed as failure:
             if len(name) < 1000 or "ECONNRESET" not in failure.actual:
                 raise
@@ -193,7 +193,7 @@ def names(bench: Bench) -> None:
     for _ in range(3):
         visitor = visit(bench)
         visitor.say("same")
-        _must_be_refused(visitor, "a name in use refused")
+        must_be_refused(visitor, "a name in use refused")
     owner.half_close()
     other.must_say("* same has left the room")
     successor = join(bench, "same")
@@ -320,85 +320,3 @@ def _must_agree(actual: list[str], expected: list[str], what: str) -> None:
         raise Failed(f"every line exactly once, {what}", f"{missing} missing, {extra} too many")
     at = next(i for i, (a, b) in enumerate(zip(actual, expected, strict=True)) if a != b)
     raise Failed(f"every line, {what}", f"line {at} was {actual[at]!r} and not {expected[at]!r}")
-
-
-@check(
-    "chat/1",
-    "chat",
-    what="Trickles a byte at a time and no newline; it must be closed at the declared time for a "
-    "message, which trickling does not extend.",
-    why="A few thousand such clients (slowloris) hold every place of a server.",
-    mistake="A timeout that begins anew with each byte.",
-    calls="a deadline for the whole message beside that for silence.",
-    limit="message-time",
-)
-def trickles(bench: Bench) -> None:
-    limit = bench.limit
-    visitor, began = visit(bench), time.monotonic()
-    while time.monotonic() - began < 3 * limit + bench.patience:
-        try:
-            visitor.send(b"n")
-        except Failed:
-            break
-        if visitor.poll(limit / 10, write=False)[0]:
-            visitor.must_end(0, "the end")
-            break
-    else:
-        raise Failed(f"the end after {limit:g} s", "trickling kept it open")
-    if time.monotonic() - began < 0.9 * limit:
-        raise Failed(
-            f"{limit:g} s for a message", f"it ended after {time.monotonic() - began:.1f} s"
-        )
-
-
-@check(
-    "chat/2",
-    "chat",
-    what="Says lines one byte under the declared limit, at it, and one over it; the first two must "
-    "reach others, the third gets an error line and a close.",
-    why="A line without an end would else fill the memory.",
-    mistake="No limit, or one that counts the line's end or ends the whole server.",
-    calls="none: it is what is done with the bytes.",
-    limit="message",
-    together=True,
-)
-def long_lines(bench: Bench) -> None:
-    limit = int(bench.limit)
-    member, other = join(bench, "member"), join(bench, "other")
-    member.must_say("* other has entered the room")
-    for size in (limit - 1, limit):
-        member.say("x" * size)
-        other.must_say(f"[member] {'x' * size}")
-    member.say("x" * (limit + 1))
-    _must_be_refused(member, "an error line and the end for a line over the limit")
-    other.must_say("* member has left the room")
-    join(bench, "next")
-
-
-@check(
-    "chat/5",
-    "chat",
-    what="One member stops reading while others talk; it must be dropped at the declared outbox, "
-    "and the others' latency stays.",
-    why="A frozen terminal must not freeze the room, nor fill the server's memory.",
-    mistake="A send() that blocks for all; an outbox without bound.",
-    calls="send(2): EAGAIN.",
-    limit="outbox",
-    together=True,
-)
-def stalled_member(bench: Bench) -> None:
-    talker, listener = join(bench, "talker"), join(bench, "listener")
-    join(bench, "stalled", receive_buffer=4096)
-    listener.must_say("* stalled has entered the room")
-    text, said = "x" * 1000, 0
-    deadline = time.monotonic() + 10 * bench.patience
-    while time.monotonic() < deadline:
-        talker.say(text)
-        said += len(text)
-        others = listener.lines_until(f"[talker] {text}")
-        if others:
-            must_equal(others[0].encode(), b"* stalled has left the room", "that it was dropped")
-            return
-    raise Failed(
-        f"it to be dropped at {bench.limit:,.0f} bytes", f"{said:,} were said, and it was not"
-    )

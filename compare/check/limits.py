@@ -1,4 +1,4 @@
-"""TCP echo with limits: only where the server declares them, as `--limit idle=2`."""
+"""Limits, of echo and of chat: only where the server declares them, as `--limit idle=2`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from compare import process
 from compare.check.bench import Bench
 from compare.check.catalogue import check
-from compare.check.wire import Failed, Wire, wait_until
+from compare.check.chat import join, must_be_refused, visit
+from compare.check.wire import Failed, Wire, must_equal, wait_until
 
 MIB = 1024 * 1024
 LATE = 1.5  # times a limit, beside the patience
@@ -159,3 +160,85 @@ def out_of_descriptors(bench: Bench) -> None:
         wire.close()
     if not _is_answered(wires[-1], b"at last", 2 + bench.patience):
         raise Failed("newcomers served within 2 s of there being descriptors", "they were not")
+
+
+@check(
+    "chat/1",
+    "chat",
+    what="Trickles a byte at a time and no newline; it must be closed at the declared time for a "
+    "message, which trickling does not extend.",
+    why="A few thousand such clients (slowloris) hold every place of a server.",
+    mistake="A timeout that begins anew with each byte.",
+    calls="a deadline for the whole message beside that for silence.",
+    limit="message-time",
+)
+def trickles(bench: Bench) -> None:
+    limit = bench.limit
+    visitor, began = visit(bench), time.monotonic()
+    while time.monotonic() - began < 3 * limit + bench.patience:
+        try:
+            visitor.send(b"n")
+        except Failed:
+            break
+        if visitor.poll(limit / 10, write=False)[0]:
+            visitor.must_end(0, "the end")
+            break
+    else:
+        raise Failed(f"the end after {limit:g} s", "trickling kept it open")
+    if time.monotonic() - began < 0.9 * limit:
+        raise Failed(
+            f"{limit:g} s for a message", f"it ended after {time.monotonic() - began:.1f} s"
+        )
+
+
+@check(
+    "chat/2",
+    "chat",
+    what="Says lines one byte under the declared limit, at it, and one over it; the first two must "
+    "reach others, the third gets an error line and a close.",
+    why="A line without an end would else fill the memory.",
+    mistake="No limit, or one that counts the line's end or ends the whole server.",
+    calls="none: it is what is done with the bytes.",
+    limit="message",
+    together=True,
+)
+def long_lines(bench: Bench) -> None:
+    limit = int(bench.limit)
+    member, other = join(bench, "member"), join(bench, "other")
+    member.must_say("* other has entered the room")
+    for size in (limit - 1, limit):
+        member.say("x" * size)
+        other.must_say(f"[member] {'x' * size}")
+    member.say("x" * (limit + 1))
+    must_be_refused(member, "an error line and the end for a line over the limit")
+    other.must_say("* member has left the room")
+    join(bench, "next")
+
+
+@check(
+    "chat/5",
+    "chat",
+    what="One member stops reading while others talk; it must be dropped at the declared outbox, "
+    "and the others' latency stays.",
+    why="A frozen terminal must not freeze the room, nor fill the server's memory.",
+    mistake="A send() that blocks for all; an outbox without bound.",
+    calls="send(2): EAGAIN.",
+    limit="outbox",
+    together=True,
+)
+def stalled_member(bench: Bench) -> None:
+    talker, listener = join(bench, "talker"), join(bench, "listener")
+    join(bench, "stalled", receive_buffer=4096)
+    listener.must_say("* stalled has entered the room")
+    text, said = "x" * 1000, 0
+    deadline = time.monotonic() + 10 * bench.patience
+    while time.monotonic() < deadline:
+        talker.say(text)
+        said += len(text)
+        others = listener.lines_until(f"[talker] {text}")
+        if others:
+            must_equal(others[0].encode(), b"* stalled has left the room", "that it was dropped")
+            return
+    raise Failed(
+        f"it to be dropped at {bench.limit:,.0f} bytes", f"{said:,} were said, and it was not"
+    )
