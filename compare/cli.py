@@ -230,7 +230,7 @@ def run(
 def selftest(comparisons: int) -> None:
     """Hold the instrument against servers with planted faults, and against itself.
 
-    Takes about six minutes, without the comparisons half a minute. Exit status 1 when anything
+    Takes about six minutes, without the comparisons one. Exit status 1 when anything
     was not recovered.
     """
     from compare.report.findings import show_findings
