@@ -18,7 +18,7 @@ from compare.driver.load import Closer
 from compare.driver.schedule import Arrivals
 from compare.matrix import DEFAULT_MODELS, MODELS, WORKLOADS, Model
 from compare.options import Amount, Duration, Names, Numbers, Rounds, Seconds
-from compare.output import as_json, interrupt, keeper, show
+from compare.output import deliver, interrupt, keeper, show
 from compare.own_servers import from_config, from_option
 from compare.report.progress import saying, watching
 from compare.report.terminal import show as show_run
@@ -56,6 +56,12 @@ def _add_config(
         raise click.BadParameter(str(error), context, parameter) from None
     MODELS.update({each.name: each for each in models})
     return models
+
+
+def _cores() -> tuple[int | None, int | None]:
+    """Of the server and of the driver; None is anywhere, where there is only one."""
+    cores = sorted(os.sched_getaffinity(0))
+    return (cores[0], cores[-1]) if len(cores) > 1 else (None, None)
 
 
 main.add_command(check)
@@ -185,8 +191,7 @@ def run(
         raise click.UsageError("--rate, --load and --slo exclude each other: choose one.")
     own = {each.name: replace(each, unchecked=unchecked) for each in (*server, *config)}
     MODELS.update(own)
-    cores = sorted(os.sched_getaffinity(0))
-    pinned = len(cores) > 1
+    server_core, driver_core = _cores()
     settings = Settings(
         models=models or [*own, *DEFAULT_MODELS],
         servers={name: list(model.command) for name, model in own.items()},
@@ -203,17 +208,15 @@ def run(
         slo_us=slo,
         arrivals=arrivals,
         close=closer,
-        server_core=cores[0] if pinned else None,
-        driver_core=cores[-1] if pinned else None,
+        server_core=server_core,
+        driver_core=driver_core,
     )
     keep = keeper(json_path)
     signal.signal(signal.SIGTERM, interrupt)
     with watching() as watch:
         result = execute(settings, watch, keep)
     keep(result)
-    if json_path == "-":
-        sys.stdout.buffer.write(as_json(result) + b"\n")
-    show(partial(show_run, result), stderr=json_path == "-")
+    deliver(result, partial(show_run, result), json_path)
     if result.interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(FAILED if any(cell.verdict == "failed" for cell in result.cells) else 0)
@@ -237,8 +240,7 @@ def selftest(comparisons: int) -> None:
     from compare.selftest import Cores, Finding
     from compare.selftest import selftest as find
 
-    cores = sorted(os.sched_getaffinity(0))
-    pinned = Cores(cores[0], cores[-1]) if len(cores) > 1 else Cores(None, None)
+    pinned = Cores(*_cores())
     signal.signal(signal.SIGTERM, interrupt)
     found: list[Finding] = []
     interrupted = False
@@ -303,8 +305,7 @@ def scale(
     from compare.scale import Settings as ScaleSettings
     from compare.scale import climb, most
 
-    cores = sorted(os.sched_getaffinity(0))
-    pinned = len(cores) > 1
+    server_core, driver_core = _cores()
     counts = [hold] if hold else sorted({most() if each == "most" else int(each) for each in idle})
     settings = ScaleSettings(
         models=models,
@@ -316,17 +317,15 @@ def scale(
         warmup_s=WARMUP_S,
         size=100,
         seed=1,
-        server_core=cores[0] if pinned else None,
-        driver_core=cores[-1] if pinned else None,
+        server_core=server_core,
+        driver_core=driver_core,
     )
     keep = keeper(json_path)
     signal.signal(signal.SIGTERM, interrupt)
     with saying() as told:
         result = climb(settings, told, keep)
     keep(result)
-    if json_path == "-":
-        sys.stdout.buffer.write(as_json(result) + b"\n")
-    show(partial(show_ladder, result), stderr=json_path == "-")
+    deliver(result, partial(show_ladder, result), json_path)
     if result.interrupted:
         sys.exit(INTERRUPTED)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -31,6 +32,14 @@ def show(shown: Callable[[Console], None], *, stderr: bool = False) -> None:
         shown(console)
     for line in capture.get().splitlines():
         click.echo(line.rstrip(), err=stderr)
+
+
+def deliver(result: Run | Scale, shown: Callable[[Console], None], json_path: str | None) -> None:
+    """The tables; and the JSON on stdout where that was asked for, which it then has alone."""
+    to_stdout = json_path == "-"
+    if to_stdout:
+        sys.stdout.buffer.write(as_json(result) + b"\n")
+    show(shown, stderr=to_stdout)
 
 
 def as_json(result: Run | Scale) -> bytes:

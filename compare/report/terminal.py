@@ -194,7 +194,10 @@ def _notes(run: Run) -> Iterable[str]:
         f"{spent:.0f} s of it neither measuring nor warming up[/]"
     )
     if again := sum(cell.discarded for cell in run.cells):
-        yield f"[dim]{again} rounds were noisy and were made again.[/]"
+        rounds = (
+            "1 round was noisy and was" if again == 1 else f"{again} rounds were noisy and were"
+        )
+        yield f"[dim]{rounds} made again.[/]"
     if run.settings.rounds < 4:
         yield "[dim]Too few rounds for intervals between models: --rounds 5 tells them apart.[/]"
     loops = {cell.loop for cell in run.cells}
