@@ -14,10 +14,10 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
@@ -59,16 +59,44 @@ def start(
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    return subprocess.Popen(
-        command,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        cwd=cwd,
-        env=env,
-        preexec_fn=prepare,
-        process_group=0,
-    )
+    with _interruptions_after() as came:
+        process = subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=cwd,
+            env=env,
+            preexec_fn=prepare,
+            process_group=0,
+        )
+    try:
+        for number in came:
+            signal.raise_signal(number)
+    except BaseException:
+        kill(process)
+        raise
+    return process
+
+
+@contextlib.contextmanager
+def _interruptions_after() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of handling them.
+
+    Python runs hooks where it forks (os.register_at_fork) and prints what they raise, so that
+    an interruption that is handled in one would be lost.
+    """
+    came: list[int] = []
+    handlers: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if callable(signal.getsignal(number)):
+                handlers[number] = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield came
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -242,3 +242,22 @@ with Server({command("polite")!r}, None) as server:
         starter.kill()
         starter.wait()
         wait_until(lambda: not is_alive(pid), "the server is gone")
+
+
+INTERRUPTED_IN_A_HOOK = """
+import os, signal, sys
+from compare.launch import Server
+os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGINT))
+try:
+    Server(["sleep", "60"], None)
+except KeyboardInterrupt:
+    print("interrupted, and of children there are", len(os.listdir("/proc/self/task")) - 1,
+          open("/proc/self/task/%d/children" % os.getpid()).read().split())
+"""
+
+
+def test_ctrl_c_while_a_server_is_forked_is_not_lost_and_leaves_none() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IN_A_HOOK], capture_output=True, text=True, timeout=30
+    )
+    assert (done.stdout, done.stderr) == ("interrupted, and of children there are 0 []\n", "")
