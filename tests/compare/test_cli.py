@@ -47,8 +47,6 @@ def start() -> Iterator[Start]:
 
     def start(*arguments: str, descriptors: int | None = None) -> subprocess.Popen[bytes]:
         def prepare() -> None:
-            # Whoever runs these tests in the background may ignore it.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
             if descriptors is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
