@@ -35,7 +35,7 @@ def serve(task: Serve) -> int:
             files = " and ".join(file for file in task.tls if file)
             fail(f"cannot use {files} for TLS: {error}; it takes PEM files that belong together")
     with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(Opened(task.workers))
+        opened = stack.enter_context(Opened(task.workers, task.timeouts.write))
         for address in task.addresses:
             with explaining(address):
                 opened.add(address)

@@ -197,10 +197,10 @@ def _bytes(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1 up")
 
 
-def listen_or_exit(address: Address) -> socket.socket:
+def listen_or_exit(address: Address, *, write_timeout: float | None = None) -> socket.socket:
     """A socket listening on `address`, or one line on stderr and exit 1."""
     with explaining(address):
-        return listen(address)
+        return listen(address, write_timeout=write_timeout)
 
 
 @contextmanager

@@ -29,14 +29,16 @@ _NOT_HERE = frozenset((errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT))
 Place = tuple[int, tuple[Any, ...]]
 
 
-def listen(address: Address, *, reuse_port: bool = False) -> socket.socket:
+def listen(
+    address: Address, *, reuse_port: bool = False, write_timeout: float | None = None
+) -> socket.socket:
     """A blocking socket bound to `address`, listening if it is a stream. Raises OSError.
 
     As `listen_all`, for who has use for one socket: a name's IPv4 address is preferred, and
     socket activation must have passed exactly one.
     """
     if address.scheme in ("tcp", "udp"):
-        return _bind(address.scheme, _places(address)[0], reuse_port)
+        return _bind(address.scheme, _places(address)[0], reuse_port, write_timeout)
     first, *others = listen_all(address)
     if others:
         for sock in (first, *others):
@@ -47,14 +49,17 @@ def listen(address: Address, *, reuse_port: bool = False) -> socket.socket:
     return first
 
 
-def listen_all(address: Address, *, reuse_port: bool = False) -> list[socket.socket]:
+def listen_all(
+    address: Address, *, reuse_port: bool = False, write_timeout: float | None = None
+) -> list[socket.socket]:
     """Every socket that `address` means, blocking and listening, or none. Raises OSError.
 
     A name is bound on each of its addresses, with one port for all of them also where the
     port is 0; what this machine does not have is left out unless nothing remains. An empty
     host and `::` are one socket for IPv4 and IPv6. `reuse_port` (tcp and udp) lets others of
     this user bind the port as well, and the kernel spread clients over them (socket(7)).
-    UDP sockets get unicast only.
+    `write_timeout` (tcp): as `set_write_timeout`, before anybody can connect. UDP sockets get
+    unicast only.
     """
     if address.scheme == "unix":
         return [_listen_unix(address.path)]
@@ -65,11 +70,11 @@ def listen_all(address: Address, *, reuse_port: bool = False) -> list[socket.soc
     places = _places(address)
     for _ in range(_PORT_TRIES - 1):
         try:
-            return _bind_each(address.scheme, places, reuse_port)
+            return _bind_each(address.scheme, places, reuse_port, write_timeout)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or address.port != 0:
                 raise
-    return _bind_each(address.scheme, places, reuse_port)
+    return _bind_each(address.scheme, places, reuse_port, write_timeout)
 
 
 def _places(address: Address) -> list[Place]:
@@ -82,7 +87,9 @@ def _places(address: Address) -> list[Place]:
     return sorted(places, key=itemgetter(0))
 
 
-def _bind_each(scheme: str, places: list[Place], reuse_port: bool) -> list[socket.socket]:
+def _bind_each(
+    scheme: str, places: list[Place], reuse_port: bool, write_timeout: float | None
+) -> list[socket.socket]:
     bound: list[socket.socket] = []
     missing: OSError | None = None
     with contextlib.ExitStack() as opened:
@@ -90,7 +97,8 @@ def _bind_each(scheme: str, places: list[Place], reuse_port: bool) -> list[socke
             # The kernel chooses a port for the first; the others have to take the same.
             port = bound[0].getsockname()[1] if bound else where[1]
             try:
-                sock = _bind(scheme, (family, (where[0], port, *where[2:])), reuse_port)
+                place = family, (where[0], port, *where[2:])
+                sock = _bind(scheme, place, reuse_port, write_timeout)
             except OSError as error:
                 if error.errno not in _NOT_HERE:
                     raise
@@ -104,7 +112,9 @@ def _bind_each(scheme: str, places: list[Place], reuse_port: bool) -> list[socke
     return bound
 
 
-def _bind(scheme: str, place: Place, reuse_port: bool) -> socket.socket:
+def _bind(
+    scheme: str, place: Place, reuse_port: bool, write_timeout: float | None
+) -> socket.socket:
     family, where = place
     # asyncio sets TCP_NODELAY only where the protocol is named, and accept() inherits it.
     kind, protocol = (
@@ -117,7 +127,8 @@ def _bind(scheme: str, place: Place, reuse_port: bool) -> socket.socket:
     except OSError as error:
         if error.errno != errno.EAFNOSUPPORT or where[0] != "::":
             raise
-        return _bind(scheme, (socket.AF_INET, ("0.0.0.0", where[1])), reuse_port)
+        anywhere = socket.AF_INET, ("0.0.0.0", where[1])
+        return _bind(scheme, anywhere, reuse_port, write_timeout)
     try:
         if kind == socket.SOCK_STREAM:
             # Lets a restarted server bind while old connections are in TIME_WAIT. On UDP it
@@ -130,6 +141,8 @@ def _bind(scheme: str, place: Place, reuse_port: bool) -> socket.socket:
         if family == socket.AF_INET6:
             # The default is a sysctl (net.ipv6.bindv6only).
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, where[0] != "::")
+        if write_timeout is not None:
+            set_write_timeout(sock, write_timeout)
         sock.bind(where)
         if kind == socket.SOCK_STREAM:
             sock.listen(BACKLOG)
@@ -148,3 +161,17 @@ def _listen_unix(path: str) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def set_write_timeout(listener: socket.socket, seconds: float) -> None:
+    """Give up on a peer of `listener` that takes nothing of what is sent to it for `seconds`.
+
+    The kernel does it, to a peer that acknowledges nothing and to one that keeps its window
+    closed, and also after close(), so that nothing stays in FIN_WAIT1. Whoever writes or
+    reads gets ETIMEDOUT. Connections accepted from now on inherit it; no socket other than
+    TCP has it (TCP_USER_TIMEOUT: tcp(7), RFC 5482).
+    """
+    if listener.family in (socket.AF_INET, socket.AF_INET6) and listener.type == socket.SOCK_STREAM:
+        # 0 would mean the system's default, a quarter of an hour and more.
+        milliseconds = max(1, round(seconds * 1000))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aionet import systemd
@@ -59,7 +60,7 @@ def run(
             f"workers is {workers}, but the peers of one process of this service would never "
             "meet those of another; use 1"
         )
-    with Opened(workers) as opened:
+    with Opened(workers, (timeouts or Timeouts()).write) as opened:
         for place in places:
             opened.add(place)
         return run_on(
@@ -82,20 +83,20 @@ class Opened:
     of a worker that died is served by its successor. Other sockets are shared by all.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, write_timeout: float | None) -> None:
         self.of_worker: list[list[socket.socket]] = [[] for _ in range(workers)]
+        self._listen = partial(listen_all, reuse_port=workers > 1, write_timeout=write_timeout)
 
     def add(self, address: Address) -> None:
         """Listen there. Raises OSError."""
-        workers = len(self.of_worker)
-        first = listen_all(address, reuse_port=workers > 1)
+        first = self._listen(address)
         self.of_worker[0] += first
         for mine in self.of_worker[1:]:
             for sock in first:
                 if sock.family == socket.AF_UNIX or address.scheme not in ("tcp", "udp"):
                     mine.append(sock.dup())
                 else:
-                    mine += listen_all(address_of(sock), reuse_port=True)
+                    mine += self._listen(address_of(sock))
 
     @property
     def addresses(self) -> list[Address]:

@@ -80,9 +80,13 @@ class Server:
                 if isinstance(place, socket.socket):
                     sockets = [place]
                 else:
-                    sockets = await asyncio.to_thread(
-                        partial(listen_all, place, reuse_port=self._reuse_port)
+                    listening = partial(
+                        listen_all,
+                        place,
+                        reuse_port=self._reuse_port,
+                        write_timeout=self._timeouts.write,
                     )
+                    sockets = await asyncio.to_thread(listening)
                 for sock in sockets:
                     undo.callback(sock.close)
                 self._sockets += sockets
@@ -104,7 +108,7 @@ class Server:
                 )
             )
             return
-        if self._timeouts.write is not None:
+        if self._timeouts.write is not None:  # one that was passed does not have it yet
             set_write_timeout(sock, self._timeouts.write)
         new_connection = partial(self._kind, self._connections)
         self._connections.gate.add(Listener(loop, sock, new_connection))

@@ -16,6 +16,7 @@ from aionet.descriptors import warn_cannot_accept
 from aionet.listen import BACKLOG as BACKLOG
 from aionet.listen import listen as listen
 from aionet.listen import listen_all as listen_all
+from aionet.listen import set_write_timeout as set_write_timeout
 from aionet.unicast import answer_unicast_only as answer_unicast_only
 from aionet.unix_path import remove_unix_path as remove_unix_path
 
@@ -113,20 +114,6 @@ def set_reset_on_close(conn: socket.socket) -> None:
     Without it the kernel keeps megabytes for a peer that never reads.
     """
     conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-
-
-def set_write_timeout(listener: socket.socket, seconds: float) -> None:
-    """Give up on a peer of `listener` that takes nothing of what is sent to it for `seconds`.
-
-    The kernel does it, to a peer that acknowledges nothing and to one that keeps its window
-    closed, and also after close(), so that nothing stays in FIN_WAIT1. Whoever writes or
-    reads gets ETIMEDOUT. Connections accepted from now on inherit it; no socket other than
-    TCP has it (TCP_USER_TIMEOUT: tcp(7), RFC 5482).
-    """
-    if listener.family in (socket.AF_INET, socket.AF_INET6) and listener.type == socket.SOCK_STREAM:
-        # 0 would mean the system's default, a quarter of an hour and more.
-        milliseconds = max(1, round(seconds * 1000))
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 def datagram_drops(sock: socket.socket) -> int:

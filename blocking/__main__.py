@@ -7,7 +7,7 @@ from importlib import import_module
 
 from aionet.command import Chat, announce, listen_or_exit, log_to_stderr, parse
 from aionet.signals import stop_on_signals
-from aionet.sockets import address_of, set_write_timeout
+from aionet.sockets import address_of
 
 MODULES = {"blocking": "sequential", "threaded": "threaded", "epoll": "epoll"}
 # What correctness needs. Idle clients, TLS and the like are for servers that face the world.
@@ -40,9 +40,7 @@ def main(argv: list[str]) -> None:
     module = import_module(f"blocking.{MODULES[task.option]}")
     kind = module.DatagramServer if task.datagrams else module.StreamServer
     (address,) = task.addresses
-    sock = listen_or_exit(address)
-    if task.timeouts.write is not None:
-        set_write_timeout(sock, task.timeouts.write)
+    sock = listen_or_exit(address, write_timeout=task.timeouts.write)
     server = kind(sock, task.make_service(), task.limits, task.timeouts)
     with stop_on_signals(server.drain, server.abort, task.timeouts.drain):
         announce([address_of(sock)])

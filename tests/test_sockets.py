@@ -17,6 +17,7 @@ import pytest
 
 from aionet import descriptors, sockets
 from aionet.address import Address
+from aionet.runner import Opened
 from aionet.sockets import (
     AcceptPaused,
     ListenerClosed,
@@ -25,6 +26,7 @@ from aionet.sockets import (
     address_of,
     datagram_drops,
     listen,
+    listen_all,
     set_reset_on_close,
     set_write_timeout,
     stop_reading,
@@ -268,6 +270,23 @@ def test_an_accepted_connection_inherits_the_write_timeout(listener: socket.sock
     set_write_timeout(listener, 1.5)
     with socket.create_connection(listener.getsockname()), accept(listener) as conn:
         assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500
+
+
+@pytest.mark.parametrize("open_it", [listen, lambda *a, **k: listen_all(*a, **k)[0]])
+def test_who_connects_before_anything_else_has_the_write_timeout(open_it) -> None:
+    with (
+        open_it(Address("tcp", "127.0.0.1", 0), write_timeout=1.5) as listener,
+        socket.create_connection(listener.getsockname()),
+        accept(listener) as conn,
+    ):
+        assert conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500
+
+
+def test_sockets_of_all_workers_have_the_write_timeout() -> None:
+    with Opened(2, 1.5) as opened:
+        opened.add(Address("tcp", "127.0.0.1", 0))
+        for (sock,) in opened.of_worker:
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500
 
 
 def test_a_write_timeout_is_never_rounded_to_the_default(listener: socket.socket) -> None:
