@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
-import importlib.util
 import random
 import re
 import shlex
@@ -19,7 +18,6 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -237,7 +235,7 @@ def test_the_tests_in_memory_pass(folder: Folder) -> None:
 
 
 def test_every_command_is_run() -> None:
-    kinds = (" serve ", "openssl ", "tests/strangers/measure.py")
+    kinds = (" serve ", "openssl ")
     assert [line for line in COMMANDS if sum(kind in line for kind in kinds) != 1] == []
 
 
@@ -272,37 +270,6 @@ def connect_to(address: Address) -> socket.socket:
     sock.settimeout(DEADLINE_S)
     sock.connect(address.path)
     return sock
-
-
-def measuring() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "measure", ROOT / "tests" / "strangers" / "measure.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["measure"] = module  # its dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.timeout(240)
-def test_others_are_measured_on_our_checks() -> None:
-    (words,) = [each.split() for each in COMMANDS if "measure.py" in each]
-    words[0] = sys.executable
-    words += ["--rounds", "1", "--rows", "tcp/4,tcp/19"]
-    words += ["--servers", "asyncio,asyncio-streams,selectors"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stderr
-    ours, streams, selectors = done.stdout.splitlines()[2:5]
-    assert "| 4, 19 | none |" in ours
-    assert "| 4, 19 | none |" in streams
-    assert "| 4 | 19 |" in selectors
-
-
-def test_every_measured_server_is_in_the_table() -> None:
-    titles = {row[0] for row in rows("What others do on the same checks")}
-    assert titles == {server.title for server in measuring().SERVERS.values()}
 
 
 # Tables.

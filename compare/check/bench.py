@@ -123,7 +123,12 @@ class Bench:
     # Clients.
 
     def connect(
-        self, *, receive_buffer: int | None = None, source: str | None = None, at_once: bool = False
+        self,
+        *,
+        receive_buffer: int | None = None,
+        max_segment: int | None = None,
+        source: str | None = None,
+        at_once: bool = False,
     ) -> Wire:
         """A connection; at_once does not wait until it is there. Raises Failed."""
         self._number += 1
@@ -132,6 +137,8 @@ class Bench:
         sock = self._clients.enter_context(socket.socket(family))
         if receive_buffer:  # only before connecting does it bound the window
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if max_segment:  # with small ones the kernels keep less in between
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, max_segment)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if source:
             sock.bind((source, 0))
@@ -178,6 +185,10 @@ class Bench:
     def ending(self) -> str | None:
         """How the server ended, if it has and was started here."""
         return self._server.died() if self._server else None
+
+    def stderr(self) -> str:
+        """The end of what a server that was started here wrote to stderr."""
+        return self._server.stderr_tail() if self._server else ""
 
     # Inside. Only for a server that was started here.
 

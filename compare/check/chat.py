@@ -24,6 +24,7 @@ JUNK = [
     b"a surrogate \xed\xa0\x80",
     b"clear the screen \x1b[2J\x07",
     b"a lone CR \r fakes a line",
+    b"and one at the end \r\r",
     b"a C1 control \xc2\x9b2J",
     b"\x00\xff\r\x1b",
 ]
@@ -108,6 +109,9 @@ def junk(bench: Bench) -> None:
             raise Failed("[member] and what it said, made clean", f"{line!r} came")
         if any(unicodedata.category(char) == "Cc" for char in line) or "\\x" in line:
             raise Failed("no control character or broken UTF-8", f"{line!r} came")
+        for word in each.split():
+            if word.isalnum() and word.decode() not in line:
+                raise Failed(f"{word.decode()!r}, which is clean, to be kept", f"{line!r} came")
     member.send(b"a line\r\nan empty one\r\n\r\nthe end\r\n")
     for text in ("a line", "an empty one", "", "the end"):
         other.must_say(f"[member] {text}")

@@ -62,11 +62,12 @@ class Request:
                     param_hint="'--only'",
                 )
         place = None if connect is None else _place(connect, profile, remote=remote)
-        subject = Subject(profile, command, place, dict(map(_limit, limits)))
+        subject = Subject(profile, command, place, dict(map(read_limit, limits)))
         return cls(subject, ids)
 
 
-def _limit(text: str) -> tuple[str, float]:
+def read_limit(text: str) -> tuple[str, float]:
+    """A name and its value from `idle=2s`. Raises click.BadParameter."""
     name, _, value = text.partition("=")
     number = value.rstrip("smkM")
     try:

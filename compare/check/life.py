@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import signal
+import ssl
 import subprocess
 import time
 
+from compare import process
 from compare.check.bench import Bench, Skipped
 from compare.check.catalogue import PROFILES, check
-from compare.check.wire import Failed, must_equal, wait_until
+from compare.check.wire import Failed, Wire, must_equal, wait_until
 from compare.launch import LaunchError, kill, start
 
 STATUSES = (0, -signal.SIGTERM, 128 + signal.SIGTERM)  # of its own, of the signal, of a shell's
@@ -97,7 +101,7 @@ def port_is_taken(bench: Bench) -> None:
     subject = bench.subject
     if not subject.takes_a_port:
         raise Skipped("the command has no {port}, so it cannot be started where another one is")
-    process = start(
+    second = start(
         subject.argv(bench.place),
         None,
         stdin=subprocess.DEVNULL,
@@ -107,14 +111,14 @@ def port_is_taken(bench: Bench) -> None:
         env=subject.env,
     )
     try:
-        _, said = process.communicate(timeout=2 * bench.patience)
+        _, said = second.communicate(timeout=2 * bench.patience)
     except subprocess.TimeoutExpired:
         raise Failed("it to end, as it cannot listen", "it goes on") from None
     finally:
-        kill(process)
-    bench.timeline.note("server", "a second one ended", str(process.returncode))
+        kill(second)
+    bench.timeline.note("server", "a second one ended", str(second.returncode))
     lines = said.decode(errors="replace").strip().splitlines()
-    if process.returncode == 0:
+    if second.returncode == 0:
         raise Failed("an exit status that is not 0", "it was 0")
     if "Traceback (most recent call last):" in lines or len(lines) > 3:
         actual = f"{len(lines)} lines, the last {lines[-1]!r}"
@@ -143,6 +147,7 @@ def drains(bench: Bench) -> None:
     stalled.send_until_stuck(data * 48, 0.3)
     wire = bench.connect()
     wire.send(data[: 128 * 1024])
+    wire.wait_until_delivered()  # what is on its way is nobody's yet
     with bench.stopped():
         bench.timeline.note("server", "SIGTERM")
         bench.server.terminate()
@@ -150,3 +155,109 @@ def drains(bench: Bench) -> None:
     within = bench.limit + 1 + bench.patience
     if not wait_until(lambda: bench.ending() is not None, within):
         raise Failed(f"the end within {within:.1f} s", "the server goes on")
+
+
+@check(
+    "life/2-twice",
+    "tcp-echo",
+    what="SIGTERM while a client has stalled, and again when newcomers are refused; the second one "
+    "must end the server at once.",
+    why="Who asks twice does not want to wait.",
+    mistake="A handler that begins to drain anew, or that ignores what it has heard before.",
+    calls="sigaction(2): SA_RESETHAND, or SIG_DFL in the handler.",
+    limit="drain",
+    inside=True,
+)
+def told_twice(bench: Bench) -> None:
+    bench.connect().send_until_stuck(random.Random(bench.seed).randbytes(1024 * 1024) * 48, 0.3)
+    bench.timeline.note("server", "SIGTERM")
+    bench.server.terminate()
+    if not wait_until(lambda: not bench.place.is_taken(), bench.patience):
+        raise Failed("newcomers to be refused after SIGTERM", "they are not")
+    _stop(bench, max(1.0, bench.patience))
+
+
+@check(
+    "life/3",
+    "tcp-echo",
+    what="Of a TLS server: one client says nothing, another speaks no TLS; both must be gone at "
+    "the declared handshake limit, and who shakes hands must be served.",
+    why="Before the handshake anybody can hold a place, and costs nothing to do so.",
+    mistake="do_handshake() in the accept loop, which one silent client stops; or no time limit.",
+    calls="SSL_do_handshake(3) on a non-blocking socket; close(2).",
+    limit="handshake",
+    together=True,
+)
+def handshakes(bench: Bench) -> None:
+    silent, plain, began = bench.connect(), bench.connect(), time.monotonic()
+    plain.send(b"GET / HTTP/1.0\r\n\r\n")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is not who is asked
+    wire = bench.connect()
+    wire.sock.settimeout(bench.patience)
+    try:
+        with context.wrap_socket(wire.sock) as secure:
+            wire.note("SSL_connect()", secure.version() or "")
+            secure.sendall(b"hello")
+            must_equal(secure.recv(100), b"hello", "the echo over TLS")
+    except (OSError, ValueError) as error:
+        raise Failed("a TLS client to be served beside them", str(error)) from None
+    within = bench.limit * 1.5 + bench.patience
+    silent.must_end(began + within - time.monotonic(), f"the silent one gone in {bench.limit:g} s")
+    with contextlib.suppress(Failed):  # an alert may come before the end
+        plain.receive_some(within=within)
+    plain.must_end(within, "the one that speaks no TLS gone")
+
+
+@check(
+    "life/5",
+    "tcp-echo",
+    what="One of the declared worker processes is killed; only its own connections may be lost, "
+    "and they must end at once; newcomers must be served.",
+    why="Workers are there so that one that dies takes only its share along.",
+    mistake="A connection that a parent or a sibling keeps open, too, hangs when its worker is "
+    "gone; a parent that ends with its first child.",
+    calls="fork(2): descriptors are inherited; setsockopt(2): SO_REUSEPORT; waitpid(2).",
+    limit="workers",
+    inside=True,
+)
+def worker_killed(bench: Bench) -> None:
+    def children() -> list[int]:
+        return process.tree(bench.server.pid)[1:]
+
+    if not bench.wait_until(lambda: len(children()) >= bench.limit):
+        raise Failed(f"{bench.limit:g} workers", f"it has {len(children())} child processes")
+    before = {pid: process.count_descriptors(pid) for pid in children()}
+    wires: list[Wire] = []
+
+    def held() -> dict[int, int]:
+        return {pid: process.count_descriptors(pid) - count for pid, count in before.items()}
+
+    def are_spread() -> bool:
+        for _ in range(8):
+            wires.append(bench.connect())
+            wires[-1].exchange(b"hello")
+        return sum(count > 0 for count in held().values()) > 1
+
+    if not bench.wait_until(are_spread):
+        raise Failed("connections to be spread over the workers", f"they hold {held()}")
+    victim = max(held(), key=held().__getitem__)
+    bench.timeline.note("server", f"SIGKILL to process {victim}")
+    os.kill(victim, signal.SIGKILL)
+    lost = sum(_has_ended(wire, bench.patience / 10) for wire in wires)
+    if not 0 < lost < len(wires):
+        raise Failed(
+            "the connections of one worker to end",
+            f"{lost} of {len(wires)} did, when one of {len(before)} was killed",
+        )
+    for _ in range(8):
+        bench.must_serve("newcomers to be served by those that are left")
+
+
+def _has_ended(wire: Wire, within: float) -> bool:
+    """Whether it has ended; one that has not must be served."""
+    if wire.poll(within, write=False)[0]:
+        wire.must_end(0, "the end")
+        return True
+    wire.exchange(b"and you?", "the connections of the others to be served")
+    return False

@@ -37,7 +37,10 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one check found. reason: why it was skipped. The rest is of one that failed."""
+    """What one check found. reason: why it was skipped. stderr: the end of what the server said.
+
+    The rest is of one that failed.
+    """
 
     id: str
     kind: Kind
@@ -132,13 +135,13 @@ def _made(check: Check, bench: Bench, began: float) -> Finding:
             actual=failed.actual,
             at_byte=failed.at_byte,
             likely=check.mistake,
-            stderr=bench.server.stderr_tail() if bench.inside else "",
+            stderr=bench.stderr(),
             timeline=[
                 Step(round(call.at_s, 6), call.client, call.call, call.result, times)
                 for call, times in bench.timeline.calls()
             ],
         )
-    return _finding(check, "passed", began)
+    return _finding(check, "passed", began, stderr=bench.stderr())
 
 
 def _finding(check: Check, state: State, began: float, **more: Any) -> Finding:

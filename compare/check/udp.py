@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import struct
+import time
 from collections.abc import Callable
+from pathlib import Path
 
-from compare.check.bench import Bench, Skipped
+from compare.check.bench import Bench, Skipped, free_port
 from compare.check.catalogue import check
-from compare.check.wire import Failed, must_equal
+from compare.check.wire import Failed, must_equal, wait_until
+from compare.launch import Place
 
 LARGEST = 65507  # what fits into an IPv4 packet
 SIZES = (0, 1, 1472, LARGEST)
@@ -152,3 +156,84 @@ def privileged_ports(bench: Bench) -> None:
         except TimeoutError:
             continue
         raise Failed(f"no answer to port {port}", f"{len(answer)} bytes came")
+
+
+@check(
+    "udp/4",
+    "udp-echo",
+    what="One source sends for a second, as fast as it can; it must be answered no more than twice "
+    "the declared rate, and again when it is quiet. Another source must be served meanwhile.",
+    why="Two echo servers told of each other by a forged datagram would else fill the network.",
+    mistake="No count per source; or one that all share, so that one loud source silences all.",
+    calls="recvfrom(2): the address; clock_gettime(2).",
+    limit="rate",
+)
+def loud_source(bench: Bench) -> None:
+    loud, other = bench.datagrams(), bench.datagrams(source=("127.0.0.2", 0))
+    _ask(bench, other, b"hello", "the first datagram back")
+    loud.setblocking(False)
+    sent = answered = 0
+    began = time.monotonic()
+    while (elapsed := time.monotonic() - began) < 1:
+        with contextlib.suppress(BlockingIOError):
+            loud.send(b"and now?")
+            sent += 1
+        answered += _heard(loud)
+    bench.timeline.note("client", f"{sent:,} times send() in a second", f"{answered:,} answers")
+    if sent < 4 * bench.limit:
+        raise Skipped(f"this machine sends {sent:,} a second: too few for {bench.limit:g}")
+    allowed = bench.limit * (1 + elapsed)  # it may have begun to count anew in between
+    if answered > allowed:
+        raise Failed(
+            f"at most {allowed:,.0f} answers in {elapsed:.2f} s",
+            f"{answered:,} of {sent:,} were answered",
+        )
+    if not answered:
+        raise Failed(f"{bench.limit:g} answers a second", "none came")
+    _ask(bench, other, b"hello", "another source to be served")
+
+    def is_answered() -> bool:
+        loud.send(b"and now?")
+        return _heard(loud) > 0
+
+    if not wait_until(is_answered, 2 + bench.patience):
+        raise Failed("the source to be answered when it is quiet again", "it was not")
+
+
+def _heard(sock: socket.socket) -> int:
+    """How many datagrams there are to read now."""
+    number = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sock.recv(LARGEST)
+            number += 1
+    return number
+
+
+@check(
+    "udp/5",
+    "udp-echo",
+    what="The server listens at all addresses, and is sent to by broadcast and multicast; there "
+    "must be no answer.",
+    why="One forged datagram to a whole network would be answered by all of it, at the victim.",
+    mistake="Not looking at where a datagram was sent to.",
+    calls="recvmsg(2) with IP_PKTINFO; setsockopt(2) SO_ATTACH_FILTER.",
+    limit="no-broadcast",
+)
+def broadcast(bench: Bench) -> None:
+    if bench.inside and bench.subject.takes_a_port:
+        bench.start(Place("udp", "0.0.0.0", free_port("udp")))
+    if f" 00000000:{bench.place.port:04X} " not in Path("/proc/net/udp").read_text():
+        raise Skipped("it does not listen at all addresses: let {host} say where, in the command")
+    with socket.socket(type=socket.SOCK_DGRAM) as asker:  # hears whoever answers
+        asker.bind(("127.0.0.1", 0))
+        asker.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        asker.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+        for group in ("127.255.255.255", "224.0.0.1"):
+            bench.timeline.note("client", f"sendto({group})")
+            with contextlib.suppress(OSError):  # the loopback interface may know no groups
+                asker.sendto(b"anybody there?", (group, bench.place.port))
+            _still_serves(bench, "who asks it directly to be served")
+            asker.setblocking(False)
+            if _heard(asker):
+                raise Failed(f"no answer to what was sent to {group}", "an answer came")

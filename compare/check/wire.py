@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import select
 import socket
 import struct
+import sys
+import termios
 import time
 from collections import deque
 from collections.abc import Callable
@@ -114,6 +117,16 @@ class Wire:
             raise Failed("the connection to stay open", f"send() said {_name(error)}") from None
         self.note(f"send({min(len(data), PIECE)})", str(sent))
         return sent
+
+    def wait_until_delivered(self) -> None:
+        """Return when the server's kernel has all that was sent."""
+
+        def unacknowledged() -> int:
+            answer = fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4))  # tcp(7)
+            return int.from_bytes(answer, sys.byteorder)
+
+        if not wait_until(lambda: unacknowledged() == 0, self.patience):
+            raise Failed("the server's kernel to take what was sent", "it did not")
 
     def half_close(self) -> None:
         self.note("shutdown(SHUT_WR)")

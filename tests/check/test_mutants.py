@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from compare.check import runner
 from compare.check.bench import Subject
 from compare.check.catalogue import Profile, of_profile
 from compare.check.runner import run
@@ -99,6 +100,33 @@ def test_mistake_fails_the_checks_that_are_for_it(profile: Profile, mistake: str
     failed = {each.id: (each.expected, each.actual) for each in found if each.state == "failed"}
     assert set(failed) == MISTAKES[profile][mistake], failed
     assert all(each.likely and each.timeline for each in found if each.state == "failed")
+
+
+# The servers without a mistake have no limit either, so one that is declared is not kept.
+LIMITS = [
+    ("tcp-echo", "tcp/5-idle", {"idle": 0.3}),
+    ("tcp-echo", "tcp/10", {"write": 0.3}),
+    ("tcp-echo", "tcp/14", {"connections": 3.0}),
+    ("tcp-echo", "tcp/15", {"per-peer": 2.0}),
+    ("tcp-echo", "life/3", {"handshake": 0.3}),
+    ("tcp-echo", "life/5", {"workers": 2.0}),
+    ("udp-echo", "udp/3", {"no-privileged": 1.0}),
+    ("udp-echo", "udp/4", {"rate": 50.0}),
+    ("chat", "chat/1", {"message-time": 0.3}),
+    ("chat", "chat/2", {"message": 64.0}),
+]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("profile", "id_", "limits"), LIMITS, ids=[each[1] for each in LIMITS])
+def test_limit_that_is_declared_and_not_kept_fails_its_check(
+    profile: Profile, id_: str, limits: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 1.0)
+    command = (sys.executable, str(SERVERS / SCRIPTS[profile]), "none", "{port}")
+    (finding,) = run(Subject(profile, command, limits=limits), [id_], 7, lambda text: None)
+    assert finding.state == "failed", finding
+    assert (finding.kind, bool(finding.likely)) == ("LIMIT", True)
 
 
 def test_there_are_mistakes_enough() -> None:

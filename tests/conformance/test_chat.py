@@ -6,15 +6,11 @@ Nothing arriving is shown by a marker: what somebody says last, with everything 
 from __future__ import annotations
 
 import contextlib
-import select
 import time
-import unicodedata
 
 import pytest
 
 LINE_LIMIT = 4096
-MEMBERS, MESSAGES = 40, 200
-RACES = 1000
 LOOPS = ["asyncio", "uvloop"]
 MESSAGE_S = 0.4
 
@@ -47,19 +43,6 @@ def test_member_that_trickles_is_closed_at_the_message_limit(serve):
     assert listener.lines_until("[quiet] I have said nothing for longer than that") == []
 
 
-@pytest.mark.fault("chat/1", models=LOOPS)
-def test_visitor_that_trickles_its_name_is_closed_at_the_message_limit(serve):
-    chat = serve("chat", "--message-timeout", str(MESSAGE_S))
-    visitor, start = chat.visit(), time.monotonic()
-    visitor.send(b"n")
-    while not visitor.is_over(MESSAGE_S / 10):
-        assert time.monotonic() - start < 20, "trickling extends the deadline"
-        with contextlib.suppress(ConnectionError):
-            visitor.send(b"n")
-    assert time.monotonic() - start > MESSAGE_S * 0.9
-    assert chat.roster("next") == []
-
-
 @pytest.mark.fault("chat/2")
 def test_limit_of_a_line_is_what_was_asked_for(serve):
     chat = serve("chat", "--max-message", "64")
@@ -70,17 +53,6 @@ def test_limit_of_a_line_is_what_was_asked_for(serve):
     assert is_refused(member)
     member.close()
     assert chat.roster("next") == []
-
-
-@pytest.mark.fault("chat/2", together=True)
-def test_lines_up_to_the_limit_reach_the_others_and_longer_ones_do_not(chat):
-    member, other = chat.join("member"), chat.join("other")
-    assert member.line() == "* other has entered the room"
-    for size in (LINE_LIMIT - 1, LINE_LIMIT):
-        member.say("x" * size)
-        assert other.line() == f"[member] {'x' * size}"
-    member.say("x" * (LINE_LIMIT + 1))
-    assert other.line() == "* member has left the room"
 
 
 @pytest.mark.fault("chat/2")
@@ -109,25 +81,6 @@ JUNK = [
 ]
 
 
-@pytest.mark.fault("chat/3", together=True)
-def test_junk_reaches_others_as_clean_lines(chat):
-    member, other = chat.join("member"), chat.join("other")
-    for junk in JUNK:
-        member.send(junk + b"\n")
-        line = other.line()  # a str: it was valid UTF-8
-        assert line.startswith("[member] ")
-        assert not any(unicodedata.category(char) == "Cc" for char in line), repr(line)
-        for text in junk.split():
-            assert not text.isalnum() or text.decode() in line
-    member.send(b"a line\r\nan empty one\r\n\r\nthe end\r\n")
-    assert [other.line() for _ in range(4)] == [
-        "[member] a line",
-        "[member] an empty one",
-        "[member] ",
-        "[member] the end",
-    ]
-
-
 @pytest.mark.fault("chat/3")
 def test_junk_is_survived(chat):
     for junk in JUNK:
@@ -142,18 +95,6 @@ def test_junk_is_survived(chat):
     assert member.receive_rest() == b""
     member.close()
     assert chat.roster("next") == []
-
-
-@pytest.mark.fault("chat/4", together=True)
-def test_lines_are_the_same_however_they_are_cut(chat):
-    member, other = chat.join("member"), chat.join("other")
-    lines = [f"line {number}" for number in range(100)]
-    member.send("".join(f"{line}\n" for line in lines).encode())
-    assert [other.line() for _ in lines] == [f"[member] {line}" for line in lines]
-    line = "".join(str(number % 10) for number in range(99))
-    for char in f"{line}\n":
-        member.send(char.encode())  # TCP_NODELAY: a segment each
-    assert other.line() == f"[member] {line}"
 
 
 @pytest.mark.fault("chat/4")
@@ -198,23 +139,6 @@ def test_member_that_stops_reading_is_dropped_and_slows_nobody_down(serve):
 
 
 @pytest.mark.fault("chat/6", together=True)
-def test_member_that_resets_has_left_exactly_once(chat):
-    other = chat.join("other")
-    for _ in range(20):
-        member = chat.join("member")
-        member.say("hello")
-        member.reset()
-        assert [other.line() for _ in range(3)] == [
-            "* member has entered the room",
-            "[member] hello",
-            "* member has left the room",
-        ]
-    last = chat.join("last")
-    last.say("end")
-    assert other.lines_until("[last] end") == ["* last has entered the room"]
-
-
-@pytest.mark.fault("chat/6", together=True)
 def test_nobody_is_told_of_visitors_without_a_name(chat):
     member = chat.join("member")
     for attempt in range(20):
@@ -256,21 +180,6 @@ def is_in(client, name: str) -> bool:
     return answer.startswith("*")
 
 
-@pytest.mark.fault("chat/7", together=True)
-def test_name_in_use_is_refused_and_free_again_later(chat):
-    owner, other = chat.join("same"), chat.join("other")
-    for _ in range(3):
-        visitor = chat.visit()
-        visitor.say("same")
-        assert is_refused(visitor)
-    owner.half_close()
-    assert owner.receive_rest() == b"* other has entered the room\n"
-    assert other.line() == "* same has left the room"
-    successor = chat.join("same")
-    successor.say("hello")
-    assert other.lines_until("[same] hello") == ["* same has entered the room"]
-
-
 @pytest.mark.fault("chat/7")
 @pytest.mark.parametrize(
     "name",
@@ -292,104 +201,6 @@ def test_name_is_free_again_after_its_owner_left(chat):
         member.half_close()
         assert member.receive_rest() == b""
         member.close()
-
-
-def race_for_names(chat) -> None:
-    """In each race the owner of a name leaves while a newcomer claims it: either may win."""
-    watcher, owners, entered = chat.join("watcher"), {}, 0
-    names = [f"name{number}" for number in range(10)]
-    for race in range(RACES // len(names)):
-        newcomers = {name: chat.visit() for name in names}
-        for number, (name, newcomer) in enumerate(newcomers.items()):
-            steps = [lambda newcomer=newcomer, name=name: newcomer.say(name)]
-            if owner := owners.pop(name, None):
-                steps.append(owner.reset if number % 2 else owner.close)
-            for step in steps if (number + race) % 3 else reversed(steps):
-                step()
-        for name, newcomer in newcomers.items():
-            answer = newcomer.line()
-            if answer.startswith("* The room contains:"):
-                owners[name] = newcomer
-                entered += 1
-            else:
-                assert answer.startswith("! ")
-                newcomer.close()
-
-    told = []
-    for _ in range(entered + entered - len(owners)):  # until the last one to leave has left
-        _, name, _, what, *_ = watcher.line().split()
-        if what == "entered":
-            told.append(name)
-        else:
-            assert what == "left"
-            told.remove(name)
-    assert sorted(told) == sorted(owners)
-    assert chat.roster("last") == sorted([*owners, "watcher"])
-
-
-@pytest.mark.fault("chat/8", together=True)
-def test_roster_equals_reality_after_a_thousand_races(chat):
-    race_for_names(chat)
-
-
-@pytest.mark.fault("chat/8", models=["threaded"])
-def test_roster_equals_reality_with_threads_switching_every_microsecond(serve):
-    race_for_names(serve("chat", switch_interval=1e-6))
-
-
-def talk_at_once(chat) -> None:
-    """Everybody talks at once; all must hear all others, in one order."""
-    listener = chat.join("listener")
-    names = [f"member{number:02}" for number in range(MEMBERS)]
-    members = {name: chat.join(name) for name in names}
-    everybody = {client.sock.fileno(): client for client in [listener, *members.values()]}
-    heard = {fd: bytearray() for fd in everybody}
-
-    with select.epoll() as epoll:
-
-        def hear(timeout: float) -> bool:
-            events = epoll.poll(timeout)
-            for fd, _ in events:
-                data = everybody[fd].sock.recv(256 * 1024)
-                assert data, "a member was dropped"
-                heard[fd] += data
-            return bool(events)
-
-        for fd in everybody:
-            epoll.register(fd, select.EPOLLIN)
-        for number in range(MESSAGES):
-            for member in members.values():
-                member.send(b"%d\n" % number)
-            hear(0)
-        while heard[listener.sock.fileno()].count(b"\n[") < MEMBERS * MESSAGES:
-            assert hear(20), "the listener has not heard everything"
-        listener.say("end")
-        unfinished = {member.sock.fileno() for member in members.values()}
-        while unfinished := {fd for fd in unfinished if not heard[fd].endswith(b"] end\n")}:
-            assert hear(20), "the members have not heard everything"
-
-    def lines(client) -> list[str]:
-        text = heard[client.sock.fileno()].decode()
-        return [line for line in text.splitlines() if line.startswith("[")]
-
-    order = lines(listener)
-    for name in names:  # once each, in the order in which it was said
-        own = [line for line in order if line.startswith(f"[{name}]")]
-        assert own == [f"[{name}] {number}" for number in range(MESSAGES)]
-    assert len(order) == MEMBERS * MESSAGES
-    for name, member in members.items():
-        others = [line for line in order if not line.startswith(f"[{name}]")]
-        assert lines(member) == [*others, "[listener] end"]
-
-
-@pytest.mark.fault("chat/9", together=True)
-def test_forty_members_talking_at_once_hear_each_other_in_one_order(chat):
-    talk_at_once(chat)
-
-
-@pytest.mark.fault("chat/9", models=["threaded"])
-def test_members_hear_one_order_with_threads_switching_every_microsecond(serve):
-    talk_at_once(serve("chat", switch_interval=1e-6))
 
 
 @pytest.mark.fault("chat/9", models=["blocking"])

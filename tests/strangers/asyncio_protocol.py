@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-
-from ready import port_asked_for, say_ready
+import sys
 
 
 class Echo(asyncio.Protocol):
@@ -17,8 +16,7 @@ class Echo(asyncio.Protocol):
 
 async def main() -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Echo, "127.0.0.1", port_asked_for())
-    say_ready(server.sockets[0].getsockname()[1])
+    server = await loop.create_server(Echo, "127.0.0.1", int(sys.argv[1]))
     async with server:
         await server.serve_forever()
 

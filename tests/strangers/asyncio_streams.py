@@ -1,10 +1,9 @@
-"""Echo on asyncio streams: read, write, drain."""
+"""Echo on asyncio streams: read, write, drain, until the end."""
 
 from __future__ import annotations
 
 import asyncio
-
-from ready import port_asked_for, say_ready
+import sys
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -16,8 +15,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def main() -> None:
-    server = await asyncio.start_server(echo, "127.0.0.1", port_asked_for())
-    say_ready(server.sockets[0].getsockname()[1])
+    server = await asyncio.start_server(echo, "127.0.0.1", int(sys.argv[1]))
     async with server:
         await server.serve_forever()
 

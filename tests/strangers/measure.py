@@ -1,246 +1,264 @@
-"""What other TCP echo servers do on the checks that ours are held to.
+"""What the servers of others, and ours, do on the checks of `compare check`.
 
-    python tests/strangers/measure.py [--rounds 3] [--rows tcp/1,tcp/3] [--servers NAME,...]
+    python tests/strangers/measure.py [--rounds 3] [--only tcp/1,tcp/3] [--servers NAME,...]
 
-Takes a quarter of an hour, most of it waiting for connections that a full backlog turned away.
-
-The checks are tests/conformance/test_tcp.py and test_tcp_limits.py as they are; only the command
-that starts a server is another one. Each server here is what the documentation of its project
-teaches, and nothing is added or taken away to make it look better or worse. Prints a Markdown
-table. A row counts where all rounds agree; one that differs, or takes too long, is named below.
-
-What a server logs and how it ends on SIGTERM is not judged, but for tcp/17, whose row forbids
-a traceback. A row that needs a limit is no failure of a server that has no such limit.
+Takes half an hour. Each of the others here is what its project's documentation or examples
+teach, with a port from the command line, and nothing is added to make it look better or worse;
+socat and ncat are called as their manual pages show it. Prints a Markdown table for each profile:
+how many MUST checks passed, and which did not, where all rounds agree; and a note for each check
+in which they do not. Ours are also held to the limits that they declare.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import functools
 import importlib.util
-import io
-import multiprocessing
+import json
 import os
 import platform
+import re
 import shlex
+import shutil
+import subprocess
 import sys
-from collections import defaultdict
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import pytest
+from compare.check.catalogue import CHECKS, PROFILES, Profile, of_profile
+from compare.gate import PROFILE_OF
+from compare.matrix import MODELS, WORKLOADS
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-CONFORMANCE = ROOT / "tests" / "conformance"
-CHECKS = [CONFORMANCE / "test_tcp.py", CONFORMANCE / "test_tcp_limits.py"]
-HARNESS = CONFORMANCE / "conftest.py"
-NO_SUCH_LIMIT = "no such limit"
-# Rows that need declared limits. So does a part of tcp/5; the rest of it any server can pass.
-LIMITS = frozenset(("tcp/10", "tcp/11", "tcp/14", "tcp/15", "tcp/16"))
-UNFINISHED = "unfinished"
-TEST_TIMEOUT_S = 120  # for what takes a few seconds where nobody has to connect again
+FAILED = "failed"
+
+
+Limits = tuple[tuple[str, tuple[str, ...]], ...]  # what is declared, and the options that set it
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
-    """A server of `package`, or of the standard library, to be run by this Python."""
+class Server:
+    """A server: of `package`, of the program that begins its command, or of the standard library.
+
+    limits: those it keeps, if it is ours. alone: it serves one client at a time.
+    """
 
     title: str
+    profile: Profile
     command: tuple[str, ...]
     package: str | None = None
-    ours: bool = False
+    limits: Limits = ()
+    alone: bool = False
 
     @property
     def version(self) -> str:
-        if self.package is None:
+        if self.package:
+            return f"{self.package} {version(self.package)}"
+        if self.command[0] == sys.executable:
             return f"CPython {platform.python_version()}"
-        return f"{self.package} {version(self.package)}"
+        version_option = {"ncat": "--version"}.get(self.command[0], "-V")
+        done = subprocess.run(
+            [self.command[0], version_option], capture_output=True, text=True, check=False
+        )
+        said = re.search(r"version ([\w.]+)", done.stdout + done.stderr, re.IGNORECASE)
+        return f"{self.command[0]} {said[1] if said else ''}"
 
     @property
-    def missing(self) -> bool:
-        name = (self.package or "sys").lower()
-        return importlib.util.find_spec(name) is None
+    def missing(self) -> str | None:
+        """What is not installed, if something is not."""
+        if self.package and importlib.util.find_spec(self.package.lower()) is None:
+            return self.package
+        return None if shutil.which(self.command[0]) else self.command[0]
+
+    def ids(self, declared: str = "") -> list[str]:
+        """The checks of the limit that is declared; the MUST checks, where none is."""
+        limit = declared.partition("=")[0] or None
+        return [each.id for each in of_profile(self.profile) if each.limit == limit]
 
 
-def _of(name: str) -> tuple[str, ...]:
-    return (str(HERE / f"{name}.py"),)
+def check(server: Server, wanted: Collection[str]) -> dict[str, str]:
+    """How each check ended, by its ID; one that is made twice has passed if both have."""
+    states: dict[str, str] = {}
+    compare = [sys.executable, "-m", "compare", "check", "--json", "-"]
+    compare += ["--profile", server.profile, *(["--alone"] if server.alone else [])]
+    for declared, options in [("", ()), *server.limits]:
+        ids = [each for each in server.ids(declared) if not wanted or each in wanted]
+        if not ids:
+            continue
+        words = ["--only", ",".join(ids), *(["--limit", declared] if declared else [])]
+        command = [*compare, *words, "--", *server.command, *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        found = json.loads(done.stdout or "{}").get("findings")
+        if not found:
+            raise SystemExit(f"{server.title} cannot be checked: {done.stderr}")
+        for each in found:
+            if states.get(each["id"]) != FAILED:
+                states[each["id"]] = each["state"]
+    return states
 
 
-def _ours(loop: str) -> tuple[str, ...]:
-    return ("-m", "aionet", "serve", "echo", "--loop", loop)
+def _python(name: str) -> tuple[str, ...]:
+    return (sys.executable, str(HERE / f"{name}.py"), "{port}")
 
 
-# Ours have the names that the harness has for them, and its checks choose by.
-SERVERS = {
-    "asyncio": Stranger("aionet on asyncio", _ours("asyncio"), ours=True),
-    "uvloop": Stranger("aionet on uvloop", _ours("uvloop"), "uvloop", ours=True),
-    "asyncio-streams": Stranger("asyncio streams", _of("asyncio_streams")),
-    "asyncio-protocol": Stranger("asyncio Protocol", _of("asyncio_protocol")),
-    "uvloop-protocol": Stranger("Protocol on uvloop", _of("uvloop_protocol"), "uvloop"),
-    "twisted": Stranger("Twisted Protocol", _of("twisted_protocol"), "Twisted"),
-    "selectors": Stranger("`selectors` example", _of("selectors_example")),
-    "socketserver": Stranger("ThreadingTCPServer", _of("socketserver_threading")),
+OTHERS = {
+    "socat": Server(
+        "socat PIPE", "tcp-echo", ("socat", "TCP-LISTEN:{port},bind={host},fork,reuseaddr", "PIPE")
+    ),
+    "socat-cat": Server(
+        "socat EXEC:cat",
+        "tcp-echo",
+        ("socat", "TCP-LISTEN:{port},bind={host},fork,reuseaddr", "EXEC:cat"),
+    ),
+    "ncat": Server(
+        "ncat --exec cat",
+        "tcp-echo",
+        ("ncat", "--listen", "--keep-open", "--exec", "/bin/cat", "{host}", "{port}"),
+    ),
+    "socketserver": Server("ThreadingTCPServer", "tcp-echo", _python("socketserver_threading")),
+    "selectors": Server("`selectors` example", "tcp-echo", _python("selectors_example")),
+    "asyncio-docs-streams": Server(
+        "asyncio's page on streams", "tcp-echo", _python("asyncio_docs_streams")
+    ),
+    "asyncio-docs-protocol": Server(
+        "asyncio's page on protocols", "tcp-echo", _python("asyncio_docs_protocol")
+    ),
+    "asyncio-streams": Server("asyncio streams", "tcp-echo", _python("asyncio_streams")),
+    "asyncio-protocol": Server("asyncio Protocol", "tcp-echo", _python("asyncio_protocol")),
+    "uvloop-sockets": Server(
+        "uvloop's benchmark", "tcp-echo", _python("uvloop_sockets"), package="uvloop"
+    ),
+    "uvloop-protocol": Server(
+        "uvloop's benchmark, --proto", "tcp-echo", _python("uvloop_protocol"), package="uvloop"
+    ),
+    "twisted": Server("Twisted's echo", "tcp-echo", _python("twisted_protocol"), package="Twisted"),
+    "tornado-docs": Server(
+        "Tornado's page, lines", "tcp-echo", _python("tornado_docs"), package="Tornado"
+    ),
+    "tornado-bytes": Server(
+        "Tornado, read_bytes", "tcp-echo", _python("tornado_bytes"), package="Tornado"
+    ),
+    "trio": Server("trio's tutorial", "tcp-echo", _python("trio_tutorial"), package="trio"),
+    "gevent-example": Server(
+        "gevent's example, lines", "tcp-echo", _python("gevent_example"), package="gevent"
+    ),
+    "gevent-bytes": Server("gevent, recv", "tcp-echo", _python("gevent_bytes"), package="gevent"),
+    "socat-udp": Server(
+        "socat UDP-RECVFROM", "udp-echo", ("socat", "UDP-RECVFROM:{port},bind={host},fork", "PIPE")
+    ),
+    "socketserver-udp": Server("UDPServer", "udp-echo", _python("socketserver_datagrams")),
+    "asyncio-docs-udp": Server(
+        "asyncio's DatagramProtocol", "udp-echo", _python("asyncio_docs_datagrams")
+    ),
 }
 
 
-@dataclass
-class Checks:
-    """A pytest plugin: runs the checks on the server called `name`, and notes how each row ends."""
-
-    name: str
-    rows: frozenset[str]
-    outcomes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # by row
-    limits: set[str] = field(default_factory=set)  # rows that ask for a limit
-    _row_of: dict[str, str] = field(default_factory=dict)
-    _row: str = ""
-
-    @property
-    def _server(self) -> Stranger:
-        return SERVERS[self.name]
-
-    def pytest_plugin_registered(self, plugin: Any) -> None:
-        if getattr(plugin, "__file__", None) == str(HARNESS):
-            plugin.MODELS = {self.name: ()}
-            plugin.Serve._command = self._command
-            plugin.Server.__init__ = self._without_judging_the_log(plugin.Server.__init__)
-
-    def _command(
-        self, service: str, *options: str, switch_interval: float | None = None
-    ) -> list[str]:
-        assert service == "echo"
-        if self._server.ours:
-            return [sys.executable, *self._server.command, *options]
-        port = "0"
-        if options[:1] == ("--listen",):
-            port, options = options[1].rpartition(":")[2], options[2:]
-        assert not options, f"{self._server.title} has no {options}"
-        return [sys.executable, *self._server.command, port]
-
-    def _without_judging_the_log(self, init: Any) -> Any:
-        @functools.wraps(init)
-        def replacement(server: Any, *args: Any) -> None:
-            init(server, *args)
-            server.expected_stderr = r"(?s)(?!.*Traceback).*" if self._row == "tcp/17" else "(?s).*"
-
-        return replacement
-
-    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        kept = []
-        for item in items:
-            (row,) = item.get_closest_marker("fault").args
-            if self.rows and row not in self.rows:
-                continue
-            needs_limit = item.path == CHECKS[1] or row in LIMITS
-            if needs_limit:
-                self.limits.add(row if row in LIMITS else f"{row} (idle)")
-            if item.callspec.params["model"] == self.name and (
-                self._server.ours or not needs_limit
-            ):
-                kept.append(item)
-                self._row_of[item.nodeid] = row
-        items[:] = kept
-
-    def pytest_runtest_setup(self, item: Any) -> None:
-        self._row = self._row_of[item.nodeid]
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when != "call" and report.passed:
-            return
-        row, text = self._row_of[report.nodeid], str(report.longrepr)
-        took_too_long = report.failed and "from pytest-timeout" in text
-        self.outcomes[row].add(UNFINISHED if took_too_long else report.outcome)
-        if report.failed:
-            why = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
-            sys.stderr.write(f"{self._server.title}, {row}: {' '.join(why[:1])[:200]}\n")
+# Ours, and for each limit the options that set it.
+_ONE_AT_A_TIME: Limits = (
+    ("write=0.4s", ("--write-timeout", "0.4")),
+    ("drain=0.5s", ("--drain-timeout", "0.5")),
+)
+_BLOCKING: Limits = (
+    *_ONE_AT_A_TIME,
+    ("stalled=384k", ("--write-buffer", "65536")),
+    ("connections=3", ("--max-connections", "3", "--on-full", "queue")),
+    ("connections=3", ("--max-connections", "3", "--on-full", "reject")),
+    ("descriptors=1", ()),
+)
+_AIONET: Limits = (
+    *_BLOCKING,
+    ("idle=1s", ("--idle-timeout", "1")),
+    ("per-peer=2", ("--max-per-peer", "2")),
+    ("workers=2", ("--workers", "2")),
+)
+_AIONET_UDP: Limits = (
+    ("no-privileged=1", ()),
+    ("rate=50", ("--udp-rate-loopback", "50")),
+    ("no-broadcast=1", ()),
+)
+_CHAT: Limits = (("message=4096", ()), ("outbox=256k", ("--outbox", "262144")))
+_AIONET_CHAT: Limits = (*_CHAT, ("message-time=0.5s", ("--message-timeout", "0.5")))
+_OURS: dict[str, dict[Profile, Limits]] = {
+    "blocking": {"tcp-echo": _ONE_AT_A_TIME, "udp-echo": (), "chat": ()},
+    "threaded": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
+    "epoll": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
+    "asyncio": {"tcp-echo": _AIONET, "udp-echo": _AIONET_UDP, "chat": _AIONET_CHAT},
+    "uvloop": {"tcp-echo": _AIONET, "udp-echo": _AIONET_UDP, "chat": _AIONET_CHAT},
+}
 
 
-Round = dict[str, str]  # how each row ended
+def _ours(name: str, profile: Profile, limits: Limits) -> Server:
+    model = MODELS[name]
+    workload = next(each for each in WORKLOADS.values() if PROFILE_OF[each.service] == profile)
+    scheme = "udp" if profile == "udp-echo" else "tcp"
+    command = (*model.argv(workload), "--listen", f"{scheme}://{{host}}:{{port}}")
+    package = "aionet" if command[2] == "aionet" else "blocking"
+    return Server(f"{package}: {name}", profile, command, model.module, limits, bool(model.few))
 
 
-def run_round(name: str, rows: frozenset[str]) -> Round:
-    """How each row ended for one server: passed, failed, unfinished, or no such limit."""
-    checks = Checks(name, rows)
-    options = ["-n", "0", "-q", "--tb=short", "-p", "no:cacheprovider", "-m", ""]
-    options += [f"--timeout={TEST_TIMEOUT_S}", "--rootdir", str(ROOT)]
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        status = pytest.main([*options, *map(str, CHECKS)], plugins=[checks])
-    if status not in (
-        pytest.ExitCode.OK,
-        pytest.ExitCode.TESTS_FAILED,
-        pytest.ExitCode.NO_TESTS_COLLECTED,
-    ):
-        raise RuntimeError(f"the checks did not run:\n{said.getvalue()}")
-    results: Round = {}
-    for row, ended in checks.outcomes.items():
-        for outcome in ("failed", UNFINISHED, "passed"):
-            if outcome in ended:
-                results[row] = outcome
-                break
-    if not SERVERS[name].ours:
-        results |= dict.fromkeys(checks.limits, NO_SUCH_LIMIT)
-    return results
+OURS = {
+    f"{name}-{profile}": _ours(name, profile, limits)
+    for name, profiles in _OURS.items()
+    for profile, limits in profiles.items()
+}
+SERVERS = OTHERS | OURS
 
 
-def cell(rows: list[str]) -> str:
-    """`1-4, 6`: rows by number, three and more in a row drawn together."""
-    notes = [row.removeprefix("tcp/") for row in rows if "(" in row]
-    runs: list[list[int]] = []
-    for number in sorted(int(row.removeprefix("tcp/")) for row in rows if "(" not in row):
-        if runs and runs[-1][-1] == number - 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    words = [f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
-    return ", ".join(words + sorted(notes)) or "none"
-
-
-def table(rounds: dict[str, list[Round]]) -> str:
+def table(profile: Profile, rounds: dict[str, list[dict[str, str]]]) -> str:
     """The results of each server as Markdown, and what the rounds do not agree on below."""
-    lines = ["| server | version | passed | failed | no such limit |", "|---|---|---|---|---|"]
+    lines = [f"| {profile} | version | passed | failed |", "|---|---|---|---|"]
     notes = []
     for name, results in rounds.items():
-        server, columns = SERVERS[name], defaultdict(list)
-        for row in sorted({row for each in results for row in each}):
-            ended = sorted({each.get(row, "skipped") for each in results})
-            if len(ended) == 1 and ended != [UNFINISHED]:
-                columns[ended[0]].append(row)
-            else:
-                notes.append(f"{server.title}, {row}: {' or '.join(ended)}")
-        cells = [cell(columns[column]) for column in ("passed", "failed", NO_SUCH_LIMIT)]
-        lines.append(f"| {' | '.join([server.title, server.version, *cells])} |")
+        server, counts, failed = SERVERS[name], {"MUST": [0, 0], "LIMIT": [0, 0]}, []
+        for id_ in results[0]:
+            states = {each[id_] for each in results} - {"skipped"}
+            if len(states) == 2:
+                notes.append(f"{server.title}, {id_}: failed in some rounds")
+            if states:
+                count = counts[CHECKS[id_].kind]
+                count[0] += states == {"passed"}
+                count[1] += 1
+                failed += [id_] if FAILED in states else []
+        passed = ", ".join(f"{n} of {all_} {kind}" for kind, (n, all_) in counts.items() if all_)
+        cells = [server.title, server.version, passed, ", ".join(failed) or "none"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, *([""] if notes else []), *notes])
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(description="Other TCP echo servers on our checks.")
+    parser = argparse.ArgumentParser(description="Servers of others, and ours, on our checks.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rows", default="", help="such as tcp/1,tcp/3 (default: all)")
+    parser.add_argument("--only", default="", help="such as tcp/1,tcp/3 (default: all)")
     parser.add_argument("--servers", default=",".join(SERVERS), help=f"of {', '.join(SERVERS)}")
     args = parser.parse_args(argv)
     names = args.servers.split(",")
     if unknown := set(names) - set(SERVERS):
         parser.error(f"there is no server {', '.join(sorted(unknown))}")
-    for name in [name for name in names if SERVERS[name].missing]:
-        sys.stderr.write(f"{name} is left out: {SERVERS[name].package} is not installed\n")
-        names.remove(name)
-    rows = frozenset(filter(None, args.rows.split(",")))
-    cores = len(os.sched_getaffinity(0))
-    spawn = multiprocessing.get_context("spawn")  # each round imports the harness afresh
-    with ProcessPoolExecutor(cores, spawn, max_tasks_per_child=1) as pool:
-        tasks = {
-            name: [pool.submit(run_round, name, rows) for _ in range(args.rounds)] for name in names
-        }
-        rounds = {name: [task.result() for task in each] for name, each in tasks.items()}
+    wanted = set(filter(None, args.only.split(",")))
+    if unknown := wanted - set(CHECKS):
+        parser.error(f"there is no check {', '.join(sorted(unknown))}")
+    for name in names[:]:
+        if missing := SERVERS[name].missing:
+            sys.stderr.write(f"{name} is left out: {missing} is not installed\n")
+            names.remove(name)
+    rounds: dict[str, list[dict[str, str]]] = {}
+    for number, name in enumerate(names):
+        sys.stderr.write(f"{number + 1}/{len(names)} {name}\n")
+        try:
+            rounds[name] = [check(SERVERS[name], wanted) for _ in range(args.rounds)]
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted: the servers before this one are shown\n")
+            names = [*rounds]
+            break
+    for profile in PROFILES:
+        mine = {name: rounds[name] for name in names if SERVERS[name].profile == profile}
+        if any(results[0] for results in mine.values()):
+            sys.stdout.write(f"{table(profile, mine)}\n\n")
     command = shlex.join(["python", "tests/strangers/measure.py", *argv])
     sys.stdout.write(
-        f"{table(rounds)}\n\n`{command}`: {args.rounds} rounds, CPython "
-        f"{platform.python_version()}, {platform.system()} {platform.release()}, {cores} cores\n"
+        f"`{command}`: {args.rounds} rounds, CPython {platform.python_version()}, "
+        f"{platform.system()} {platform.release()}, {os.cpu_count()} cores\n"
     )
 
 

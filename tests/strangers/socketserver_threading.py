@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import socketserver
-
-from ready import port_asked_for, say_ready
+import sys
 
 
 class Echo(socketserver.BaseRequestHandler):
@@ -13,6 +12,5 @@ class Echo(socketserver.BaseRequestHandler):
             self.request.sendall(data)
 
 
-with socketserver.ThreadingTCPServer(("127.0.0.1", port_asked_for()), Echo) as server:
-    say_ready(server.server_address[1])
+with socketserver.ThreadingTCPServer(("127.0.0.1", int(sys.argv[1])), Echo) as server:
     server.serve_forever()

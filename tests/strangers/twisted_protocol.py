@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ready import port_asked_for, say_ready
+import sys
+
 from twisted.internet import protocol, reactor
 
 
@@ -11,8 +12,5 @@ class Echo(protocol.Protocol):
         self.transport.write(data)
 
 
-port = reactor.listenTCP(
-    port_asked_for(), protocol.Factory.forProtocol(Echo), interface="127.0.0.1"
-)
-say_ready(port.getHost().port)
+reactor.listenTCP(int(sys.argv[1]), protocol.Factory.forProtocol(Echo), interface="127.0.0.1")
 reactor.run()
