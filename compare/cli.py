@@ -11,18 +11,19 @@ from functools import partial
 from pathlib import Path
 
 import click
-import msgspec
 
 from compare.check.cli import check, explain
 from compare.driver.load import Closer
 from compare.driver.schedule import Arrivals
+from compare.keep import Keeper
+from compare.kept import diff, export, history, report, show_again, store_option
 from compare.matrix import DEFAULT_MODELS, MODELS, WORKLOADS, Model
 from compare.options import Amount, Duration, Names, Numbers, Rounds, Seconds
-from compare.output import deliver, interrupt, keeper, show
+from compare.output import deliver, interrupt, show
 from compare.own_servers import from_config, from_option
 from compare.report.progress import saying, watching
 from compare.report.terminal import show as show_run
-from compare.result import Run, Settings
+from compare.result import Settings
 from compare.run import execute
 
 FAILED, INTERRUPTED = 1, 130  # exit statuses
@@ -64,8 +65,13 @@ def _cores() -> tuple[int | None, int | None]:
     return (cores[0], cores[-1]) if len(cores) > 1 else (None, None)
 
 
-main.add_command(check)
-main.add_command(explain)
+def _say_where(keep: Keeper) -> None:
+    if keep.number is not None:
+        click.echo(f"kept as run {keep.number}: compare show {keep.number}", err=True)
+
+
+for command in (check, explain, history, show_again, export, report, diff):
+    main.add_command(command)
 
 
 @main.command()
@@ -135,6 +141,7 @@ main.add_command(explain)
     type=click.Path(dir_okay=False, allow_dash=True),
     help="Write the run there as JSON, after every cell; - for stdout.",
 )
+@store_option
 @click.option(
     "--server",
     metavar="NAME=COMMAND",
@@ -166,6 +173,7 @@ def run(
     closer: Closer,
     seed: int | None,
     json_path: str | None,
+    store: Path | None,
     server: list[Model],
     config: list[Model],
     unchecked: bool,
@@ -193,7 +201,7 @@ def run(
     MODELS.update(own)
     server_core, driver_core = _cores()
     settings = Settings(
-        models=models or [*own, *DEFAULT_MODELS],
+        models=list(dict.fromkeys([*own, *(models or DEFAULT_MODELS)])),
         servers={name: list(model.command) for name, model in own.items()},
         workloads=workloads,
         connections=connections,
@@ -211,12 +219,13 @@ def run(
         server_core=server_core,
         driver_core=driver_core,
     )
-    keep = keeper(json_path)
+    keep = Keeper(json_path, store)
     signal.signal(signal.SIGTERM, interrupt)
     with watching() as watch:
         result = execute(settings, watch, keep)
     keep(result)
     deliver(result, partial(show_run, result), json_path)
+    _say_where(keep)
     if result.interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(FAILED if any(cell.verdict == "failed" for cell in result.cells) else 0)
@@ -286,6 +295,7 @@ def selftest(comparisons: int) -> None:
     type=click.Path(dir_okay=False, allow_dash=True),
     help="Write the result there as JSON, after every step; - for stdout.",
 )
+@store_option
 def scale(
     models: list[str],
     idle: list[int | str],
@@ -295,6 +305,7 @@ def scale(
     rounds: int,
     duration: float,
     json_path: str | None,
+    store: Path | None,
 ) -> None:
     """Measure 64 working connections beside 10, 100, 1,000, ... that stand idle.
 
@@ -320,36 +331,15 @@ def scale(
         server_core=server_core,
         driver_core=driver_core,
     )
-    keep = keeper(json_path)
+    keep = Keeper(json_path, store)
     signal.signal(signal.SIGTERM, interrupt)
     with saying() as told:
         result = climb(settings, told, keep)
     keep(result)
     deliver(result, partial(show_ladder, result), json_path)
+    _say_where(keep)
     if result.interrupted:
         sys.exit(INTERRUPTED)
-
-
-@main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-def export(file: Path, folder: Path) -> None:
-    """Write the histograms of a run, kept by --json FILE, as .hlog and .hgrm into FOLDER."""
-    from compare.export import export as write
-
-    try:
-        run = msgspec.json.decode(file.read_bytes(), type=Run)
-    except (OSError, msgspec.DecodeError) as error:
-        raise click.BadParameter(
-            f"{file} is not a run that compare wrote: {error}", param_hint="'FILE'"
-        ) from None
-    try:
-        for path in write(run, folder):
-            click.echo(path)
-    except OSError as error:
-        raise click.BadParameter(
-            f"cannot write into {folder}: {error.strerror}", param_hint="'FOLDER'"
-        ) from None
 
 
 @main.command()

@@ -51,6 +51,7 @@ def measure(
             rate=rate,
             arrivals=settings.arrivals,
             close=settings.close,
+            trace=number == 1,
             server_pid=server.pid,
             server_core=settings.server_core,
             driver_core=settings.driver_core,

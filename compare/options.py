@@ -125,3 +125,23 @@ class Seconds(click.ParamType[float]):
         if not 0.05 <= seconds <= 3600:
             self.fail(f"{value!r} is not a number of seconds from 0.05 to 3600", param, ctx)
         return seconds
+
+
+class Share(click.ParamType[float]):
+    """A part of something: `5%` or `0.05`."""
+
+    name = "SHARE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        number = value.removesuffix("%")
+        try:
+            share = float(number) / (100 if number != value else 1)
+        except ValueError:
+            share = math.nan
+        if not 0.0001 <= share <= 10:
+            self.fail(f"{value!r} is not a share from 0.01% to 1000%, such as 5%", param, ctx)
+        return share

@@ -1,13 +1,11 @@
-"""Where results go: to a terminal, a pipe, or a file that is never half written."""
+"""Where results go: to a terminal, a pipe, or stdout as JSON."""
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 import msgspec
@@ -44,29 +42,6 @@ def deliver(result: Run | Scale, shown: Callable[[Console], None], json_path: st
 
 def as_json(result: Run | Scale) -> bytes:
     return msgspec.json.format(msgspec.json.encode(result), indent=1)
-
-
-def keeper(path: str | None) -> Any:
-    """What keeps the run in `path`, replacing it whole so that it is never half written."""
-    if path is None or path == "-":
-        return lambda run: None
-    target = Path(path).resolve()  # so that a link stays one
-    part = target.with_name(target.name + ".part")
-    try:
-        if not path or (target.exists() and not target.is_file()):
-            raise OSError(errno.EINVAL, "it is not a file; use - for stdout")
-        part.touch()
-    except OSError as error:
-        raise click.BadParameter(
-            f"cannot write {path or repr(path)}: {error.strerror}", param_hint="'--json'"
-        ) from None
-    part.unlink()
-
-    def keep(run: Run | Scale) -> None:
-        part.write_bytes(as_json(run))
-        part.replace(target)
-
-    return keep
 
 
 def interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -10,6 +10,7 @@ import msgspec
 from compare.driver.load import Closer, Counts
 from compare.driver.outcome import Outcome, Window
 from compare.driver.schedule import Arrivals
+from compare.driver.trace import Trace
 from compare.histogram import encode, merge, percentile_us
 from compare.machine import Machine
 from compare.stats import centre
@@ -117,6 +118,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     latency_us, pace.service_us: of the operations of all rounds together.
     counts: of the round in which the most connections went unserved. errors: of all rounds.
     discarded: rounds that were too noisy and were made again.
+    trace: when some of the connections waited, in a moment after the window of one round.
     """
 
     model: str
@@ -140,6 +142,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     rounds: list[Round] = []
     discarded: int = 0
     latency_hdr: str | None = None
+    trace: Trace | None = None
 
     @property
     def key(self) -> Key:
@@ -351,6 +354,7 @@ def cell_of(
         ops_per_s_ci95=rate.interval,
         confidence=rate.confidence,
         pace=_pace(outcomes),
+        trace=next((each.trace for each in outcomes if each.trace), None),
         latency_us=percentiles(
             [each.latency for each in outcomes], max(each.latency_max_ns for each in outcomes)
         ),

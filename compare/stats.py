@@ -96,6 +96,14 @@ def chance(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return min(1.0, 2 * at_most[extreme] / math.comb(len(ours) + len(theirs), len(ours)))
 
 
+def least_rounds(comparisons: int, allowed: float = 0.05) -> int:
+    """Rounds on each side that it takes to tell any of so many apart, by chance() and holm()."""
+    rounds = 1
+    while 2 / math.comb(2 * rounds, rounds) > allowed / max(1, comparisons):
+        rounds += 1
+    return rounds
+
+
 def holm(chances: Sequence[float], allowed: float = 0.05) -> list[bool]:
     """Which of several differences are real, so that at most `allowed` of such lists err.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,16 @@ settings.load_profile("project")
 # Who is started in the background of a script ignores Ctrl-C, and so would all that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _history_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests measure does not belong into the history of who runs them."""
+    folder: Path = tmp_path_factory.mktemp("history")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "COMPARE_STORE", str(folder / "history.sqlite3"))
+        yield
+
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 

@@ -52,7 +52,7 @@ def test_command_runs(command: str, tmp_path: Path) -> None:
     assert done.returncode == 0 or (words[1] == "doctor" and done.returncode == 1), done.stderr
     assert "Traceback" not in done.stderr
     if "export" in (others := " ".join(COMMANDS)) and "run.json" in command:
-        (export,) = re.findall(r"compare (export run\.json \w+)", others)
+        (export,) = re.findall(r"compare (export run\.json --hlog \w+)", others)
         exported = run(export.split(), tmp_path)
         assert exported.returncode == 0, exported.stderr
         assert sorted(Path(line).suffix for line in exported.stdout.split()) == [".hgrm", ".hlog"]

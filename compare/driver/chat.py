@@ -18,6 +18,7 @@ from typing import Any
 from compare.driver.connect import connect_all, count_failure
 from compare.driver.load import Load
 from compare.driver.order import check
+from compare.driver.trace import Note
 
 RECV_SIZE = 65536
 JOIN_QUIET_NS = 500_000_000  # who is not let in while nothing else happens never will be
@@ -50,9 +51,13 @@ class Room:
         self.last_news = clock()  # when something came that was not a delivery
         self.last_delivery = 0
         self.skews: array[int] = array("Q")  # ns from the first member to the last
+        self.told: dict[Member, tuple[int, Note]] = {}  # whose lines somebody wants to know of
 
     def received_by_all(self, line: Line, now: int) -> None:
         self.under_way -= 1
+        if wanted := self.told.get(line.sender):
+            number, note = wanted
+            note(number, line.started, now)
         self.skews.append(now - (line.first or now))
         line.sender.say_next()
 
@@ -331,3 +336,16 @@ class Workload:
         if load.spec.rate is not None:
             for line in said.values():
                 load.missed.extend([line.started] * max(0, line.awaited_by))
+
+    def lanes(self) -> int:
+        return len(self._everybody)
+
+    def tell(self, number: int, note: Note) -> None:
+        """Of a member's lines, from saying one until all have it."""
+        self._room.told[self._everybody[number]] = (number, note)
+
+    def waiting_since(self, number: int) -> int | None:
+        member = self._everybody[number]
+        lines = (line for line in reversed(self._room.said.values()) if line.sender is member)
+        last = next(lines, None)
+        return last.started if last is not None and last.awaited_by else None

@@ -21,6 +21,7 @@ from compare.driver.load import (
 )
 from compare.driver.meter import Meter, sizes_of
 from compare.driver.outcome import Outcome, Pace
+from compare.driver.trace import trace
 from compare.driver.warmup import warm_up
 from compare.histogram import encode, fold
 
@@ -100,7 +101,6 @@ def drive(spec: Spec) -> Outcome:
     load.run(TICK_NS / 1e9 if idle else spec.duration_s, workload.tick)
     window.end()
     if spec.rate is None:
-        load.sending = False
         patience = REPLY_TIMEOUT_S
     else:  # what was due and waits is still sent
         patience = OPEN_TIMEOUT_S
@@ -112,6 +112,11 @@ def drive(spec: Spec) -> Outcome:
     with contextlib.suppress(ProcessLookupError):  # it died; whoever started it will know how
         server = server_meter.window() if server_meter else None
     sizes = sizes_of(spec)  # now, with all its threads
+    picture = None
+    if spec.rate is None:
+        if spec.trace and (usual := window.samples()):
+            picture = trace(load, workload, sum(usual) / len(usual))
+        load.sending = False
     load.run(patience, workload.tick, done=lambda: not workload.unanswered())
     workload.finish()
     samples = window.samples()
@@ -135,4 +140,5 @@ def drive(spec: Spec) -> Outcome:
         driver=driver,
         sizes=sizes,
         peak_descriptors=load.peak_descriptors,
+        trace=picture,
     )

@@ -30,6 +30,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     rate: operations due in a second, all connections together; None is a closed loop.
     close: who ends a short connection, and whether by a reset.
+    trace: whether to go on for a moment after the window, for a picture of it.
     """
 
     workload: str
@@ -43,6 +44,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     rate: float | None = None
     arrivals: Arrivals = "fixed"
     close: Closer = "client"
+    trace: bool = False
     server_pid: int
     server_core: int | None
     driver_core: int | None
@@ -90,6 +92,17 @@ class Workload(Protocol):
 
     def finish(self) -> None:
         """Complete the counts once nothing more is expected."""
+
+    # For a picture; in a closed loop.
+
+    def lanes(self) -> int:
+        """How many connections there are."""
+
+    def tell(self, number: int, note: Callable[[int, int, int], None]) -> None:
+        """From now on tell of each operation of a connection: its number, from, to."""
+
+    def waiting_since(self, number: int) -> int | None:
+        """When the message was sent whose reply that connection awaits; None if it does not."""
 
 
 class Load:

@@ -6,6 +6,7 @@ import msgspec
 
 from compare import process, sock_diag
 from compare.driver.load import Counts
+from compare.driver.trace import Trace
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,3 +92,4 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     driver: Window
     sizes: Sizes
     peak_descriptors: int
+    trace: Trace | None = None

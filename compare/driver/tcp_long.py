@@ -18,6 +18,7 @@ from typing import Any
 
 from compare.driver.connect import connect_all, count_failure
 from compare.driver.load import QUIET_NS, Load
+from compare.driver.trace import Note, telling
 
 POOL_BYTES = 128 * 2**20  # where they need more than this, connections share their messages
 
@@ -271,3 +272,14 @@ class Workload:
                 counts.starved = counts.timed_out = 0
             for each in self._conversations:
                 each.give_up()
+
+    def lanes(self) -> int:
+        return len(self._conversations)
+
+    def tell(self, number: int, note: Note) -> None:
+        each = self._conversations[number]
+        each.record = telling(each.record, number, note)
+
+    def waiting_since(self, number: int) -> int | None:
+        each = self._conversations[number]
+        return each.started if each.waiting else None

@@ -19,6 +19,7 @@ from time import perf_counter_ns as clock
 from compare.driver.connect import CONNECT_TIMEOUT_NS, count_failure, open_socket, sources
 from compare.driver.load import QUIET_NS, Load
 from compare.driver.tcp_long import Conversation, message_pairs
+from compare.driver.trace import Note, telling
 
 RESET = struct.pack("ii", 1, 0)  # close() sends one; socket(7), SO_LINGER
 
@@ -218,3 +219,14 @@ class Workload:
         for place in self._places:
             if isinstance(place, PacedPlace) and place.waiting and place.due:
                 self._load.missed.append(place.due)
+
+    def lanes(self) -> int:
+        return len(self._places)
+
+    def tell(self, number: int, note: Note) -> None:
+        each = self._places[number]
+        each.record = telling(each.record, number, note)
+
+    def waiting_since(self, number: int) -> int | None:
+        each = self._places[number]
+        return each.started if each.waiting else None

@@ -22,6 +22,7 @@ from typing import Any
 
 from compare.driver.connect import count_failure
 from compare.driver.load import QUIET_NS, Load
+from compare.driver.trace import Note, telling
 
 HEADER = struct.Struct("!QQ")  # number, ns of the driver's clock
 LOSS_NS = 100_000_000
@@ -250,3 +251,14 @@ class Workload:
         )
         if self._kind is PacedClient:
             self._load.errors["lost"] += sum(len(each.under_way) for each in self._clients)
+
+    def lanes(self) -> int:
+        return len(self._clients)
+
+    def tell(self, number: int, note: Note) -> None:
+        each = self._clients[number]
+        each.record = telling(each.record, number, note)
+
+    def waiting_since(self, number: int) -> int | None:
+        each = self._clients[number]
+        return each.started if each.waiting else None

@@ -14,6 +14,7 @@ from compare.ranking import ENOUGH, rank
 from compare.result import Cell, Comparison, Loop, Run, Settings
 
 BAR_WIDTH = 14
+LONGEST = 4000  # characters of what somebody else said
 WIDE = 120  # columns that the whole table needs, with a reason or two
 CLOSE = 0.05  # with too few rounds to tell apart, this near is worth saying
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -26,10 +27,15 @@ _COLOURS = {
 }
 
 
+def clean(text: str) -> str:
+    """`text` from elsewhere: nothing that a terminal would obey, and not more than one reads."""
+    short = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return "".join(each if each.isprintable() or each == "\n" else "?" for each in short)
+
+
 def escape(text: str) -> str:
-    """`text` from elsewhere: no markup, and nothing that a terminal would obey."""
-    clean = "".join(each if each.isprintable() or each == "\n" else "?" for each in text)
-    return markup.escape(clean)
+    """The same, and no markup."""
+    return markup.escape(clean(text))
 
 
 def show(run: Run, console: Console) -> None:

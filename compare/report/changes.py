@@ -1,0 +1,93 @@
+"""What `compare diff` found, as a table for a terminal, and as Markdown for a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from compare.diff import METRICS, Change, Diff
+from compare.report.terminal import escape
+
+_COLOURS = {"worse": "bold red", "better": "green", "same": "dim", "unclear": "yellow"}
+_HEADS = ("cell", "metric", "base", "new", "change", "answer")
+_UNITS = {"ops_per_s": "/s", "p99": " µs", "cpu": " µs"}
+
+
+def show_changes(diff: Diff, console: Console) -> None:
+    """Print what changed, and the answer last."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in _HEADS:
+        table.add_column(head, justify="right" if head in ("base", "new", "change") else "left")
+    for each in diff.changes:
+        table.add_row(*(escape(word) for word in _row(each)), style=_COLOURS[each.answer])
+    if diff.changes:
+        console.print(table)
+    for line in _notes(diff):
+        console.print(escape(line), soft_wrap=True)
+    answer = f"[{_COLOURS[diff.answer]}]{escape(sentence(diff))}[/]"
+    console.print(answer, soft_wrap=True)
+
+
+def markdown(diff: Diff) -> str:
+    """The same as GitHub-flavoured Markdown."""
+    lines = [f"**{_clean(sentence(diff))}**", ""]
+    if diff.changes:
+        lines += [f"| {' | '.join(_HEADS)} |", "|---|---|--:|--:|--:|---|"]
+        lines += [f"| {' | '.join(_clean(word) for word in _row(each))} |" for each in diff.changes]
+    notes = [f"- {_clean(line)}" for line in _notes(diff)]
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+
+
+def sentence(diff: Diff) -> str:
+    """The answer in words."""
+    worse = [f"{each.cell} ({each.metric})" for each in diff.changes if each.answer == "worse"]
+    if diff.answer == "worse":
+        return f"regressed: {', '.join([*diff.broken, *worse])}"
+    if diff.answer == "unclear":
+        return "inconclusive: " + ("; ".join(diff.advice) or "there is nothing to compare")
+    better = [f"{each.cell} ({each.metric})" for each in diff.changes if each.answer == "better"]
+    also = f"; better: {', '.join(better)}" if better else ""
+    return f"nothing is worse by {diff.threshold:.0%} or more{also}"
+
+
+def _row(change: Change) -> tuple[str, ...]:
+    unit = _UNITS[change.metric]
+    moved = f"{change.ratio - 1:+.1%}"
+    if change.ratio_ci95:
+        low, high = change.ratio_ci95
+        moved += f" ({low - 1:+.1%} to {high - 1:+.1%})"
+    return (
+        change.cell,
+        change.metric,
+        f"{change.base:,.{0 if change.base >= 1000 else 2}f}{unit}",
+        f"{change.new:,.{0 if change.new >= 1000 else 2}f}{unit}",
+        moved,
+        change.answer,
+    )
+
+
+def _notes(diff: Diff) -> Iterator[str]:
+    for words in diff.forced:
+        yield f"compared all the same, though not made alike: {words}"
+    for cell, words in diff.broken.items():
+        yield f"{cell}: {words}"
+    if diff.missing:
+        yield f"not measured in both: {', '.join(diff.missing)}"
+    for metric, moved in diff.drift.items():
+        yield (
+            f"{METRICS[metric].words} of the {diff.control} moved by {moved - 1:+.1%} in all; the "
+            "changes are beside that"
+        )
+    if diff.answer == "worse":
+        yield from diff.advice
+
+
+def _clean(text: str) -> str:
+    """Nothing that Markdown or HTML would obey."""
+    plain = "".join(each if each.isprintable() else "?" for each in text)
+    for each in "\\`*_{}[]<>|#":
+        plain = plain.replace(each, f"\\{each}")
+    return plain

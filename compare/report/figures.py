@@ -1,0 +1,368 @@
+"""Runs as plotly figures: plain data for its script, each with the same as a table.
+
+Every model has one colour, dash and marker on the whole page, so that no figure is read by colour
+alone. Colours are set by the page's script, which knows the theme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from compare.histogram import merge
+from compare.report.sentences import Load
+from compare.result import Cell
+from compare.scale import Scale
+from compare.stats import centre
+
+Trace = dict[str, Any]
+TICKS_PER_HALF = 8  # of a percentile curve: so many points each time the rest halves
+LEAST_BEYOND = 10  # samples beyond the last point of a curve
+NINES = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999, 99.9999)
+STATES = ("served", "starved", "refused", "reset", "timed_out")
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """What plotly draws, what it means in a sentence, and the same figures in rows.
+
+    traces: `model` in each says whose style it has. rows: the first is the head.
+    """
+
+    id: str
+    title: str
+    caption: str
+    traces: list[Trace]
+    layout: dict[str, Any]
+    rows: list[list[str]]
+
+
+def percentiles(load: Load, cells: Sequence[Cell]) -> Figure | None:
+    """Latency against percentile, on HdrHistogram's scale: each nine takes the same room."""
+    traces: list[Trace] = []
+    rows = [["model", *(f"p{nine:g}" for nine in NINES[1:5]), "max"]]
+    for cell in cells:
+        if cell.latency_hdr is None:
+            continue
+        xs, ys, last = [], [], 0.0
+        histogram = merge([cell.latency_hdr])
+        total = histogram.get_total_count()
+        if not total:
+            continue
+        for each in histogram.get_percentile_iterator(TICKS_PER_HALF):
+            percentile = float(each.percentile_level_iterated_to)
+            if percentile <= last or total * (100 - percentile) / 100 < LEAST_BEYOND:
+                continue
+            last = percentile
+            xs.append(round(100 / (100 - percentile), 4))
+            ys.append(round(each.value_iterated_to / 1e6, 5))
+        name = cell.model
+        traces.append({"model": name, "name": name, "x": xs, "y": ys, "mode": "lines"})
+        if cell.pace is not None:
+            service = cell.pace.service_us
+            pairs = [(2, service.p50), (10, service.p90), (100, service.p99), (1000, service.p99_9)]
+            known = [(x, y / 1000) for x, y in pairs if y is not None]
+            traces.append(
+                {
+                    "model": name,
+                    "name": f"{name}, from sending",
+                    "x": [x for x, _ in known],
+                    "y": [y for _, y in known],
+                    "mode": "markers+lines",
+                    "raw": True,
+                }
+            )
+        us = cell.latency_us
+        values = (us.p50, us.p90, us.p99, us.p99_9, us.max)
+        rows.append(
+            [name, *("-" if value is None else f"{value / 1000:.3f} ms" for value in values)]
+        )
+    if not traces:
+        return None
+    raw = (
+        " Dotted: counted from sending, which hides what waiting cost." if load[2] == "open" else ""
+    )
+    return Figure(
+        _id("latency", load),
+        "Latency by percentile",
+        f"Further right is rarer: at 99 % one operation in a hundred takes longer.{raw}",
+        traces,
+        {
+            "xaxis": {
+                "type": "log",
+                "title": {"text": "percentile"},
+                "tickvals": [100 / (100 - nine) for nine in NINES],
+                "ticktext": [f"{nine:g} %" for nine in NINES],
+            },
+            "yaxis": {"type": "log", "title": {"text": "latency, ms"}, "dtick": "D2"},
+            "hovermode": "x unified",
+        },
+        rows,
+    )
+
+
+def speed(load: Load, cells: Sequence[Cell]) -> Figure | None:
+    """Operations a second, with the interval of their median."""
+    shown = [cell for cell in cells if cell.ops_per_s]
+    return _bars(
+        _id("speed", load),
+        "Speed",
+        "Operations a second; the line is the interval of the median over rounds.",
+        "operations a second",
+        [(cell, cell.ops_per_s or 0.0, cell.ops_per_s_ci95) for cell in shown],
+    )
+
+
+def cost(load: Load, cells: Sequence[Cell]) -> Figure | None:
+    """Server CPU per operation, with the interval of its median."""
+    shown = []
+    for cell in cells:
+        if cell.server.cpu_us_per_op is not None:
+            values = [value for each in cell.rounds if (value := each.server.cpu_us_per_op)]
+            interval = centre(values).interval if values else None
+            shown.append((cell, cell.server.cpu_us_per_op, interval))
+    return _bars(
+        _id("cost", load),
+        "Cost",
+        "CPU time of the server for one operation, all its threads: what you pay where speed is "
+        "not the limit.",
+        "server CPU, µs an operation",
+        shown,
+    )
+
+
+def _bars(
+    id_: str,
+    title: str,
+    caption: str,
+    unit: str,
+    shown: Sequence[tuple[Cell, float, tuple[float, float] | None]],
+) -> Figure | None:
+    if not shown:
+        return None
+    traces = []
+    rows = [["model", unit, "interval"]]
+    for cell, value, interval in reversed(shown):
+        bar: Trace = {
+            "type": "bar",
+            "orientation": "h",
+            "model": cell.model,
+            "name": cell.model,
+            "y": [cell.model],
+            "x": [value],
+            "showlegend": False,
+        }
+        if interval:
+            bar["error_x"] = {"array": [interval[1] - value], "arrayminus": [value - interval[0]]}
+        traces.append(bar)
+    for cell, value, interval in shown:
+        words = f"{interval[0]:,.6g} to {interval[1]:,.6g}" if interval else "too few rounds"
+        rows.append([cell.model, f"{value:,.6g}", words])
+    layout = {"xaxis": {"title": {"text": unit}, "rangemode": "tozero"}, "lines": len(shown)}
+    return Figure(id_, title, caption, traces, layout, rows)
+
+
+def speed_against_cost(load: Load, cells: Sequence[Cell]) -> Figure | None:
+    """A scatter: to the upper left is better."""
+    shown = [cell for cell in cells if cell.ops_per_s and cell.server.cpu_us_per_op]
+    if len(shown) < 2:
+        return None
+    return Figure(
+        _id("scatter", load),
+        "Speed against cost",
+        "The upper left is best: many operations, each for little CPU.",
+        [
+            {
+                "model": cell.model,
+                "name": cell.model,
+                "x": [cell.server.cpu_us_per_op],
+                "y": [cell.ops_per_s],
+                "mode": "markers+text",
+                "text": [cell.model],
+                "textposition": "top center",
+                "showlegend": False,
+            }
+            for cell in shown
+        ],
+        {
+            "xaxis": {"title": {"text": "server CPU, µs an operation"}, "type": "log"},
+            "yaxis": {"title": {"text": "operations a second"}, "rangemode": "tozero"},
+        },
+        [
+            ["model", "CPU, µs an operation", "operations a second"],
+            *([c.model, f"{c.server.cpu_us_per_op:.3g}", f"{c.ops_per_s:,.0f}"] for c in shown),
+        ],
+    )
+
+
+def connections(load: Load, cells: Sequence[Cell]) -> Figure | None:
+    """What became of the connections, as stacked bars."""
+    shown = [cell for cell in cells if cell.counts.attempted]
+    if not shown:
+        return None
+    names = [cell.model for cell in reversed(shown)]
+    traces: list[Trace] = []
+    for state in STATES:
+        shares = [_share(cell, state) for cell in reversed(shown)]
+        if any(shares) or state == "served":
+            traces.append(
+                {
+                    "type": "bar",
+                    "orientation": "h",
+                    "state": state,
+                    "name": state.replace("_", " "),
+                    "y": names,
+                    "x": shares,
+                }
+            )
+    return Figure(
+        _id("connections", load),
+        "What became of the connections",
+        "Served means at least one right answer. The kernel completes handshakes by itself, so "
+        "that being connected says little.",
+        traces,
+        {
+            "barmode": "stack",
+            "xaxis": {"title": {"text": "% of those attempted"}, "range": [0, 100]},
+            "lines": len(shown),
+        },
+        [
+            ["model", "attempted", *(state.replace("_", " ") for state in STATES)],
+            *(
+                [
+                    cell.model,
+                    f"{cell.counts.attempted:,}",
+                    *(f"{getattr(cell.counts, state):,}" for state in STATES),
+                ]
+                for cell in shown
+            ),
+        ],
+    )
+
+
+def _share(cell: Cell, state: str) -> float:
+    count: int = getattr(cell.counts, state)
+    return round(100 * count / cell.counts.attempted, 3)
+
+
+def timeline(load: Load, cell: Cell, number: int) -> Figure | None:
+    """When connections of one model waited for their replies, as bars."""
+    if cell.trace is None:
+        return None
+    lanes = cell.trace.lanes
+    width = cell.trace.width_us / 1000
+    kinds: dict[str, Trace] = {
+        kind: {
+            "type": "bar",
+            "orientation": "h",
+            "lane": kind,
+            "name": kind,
+            "y": [],
+            "base": [],
+            "x": [],
+        }
+        for kind in ("waiting", "waiting, next", "no reply yet")
+    }
+
+    def add(kind: str, lane: int, start: float, end: float) -> None:
+        start, end = max(0.0, start / 1000), min(width, end / 1000)
+        if end > start:
+            kinds[kind]["y"].append(f"{lane + 1}")
+            kinds[kind]["base"].append(round(start, 4))
+            kinds[kind]["x"].append(round(end - start, 4))
+
+    rows = [["connection", "replies", "longest wait, ms", "awaits a reply since, ms"]]
+    for lane in lanes:
+        for number, (start, end) in enumerate(lane.spans):
+            add(("waiting", "waiting, next")[number % 2], lane.connection, start, end)
+        if lane.waiting_since is not None:
+            last = lane.spans[-1][1] if lane.spans else lane.waiting_since
+            kind = (
+                "no reply yet"
+                if not lane.spans
+                else ("waiting", "waiting, next")[len(lane.spans) % 2]
+            )
+            add(kind, lane.connection, max(lane.waiting_since, last), cell.trace.width_us)
+        waits = [end - start for start, end in lane.spans]
+        since = lane.waiting_since
+        rows.append(
+            [
+                f"{lane.connection + 1}",
+                f"{len(lane.spans)}",
+                f"{max(waits) / 1000:.3f}" if waits else "-",
+                "-" if since is None else f"{(cell.trace.width_us - since) / 1000:.3f}",
+            ]
+        )
+    return Figure(
+        _id(f"timeline-{number}", load),
+        cell.model,
+        f"{sum(len(lane.spans) for lane in lanes)} replies to {len(lanes)} connections in "
+        f"{width:.3g} ms.",
+        [each for each in kinds.values() if each["x"]],
+        {
+            "barmode": "overlay",
+            "xaxis": {"title": {"text": "ms"}, "range": [0, width]},
+            "yaxis": {
+                "title": {"text": "connection"},
+                "type": "category",
+                "categoryorder": "array",
+                "categoryarray": [f"{lane.connection + 1}" for lane in reversed(lanes)],
+            },
+            "lines": len(lanes),
+            "showlegend": False,
+        },
+        rows,
+    )
+
+
+def ladder(scale: Scale) -> Iterator[Figure]:
+    """Latency and cost against the number of idle connections, on logarithmic axes."""
+    models = dict.fromkeys(step.model for step in scale.steps)
+    wanted = (
+        ("p99", "p99 latency beside idle connections", "p99 latency, ms", _p99),
+        ("cpu", "Server CPU beside idle connections", "server CPU, µs an operation", _cpu),
+    )
+    for name, title, unit, value_of in wanted:
+        traces: list[Trace] = []
+        rows = [["model", "idle", unit]]
+        for model in models:
+            steps = [step for step in scale.steps if step.model == model and step.cell is not None]
+            points = [(step.idle, value) for step in steps if (value := value_of(step.cell))]
+            if points:
+                traces.append(
+                    {
+                        "model": model,
+                        "name": model,
+                        "mode": "lines+markers",
+                        "x": [idle for idle, _ in points],
+                        "y": [value for _, value in points],
+                    }
+                )
+                rows += [[model, f"{idle:,}", f"{value:.3g}"] for idle, value in points]
+        if traces:
+            yield Figure(
+                f"ladder-{name}",
+                title,
+                f"{scale.settings.connections} connections work, closed loop, while the others "
+                "stand by. A flat line is what epoll promises.",
+                traces,
+                {
+                    "xaxis": {"type": "log", "title": {"text": "idle connections"}},
+                    "yaxis": {"type": "log", "title": {"text": unit}},
+                },
+                rows,
+            )
+
+
+def _p99(cell: Cell | None) -> float | None:
+    value = cell.latency_us.p99 if cell else None
+    return None if value is None else value / 1000
+
+
+def _cpu(cell: Cell | None) -> float | None:
+    return cell.server.cpu_us_per_op if cell else None
+
+
+def _id(kind: str, load: Load) -> str:
+    return f"{kind}-{load[0]}-{load[1]}-{load[2]}"

@@ -1,0 +1,254 @@
+"""Runs as one HTML page that needs nothing else: no network, no server, no other file."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+import msgspec
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+from rich.text import Text
+
+from compare.machine import Machine
+from compare.matrix import WORKLOADS
+from compare.report import figures
+from compare.report.figures import Figure
+from compare.report.sentences import Load, amount, answer, loads_of
+from compare.report.terminal import clean, milliseconds, standings_of
+from compare.result import Cell, Run
+from compare.scale import Scale
+
+HEAT_STEPS = 6
+PER_LOAD = (
+    figures.percentiles,
+    figures.speed,
+    figures.cost,
+    figures.speed_against_cost,
+    figures.connections,
+)
+COLUMNS = (
+    *("model", "load", "standing", "operations/s", "p50", "p99", "p99.9"),
+    *("CPU, µs/op", "memory, MB", "served", "verdict"),
+)
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A run or a ladder to be shown, what it is called, and the command that makes it again."""
+
+    name: str
+    result: Run | Scale
+    command: str | None = None
+
+
+def page(given: Sequence[Given]) -> str:
+    """One page on one run, on ladders, or on both; of several runs the cells stand side by side."""
+    runs = [(each, each.result) for each in given if isinstance(each.result, Run)]
+    scales = [(each, each.result) for each in given if isinstance(each.result, Scale)]
+    loads: dict[Load, list[Cell]] = {}
+    for each, run in runs:
+        for load, cells in loads_of(run).items():
+            mine = cells if len(runs) == 1 else [_named(cell, each.name) for cell in cells]
+            loads.setdefault(load, []).extend(mine)
+    sections = [_section(load, cells) for load, cells in loads.items()]
+    ladders = [figure for _, scale in scales for figure in figures.ladder(scale)]
+    everything = [*ladders]
+    for section in sections:
+        everything += [*section["figures"], *section["timelines"]]
+    models = dict.fromkeys(cell.model for cells in loads.values() for cell in cells)
+    models |= dict.fromkeys(step.model for _, scale in scales for step in scale.steps)
+    css, script = _file("page.css"), _file("page.js")
+    plotly = get_plotlyjs()
+    return str(
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=" and ".join(each.name for each in given),
+            subtitle=_subtitle(given),
+            policy=_policy([plotly, script], css),
+            css=Markup(css),
+            script=Markup(script),
+            plotly=Markup(plotly),
+            there_already=re.findall(r'getElementById\("([0-9a-f]{64})"\)', plotly),
+            data=Markup(_data(everything, list(models))),
+            parts=list(_parts(sections, ladders)),
+            interrupted=any(run.interrupted for _, run in runs),
+            answers=[
+                {"title": _title(load), "sentences": answer(cells)} for load, cells in loads.items()
+            ],
+            heat=_heat(loads, list(models)),
+            columns=COLUMNS,
+            cells=[_row(load, cell, cells) for load, cells in loads.items() for cell in cells],
+            verdicts=sorted({cell.verdict for cells in loads.values() for cell in cells}),
+            loads=sections,
+            ladder=ladders,
+            gave_way=[
+                f"{step.model} at {step.idle:,}: {words}"
+                for _, scale in scales
+                for step in scale.steps
+                for words in step.gave_way
+            ],
+            how=[_how(each) for each in given],
+        )
+    )
+
+
+def _named(cell: Cell, name: str) -> Cell:
+    return msgspec.structs.replace(cell, model=f"{cell.model} ({name})")
+
+
+def _title(load: Load) -> str:
+    workload, connections, loop = load
+    return f"{workload}, {connections:,} connections" + ("" if loop == "closed" else ", open loop")
+
+
+def _section(load: Load, cells: list[Cell]) -> dict[str, Any]:
+    workload, connections, loop = load
+    drawn = [figure for make in PER_LOAD if (figure := make(load, cells))]
+    return {
+        "id": f"load-{workload}-{connections}-{loop}",
+        "title": _title(load),
+        "operation": f"One operation is {WORKLOADS[workload].operation}."
+        if workload in WORKLOADS
+        else "",
+        "figures": drawn,
+        "timelines": [
+            figure
+            for number, cell in enumerate(cells)
+            if (figure := figures.timeline(load, cell, number))
+        ],
+    }
+
+
+def _parts(
+    sections: Sequence[dict[str, Any]], ladders: Sequence[Figure]
+) -> Iterator[tuple[str, str]]:
+    if sections:
+        yield "answer", "The answer"
+        yield "matrix", "The matrix"
+    for section in sections:
+        yield section["id"], section["title"]
+    if ladders:
+        yield "ladder", "Beside idle connections"
+    yield "how", "How it was measured"
+
+
+def _heat(loads: dict[Load, list[Cell]], models: Sequence[str]) -> dict[str, Any]:
+    rows = []
+    for model in models:
+        row: list[tuple[str, int]] = []
+        for cells in loads.values():
+            top = max((cell.ops_per_s or 0.0 for cell in cells), default=0.0)
+            mine = next((cell for cell in cells if cell.model == model), None)
+            if mine is None or not mine.ops_per_s or not top:
+                words = "" if mine is None else "0" if mine.verdict == "ok" else mine.verdict
+                row.append((words, 0))
+                continue
+            share = mine.ops_per_s / top
+            row.append((f"{share:.2f}", max(1, round(share * HEAT_STEPS))))
+        if any(text for text, _ in row):
+            rows.append((model, row))
+    return {"heads": [_title(load) for load in loads], "rows": rows}
+
+
+def _row(load: Load, cell: Cell, cells: list[Cell]) -> dict[str, Any]:
+    us, server, counts = cell.latency_us, cell.server, cell.counts
+    standing = Text.from_markup(standings_of(cells).get(cell.model, "")).plain
+    numbers: list[tuple[float | None, str]] = [
+        (cell.ops_per_s, amount(cell.ops_per_s)),
+        *((value, milliseconds(value)) for value in (us.p50, us.p99, us.p99_9)),
+        (server.cpu_us_per_op, amount(server.cpu_us_per_op)),
+        (server.rss_kb, "-" if server.rss_kb is None else f"{server.rss_kb / 1024:.0f}"),
+        (counts.served, f"{counts.served:,} of {counts.attempted:,}"),
+    ]
+    return {
+        "load": _title(load),
+        "verdict": cell.verdict,
+        "texts": [
+            (cell.model, cell.model),
+            (_title(load), _title(load)),
+            (standing, standing),
+            *((text, "" if value is None else repr(value)) for value, text in numbers),
+            ("; ".join([cell.verdict, *cell.reasons]), cell.verdict),
+        ],
+    }
+
+
+def _subtitle(given: Sequence[Given]) -> str:
+    machine, started = given[0].result.machine, given[0].result.started
+    when = datetime.datetime.fromisoformat(started).strftime("%d %B %Y, %H:%M UTC")
+    return f"{when}; {machine.cpu}, {machine.cores} cores, {machine.python}"
+
+
+def _how(given: Given) -> dict[str, Any]:
+    """Everything that figures depend on, in rows."""
+    result = given.result
+    rows = [["what", "as it was"], ["started", result.started], ["took", f"{result.took_s:,.0f} s"]]
+    rows += [[name.replace("_", " "), _word(value)] for name, value in _fields(result.machine)]
+    rows += [[name.replace("_", " "), _word(value)] for name, value in _fields(result.settings)]
+    if isinstance(result, Run):
+        rows.append(["rounds thrown away", str(sum(cell.discarded for cell in result.cells))])
+        command = given.command or "compare run"
+        if "--seed" not in command:
+            command += f" --seed {result.settings.seed}"
+    else:
+        rows += [[name.replace("_", " "), _word(value)] for name, value in _fields(result.limits)]
+        command = given.command or "compare scale"
+    return {"title": given.name, "rows": rows, "command": command}
+
+
+def _fields(record: msgspec.Struct | Machine) -> Iterator[tuple[str, object]]:
+    for name in record.__struct_fields__:
+        yield name, getattr(record, name)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_word(each)}" for key, each in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_word, value)) or "none"
+    return "-" if value is None else str(value)
+
+
+def _environment() -> jinja2.Environment:
+    """Everything that is put into the page is escaped, but for what we say is Markup."""
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_file),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        finalize=lambda value: clean(value) if type(value) is str else value,
+    )
+
+
+def _file(name: str) -> str:
+    return resources.files("compare.report").joinpath(name).read_text()
+
+
+def _data(everything: Sequence[Figure], models: list[str]) -> str:
+    """The figures as JSON in which nothing ends a script element or begins a comment."""
+    drawn = {each.id: {"traces": each.traces, "layout": each.layout} for each in everything}
+    text = json.dumps({"figures": drawn, "models": models}, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _policy(scripts: Sequence[str], css: str) -> str:
+    """A Content-Security-Policy of nothing but what is in the page, by its hash."""
+    allowed = " ".join(map(_hash, scripts))
+    # plotly makes an empty style element of its own, and fills it by the CSS object model.
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src {_hash(css)} {_hash('')}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

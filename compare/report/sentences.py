@@ -1,0 +1,102 @@
+"""The answer in words, made from the figures: who is best, by how much, and what is tied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from compare.ranking import rank
+from compare.result import Cell, Comparison, Loop, Run
+
+Load = tuple[str, int, Loop]
+MOST_NAMED = 8  # in one sentence
+STANDINGS = ("best", "tied", "close", "behind")
+
+
+def loads_of(run: Run) -> dict[Load, list[Cell]]:
+    """The cells of a run by workload, connections and loop, the fastest first."""
+    loads: dict[Load, list[Cell]] = {}
+    for cell in run.cells:
+        loads.setdefault((cell.workload, cell.connections, cell.loop), []).append(cell)
+    return {
+        load: sorted(cells, key=lambda cell: -(cell.ops_per_s or 0))
+        for load, cells in loads.items()
+    }
+
+
+def answer(cells: Sequence[Cell]) -> list[str]:
+    """Sentences on one load, the most important first."""
+    sentences = [*_speed(rank(cells), cells), *_cost(cells), *_left_out(cells)]
+    return sentences or ["Nothing was measured."]
+
+
+def _speed(ranked: Sequence[Comparison], cells: Sequence[Cell]) -> Iterator[str]:
+    rates = {cell.model: cell.ops_per_s or 0.0 for cell in cells}
+    if not ranked:
+        able = [cell for cell in cells if cell.ops_per_s]
+        if len(able) == 1:
+            yield f"{able[0].model} does {amount(able[0].ops_per_s)} operations a second."
+        elif able and able[0].pace:
+            yield "All were asked for the same rate, so there is no fastest: see the latencies."
+        return
+    best = ranked[0].model
+    by = {
+        standing: [each for each in ranked if each.standing == standing] for standing in STANDINGS
+    }
+    words = f"{best} is the fastest with {amount(rates[best])} operations a second"
+    if by["tied"]:
+        words += f"; {_names(by['tied'])} {'is' if len(by['tied']) == 1 else 'are'} tied with it"
+    yield words + "."
+    if by["behind"]:
+        behind = [f"{each.model} at {_times(each)}" for each in by["behind"][:MOST_NAMED]]
+        yield f"Behind it, beyond doubt: {', '.join(behind)}."
+    if by["close"]:
+        close = [f"{each.model} ({_times(each)})" for each in by["close"][:MOST_NAMED]]
+        yield f"More rounds would tell where these stand: {', '.join(close)}."
+
+
+def _times(each: Comparison) -> str:
+    if each.ratio_ci95 is None:
+        return f"{each.ratio:.2f} x"
+    low, high = each.ratio_ci95
+    return f"{each.ratio:.2f} x ({low:.2f} to {high:.2f})"
+
+
+def _names(ranked: Sequence[Comparison]) -> str:
+    names = [each.model for each in ranked]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _cost(cells: Sequence[Cell]) -> Iterator[str]:
+    costs = {
+        cell.model: cost
+        for cell in cells
+        if cell.ops_per_s and (cost := cell.server.cpu_us_per_op) is not None
+    }
+    if len(costs) > 1:
+        cheapest = min(costs, key=costs.__getitem__)
+        dearest = max(costs, key=costs.__getitem__)
+        yield (
+            f"{cheapest} costs the server least CPU, {costs[cheapest]:.3g} µs an operation; "
+            f"{dearest} most, {costs[dearest]:.3g} µs."
+        )
+
+
+def _left_out(cells: Sequence[Cell]) -> Iterator[str]:
+    for cell in cells:
+        counts = cell.counts
+        if cell.verdict in ("failed", "unsupported"):
+            yield f"{cell.model}: {cell.verdict}."
+        elif counts.served < counts.attempted and cell.workload != "tcp-short":
+            yield f"{cell.model} serves {counts.served} of {counts.attempted} connections."
+    noisy = [cell.model for cell in cells if cell.verdict == "noisy"]
+    if noisy:
+        yield f"Noisy, so their figures are less certain: {', '.join(noisy)}."
+
+
+def amount(value: float | None) -> str:
+    """A number as people say it."""
+    if value is None:
+        return "-"
+    if value >= 1e6:
+        return f"{value / 1e6:.2f} million"
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,265 @@
+"""The report in a real browser: Debian's chromium, from disk, with the network off."""
+
+from __future__ import annotations
+
+import array
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from compare.driver.load import Counts
+from compare.driver.trace import Lane, Trace
+from compare.histogram import encode, fold
+from compare.machine import look
+from compare.report.page import Given, page
+from compare.result import Cell, Driver, Percentiles, Round, Run, Server, Settings
+
+playwright = pytest.importorskip("playwright.sync_api", reason="pip install '.[browser]'")
+axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="pip install '.[browser]'"
+)
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None:
+    pytest.skip("chromium is not installed: apt-get install chromium", allow_module_level=True)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+NARROW, WIDE = 375, 1280
+MODELS = ("blocking", "threaded", "epoll", "asyncio", "uvloop")
+HOSTILE = "</script><script>document.title='taken'</script>\"'`&<!--\x1b[2J" + "x" * 1_000_000
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+
+def made_up(models: tuple[str, ...], connections: tuple[int, ...]) -> Run:
+    """A run as large as asked for, with everything that a page shows."""
+    source = random.Random(7)
+    workloads = ("udp-echo", "tcp-short", "tcp-long", "chat")
+    cells = []
+    for workload in workloads:
+        for number in connections:
+            for model in models:
+                rate = source.uniform(10_000, 150_000)
+                latencies = array.array(
+                    "Q", (int(source.lognormvariate(13, 0.5)) for _ in range(20_000))
+                )
+                cells.append(_cell(model, workload, number, rate, encode(fold(latencies))))
+    return Run(
+        started="2026-01-02T03:04:05+00:00",
+        took_s=160.0,
+        measured_s=130.0,
+        interrupted=False,
+        machine=look(),
+        settings=Settings(
+            models=list(models),
+            workloads=list(workloads),
+            connections=list(connections),
+            rounds=5,
+            duration_s=1.0,
+            warmup_s=2.0,
+            sizes=dict.fromkeys(workloads, 1000),
+            seed=7,
+            server_core=0,
+            driver_core=1,
+        ),
+        cells=cells,
+    )
+
+
+def _cell(model: str, workload: str, connections: int, rate: float, histogram: str) -> Cell:
+    served = 1 if model == "blocking" else connections
+    counts = Counts(
+        attempted=connections,
+        connected=connections,
+        served=served,
+        starved=connections - served,
+    )
+    server = Server(cpu_us_per_op=1e6 / rate, rss_kb=20_000)
+    rounds = [
+        Round(
+            ops_per_s=rate * (1 + 0.01 * number),
+            operations=int(rate),
+            window_s=1.0,
+            warmup_s=0.3,
+            settled=True,
+            latency_us=Percentiles(p50=400.0, p90=600.0, p99=900.0, p99_9=2000.0, max=9000.0),
+            littles_law=1.0,
+            counts=counts,
+            errors={},
+            server=server,
+            driver=Driver(cpu_fraction=0.9),
+            server_wait_fraction=0.0,
+            driver_wait_fraction=0.0,
+            stolen_fraction=0.0,
+            messages=[],
+        )
+        for number in range(5)
+    ]
+    spans = [(100.0 * number, 100.0 * number + 90) for number in range(10)]
+    return Cell(
+        model=model,
+        workload=workload,
+        connections=connections,
+        verdict="noisy" if model == "threaded" else "ok",
+        reasons=["the rounds differ by 11 %"] if model == "threaded" else [],
+        ops_per_s=rate * 1.02,
+        ops_per_s_ci95=(rate, rate * 1.04),
+        latency_us=rounds[0].latency_us,
+        counts=counts,
+        server=server,
+        rounds=rounds,
+        latency_hdr=histogram,
+        trace=Trace(
+            1000.0,
+            [
+                Lane(lane, spans if lane < served else [], 990.0 if lane < served else -5000.0)
+                for lane in range(12)
+            ],
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with playwright.sync_playwright() as started:
+        yield started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(page([Given("run 7", made_up(MODELS, (64,)), "compare run")]))
+    return path
+
+
+Open = Callable[..., object]
+
+
+@pytest.fixture
+def shown(browser) -> Iterator[Open]:
+    """Opens a page, and fails if it said anything or asked for anything."""
+    contexts = []
+    said: list[str] = []
+    asked: list[str] = []
+
+    def shown(path: Path, *, scheme: str = "light", width: int = WIDE):
+        context = browser.new_context(
+            color_scheme=scheme, viewport={"width": width, "height": 900}, offline=True
+        )
+        contexts.append(context)
+        opened = context.new_page()
+        opened.on("console", lambda message: said.append(message.text))
+        opened.on("pageerror", lambda error: said.append(str(error)))
+        opened.on("request", lambda request: asked.append(request.url))
+        opened.goto(path.as_uri())
+        return opened
+
+    yield shown
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith("file:")] == []
+
+
+def draw_all(opened) -> None:
+    opened.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    undrawn = opened.locator(".plot:not(:has(.main-svg))")
+    playwright.expect(undrawn).to_have_count(0, timeout=30_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_page_is_accessible_and_as_wide_as_the_window(shown, report, scheme, width) -> None:
+    opened = shown(report, scheme=scheme, width=width)
+    draw_all(opened)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    results = axe.Axe().run(opened)
+    assert results.violations_count == 0, results.generate_report()
+
+
+def test_figures_are_drawn_when_they_come_near(shown, report) -> None:
+    opened = shown(report)
+    first = opened.locator(".plot").first
+    first.scroll_into_view_if_needed()
+    first.locator(".main-svg").first.wait_for()
+
+
+def test_table_is_sorted_by_a_column_with_the_keyboard_too(shown, report) -> None:
+    opened = shown(report)
+    head = opened.locator("#cells th", has_text="operations/s")
+
+    def rates() -> list[float]:
+        keys = opened.eval_on_selector_all(
+            "#cells tbody tr", "rows => rows.map(row => row.cells[3].dataset.key)"
+        )
+        return [float(key) for key in keys]
+
+    head.locator("button").click()
+    assert rates() == sorted(rates(), reverse=True)
+    assert head.get_attribute("aria-sort") == "descending"
+    head.locator("button").focus()
+    opened.keyboard.press("Enter")
+    assert rates() == sorted(rates())
+    assert head.get_attribute("aria-sort") == "ascending"
+
+
+def test_table_is_filtered(shown, report) -> None:
+    opened = shown(report)
+    visible = opened.locator("#cells tbody tr:visible")
+    assert visible.count() == 20
+    opened.fill("#find", "DIFFER BY 11")
+    assert visible.count() == 4
+    assert opened.inner_text("#found") == "4 of 20 cells"
+    opened.fill("#find", "")
+    opened.select_option("#verdict", "noisy")
+    assert visible.count() == 4
+    opened.select_option("#load", "chat, 64 connections")
+    assert visible.count() == 1
+
+
+def test_theme_is_chosen_and_the_figures_follow(shown, report) -> None:
+    opened = shown(report)
+    draw_all(opened)
+
+    def looks() -> tuple[str, str]:
+        ground = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+        words = opened.evaluate(
+            "getComputedStyle(document.querySelector('.plot .xtick text')).fill"
+        )
+        return ground, words
+
+    light = looks()
+    opened.click("#theme")
+    opened.click("#theme")
+    assert opened.inner_text("#theme") == "Theme: dark"
+    dark = looks()
+    assert dark[0] != light[0]
+    assert dark[1] != light[1]
+
+
+def test_hostile_text_does_nothing(shown, tmp_path: Path) -> None:
+    run = made_up(MODELS[:2], (64,))
+    cell = msgspec.structs.replace(
+        run.cells[0], model=HOSTILE[:80], verdict="failed", reasons=[HOSTILE]
+    )
+    path = tmp_path / "hostile.html"
+    hostile = msgspec.structs.replace(run, cells=[cell, *run.cells[1:]])
+    path.write_text(page([Given(HOSTILE[:60], hostile, HOSTILE[:60])]))
+    opened = shown(path)
+    draw_all(opened)
+    assert opened.title() != "taken"
+
+
+@pytest.mark.parametrize(("connections", "megabytes"), [((64,), 6), (tuple(range(1, 16)), 12)])
+def test_page_of_20_and_of_300_cells_is_light(
+    shown, tmp_path: Path, connections, megabytes
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(page([Given("run 7", made_up(MODELS, connections), "compare run")]))
+    assert path.stat().st_size < megabytes * 1e6
+    assert (
+        shown(path).inner_text("#found")
+        == f"{len(connections) * 20} of {len(connections) * 20} cells"
+    )
