@@ -255,7 +255,7 @@ def report(runs: tuple[str, ...], output: Path, open_it: bool, store: Path | Non
             command = next(each.command for each in history.entries() if each.id == number)
         given.append(Given(label, result, command))
     try:
-        output.write_text(page(given))
+        output.write_text(page(given), encoding="utf-8")
     except OSError as error:
         raise click.BadParameter(
             f"cannot write {output}: {error.strerror}", param_hint="'--output'"

@@ -274,8 +274,8 @@ def timeline(load: Load, cell: Cell, number: int) -> Figure | None:
 
     rows = [["connection", "replies", "longest wait, ms", "awaits a reply since, ms"]]
     for lane in lanes:
-        for number, (start, end) in enumerate(lane.spans):
-            add(("waiting", "waiting, next")[number % 2], lane.connection, start, end)
+        for turn, (start, end) in enumerate(lane.spans):
+            add(("waiting", "waiting, next")[turn % 2], lane.connection, start, end)
         if lane.waiting_since is not None:
             last = lane.spans[-1][1] if lane.spans else lane.waiting_since
             kind = (

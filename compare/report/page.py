@@ -229,7 +229,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _file(name: str) -> str:
-    return resources.files("compare.report").joinpath(name).read_text()
+    return resources.files("compare.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _data(everything: Sequence[Figure], models: list[str]) -> str:

@@ -66,7 +66,12 @@ def run(made_up_cell: MakeCell, made_up_run: MakeRun) -> Run:
     return made_up_run(
         [
             made_up_cell("epoll", rates, latency_hdr=HISTOGRAM, trace=PICTURE),
-            made_up_cell("uvloop", tuple(rate / 2 for rate in rates), latency_hdr=HISTOGRAM),
+            made_up_cell(
+                "uvloop",
+                tuple(rate / 2 for rate in rates),
+                latency_hdr=HISTOGRAM,
+                trace=PICTURE,
+            ),
             made_up_cell("blocking", (), verdict="failed", reasons=["it died"], ops_per_s=None),
         ]
     )
@@ -110,7 +115,7 @@ def test_answer_comes_first_and_every_figure_is_a_table_too(run: Run) -> None:
     headings = re.findall(r'<h2 id="([^"]+)', text)
     assert headings[:2] == ["answer-title", "matrix-title"]
     plots = [each for _, each in tags.tags if each.get("class") == "plot"]
-    assert len(plots) == 6
+    assert len(plots) == 7
     assert text.count("</details>") == len(plots)
 
 
