@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from measure import SERVERS as MEASURED
 
 from compare.check.catalogue import CHECKS
 
@@ -87,17 +86,6 @@ def test_every_declared_limit_is_named() -> None:
         assert f"`{limit}" in PAGE or f"={limit}" in PAGE or f"--limit {limit}=" in PAGE, limit
 
 
-def measuring() -> ModuleType:
-    path = ROOT / "tests" / "strangers" / "measure.py"
-    spec = importlib.util.spec_from_file_location("measure", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["measure"] = module  # its dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.timeout(120)
 def test_others_are_measured_by_the_command_of_the_page() -> None:
     (command,) = [each for each in COMMANDS if "measure.py" in each]
@@ -113,7 +101,7 @@ def test_others_are_measured_by_the_command_of_the_page() -> None:
 
 def test_every_measured_server_is_in_the_tables() -> None:
     rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]* of ", PAGE, re.MULTILINE)
-    assert sorted(rows) == sorted(server.title for server in measuring().SERVERS.values())
+    assert sorted(rows) == sorted(server.title for server in MEASURED.values())
 
 
 def test_paths_of_the_page_exist() -> None:

@@ -6,14 +6,12 @@ ours: the log, the counters, TLS, workers, and what one client at a time means.
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import trustme
+from measure import OURS
 
 from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS
@@ -39,20 +37,9 @@ ONE_AT_A_TIME = {  # what `blocking` cannot pass by nature
 }
 
 
-def _measure() -> ModuleType:
-    path = ROOT / "tests" / "strangers" / "measure.py"
-    spec = importlib.util.spec_from_file_location("measure", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["measure"] = module  # its dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
-
-
 def _cases() -> list[object]:
     cases = []
-    for name, server in _measure().OURS.items():
+    for name, server in OURS.items():
         for declared, options in [("", ()), *server.limits]:
             for id_ in server.ids(declared):
                 words = shlex.join([declared, *options]) if declared else ""
