@@ -23,7 +23,7 @@ from compare.output import deliver, interrupt, show
 from compare.own_servers import from_config, from_option
 from compare.report.progress import saying, watching
 from compare.report.terminal import show as show_run
-from compare.result import Settings
+from compare.result import Run, Settings
 from compare.run import execute
 
 FAILED, INTERRUPTED = 1, 130  # exit statuses
@@ -221,8 +221,13 @@ def run(
     )
     keep = Keeper(json_path, store)
     signal.signal(signal.SIGTERM, interrupt)
-    with watching() as watch:
-        result = execute(settings, watch, keep)
+    with watching() as view:
+
+        def keep_and_show(run: Run) -> None:
+            keep(run)
+            view.show(run)
+
+        result = execute(settings, view.watch, keep_and_show)
     keep(result)
     deliver(result, partial(show_run, result), json_path)
     _say_where(keep)

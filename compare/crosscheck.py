@@ -68,7 +68,7 @@ def ours(protocol: str, server_core: int | None, driver_core: int | None) -> flo
                 server_core=server_core,
                 driver_core=driver_core,
             ),
-            lambda: None,
+            lambda operations: None,
         )
     if (p50 := percentiles([outcome.latency]).p50) is None:
         raise DriverError("too few operations for a median")

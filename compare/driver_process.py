@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import selectors
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,9 @@ from compare.launch import kill, start
 GRACE_S = 15.0  # beyond warm-up and window, for connecting and counting
 CONNECTS_PER_S = 500.0  # slower than this, opening or closing is given up
 STEP_S = 1.0  # how often the caller hears that the window is still under way
+
+
+Told = Callable[[int], None]  # of the number of operations so far
 
 
 class DriverError(Exception):
@@ -41,24 +46,38 @@ class Driver:
     def __enter__(self) -> Driver:
         return self
 
-    def drive(self, spec: Spec, wait: Callable[[], None]) -> Outcome:
-        """Put the load of `spec` on its server; `wait` is called now and then.
+    def drive(self, spec: Spec, told: Told) -> Outcome:
+        """Put the load of `spec` on its server. Raises DriverError.
 
-        Raises DriverError.
+        `told` hears how many operations there have been, some ten times a second while all goes
+        well, and once a second in any case.
         """
         limit = spec.warmup_s + spec.duration_s + GRACE_S + spec.connections / CONNECTS_PER_S
         deadline = time.monotonic() + limit
-        task: bytes | None = msgspec.json.encode(spec)
-        while True:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                output, _ = self._process.communicate(task, timeout=STEP_S)
-                break
-            task = None
-            wait()
-            if time.monotonic() > deadline:
-                raise DriverError(
-                    f"the driver did not end within {limit:.0f} s: the server holds it up"
-                )
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        with contextlib.suppress(BrokenPipeError):  # it will be asked how it ended
+            stdin.write(msgspec.json.encode(spec))
+            stdin.close()
+        output, operations = b"", 0
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            while True:
+                if selector.select(STEP_S):
+                    piece = os.read(stdout.fileno(), 65536)
+                    if not piece:
+                        break
+                    *lines, output = (output + piece).split(b"\n")
+                    if not lines:
+                        continue
+                    operations = int(lines[-1])
+                told(operations)
+                if time.monotonic() > deadline:
+                    raise DriverError(
+                        f"the driver did not end within {limit:.0f} s: the server holds it up"
+                    )
+        self._process.wait()
         if self._process.returncode or not output:
             self._stderr.seek(0)
             said = self._stderr.read().decode(errors="replace").strip().splitlines()

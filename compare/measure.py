@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from compare import process
 from compare.check.bench import Subject, free_port
 from compare.driver.load import Spec
 from compare.driver.outcome import Outcome
-from compare.driver_process import CONNECTS_PER_S, Driver, DriverError
+from compare.driver_process import CONNECTS_PER_S, Driver, DriverError, Told
 from compare.gate import PROFILE_OF
 from compare.launch import STOP_TIMEOUT_S, LaunchError, Place, Server
 from compare.matrix import MODELS, WORKLOADS, Model, Workload
@@ -19,11 +17,11 @@ def measure(
     key: Key,
     settings: Settings,
     rate: float | None,
-    wait: Callable[[], None],
+    told: Told,
     *,
     number: int = 0,
 ) -> tuple[Outcome, Round]:
-    """Measure `key`; in an open loop at `rate`. `wait` is called now and then meanwhile.
+    """Measure `key`; in an open loop at `rate`. `told` hears of its operations meanwhile.
 
     number: of the round; each has messages and arrivals of its own.
 
@@ -58,7 +56,7 @@ def measure(
         )
         failure: DriverError | None = None
         try:
-            outcome = driver.drive(spec, wait)
+            outcome = driver.drive(spec, told)
         except DriverError as error:
             failure = error
         if ending := server.died():

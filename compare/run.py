@@ -35,7 +35,10 @@ SECOND_CHANCES, NOISY_CHANCES = 1, 4  # of a rate that seems to break the promis
 
 @dataclass
 class Progress:
-    """What a watcher is told. `done` and `total` count cells over all rounds."""
+    """What a watcher is told. `done` and `total` count cells over all rounds.
+
+    rates: operations a second in the window that is under way, some ten times a second.
+    """
 
     key: Key
     round: int
@@ -44,6 +47,19 @@ class Progress:
     finished: Round | None = None
     failure: str | None = None
     note: str = ""
+    rates: list[float] = field(default_factory=list)
+    _last: tuple[float, int] | None = None
+
+    def begin(self) -> None:
+        """Another window, on a fresh server."""
+        self.rates, self._last = [], None
+
+    def count(self, operations: int) -> None:
+        """So many there have been by now."""
+        now = time.monotonic()
+        if self._last is not None and now > self._last[0]:
+            self.rates.append((operations - self._last[1]) / (now - self._last[0]))
+        self._last = now, operations
 
 
 Watcher = Callable[[Progress], None]
@@ -222,12 +238,17 @@ class _Runner:
     def _measure_once(
         self, tally: _Tally, rate: float | None, progress: Progress
     ) -> tuple[Outcome, Round]:
+        progress.begin()
         self._watch(progress)
         outcome, finished = measure(
-            tally.key, self._settings, rate, partial(self._watch, progress), number=progress.round
+            tally.key, self._settings, rate, partial(self._count, progress), number=progress.round
         )
         self._measured_s += finished.warmup_s + finished.window_s
         return outcome, finished
+
+    def _count(self, progress: Progress, operations: int) -> None:
+        progress.count(operations)
+        self._watch(progress)
 
     # The rate of an open loop, where it was not given.
 

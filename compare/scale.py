@@ -262,7 +262,7 @@ def _work(
                         server_core=settings.server_core,
                         driver_core=settings.driver_core,
                     ),
-                    wait,
+                    lambda operations: wait(),
                 )
             except DriverError as error:
                 failures.append(str(error))

@@ -97,7 +97,7 @@ def trial(
                 server_core=cores.server,
                 driver_core=cores.driver,
             ),
-            lambda: None,
+            lambda operations: None,
         )
         server.stop()
         return Trial(outcome, round_of(outcome, 0, []), json.loads(server.last_words() or b"{}"))
@@ -300,7 +300,7 @@ def same_twice(cores: Cores, comparisons: int, told: Callable[[str], None]) -> F
             for number in range(2 * AA_ROUNDS):
                 # A B B A A B B A: neither is always the first.
                 side = sides[((number + 1) // 2) % 2]
-                side.append(measure(key, settings, None, lambda: None)[1])
+                side.append(measure(key, settings, None, lambda operations: None)[1])
             for figure in FIGURES:
                 a, b = ([figure(each) or 0.0 for each in side] for side in sides)
                 done += 1

@@ -328,7 +328,7 @@ def test_an_address_that_is_not_ours_is_one_line(
 def test_a_port_that_needs_privileges_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(address: Address) -> socket.socket:
+    def refuse(address: Address, **options: object) -> socket.socket:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(command, "listen", refuse)

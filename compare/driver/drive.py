@@ -6,7 +6,7 @@ import contextlib
 import os
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from itertools import chain, compress
 from time import perf_counter_ns
@@ -78,9 +78,9 @@ class _Window:
         return [due for due in self._load.missed if self.began <= due < self.ended]
 
 
-def drive(spec: Spec) -> Outcome:
-    """Run one cell against a server that is ready."""
-    load = Load(spec)
+def drive(spec: Spec, told: Callable[[int], None] | None = None) -> Outcome:
+    """Run one cell against a server that is ready; `told` hears of its operations."""
+    load = Load(spec, told)
     module = import_module(f"compare.driver.{spec.workload.replace('-', '_')}")
     workload: Workload = module.Workload(load)
     workload.connect()

@@ -16,6 +16,7 @@ from compare.driver.schedule import Arrivals, due_times
 
 MAX_EVENTS = 128  # per poll
 TICK_NS = 20_000_000  # how often time-outs are looked for
+TOLD_EVERY = 5  # ticks
 REPLY_TIMEOUT_S = 1.0  # after the window, for what is still on its way
 OPEN_TIMEOUT_S = 3.0  # the same, where the latency of what was due is wanted
 QUIET_NS = 250_000_000  # nobody was answered for this long: who is not now never will be
@@ -117,8 +118,11 @@ class Load:
     sending: while True, a connection sends its next message when its last is answered.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, told: Callable[[int], None] | None = None) -> None:
+        """`told` hears now and then how many operations there have been."""
         self.spec = spec
+        self._told = told
+        self._ticks = 0
         self.address = (spec.host, spec.port)
         self.epoll = select.epoll()
         self.handlers: dict[int, Callable[[], None]] = {}
@@ -194,6 +198,9 @@ class Load:
                 next_tick = now + TICK_NS
                 self._look_at_server()
                 tick(now)
+                self._ticks += 1
+                if self._told and self.sending and not self._ticks % TOLD_EVERY:
+                    self._told(len(self.samples))
             if done and done():
                 return
             nap_s = self.nap_s

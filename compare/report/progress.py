@@ -1,52 +1,111 @@
-"""How far a run is, on stderr: a bar on a terminal, plain lines elsewhere."""
+"""How far a run is, on stderr: a table that fills on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+import rich.live
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.text import Text
 
+from compare.report.terminal import table_of
+from compare.result import Run
 from compare.run import Progress
+
+DRAWN_EVERY_S = 0.5
+SPARKS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 24
+
+
+class Plain:
+    """Lines, where there is no terminal: one for each cell that is done."""
+
+    def watch(self, progress: Progress) -> None:
+        _line(progress)
+
+    def show(self, run: Run) -> None:
+        """The lines have said it."""
+
+
+class Live:
+    """The table of the load under way as it fills, and below it what is being measured.
+
+    Drawn at most twice a second: what draws takes CPU from what is being measured.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._live = rich.live.Live(
+            console=console, auto_refresh=False, transient=True, vertical_overflow="ellipsis"
+        )
+        self._began = time.monotonic()
+        self._drawn = 0.0
+        self._run: Run | None = None
+
+    def __enter__(self) -> Live:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def show(self, run: Run) -> None:
+        """Remember it for the next time that something is drawn."""
+        self._run = run
+
+    def watch(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._drawn < DRAWN_EVERY_S and progress.finished is None:
+            return
+        self._drawn = now
+        self._live.update(Group(*self._parts(progress, now)), refresh=True)
+
+    def _parts(self, progress: Progress, now: float) -> Iterator[RenderableType]:
+        key = progress.key
+        cells = [] if self._run is None else self._run.cells
+        load = key.workload, key.connections, key.loop
+        mine = [each for each in cells if (each.workload, each.connections, each.loop) == load]
+        if mine:
+            yield Text(f"{key.workload}   {key.connections} connections, {key.loop} loop", "bold")
+            yield table_of(mine, wide=False)
+        yield Text(f"{self._what(progress)}  {spark(progress.rates)}{self._rate(progress)}")
+        share = progress.done / progress.total if progress.total else 0.0
+        bar = ProgressBar(total=max(1, progress.total), completed=progress.done, width=30)
+        left = (now - self._began) * (1 - share) / share if share else None
+        words = "" if left is None else f"   {left // 60:.0f}:{left % 60:02.0f} left"
+        yield Columns([bar, Text(f"{progress.done}/{progress.total}{words}")])
+
+    def _what(self, progress: Progress) -> str:
+        key = progress.key
+        note = f"  {progress.note}" if progress.note else ""
+        return f"round {progress.round}  {key.model} {key.workload} {key.connections}{note}"
+
+    def _rate(self, progress: Progress) -> str:
+        return f" {progress.rates[-1]:,.0f}/s" if progress.rates else ""
+
+
+def spark(rates: Sequence[float]) -> str:
+    """The last rates as bars of a character each, against the highest of them."""
+    last = rates[-SPARK_WIDTH:]
+    top = max(last, default=0.0)
+    if top <= 0:
+        return ""
+    return "".join(SPARKS[min(7, max(0, int(rate / top * 7.999)))] for rate in last)
 
 
 @contextmanager
-def watching() -> Iterator[Callable[[Progress], None]]:
-    """A watcher for `compare.run.execute`, drawing only when it is told something.
-
-    A bar that refreshed itself would take CPU from what is being measured.
-    """
+def watching() -> Iterator[Plain | Live]:
+    """A view of a run: its `watch` is for compare.run.execute, its `show` gets the run so far."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _line
+        yield Plain()
         return
-    bar = Bar(
-        TextColumn("{task.description:<34}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=console,
-        transient=True,
-        auto_refresh=False,
-    )
-    with bar:
-        task = bar.add_task("")
-
-        def watch(progress: Progress) -> None:
-            key = progress.key
-            bar.update(
-                task,
-                completed=progress.done,
-                total=progress.total,
-                description=progress.note
-                or f"round {progress.round}  {key.model} {key.workload} {key.connections}",
-            )
-            bar.refresh()
-
-        yield watch
+    with Live(console) as view:
+        yield view
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def show(run: Run, console: Console) -> None:
         console.print()
         console.print(_heading(run, workload, connections, loop), soft_wrap=True)
         wide = console.width >= WIDE
-        console.print(_table(cells, wide=wide))
+        console.print(table_of(cells, wide=wide))
         if not wide:
             for cell in cells:
                 for reason in cell.reasons:
@@ -86,7 +86,7 @@ def _schedule(settings: Settings) -> str:
     return f"{rate}, {settings.arrivals} arrivals"
 
 
-def _table(cells: list[Cell], *, wide: bool) -> Table:
+def table_of(cells: list[Cell], *, wide: bool) -> Table:
     """One workload. On a narrow terminal without bars, tails, memory and reasons."""
     standings = standings_of(cells)
     top = max((cell.ops_per_s or 0 for cell in cells), default=0)

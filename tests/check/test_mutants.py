@@ -78,7 +78,7 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
     },
 }
 SCRIPTS: dict[Profile, str] = {"tcp-echo": "tcp.py", "udp-echo": "udp.py", "chat": "chat.py"}
-QUICK = {"none", "one-thread-blocks", "cuts", "any-name"}
+QUICK = {"none", "cuts", "any-name"}
 CASES = [
     pytest.param(
         profile,

@@ -120,7 +120,7 @@ def _drive(
     )
     assert done.returncode == 0, done.stderr.decode()
     assert done.stderr == b""
-    return msgspec.json.decode(done.stdout, type=Outcome)
+    return msgspec.json.decode(done.stdout.rpartition(b"\n")[2], type=Outcome)
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from compare import cli, own_servers
+from compare import cli, gate, own_servers
+from compare.check.catalogue import CHECKS
 from compare.gate import why_not
 from compare.matrix import MODELS, WORKLOADS, Model
 
@@ -122,7 +123,11 @@ def cells(path: Path) -> list[dict]:
     return json.loads(path.read_text())["cells"]
 
 
-def test_server_that_fails_is_a_failed_cell_beside_ours(tmp_path: Path) -> None:
+def test_server_that_fails_is_a_failed_cell_beside_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = [CHECKS[name] for name in ("tcp/4", "tcp/18")]
+    monkeypatch.setattr(gate, "of_profile", lambda profile: some)  # all take their time
     server = f"mine={sys.executable} {ECHO} urgent-inline {{port}}"
     path = tmp_path / "run.json"
     result = compare("--models", "epoll", "--server", server, "--json", str(path))

@@ -52,7 +52,7 @@ def ours(server: Server, core: int) -> float:
     )
     command = ["taskset", "-c", str(core), sys.executable, "-m", "compare.driver"]
     done = subprocess.run(command, input=msgspec.json.encode(spec), capture_output=True, check=True)
-    outcome = msgspec.json.decode(done.stdout, type=Outcome)
+    outcome = msgspec.json.decode(done.stdout.rpartition(b"\n")[2], type=Outcome)
     assert not outcome.errors, outcome.errors
     return outcome.operations / outcome.window_ns * 1e9
 
