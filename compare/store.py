@@ -30,7 +30,7 @@ _KINDS: dict[str, Kind] = {FORMAT: Run, SCALE_FORMAT: Scale}
 _STEPS = (
     (
         """CREATE TABLE run (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            id INTEGER PRIMARY KEY,
             token TEXT NOT NULL UNIQUE,
             format TEXT NOT NULL,
             started TEXT NOT NULL,

@@ -104,6 +104,7 @@ def test_run_grows_cell_by_cell_and_stays_one(
     assert keep(done := made_up_run([again, second])) == number
     assert store.load(number) == done
     assert [each.interrupted for each in store.entries()] == [False]
+    assert store.recorder(["compare", "run"])(done) == number + 1
 
 
 @given(st.lists(st.sampled_from("ab"), max_size=6))
