@@ -128,7 +128,9 @@ def perform(
                 findings.append(finding)
                 output.show_finding(finding, _repeat(request.subject, finding.id, seed), console)
     except LaunchError as error:
-        click.echo(f"the server cannot be checked: {error}", err=True)
+        hint = "; put {port} into the command where it is told where to listen"
+        hint = "" if request.subject.takes_a_port or request.subject.place else hint
+        click.echo(f"the server cannot be checked: {error}{hint}", err=True)
         status = FAILED
     except KeyboardInterrupt:
         status = INTERRUPTED
