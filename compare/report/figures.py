@@ -316,8 +316,11 @@ def timeline(load: Load, cell: Cell, number: int) -> Figure | None:
     )
 
 
-def ladder(scale: Scale) -> Iterator[Figure]:
-    """Latency and cost against the number of idle connections, on logarithmic axes."""
+def ladder(scale: Scale, number: int) -> Iterator[Figure]:
+    """Latency and cost against the number of idle connections, on logarithmic axes.
+
+    number: of this ladder on the page.
+    """
     models = dict.fromkeys(step.model for step in scale.steps)
     wanted = (
         ("p99", "p99 latency beside idle connections", "p99 latency, ms", _p99),
@@ -342,7 +345,7 @@ def ladder(scale: Scale) -> Iterator[Figure]:
                 rows += [[model, f"{idle:,}", f"{value:.3g}"] for idle, value in points]
         if traces:
             yield Figure(
-                f"ladder-{name}",
+                f"ladder-{name}-{number}",
                 title,
                 f"{scale.settings.connections} connections work, closed loop, while the others "
                 "stand by. A flat line is what epoll promises.",

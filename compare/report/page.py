@@ -58,7 +58,11 @@ def page(given: Sequence[Given]) -> str:
             mine = cells if len(runs) == 1 else [_named(cell, each.name) for cell in cells]
             loads.setdefault(load, []).extend(mine)
     sections = [_section(load, cells) for load, cells in loads.items()]
-    ladders = [figure for _, scale in scales for figure in figures.ladder(scale)]
+    ladders = [
+        figure
+        for number, (_, scale) in enumerate(scales)
+        for figure in figures.ladder(scale, number)
+    ]
     everything = [*ladders]
     for section in sections:
         everything += [*section["figures"], *section["timelines"]]
