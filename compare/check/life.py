@@ -255,9 +255,13 @@ def worker_killed(bench: Bench) -> None:
 
 
 def _has_ended(wire: Wire, within: float) -> bool:
-    """Whether it has ended; one that has not must be served."""
-    if wire.poll(within, write=False)[0]:
-        wire.must_end(0, "the end")
-        return True
-    wire.exchange(b"and you?", "the connections of the others to be served")
-    return False
+    """Whether it has ended, or does so now; one that has not must be served."""
+    if not wire.poll(within, write=False)[0]:
+        try:
+            wire.exchange(b"and you?", "the connections of the others to be served")
+            return False
+        except Failed:
+            if not wire.poll(wire.patience, write=False)[0]:
+                raise
+    wire.must_end(0, "the end")
+    return True
