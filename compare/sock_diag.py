@@ -18,6 +18,7 @@ _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port id: net
 _REQUEST = struct.Struct("=BBBxI2s2s44x")
 _MESSAGE_SIZE = 72  # struct inet_diag_msg; attributes follow
 _SOURCE_AT, _DESTINATION_AT = 8, 24  # in it, after four bytes and two ports
+_ID = slice(4, 52)  # ports, addresses, interface, and a cookie that no other socket ever has
 _ATTRIBUTE = struct.Struct("=HH")
 _SKMEMINFO = 7  # INET_DIAG_SKMEMINFO
 _MEMINFO = struct.Struct("=8I")
@@ -31,12 +32,26 @@ class Ends(NamedTuple):
     client: int
 
 
-def time_wait(host: str, port: int) -> Ends:
-    """Of the server that listens at `host` and `port`. Raises OSError."""
-    return Ends(
-        server=sum(1 for _ in _dump(host, TIME_WAIT, sport=port)),
-        client=sum(1 for _ in _dump(host, TIME_WAIT, dport=port)),
-    )
+class TimeWait:
+    """The sockets of a server's connections that come into TIME_WAIT from now on.
+
+    Those that are in it already are left of others who had the port: the kernel keeps one for a
+    minute, and may give its port to the next server. Raises OSError.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._before = self._sockets()
+
+    def ends(self) -> Ends:
+        """How many there are. Raises OSError."""
+        now = self._sockets()
+        return Ends(*(len(each - old) for each, old in zip(now, self._before, strict=True)))
+
+    def _sockets(self) -> tuple[set[bytes], set[bytes]]:
+        server = _dump(self._host, TIME_WAIT, sport=self._port)
+        client = _dump(self._host, TIME_WAIT, dport=self._port)
+        return {message[_ID] for message in server}, {message[_ID] for message in client}
 
 
 def buffered_kb(host: str, port: int) -> int:
@@ -46,8 +61,9 @@ def buffered_kb(host: str, port: int) -> int:
     Raises OSError.
     """
     total = 0
-    for attributes in _dump(host, ESTABLISHED, sport=port, memory=True):
-        received, _, _, _, ahead, queued, options, backlog = _MEMINFO.unpack_from(attributes)
+    for message in _dump(host, ESTABLISHED, sport=port, memory=True):
+        memory = _attribute(message[_MESSAGE_SIZE:])
+        received, _, _, _, ahead, queued, options, backlog = _MEMINFO.unpack_from(memory)
         total += received + ahead + queued + options + backlog
     return total // 1024
 
@@ -55,7 +71,7 @@ def buffered_kb(host: str, port: int) -> int:
 def _dump(
     host: str, state: int, *, sport: int = 0, dport: int = 0, memory: bool = False
 ) -> Iterator[bytes]:
-    """For every TCP socket with that end, its memory if that was asked for."""
+    """The message on every TCP socket with that end, with its memory if that was asked for."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     address = socket.inet_pton(family, "127.0.0.1" if host == "localhost" else host)
     anywhere = not any(address)  # a server on all addresses
@@ -78,7 +94,7 @@ def _dump(
                     return
                 message = data[_HEADER.size : length]
                 if anywhere or message[at : at + len(address)] == address:
-                    yield _attribute(message[_MESSAGE_SIZE:]) if memory else b""
+                    yield message
                 data = data[(length + 3) & ~3 :]
 
 

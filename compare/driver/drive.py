@@ -19,7 +19,7 @@ from compare.driver.load import (
     Spec,
     Workload,
 )
-from compare.driver.meter import Meter, sizes_of
+from compare.driver.meter import Meter, sizes_of, time_wait_of
 from compare.driver.outcome import Outcome, Pace
 from compare.driver.trace import trace
 from compare.driver.warmup import warm_up
@@ -83,6 +83,7 @@ def drive(spec: Spec, told: Callable[[int], None] | None = None) -> Outcome:
     load = Load(spec, told)
     module = import_module(f"compare.driver.{spec.workload.replace('-', '_')}")
     workload: Workload = module.Workload(load)
+    closed = time_wait_of(spec)
     workload.connect()
     if spec.rate is None:
         workload.begin()
@@ -111,7 +112,7 @@ def drive(spec: Spec, told: Callable[[int], None] | None = None) -> Outcome:
     server = None
     with contextlib.suppress(ProcessLookupError):  # it died; whoever started it will know how
         server = server_meter.window() if server_meter else None
-    sizes = sizes_of(spec)  # now, with all its threads
+    sizes = sizes_of(spec, closed)  # now, with all its threads
     picture = None
     if spec.rate is None:
         if spec.trace and (usual := window.samples()):

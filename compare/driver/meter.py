@@ -41,12 +41,20 @@ class Meter:
         )
 
 
-def sizes_of(spec: Spec) -> Sizes:
-    buffered_kb = time_wait = None
+def time_wait_of(spec: Spec) -> sock_diag.TimeWait | None:
+    """For what short connections will leave; None for other workloads, and where it is unknown."""
     with contextlib.suppress(OSError):  # not permitted, or no such kernel
         if spec.workload == "tcp-short":
-            time_wait = sock_diag.time_wait(spec.host, spec.port)
-        elif spec.workload != "udp-echo":
+            return sock_diag.TimeWait(spec.host, spec.port)
+    return None
+
+
+def sizes_of(spec: Spec, closed: sock_diag.TimeWait | None) -> Sizes:
+    buffered_kb = time_wait = None
+    with contextlib.suppress(OSError):
+        if closed is not None:
+            time_wait = closed.ends()
+        elif spec.workload not in ("tcp-short", "udp-echo"):
             buffered_kb = sock_diag.buffered_kb(spec.host, spec.port)
     return Sizes(
         process=process.size(spec.server_pid),

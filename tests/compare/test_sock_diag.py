@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from compare import sock_diag
-from compare.sock_diag import Ends, buffered_kb, time_wait
+from compare.sock_diag import Ends, TimeWait, buffered_kb
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends RST
 WaitUntil = Callable[[Callable[[], object], str], None]
@@ -43,6 +43,7 @@ class Server:
         self._listener = stack.enter_context(socket.create_server((host, 0), family=family))
         self.host = host
         self.port = self._listener.getsockname()[1]
+        self._time_wait = TimeWait(self.host, self.port)
 
     def connect(self, source: tuple[str, int] | None = None) -> Pair:
         """The client's end and the server's."""
@@ -53,7 +54,7 @@ class Server:
         return client, self._stack.enter_context(served)
 
     def time_wait(self) -> Ends:
-        return time_wait(self.host, self.port)
+        return self._time_wait.ends()
 
 
 @pytest.fixture(params=HOSTS)
@@ -124,6 +125,16 @@ def test_same_port_of_another_address_is_not_counted(wait_until: WaitUntil) -> N
         close(*before.connect(source=("127.0.1.1", server.port)))
         wait_until(lambda: before.time_wait() == (0, 1), "closed")
         assert server.time_wait() == (0, 0)
+
+
+def test_what_others_left_is_not_counted(server: Server, wait_until: WaitUntil) -> None:
+    """A server may be given the port of one that has just ended."""
+    close(*server.connect())
+    wait_until(lambda: server.time_wait() == (0, 1), "closed")
+    later = TimeWait(server.host, server.port)
+    assert later.ends() == (0, 0)
+    close(*server.connect())
+    wait_until(lambda: later.ends() == (0, 1), "closed")
 
 
 # What is in the buffers
