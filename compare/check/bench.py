@@ -18,6 +18,7 @@ from compare.launch import LaunchError, Place, Server
 PATIENCE_S = 3.0  # for what takes milliseconds
 USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idle machine
 CALIBRATE_S = 0.05
+AT_REST_S = 0.1  # that nothing has changed
 
 
 def slowness() -> float:
@@ -203,6 +204,15 @@ class Bench:
 
     def descriptors(self) -> int:
         return process.size(self.server.pid).descriptors
+
+    def descriptors_at_rest(self) -> int:
+        """How many it has open once that no longer changes: its processes may still be starting."""
+        seen, since = self.descriptors(), time.monotonic()
+        while time.monotonic() < since + AT_REST_S:
+            time.sleep(AT_REST_S / 10)
+            if (now := self.descriptors()) != seen:
+                seen, since = now, time.monotonic()
+        return seen
 
     def memory_kb(self) -> int:
         return process.pss_kb(self.server.pid, anonymous=True)

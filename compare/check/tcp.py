@@ -134,7 +134,7 @@ def silent_clients(bench: Bench) -> None:
 )
 def resets(bench: Bench) -> None:
     bench.must_serve("to be served before anybody resets")
-    before = bench.descriptors() if bench.inside else 0
+    before = bench.descriptors_at_rest() if bench.inside else 0
     for attempt in range(50):
         wire = bench.connect()
         if attempt % 2:
@@ -158,7 +158,7 @@ def resets(bench: Bench) -> None:
 )
 def resets_in_the_queue(bench: Bench) -> None:
     bench.must_serve("to be served before anybody resets")
-    before = bench.descriptors()
+    before = bench.descriptors_at_rest()
     with bench.stopped():
         for attempt in range(50):
             wire = bench.connect(at_once=True)  # a short backlog takes only some of them
@@ -329,7 +329,7 @@ def comings_and_goings(bench: Bench) -> None:
                 )
 
     come_and_go(COMINGS // 10)
-    descriptors, memory = bench.descriptors(), bench.memory_kb()
+    descriptors, memory = bench.descriptors_at_rest(), bench.memory_kb()
     come_and_go(COMINGS)
     bench.timeline.note("clients", f"{COMINGS} times connect(), close()")
     bench.must_return_to(descriptors)
@@ -349,7 +349,7 @@ def comings_and_goings(bench: Bench) -> None:
 )
 def closes_while_written_to(bench: Bench) -> None:
     bench.must_serve("to be served before anybody leaves")
-    before = bench.descriptors() if bench.inside else 0
+    before = bench.descriptors_at_rest() if bench.inside else 0
     for _ in range(20):
         wire = bench.connect(receive_buffer=4 * KIB)
         wire.send_until_stuck(_random(bench) * 8, 0)
