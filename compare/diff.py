@@ -18,12 +18,14 @@ import msgspec
 
 from compare.matrix import MODELS
 from compare.result import Cell, Key, Loop, Round, Run
+from compare.speed import at_full_speed
 from compare.stats import chance, holm, least_rounds, ratio
 
 FORMAT = "compare-diff/1"
 ENOUGH = 3  # other cells, for their median to be the machine's doing and not that of one of them
 MEASURED = ("ok", "driver-bound", "noisy")
 MOST_ROUNDS = 100  # worth advising
+LEAST = 5  # rounds at full speed, to leave the others out
 FEWER = 0.01  # of the connections, that are served no more
 
 Metric = Literal["ops_per_s", "p99", "cpu"]
@@ -80,6 +82,8 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     forced: in what the runs differ, where they were compared all the same. control: what cells
     were held against; reference servers are that and nothing else. drift: by metric, what these
     have in common, new divided by base.
+    left_out: rounds that were measured while the machine was slower than at other times, of so
+        many.
     broken: cells that fail in new and did not in base, and how. missing: cells that were not
     measured in both. advice: what to run to be sure, where something is unclear.
     """
@@ -91,6 +95,7 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     control: Control
     drift: dict[Metric, float]
     changes: list[Change]
+    left_out: tuple[int, int] = (0, 0)
     broken: dict[str, str]
     missing: list[str]
     advice: list[str]
@@ -144,16 +149,23 @@ def compare(
     able = [key for key in both if _able(before[key]) and _able(after[key])]
     broken = {name_of(key): words for key in both if (words := _broken(before[key], after[key]))}
     control, others = _control(able)
+    fast = _at_full_speed(before, after, able)
     changes: list[Change] = []
     drift: dict[Metric, float] = {}
     for metric in metrics:
-        old, fresh = (_logs(cells, able, metric) for cells in (before, after))
+        old, fresh = (
+            _logs(cells, able, metric, kept)
+            for cells, kept in zip((before, after), fast, strict=True)
+        )
         known = [key for key in able if key in old and key in fresh]
         mine = [key for key in others if key in known]
         judged = [key for key in known if control != "reference servers" or key not in mine]
         changes += [_change(key, metric, old, fresh, mine) for key in judged]
         if mine:
-            moved = (statistics.fmean(fresh[key]) - statistics.fmean(old[key]) for key in mine)
+            moved = (
+                statistics.fmean(_known(fresh[key])) - statistics.fmean(_known(old[key]))
+                for key in mine
+            )
             drift[metric] = math.exp(statistics.median(moved))
     changes = _judged(changes, threshold)
     advice = _advice(base, new, changes, control, drift, threshold)
@@ -168,6 +180,7 @@ def compare(
         control=control,
         drift=drift,
         changes=changes,
+        left_out=_left_out(fast),
         broken=broken,
         missing=[
             name_of(key)
@@ -196,17 +209,45 @@ def _broken(before: Cell, after: Cell) -> str | None:
     return None
 
 
-Logs = dict[Key, list[float]]  # of one metric, by cell and round
+Logs = dict[Key, list[float | None]]  # of one metric, by cell and round; None: left out
 
 
-def _logs(cells: Mapping[Key, Cell], keys: Sequence[Key], metric: Metric) -> Logs:
+def _logs(
+    cells: Mapping[Key, Cell], keys: Sequence[Key], metric: Metric, fast: Mapping[Key, list[bool]]
+) -> Logs:
     """Of the cells that have it in every round."""
-    logs = {}
+    logs: Logs = {}
     for key in keys:
         values = [METRICS[metric].of(each) for each in cells[key].rounds]
         if all(values):
-            logs[key] = [math.log(value) for value in values if value]
+            logs[key] = [
+                math.log(value) if value and keep else None
+                for value, keep in zip(values, fast[key], strict=True)
+            ]
     return logs
+
+
+def _at_full_speed(
+    before: Mapping[Key, Cell], after: Mapping[Key, Cell], keys: Sequence[Key]
+) -> tuple[dict[Key, list[bool]], dict[Key, list[bool]]]:
+    """Which rounds count: those at full speed, where enough are, and else all."""
+    rounds = [each for cells in (before, after) for key in keys for each in cells[key].rounds]
+    found: tuple[dict[Key, list[bool]], dict[Key, list[bool]]] = ({}, {})
+    for key in keys:
+        kept = [at_full_speed(cells[key].rounds, rounds) for cells in (before, after)]
+        enough = all(sum(each) >= LEAST for each in kept)
+        for each, mine in zip(found, kept, strict=True):
+            each[key] = mine if enough else [True] * len(mine)
+    return found
+
+
+def _left_out(fast: tuple[dict[Key, list[bool]], dict[Key, list[bool]]]) -> tuple[int, int]:
+    every = [keep for kept in fast for rounds in kept.values() for keep in rounds]
+    return every.count(False), len(every)
+
+
+def _known(values: Sequence[float | None]) -> list[float]:
+    return [each for each in values if each is not None]
 
 
 def _control(able: Sequence[Key]) -> tuple[Control, list[Key]]:
@@ -221,7 +262,7 @@ def _control(able: Sequence[Key]) -> tuple[Control, list[Key]]:
 
 def _change(key: Key, metric: Metric, old: Logs, fresh: Logs, others: Sequence[Key]) -> Change:
     others = [each for each in others if each != key]
-    usual = {each: statistics.fmean(old[each] + fresh[each]) for each in others}
+    usual = {each: statistics.fmean(_known(old[each] + fresh[each])) for each in others}
     base, new = (_apart(logs, key, usual) for logs in (old, fresh))
     estimate = ratio(new, base)
     return Change(
@@ -230,8 +271,8 @@ def _change(key: Key, metric: Metric, old: Logs, fresh: Logs, others: Sequence[K
         connections=key.connections,
         loop=key.loop,
         metric=metric,
-        base=math.exp(statistics.median(old[key])),
-        new=math.exp(statistics.median(fresh[key])),
+        base=math.exp(statistics.median(_known(old[key]))),
+        new=math.exp(statistics.median(_known(fresh[key]))),
         ratio=estimate.value,
         ratio_ci95=estimate.interval,
         chance=chance(new, base),
@@ -242,7 +283,13 @@ def _apart(logs: Logs, key: Key, usual: Mapping[Key, float]) -> list[float]:
     """A cell's rounds, each divided by what the others did of their usual in the same round."""
     apart = []
     for number, value in enumerate(logs[key]):
-        moved = [logs[each][number] - usual[each] for each in usual if number < len(logs[each])]
+        if value is None:
+            continue
+        moved = [
+            theirs - usual[each]
+            for each in usual
+            if number < len(logs[each]) and (theirs := logs[each][number]) is not None
+        ]
         apart.append(math.exp(value - (statistics.median(moved) if moved else 0.0)))
     return apart
 

@@ -9,9 +9,11 @@ import msgspec
 
 from compare.driver.load import Closer, Counts
 from compare.driver.outcome import Outcome, Window
+from compare.driver.probe import Work
 from compare.driver.schedule import Arrivals
 from compare.driver.trace import Trace
 from compare.histogram import encode, merge, percentile_us
+from compare.interpreter import Interpreter
 from compare.machine import Machine
 from compare.stats import centre
 
@@ -89,7 +91,10 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
-    """One measured window against one fresh server."""
+    """One measured window against one fresh server.
+
+    work: how long the same work took on both cores, at the slower end of the window.
+    """
 
     ops_per_s: float
     operations: int
@@ -103,6 +108,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
     server: Server
     driver: Driver
+    work: Work | None = None
     server_wait_fraction: float
     driver_wait_fraction: float
     stolen_fraction: float
@@ -175,6 +181,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for. Times in seconds; `sizes` in bytes, by workload.
 
+    interpreters: that ran the servers, where not the one that ran the rest.
     servers: the commands of the user's own, by name.
     rounds: of each cell; where `precise`, at least so many, until its intervals are narrow.
     rate: operations a second of an open loop. load: the same as a share of what the model does
@@ -183,6 +190,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     models: list[str]
+    interpreters: list[Interpreter] = []
     servers: dict[str, list[str]] = {}
     workloads: list[str]
     connections: list[int]
@@ -250,12 +258,11 @@ def round_of(outcome: Outcome, baseline_descriptors: int, messages: list[str]) -
         errors=outcome.errors,
         server=_server(outcome, baseline_descriptors),
         driver=Driver(cpu_fraction=outcome.driver.cpu_ns / outcome.driver.elapsed_ns),
-        server_wait_fraction=_wait_fraction(
-            outcome.server, outcome.sizes.process.threads, stood_still=not outcome.operations
-        )
+        server_wait_fraction=_wait_fraction(outcome.server, stood_still=not outcome.operations)
         if outcome.server
         else 0.0,
-        driver_wait_fraction=_wait_fraction(outcome.driver, 1),
+        driver_wait_fraction=_wait_fraction(outcome.driver),
+        work=outcome.work,
         stolen_fraction=max(
             each.stolen_ns / each.elapsed_ns for each in (outcome.server, outcome.driver) if each
         ),
@@ -295,8 +302,9 @@ def _server(outcome: Outcome, baseline_descriptors: int) -> Server:
         system_us_per_op=each_us * (1 - user) if known else None,  # type: ignore[operator]
         cpu_fraction=used.cpu_ns / used.elapsed_ns,
         user_fraction=user,
-        switches_per_op=used.switches / operations if operations else None,
-        preemptions=used.preemptions,
+        # Those of processes that have ended are not known, and theirs may be nearly all.
+        switches_per_op=used.switches / operations if operations and used.switches >= 0 else None,
+        preemptions=used.preemptions if used.preemptions >= 0 else None,
         rss_kb=sizes.process.rss_kb,
         pss_kb=sizes.pss_kb,
         buffered_kb=sizes.buffered_kb,
@@ -308,16 +316,16 @@ def _server(outcome: Outcome, baseline_descriptors: int) -> Server:
     )
 
 
-def _wait_fraction(used: Window, threads: int, *, stood_still: bool = False) -> float:
+def _wait_fraction(used: Window, *, stood_still: bool = False) -> float:
     """How long it waited for a CPU that something else had, of the window.
 
-    Threads of one server also wait for each other, which is no noise; so what the core did
-    for others is an upper bound, as far as it is known.
+    Threads and processes of one server also wait for each other, which is no noise; so what the
+    core did for others is an upper bound, as far as it is known.
     """
-    wait = used.wait_ns
+    wait = max(0, used.wait_ns)  # less what had waited and has ended
     if stood_still:  # the kernel adds up a wait when it ends, which this one had not yet
         wait = max(wait, used.others_ns or 0)
-    elif used.others_ns is not None and threads > 1:
+    elif used.others_ns is not None:
         wait = min(wait, used.others_ns)
     return min(1.0, wait / used.elapsed_ns)
 

@@ -6,6 +6,7 @@ import math
 
 from compare.histogram import BEYOND
 from compare.result import Round, Verdict
+from compare.speed import at_full_speed
 from compare.stats import centre
 
 BUSY = 0.90  # of a core: at its limit
@@ -61,8 +62,8 @@ def judge(
     if len(rounds) > 2 and spread > WIDE:
         return "noisy", [
             *reasons,
-            f"the rounds differ by ±{spread:.0%}: run again with more --rounds or a longer "
-            "--duration",
+            f"the rounds differ by ±{spread:.0%}{_why(rounds)}: run again with more --rounds or a "
+            "longer --duration",
         ]
     if rounds[0].pace is not None:
         return _paced(workload, connections, rounds, reasons)
@@ -73,6 +74,16 @@ def judge(
             "do more than is shown; compare CPU/op",
         ]
     return "ok", reasons + _little(workload, rounds) + _drifting(rounds) + _too_short(rounds)
+
+
+def _why(rounds: list[Round]) -> str:
+    slow = at_full_speed(rounds, rounds).count(False)
+    if not slow:
+        return ""
+    return (
+        f", and in {slow} of {len(rounds)} something else on the same hardware slowed the machine "
+        "down"
+    )
 
 
 def noise(each: Round) -> float:

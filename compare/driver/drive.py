@@ -21,6 +21,7 @@ from compare.driver.load import (
 )
 from compare.driver.meter import Meter, sizes_of, time_wait_of
 from compare.driver.outcome import Outcome, Pace
+from compare.driver.probe import probe, slower
 from compare.driver.trace import trace
 from compare.driver.warmup import warm_up
 from compare.histogram import encode, fold
@@ -92,6 +93,9 @@ def drive(spec: Spec, told: Callable[[int], None] | None = None) -> Outcome:
         load.keep_to_schedule(workload, spec.rate)
     warmed = perf_counter_ns()
     settled = idle or warm_up(load, workload.tick, spec.warmup_s)
+    before = probe(spec.server_core, spec.driver_core) if spec.rate is None else None
+    if before is not None:  # what waited meanwhile does not belong into the window
+        load.run(GRACE_S, workload.tick)
     try:
         server_meter = Meter(spec.server_pid, spec.server_core)
     except ProcessLookupError:
@@ -112,6 +116,7 @@ def drive(spec: Spec, told: Callable[[int], None] | None = None) -> Outcome:
     server = None
     with contextlib.suppress(ProcessLookupError):  # it died; whoever started it will know how
         server = server_meter.window() if server_meter else None
+    after = probe(spec.server_core, spec.driver_core) if before else None
     sizes = sizes_of(spec, closed)  # now, with all its threads
     picture = None
     if spec.rate is None:
@@ -142,4 +147,5 @@ def drive(spec: Spec, told: Callable[[int], None] | None = None) -> Outcome:
         sizes=sizes,
         peak_descriptors=load.peak_descriptors,
         trace=picture,
+        work=slower(before, after),
     )

@@ -6,6 +6,7 @@ import msgspec
 
 from compare import process, sock_diag
 from compare.driver.load import Counts
+from compare.driver.probe import Work
 from compare.driver.trace import Trace
 
 
@@ -69,6 +70,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     metered: operations completed while the usage in `server` and `driver` was counted.
     began_ns: when the window began, by the monotonic clock.
     settled: whether the rate was stationary after the warm-up.
+    work: the slower of two probes of the machine, before and after the window of a closed loop.
     In an open loop `operations` are those completed in the window, and the latencies those of
     the operations that were due in it, whenever they were completed; see `Pace`.
     """
@@ -93,3 +95,4 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     sizes: Sizes
     peak_descriptors: int
     trace: Trace | None = None
+    work: Work | None = None

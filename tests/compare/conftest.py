@@ -108,9 +108,7 @@ def _drive(
         duration_s=window,
         seed=1,
         server_pid=server.pid,
-        server_core=None,
-        driver_core=None,
-        **more,
+        **{"server_core": None, "driver_core": None, **more},
     )
     done = subprocess.run(
         [sys.executable, *(["-m", "compare.driver"] if patience is None else impatient(patience))],

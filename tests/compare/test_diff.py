@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from compare.diff import METRICS, Diff, Incomparable, compare
+from compare.driver.probe import Work
 from compare.report.changes import markdown, sentence
 from compare.result import Cell, Percentiles, Round, Run
 from compare.stats import least_rounds
@@ -95,6 +96,48 @@ def test_too_few_rounds_are_unclear_and_the_number_that_would_tell_is_said(runs)
     diff = compare(runs(1, rounds=3), runs(2, rounds=3))
     assert diff.answer == "unclear"
     assert f"--rounds {least_rounds(len(diff.changes))}" in diff.advice[0]
+
+
+def _slowed(run: Run, which: Callable[[int, Cell], bool]) -> Run:
+    """The same, but that the machine did three quarters of its work in those rounds."""
+
+    def round_of(each: Round, *, slow: bool) -> Round:
+        factor = 0.75 if slow else 1.0
+        server = msgspec.structs.replace(
+            each.server, cpu_us_per_op=(each.server.cpu_us_per_op or 0) / factor
+        )
+        return msgspec.structs.replace(
+            each,
+            ops_per_s=each.ops_per_s * factor,
+            server=server,
+            work=Work(*([round(300_000 / factor**2)] * 2)),
+        )
+
+    cells = [
+        msgspec.structs.replace(
+            cell,
+            rounds=[round_of(each, slow=which(n, cell)) for n, each in enumerate(cell.rounds)],
+        )
+        for cell in run.cells
+    ]
+    return msgspec.structs.replace(run, cells=cells)
+
+
+def test_rounds_on_a_slower_machine_are_left_out_where_enough_are_not(runs) -> None:
+    base = _slowed(runs(1, rounds=16), lambda number, cell: number % 2 == 0)
+    new = _slowed(runs(2, rounds=16), lambda number, cell: number < 6 and cell.model != "uvloop")
+    diff = compare(base, new, metrics=["ops_per_s", "cpu"])
+    assert diff.left_out == (8 * 5 + 6 * 4, 2 * 16 * 5)
+    assert all(0.97 < each.ratio < 1.03 for each in diff.changes)
+    slower = runs(2, rounds=16, slower={"epoll": 1.11})
+    diff = compare(base, _slowed(slower, lambda number, cell: number < 6))
+    assert {each.model for each in diff.changes if each.answer == "worse"} == {"epoll"}
+
+
+def test_all_rounds_count_where_too_few_were_at_full_speed(runs) -> None:
+    base = _slowed(runs(1), lambda number, cell: number > 3)
+    diff = compare(base, _slowed(runs(2), lambda number, cell: False))
+    assert diff.left_out == (0, 2 * ROUNDS * 5)
 
 
 def test_cell_that_fails_now_is_worse_whatever_its_figures(runs) -> None:
