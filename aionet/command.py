@@ -90,8 +90,9 @@ def parse(
     serve.add_argument(
         f"--{option}",
         choices=choices,
+        metavar=option.upper(),
         default=choices[0],
-        help=f"{option_help} (default: {choices[0]})",
+        help=f"{option_help}: {', '.join(choices)} (default: {choices[0]})",
     )
     places = "tcp://HOST:PORT; port 0 takes a free one, and no host means all interfaces"
     serve.add_argument(
@@ -197,10 +198,12 @@ def _bytes(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1 up")
 
 
-def listen_or_exit(address: Address, *, write_timeout: float | None = None) -> socket.socket:
+def listen_or_exit(
+    address: Address, *, reuse_port: bool = False, write_timeout: float | None = None
+) -> socket.socket:
     """A socket listening on `address`, or one line on stderr and exit 1."""
     with explaining(address):
-        return listen(address, write_timeout=write_timeout)
+        return listen(address, reuse_port=reuse_port, write_timeout=write_timeout)
 
 
 @contextmanager

@@ -18,18 +18,24 @@ TICK_S = 0.2
 
 @contextmanager
 def stop_on_signals(
-    drain: Callable[[], None], abort: Callable[[], None], drain_timeout: float
+    drain: Callable[[], None],
+    abort: Callable[[], None],
+    drain_timeout: float,
+    *,
+    second: Callable[[int, FrameType | None], None] | signal.Handlers = signal.SIG_DFL,
 ) -> Iterator[None]:
     """Within it, SIGTERM and SIGINT call `drain`, and `abort` after `drain_timeout` seconds.
 
-    A second signal is left to the kernel, which ends the process whatever it waits for.
+    A `second` signal is left to the kernel, which ends the process whatever it waits for; for
+    one of several processes, which Ctrl-C reaches directly and through its parent, there is
+    `carry_on`.
     """
     deadline = math.inf
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal deadline
         for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, signal.SIG_DFL)
+            signal.signal(each, second)
         deadline = time.monotonic() + drain_timeout
         drain()
 
@@ -45,6 +51,10 @@ def stop_on_signals(
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def carry_on(number: int, frame: FrameType | None) -> None:
+    """A signal handler for those who know already."""
 
 
 def end_at_once(number: int, *ignored: Any) -> NoReturn:

@@ -1,19 +1,20 @@
-"""UDP three ways: one thread, several threads in recvfrom() on one socket, and epoll.
+"""UDP three ways: one thread, several threads in recvfrom() on one socket, and a poller.
 
 UDP has no connections, so nobody waits for somebody else to leave, and there is nothing to
-cap: what is left of the three models is how they wait.
+cap: what is left of the models is how they wait.
 """
 
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import threading
+from collections.abc import Callable
 
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Deliveries, Service
 from aionet.sockets import RECV_SIZE, stop_reading
+from blocking.poller import IN, Poller
 
 THREADS = 4  # more only queue for the interpreter's lock
 
@@ -39,7 +40,7 @@ class DatagramServer:
         sock = self._sock
         while not self._aborted:
             data, sender = sock.recvfrom(RECV_SIZE)
-            if self._draining and not data:
+            if sender is None:
                 return  # a shut socket yields what is queued, then nothing, for ever
             for peer, reply in self._receive_data(sender, data):
                 # A port of 0, an unreachable host: that peer's loss, and nobody else's.
@@ -85,8 +86,11 @@ class ThreadedDatagramServer(DatagramServer):
             return super()._receive_data(sender, data)
 
 
-class EpollDatagramServer(DatagramServer):
-    """Waits with epoll, and after each wait serves all that has arrived."""
+class ReadinessServer(DatagramServer):
+    """Waits with a poller, and after each wait serves all that has arrived."""
+
+    make_poller: Callable[[], Poller]
+    events = IN
 
     def __init__(
         self, sock: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
@@ -98,10 +102,10 @@ class EpollDatagramServer(DatagramServer):
         """Serve until `drain` is called."""
         recvfrom, sendto = self._sock.recvfrom, self._sock.sendto
         receive_data = self._service.receive_data
-        with self._sock, select.epoll() as epoll:
-            epoll.register(self._sock, select.EPOLLIN)
+        with self._sock, contextlib.closing(self.make_poller()) as poller:
+            poller.register(self._sock.fileno(), self.events)
             while not self._aborted:
-                epoll.poll()
+                poller.poll(None)
                 try:
                     while not self._aborted:
                         data, sender = recvfrom(RECV_SIZE)

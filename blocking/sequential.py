@@ -40,19 +40,20 @@ class StreamServer:
         """Serve until `drain` is called."""
         with self._listener:
             while conn := accept_patiently(self._listener):
-                self._conn = conn
-                if self._draining:
-                    stop_reading(conn)
-                self._serve(conn)
-                self._conn = None
+                self.serve(conn)
 
-    def _serve(self, conn: socket.socket) -> None:
+    def serve(self, conn: socket.socket) -> None:
+        """Serve one connection to its end."""
+        self._conn = conn
+        if self._draining:
+            stop_reading(conn)
         with conn:
             # A peer that resets ends its own conversation and nothing else.
             with contextlib.suppress(OSError):
                 self._converse(conn)
             with contextlib.suppress(OSError):
                 self._deliver(conn, self._service.receive_eof(conn))
+        self._conn = None
 
     def _converse(self, conn: socket.socket) -> None:
         closing = self._deliver(conn, self._service.connect(conn))

@@ -13,11 +13,12 @@ from pathlib import Path
 import click
 
 from compare.check.cli import check, explain
+from compare.choice import choose, model_options
 from compare.driver.load import Closer
 from compare.driver.schedule import Arrivals
 from compare.keep import Keeper
 from compare.kept import diff, export, history, report, show_again, store_option
-from compare.matrix import DEFAULT_MODELS, MODELS, WORKLOADS, Model
+from compare.matrix import MODELS, WORKLOADS, Model
 from compare.options import Amount, Duration, Names, Numbers, Rounds, Seconds
 from compare.output import deliver, interrupt, show
 from compare.own_servers import from_config, from_option
@@ -75,15 +76,7 @@ for command in (check, explain, history, show_again, export, report, diff):
 
 
 @main.command()
-@click.option(
-    "--models",
-    type=Names("model", MODELS),
-    help="[default: "
-    + ",".join(DEFAULT_MODELS)
-    + ", and your own]  Also: "
-    + ", ".join(name for name in MODELS if name not in DEFAULT_MODELS)
-    + ".",
-)
+@model_options
 @click.option(
     "--workloads",
     type=Names("workload", list(WORKLOADS)),
@@ -161,6 +154,8 @@ for command in (check, explain, history, show_again, export, report, diff):
 @click.option("--quick", is_flag=True, help="One round of 0.5 s: a look, not a result.")
 def run(
     models: list[str] | None,
+    sets: list[str] | None,
+    pythons: tuple[str, ...],
     workloads: list[str],
     connections: list[int],
     rounds: int | str | None,
@@ -199,9 +194,11 @@ def run(
         raise click.UsageError("--rate, --load and --slo exclude each other: choose one.")
     own = {each.name: replace(each, unchecked=unchecked) for each in (*server, *config)}
     MODELS.update(own)
+    chosen, interpreters = choose(models, sets, pythons)
     server_core, driver_core = _cores()
     settings = Settings(
-        models=list(dict.fromkeys([*own, *(models or DEFAULT_MODELS)])),
+        models=list(dict.fromkeys([*own, *chosen])),
+        interpreters=interpreters,
         servers={name: list(model.command) for name, model in own.items()},
         workloads=workloads,
         connections=connections,
@@ -271,13 +268,7 @@ def selftest(comparisons: int) -> None:
 
 
 @main.command()
-@click.option(
-    "--models",
-    type=Names("model", MODELS),
-    default=",".join(DEFAULT_MODELS),
-    show_default=True,
-    help="Also: " + ", ".join(name for name in MODELS if name not in DEFAULT_MODELS) + ".",
-)
+@model_options
 @click.option(
     "--idle",
     type=Numbers("most"),
@@ -302,7 +293,9 @@ def selftest(comparisons: int) -> None:
 )
 @store_option
 def scale(
-    models: list[str],
+    models: list[str] | None,
+    sets: list[str] | None,
+    pythons: tuple[str, ...],
     idle: list[int | str],
     hold: int | None,
     ramp: float | None,
@@ -321,10 +314,12 @@ def scale(
     from compare.scale import Settings as ScaleSettings
     from compare.scale import climb, most
 
+    chosen, interpreters = choose(models, sets, pythons)
     server_core, driver_core = _cores()
     counts = [hold] if hold else sorted({most() if each == "most" else int(each) for each in idle})
     settings = ScaleSettings(
-        models=models,
+        models=chosen,
+        interpreters=interpreters,
         idle=counts,
         connections=connections,
         rate=ramp,

@@ -16,6 +16,11 @@ def misfit(model: Model, workload: Workload, connections: int) -> str | None:
     """Which limit the cell would break and what to type; None if it fits."""
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     needed = connections + SPARE_DESCRIPTORS
+    if model.descriptors is not None and needed > model.descriptors:
+        return (
+            f"{connections} connections need {needed} descriptors, and {model.name} can use no "
+            f"more than {model.descriptors}: --connections {model.descriptors - SPARE_DESCRIPTORS}"
+        )
     if descriptors != resource.RLIM_INFINITY and needed > descriptors:
         return (
             f"{connections} connections need {needed} descriptors, and a process may have "
@@ -41,7 +46,7 @@ def misfit(model: Model, workload: Workload, connections: int) -> str | None:
     held_back = model.few and workload.name in ("tcp-long", "chat")
     if held_back and backlog is not None and connections > backlog:
         return (
-            f"{model.few}, so {connections - 1} would queue in its backlog, and "
+            f"{model.few}, so up to {connections - 1} would queue in its backlog, and "
             f"net.core.somaxconn is {backlog}: sysctl -w net.core.somaxconn={connections} "
             "(as root)"
         )

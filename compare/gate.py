@@ -28,14 +28,19 @@ def why_not(model: Model, workload: Workload) -> str | None:
         return None
     profile = PROFILE_OF[workload.service]
     subject = Subject(profile, tuple(model.argv(workload)), cwd=model.cwd, env=model.environment)
-    ids = [each.id for each in of_profile(profile) if each.kind == "MUST"]
-    alone = bool(model.few)
+    ids = [
+        each.id
+        for each in of_profile(profile)
+        if each.kind == "MUST" and each.id not in model.exceptions
+    ]
     try:
         if model.own:
-            findings = list(run(subject, ids, SEED, lambda text: None, alone=alone))
+            findings = list(run(subject, ids, SEED, lambda text: None, alone=model.alone))
         else:
             findings = list(
-                run_together(subject, [each for each in ids if each in QUICK], SEED, alone=alone)
+                run_together(
+                    subject, [each for each in ids if each in QUICK], SEED, alone=model.alone
+                )
             )
     except LaunchError as error:
         return str(error)

@@ -46,7 +46,7 @@ def start(
     """Start `command` in a process group of its own, on `core` if given.
 
     It is killed by the kernel when we die, however we die, and it may open as many
-    descriptors as the hard limit allows.
+    descriptors as the hard limit allows. `env` is added to our own environment.
     """
     parent = os.getpid()
 
@@ -66,7 +66,7 @@ def start(
             stdout=stdout,
             stderr=stderr,
             cwd=cwd,
-            env=env,
+            env={**os.environ, **(env or {})},
             preexec_fn=prepare,
             process_group=0,
         )

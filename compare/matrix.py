@@ -1,80 +1,16 @@
-"""What is compared: models, workloads, and how each cell is started, or why it is not.
+"""What is compared: a row for each workload, a row for each model, and sets of models.
 
-A model is a row in MODELS, a workload a row in WORKLOADS and a file in `compare/driver/`.
+A workload is a row here and a file in `compare/driver/`.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
+from typing import Any
 
-
-@dataclass(frozen=True)
-class Workload:
-    """A kind of load. `size` is the usual message in bytes, `smallest` the least that works."""
-
-    name: str
-    service: str
-    operation: str
-    connections: str
-    size: int
-    smallest: int
-    largest: int
-
-
-WORKERS = 2  # of a model with several
-
-
-@dataclass(frozen=True)
-class Model:
-    """A way of doing I/O.
-
-    command: what starts it; `{service}` and `{workers}` are replaced.
-    meaning: for a workload, what the model means there where that is not plain.
-    cannot: for a workload, why there is nothing to measure.
-    few: what it means that some of its connections are never served.
-    threads: threads it needs for a connection.
-    reference: it is a yardstick, without protection. extra: not among the default ones.
-    own: a server of the user's: `{host}` and `{port}` are replaced, and it need not say READY.
-    cwd, environment, cores: where it runs. unchecked: it is measured whatever it does wrong.
-    """
-
-    name: str
-    summary: str
-    command: tuple[str, ...]
-    module: str | None = None
-    meaning: Mapping[str, str] = field(default_factory=dict)
-    cannot: Mapping[str, str] = field(default_factory=dict)
-    few: str = ""
-    threads: int = 0
-    reference: bool = False
-    extra: bool = False
-    own: bool = False
-    cwd: str | None = None
-    environment: Mapping[str, str] | None = None
-    cores: tuple[int, ...] = ()
-    unchecked: bool = False
-
-    def argv(
-        self, workload: Workload, *, close_after: int | None = None, workers: int = WORKERS
-    ) -> list[str]:
-        """The command that starts it; told to close each connection after so many bytes."""
-        if self.own:
-            return list(self.command)
-        command = [word.format(service=workload.service, workers=workers) for word in self.command]
-        closing = [] if close_after is None else ["--close-after", str(close_after)]
-        return [sys.executable, *command, *closing]
-
-    def unsupported(self, workload: Workload) -> str | None:
-        """Why this cell cannot run here; None if it can."""
-        if workload.name in self.cannot:
-            return self.cannot[workload.name]
-        if self.module and importlib.util.find_spec(self.module) is None:
-            return f"{self.module} is not installed: pip install {self.module}"
-        return None
-
+from compare.model import Group
+from compare.model import Model as Model
+from compare.model import Workload as Workload
 
 WORKLOADS: dict[str, Workload] = {
     row.name: row
@@ -120,94 +56,279 @@ WORKLOADS: dict[str, Workload] = {
 
 _ONE_AT_A_TIME = "serves one connection at a time: the others are connected and wait"
 _ONE_CALL = "what is said to a member within one turn of the loop goes out in one call"
+_ALL_AT_ONCE = "after each wait, all datagrams that have arrived"
 _YARDSTICK = "a yardstick for TCP echo only"
+_APART = "members in different processes would never meet"
+_NOTHING_TO_HAND_OUT = "without connections there is nothing to hand out"
+_MET_NOBODY = dict.fromkeys(
+    ("chat/3", "chat/4", "chat/6", "chat/7", "chat/8", "chat/9"),
+    "two clients are never in the room at the same time",
+)
+_NEVER_CLOSED = "rloop 0.5 does not close a connection whose peer has finished sending"
+_AS_MANY = "as many clients are served at a time as there are"
+
+
+def _blocking(name: str, summary: str, **more: Any) -> Model:
+    command = ("-m", "blocking", "serve", "{service}", "--model", name)
+    return Model(name, summary, command, **more)
+
+
+def _aionet(name: str, summary: str, *words: str, **more: Any) -> Model:
+    loop = name.partition("-")[0]
+    command = ("-m", *(words or ("aionet",)), "serve", "{service}", "--loop", loop)
+    module = None if loop == "asyncio" else loop
+    return Model(name, summary, command, group="asyncio", module=module, **more)
+
+
+def _framework(name: str, summary: str, **more: Any) -> Model:
+    command = ("-m", "compare.contenders", "serve", "{service}", "--framework", name)
+    return Model(name, summary, command, group="frameworks", module=name, closes=False, **more)
+
+
+def _bare(name: str, summary: str, *words: str, module: str | None = None) -> Model:
+    return Model(
+        name,
+        f"reference: {summary}",
+        ("-m", *words),
+        group="references",
+        module=module,
+        cannot={"udp-echo": _YARDSTICK, "chat": _YARDSTICK},
+        closes=False,
+    )
+
 
 MODELS: dict[str, Model] = {
     row.name: row
     for row in (
-        Model(
+        _blocking(
             "blocking",
             "one client at a time, from accept to its end",
-            ("-m", "blocking", "serve", "{service}", "--model", "blocking"),
+            group="one at a time",
             meaning={
                 "udp-echo": "one thread in recvfrom(): without connections nobody waits",
                 "tcp-short": "one short connection after the other; the rest queue",
                 "tcp-long": _ONE_AT_A_TIME,
                 "chat": f"the negative control: it {_ONE_AT_A_TIME}, so nobody is heard",
             },
+            exceptions={
+                "tcp/5": "whoever comes second waits until the silent client leaves",
+                "tcp/9": "the client that stalls is the one being served; the other one waits",
+                "tcp/12-held": "a held connection is served only when those before it have left",
+                "life/2": "the stalled client is the one being served; there is none beside it",
+                **_MET_NOBODY,
+            },
             few="it serves one client at a time",
+            alone=True,
         ),
-        Model(
+        _blocking(
             "threaded",
             "a thread for each connection",
-            ("-m", "blocking", "serve", "{service}", "--model", "threaded"),
+            group="threads and processes",
             meaning={
                 "udp-echo": "four threads in recvfrom() on one socket",
                 "chat": "outboxes filled under the room's lock, sent outside it",
             },
             threads=1,
         ),
-        Model(
+        _blocking(
+            "threadpool",
+            "32 threads, and a queue of connections that wait for one",
+            group="threads and processes",
+            meaning={
+                "tcp-long": f"{_AS_MANY} threads",
+                "chat": f"{_AS_MANY} threads, so that no more can be in the room",
+            },
+            cannot={"udp-echo": f"{_NOTHING_TO_HAND_OUT}: it would be as threaded"},
+            exceptions={
+                "tcp/12-held": "as many connections are held as there are threads",
+                "chat/9": "it has fewer threads than there are members",
+            },
+            few="it has 32 threads, and each serves one client at a time",
+        ),
+        _blocking(
+            "fork",
+            "a process for each connection, forked when it is accepted",
+            group="threads and processes",
+            meaning={"tcp-long": "at most 1,024 processes at a time"},
+            threads=1,
+            cannot={"udp-echo": _NOTHING_TO_HAND_OUT, "chat": _APART},
+        ),
+        _blocking(
+            "prefork",
+            "eight processes that accept on one socket, each serving one client at a time",
+            group="threads and processes",
+            meaning={
+                "udp-echo": "eight processes in recvfrom() on one socket",
+                "tcp-long": f"{_AS_MANY} processes",
+            },
+            cannot={"chat": _APART},
+            exceptions={"tcp/12-held": "as many connections are held as there are processes"},
+            few="it has eight processes, and each serves one client at a time",
+        ),
+        _blocking(
+            "prefork-reuseport",
+            "the same with a socket each, among which the kernel deals out (SO_REUSEPORT)",
+            group="threads and processes",
+            meaning={
+                "udp-echo": "eight processes in recvfrom(), each on a socket of its own",
+                "tcp-long": f"at most {_AS_MANY} processes; some are dealt several, some none",
+            },
+            cannot={"chat": _APART},
+            exceptions={
+                **dict.fromkeys(
+                    ("tcp/5", "tcp/9", "tcp/12-held", "life/2"),
+                    "who is dealt to a process that is busy waits for it, though others be free",
+                ),
+                "life/6": "who shares a port (SO_REUSEPORT) shares it with a second instance, too",
+            },
+            few="it has eight processes, each serving one client at a time, and deals by a hash",
+        ),
+        _blocking(
+            "select",
+            "one thread, select(2), non-blocking sockets",
+            group="readiness",
+            meaning={"udp-echo": _ALL_AT_ONCE, "chat": _ONE_CALL},
+            exceptions={"tcp/12-held": "select() knows no descriptor above 1,023"},
+            descriptors=1024,
+        ),
+        _blocking(
+            "poll",
+            "one thread, poll(2), non-blocking sockets",
+            group="readiness",
+            meaning={"udp-echo": _ALL_AT_ONCE, "chat": _ONE_CALL},
+        ),
+        _blocking(
             "epoll",
             "one thread, level-triggered epoll, non-blocking sockets",
-            ("-m", "blocking", "serve", "{service}", "--model", "epoll"),
-            meaning={
-                "udp-echo": "after each wait, all datagrams that have arrived",
-                "chat": _ONE_CALL,
-            },
+            group="readiness",
+            meaning={"udp-echo": _ALL_AT_ONCE, "chat": _ONE_CALL},
         ),
-        Model(
+        _blocking(
+            "epoll-et",
+            "the same, edge-triggered: what changes is told once, and followed to its end",
+            group="readiness",
+            meaning={"udp-echo": _ALL_AT_ONCE, "chat": _ONE_CALL},
+        ),
+        _aionet(
             "asyncio",
             "asyncio.Protocol on asyncio's own loop",
-            ("-m", "aionet", "serve", "{service}", "--loop", "asyncio"),
             meaning={
                 "udp-echo": "a DatagramProtocol: one datagram a turn of the loop",
                 "chat": _ONE_CALL,
             },
         ),
-        Model(
+        _aionet(
             "uvloop",
             "the same code on uvloop (libuv)",
-            ("-m", "aionet", "serve", "{service}", "--loop", "uvloop"),
-            module="uvloop",
             meaning={"udp-echo": "a DatagramProtocol on libuv", "chat": _ONE_CALL},
         ),
-        Model(
-            "uvloop-workers",
-            "several processes of uvloop on one port (SO_REUSEPORT)",
-            (*("-m", "aionet", "serve", "{service}", "--loop", "uvloop"), "--workers", "{workers}"),
-            module="uvloop",
+        _aionet(
+            "asyncio-streams",
+            "asyncio's streams, a coroutine for each connection, on its own loop",
+            "aionet.asyncio_streams",
+            cannot={"udp-echo": "asyncio has no streams for datagrams"},
+        ),
+        _aionet(
+            "uvloop-streams",
+            "the same code on uvloop",
+            "aionet.asyncio_streams",
+            cannot={"udp-echo": "asyncio has no streams for datagrams"},
+        ),
+        replace(
+            _aionet("uvloop-workers", "several processes of uvloop on one port (SO_REUSEPORT)"),
+            command=(
+                *("-m", "aionet", "serve", "{service}", "--loop", "uvloop"),
+                *("--workers", "{workers}"),
+            ),
             meaning=dict.fromkeys(
                 ("udp-echo", "tcp-short", "tcp-long"),
                 "two processes as a rule, as many as it takes in `compare scale`; pinned to the "
                 "server's core like all, they show what dividing costs, not what it gains",
             ),
-            cannot={"chat": "members of different processes would never meet"},
-            extra=True,
+            cannot={"chat": _APART},
         ),
-        Model(
+        _framework("gevent", "a greenlet for each connection (libev)"),
+        _framework(
+            "rloop",
+            "an asyncio.Protocol for each connection, on a loop in Rust",
+            cannot={"tcp-short": _NEVER_CLOSED},
+            exceptions={
+                **dict.fromkeys(
+                    (
+                        *("tcp/3", "tcp/4", "tcp/5", "tcp/6", "tcp/7", "tcp/8", "tcp/12"),
+                        *("tcp/13", "tcp/17", "tcp/18", "chat/6", "chat/7", "chat/8"),
+                    ),
+                    _NEVER_CLOSED,
+                ),
+                "udp/1": "it does not answer an empty datagram",
+                "udp/2": "an answer that cannot be sent ends its endpoint",
+            },
+        ),
+        _framework(
+            "tornado",
+            "a coroutine for each connection, on IOStream over asyncio",
+            cannot={"udp-echo": "Tornado has nothing for datagrams"},
+        ),
+        _framework("trio", "a task for each connection"),
+        _framework("twisted", "a Protocol for each connection, on its own reactor (epoll)"),
+        _bare(
             "bare-epoll",
-            "reference: the shortest epoll echo loop, without any protection",
-            ("-m", "compare.contenders.bare_epoll"),
-            cannot={"udp-echo": _YARDSTICK, "chat": _YARDSTICK},
-            reference=True,
+            "the shortest epoll echo loop, without any protection",
+            "compare.contenders.bare_epoll",
         ),
-        Model(
+        _bare(
             "bare-asyncio",
-            "reference: the shortest asyncio.Protocol echo",
-            ("-m", "compare.contenders.bare_protocol", "asyncio"),
-            cannot={"udp-echo": _YARDSTICK, "chat": _YARDSTICK},
-            reference=True,
+            "the shortest asyncio.Protocol echo",
+            *("compare.contenders.bare_protocol", "asyncio"),
         ),
-        Model(
+        _bare(
             "bare-uvloop",
-            "reference: the same protocol on uvloop",
-            ("-m", "compare.contenders.bare_protocol", "uvloop"),
+            "the same protocol on uvloop",
+            *("compare.contenders.bare_protocol", "uvloop"),
             module="uvloop",
-            cannot={"udp-echo": _YARDSTICK, "chat": _YARDSTICK},
-            reference=True,
         ),
     )
 }
 
-DEFAULT_MODELS = [name for name, model in MODELS.items() if not (model.reference or model.extra)]
+# What `--set` names: what it shows, and the models.
+SETS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "default": (
+        "the five ways that most programs choose from",
+        ("blocking", "threaded", "epoll", "asyncio", "uvloop"),
+    ),
+    "readiness": (
+        "one thread that asks the kernel who can go on, in four ways, and the loops that do so",
+        ("select", "poll", "epoll", "epoll-et", "asyncio", "uvloop"),
+    ),
+    "threads": (
+        "threads and processes, beside one client at a time and one loop (Stevens's table)",
+        (
+            *("blocking", "fork", "prefork", "prefork-reuseport", "threaded", "threadpool"),
+            *("epoll", "asyncio", "uvloop"),
+        ),
+    ),
+    "asyncio": (
+        "protocols and streams, on both loops",
+        ("asyncio", "asyncio-streams", "uvloop", "uvloop-streams", "uvloop-workers"),
+    ),
+    "frameworks": (
+        "the frameworks, beside the loops that they are used instead of",
+        (
+            *("gevent", "rloop", "tornado", "trio", "twisted"),
+            *("asyncio-streams", "asyncio", "uvloop"),
+        ),
+    ),
+    "all": (
+        "all that there are, but for the references",
+        tuple(name for name, model in MODELS.items() if not model.reference),
+    ),
+}
+
+
+def group_of(name: str) -> Group:
+    """Of a model as a result names it: under another Python, or beside the same of another run."""
+    model = MODELS.get(name.partition(" ")[0].partition("@")[0])
+    return model.group if model else "your own"
+
+
+DEFAULT_MODELS = list(SETS["default"][1])

@@ -75,7 +75,7 @@ def _start(model: Model, workload: Workload, close_after: int | None, core: int 
     """The server of a cell, not yet ready."""
     argv = model.argv(workload, close_after=close_after)
     if not model.own:
-        return Server(argv, core)
+        return Server(argv, core, env=model.environment)
     profile = PROFILE_OF[workload.service]
     subject = Subject(profile, tuple(argv), cwd=model.cwd, env=model.environment)
     place = Place(subject.scheme, "127.0.0.1", free_port(subject.scheme))

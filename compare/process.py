@@ -16,7 +16,8 @@ LISTED = 256  # descriptors, which take about 0.1 ms to list
 class Usage(NamedTuple):
     """Totals since the processes began; subtract two to get those of a window.
 
-    cpu_ns: CPU time of all threads, those that have ended included.
+    cpu_ns: CPU time of all threads and of all children, those that have ended included; of
+        children that have ended to the clock tick (10 ms).
     user_ns, system_ns: the same split, to the kernel's clock tick (10 ms) only.
     wait_ns: time that threads were ready to run and waited for a CPU, summed up.
     switches: context switches of the living threads; preemptions: those of them that took the
@@ -67,7 +68,9 @@ def usage(pid: int) -> Usage:
 def _usage_of_one(pid: int) -> Usage:
     # proc(5): the name may hold anything, so count from its closing parenthesis.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    user, system = (int(ticks) * 1_000_000_000 // _TICKS_PER_S for ticks in fields[11:13])
+    user, system, *of_children = (
+        int(each) * 1_000_000_000 // _TICKS_PER_S for each in fields[11:15]
+    )
     wait = switches = preemptions = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
@@ -80,7 +83,14 @@ def _usage_of_one(pid: int) -> Usage:
                 count = int(row.split()[1])
                 switches += count
                 preemptions += count if row.startswith("non") else 0
-    return Usage(cpu_ns(pid), user, system, wait, switches, preemptions)
+    return Usage(
+        cpu_ns(pid) + sum(of_children),
+        user + of_children[0],
+        system + of_children[1],
+        wait,
+        switches,
+        preemptions,
+    )
 
 
 class Size(NamedTuple):

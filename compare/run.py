@@ -322,7 +322,7 @@ def _unsupported(key: Key, settings: Settings) -> str | None:
         or misfit(model, workload, key.connections)
         or (
             "it cannot be told to close first"
-            if settings.close == "server" and key.workload == "tcp-short" and model.reference
+            if settings.close == "server" and key.workload == "tcp-short" and not model.closes
             else None
         )
     )

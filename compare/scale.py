@@ -23,6 +23,7 @@ from compare.driver.load import Counts, Spec
 from compare.driver.outcome import Outcome
 from compare.driver_process import Driver, DriverError
 from compare.holders import Holders, per_process
+from compare.interpreter import Interpreter
 from compare.launch import LaunchError, Server
 from compare.machine import Machine, ephemeral_ports, look
 from compare.matrix import MODELS, WORKLOADS, Model
@@ -41,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for. idle: connections that stand by, ascending. rate: of opening them."""
 
     models: list[str]
+    interpreters: list[Interpreter] = []
     idle: list[int]
     connections: int
     rate: float | None
@@ -172,7 +174,7 @@ def _step(model: Model, idle: int, settings: Settings, told: Teller) -> Step:
     before, overflows = _memory(), _overflows()
     try:
         with (
-            Server(command, settings.server_core) as server,
+            Server(command, settings.server_core, env=model.environment) as server,
             Holders(server, settings.driver_core, settings.size, settings.seed) as holders,
         ):
             empty_kb = process.pss_kb(server.pid, anonymous=True)
@@ -302,6 +304,8 @@ def _what_gave_way(
     if model.few:
         words.append(f"{model.few}: {counts.starved} are connected and wait")
         return words
+    if model.descriptors is not None and size.descriptors + RESERVED > model.descriptors:
+        words.append(f"{model.name}: it can use no more than {model.descriptors} descriptors")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if size.descriptors >= (hard - RESERVED) * processes:
         words.append(f"the server's descriptors: {size.descriptors} are open, ulimit -Hn is {hard}")

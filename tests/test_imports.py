@@ -25,7 +25,9 @@ FOR_BLOCKING = {
     "aionet.protocol",
     "aionet.signals",
     "aionet.sockets",
+    "aionet.workers",
 }
+FOR_CONTENDERS = {"aionet.command", "aionet.loops", "aionet.protocol", "aionet.sockets"}
 DOES_IO = {"asyncio", "os", "select", "selectors", "signal", "socket", "threading", "time"}
 
 
@@ -67,7 +69,15 @@ def test_aionet_imports_neither_blocking_nor_compare() -> None:
 
 
 def test_compare_imports_no_server() -> None:
-    assert offences("compare", "aionet", "blocking") == []
+    strangers = [
+        each for each in offences("compare", "aionet", "blocking") if "/contenders/" not in each
+    ]
+    assert strangers == []
+
+
+def test_contenders_import_what_all_models_share_and_no_server() -> None:
+    found = offences("compare.contenders", "aionet", "blocking", "compare")
+    assert {each.rpartition(" ")[2] for each in found} == FOR_CONTENDERS
 
 
 def test_blocking_imports_the_standard_library_and_what_all_models_share() -> None:
@@ -108,8 +118,14 @@ def test_the_code_is_there_to_be_read() -> None:
         "blocking.client",
         "blocking.datagram",
         "blocking.epoll",
+        "blocking.epoll_et",
+        "blocking.fork",
+        "blocking.poll",
+        "blocking.prefork",
+        "blocking.select",
         "blocking.sequential",
         "blocking.threaded",
+        "blocking.threadpool",
     ],
 )
 def test_importing_does_not_load_asyncio(module: str) -> None:

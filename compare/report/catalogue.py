@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from compare.matrix import DEFAULT_MODELS, MODELS, WORKLOADS
+from compare.matrix import DEFAULT_MODELS, MODELS, SETS, WORKLOADS
+from compare.model import Group, Model
 
 
 def show_catalogue(console: Console) -> None:
@@ -18,16 +21,35 @@ def show_catalogue(console: Console) -> None:
         workloads.add_row(workload.name, workload.operation, workload.connections)
     console.print(workloads)
     console.print()
+    sets = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("--set", "what it shows", "models"):
+        sets.add_column(name, overflow="fold")
+    for name, (words, models) in SETS.items():
+        sets.add_row(name, words, ", ".join(models) if name != "all" else f"{len(models)} models")
+    console.print(sets)
+    console.print()
     cells = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in ("model", "workload", "what it is there"):
         cells.add_column(name, overflow="fold")
-    for model in MODELS.values():
-        mark = "" if model.name in DEFAULT_MODELS else " (only when named)"
-        cells.add_row(f"[bold]{model.name}[/]", "all" + mark, escape(model.summary))
-        for name, workload in WORKLOADS.items():
-            if reason := model.unsupported(workload):
-                cells.add_row("", name, f"[yellow]cannot run:[/] {escape(reason)}")
-            elif meaning := model.meaning.get(name):
-                cells.add_row("", name, escape(meaning))
-        cells.add_section()
+    for group in get_args(Group):
+        members = [model for model in MODELS.values() if model.group == group]
+        if members:
+            cells.add_row(f"[dim]{group}[/]")
+            cells.add_section()
+        for model in members:
+            _add(cells, model)
     console.print(cells)
+
+
+def _add(cells: Table, model: Model) -> None:
+    mark = "" if model.name in DEFAULT_MODELS else " (only when named)"
+    cells.add_row(f"[bold]{model.name}[/]", "all" + mark, escape(model.summary))
+    for name, workload in WORKLOADS.items():
+        if reason := model.unsupported(workload):
+            cells.add_row("", name, f"[yellow]cannot run:[/] {escape(reason)}")
+        elif meaning := model.meaning.get(name):
+            cells.add_row("", name, escape(meaning))
+    for reason in dict.fromkeys(model.exceptions.values()):
+        ids = ", ".join(each for each, why in model.exceptions.items() if why == reason)
+        cells.add_row("", "", f"cannot pass {ids}: {escape(reason)}")
+    cells.add_section()

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compare.machine import describe
-from compare.report.terminal import escape, microseconds, milliseconds
+from compare.report.terminal import escape, microseconds, milliseconds, pythons
 from compare.scale import Scale, Step
 
 
@@ -33,6 +33,10 @@ def show_ladder(scale: Scale, console: Console) -> None:
                     console.print(
                         f"at {step.idle:,} {step.cell.verdict}: {escape(reason)}", soft_wrap=True
                     )
+    if len({step.model for step in scale.steps}) > 1 and len(settings.idle) > 1:
+        console.print()
+        console.print("[bold]server CPU for an operation[/], beside so many idle connections")
+        console.print(_cost_of_idling(scale))
     limits = scale.limits
     console.print()
     console.print(f"[dim]{escape(describe(scale.machine))}[/]", soft_wrap=True)
@@ -42,8 +46,26 @@ def show_ladder(scale: Scale, console: Console) -> None:
         f"address, backlog {limits.backlog:,}; took {scale.took_s:.0f} s[/]",
         soft_wrap=True,
     )
+    for line in pythons(settings.interpreters):
+        console.print(line, soft_wrap=True)
     if scale.interrupted:
         console.print("[yellow]Interrupted: this is what was measured until then.[/]")
+
+
+def _cost_of_idling(scale: Scale) -> Table:
+    """Every model at every step: whether a wait costs as much as there is to do, or to watch."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("model")
+    for idle in scale.settings.idle:
+        table.add_column(f"{idle:,}", justify="right", no_wrap=True)
+    costs = {
+        (step.model, step.idle): step.cell.server.cpu_us_per_op for step in scale.steps if step.cell
+    }
+    for model in dict.fromkeys(step.model for step in scale.steps):
+        table.add_row(
+            model, *(microseconds(costs.get((model, idle))) for idle in scale.settings.idle)
+        )
+    return table
 
 
 def _table(steps: list[Step]) -> Table:

@@ -117,6 +117,7 @@
   const find = document.getElementById("find");
   const load = document.getElementById("load");
   const verdict = document.getElementById("verdict");
+  const group = document.getElementById("group"); // where there are several
   const found = document.getElementById("found");
   function filter() {
     const words = find.value.toLowerCase();
@@ -124,13 +125,14 @@
     for (const row of rows) {
       const fits = row.textContent.toLowerCase().includes(words)
         && (!load.value || row.dataset.load === load.value)
+        && (!group || !group.value || row.dataset.group === group.value)
         && (!verdict.value || row.dataset.verdict === verdict.value);
       row.hidden = !fits;
       shown += fits;
     }
     found.textContent = `${shown} of ${rows.length} cells`;
   }
-  [find, load, verdict].forEach((each) => each.addEventListener("input", filter));
+  [find, load, verdict, group].forEach((each) => each?.addEventListener("input", filter));
   document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
   filter();
 })();

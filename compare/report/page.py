@@ -18,7 +18,7 @@ from plotly.offline import get_plotlyjs
 from rich.text import Text
 
 from compare.machine import Machine
-from compare.matrix import WORKLOADS
+from compare.matrix import WORKLOADS, group_of
 from compare.report import figures
 from compare.report.figures import Figure
 from compare.report.sentences import Load, amount, answer, loads_of
@@ -90,6 +90,7 @@ def page(given: Sequence[Given]) -> str:
             heat=_heat(loads, list(models)),
             columns=COLUMNS,
             cells=[_row(load, cell, cells) for load, cells in loads.items() for cell in cells],
+            groups=list(dict.fromkeys(map(group_of, models))),
             verdicts=sorted({cell.verdict for cells in loads.values() for cell in cells}),
             loads=sections,
             ladder=ladders,
@@ -145,7 +146,7 @@ def _parts(
 
 
 def _heat(loads: dict[Load, list[Cell]], models: Sequence[str]) -> dict[str, Any]:
-    rows = []
+    rows: dict[str, list[tuple[str, list[tuple[str, int]]]]] = {}
     for model in models:
         row: list[tuple[str, int]] = []
         for cells in loads.values():
@@ -158,8 +159,8 @@ def _heat(loads: dict[Load, list[Cell]], models: Sequence[str]) -> dict[str, Any
             share = mine.ops_per_s / top
             row.append((f"{share:.2f}", max(1, round(share * HEAT_STEPS))))
         if any(text for text, _ in row):
-            rows.append((model, row))
-    return {"heads": [_title(load) for load in loads], "rows": rows}
+            rows.setdefault(group_of(model), []).append((model, row))
+    return {"heads": [_title(load) for load in loads], "groups": list(rows.items())}
 
 
 def _row(load: Load, cell: Cell, cells: list[Cell]) -> dict[str, Any]:
@@ -174,6 +175,7 @@ def _row(load: Load, cell: Cell, cells: list[Cell]) -> dict[str, Any]:
     ]
     return {
         "load": _title(load),
+        "group": group_of(cell.model),
         "verdict": cell.verdict,
         "texts": [
             (cell.model, cell.model),

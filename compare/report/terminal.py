@@ -8,6 +8,7 @@ from rich import box, markup
 from rich.console import Console
 from rich.table import Table
 
+from compare.interpreter import Interpreter
 from compare.machine import describe
 from compare.matrix import WORKLOADS
 from compare.ranking import ENOUGH, rank
@@ -193,12 +194,19 @@ def milliseconds(us: float | None) -> str:
     return f"{ms:.2f} ms" if ms < 10 else f"{ms:.0f} ms"
 
 
+def pythons(interpreters: Iterable[Interpreter]) -> Iterable[str]:
+    """What ran the servers, a line for each."""
+    for each in interpreters:
+        yield f"[dim]{each.label}: {escape(str(each))}, {escape(each.path)}[/]"
+
+
 def _notes(run: Run) -> Iterable[str]:
     spent = run.took_s - run.measured_s
     yield (
         f"[dim]seed {run.settings.seed}; took {run.took_s:.0f} s, "
         f"{spent:.0f} s of it neither measuring nor warming up[/]"
     )
+    yield from pythons(run.settings.interpreters)
     if again := sum(cell.discarded for cell in run.cells):
         rounds = (
             "1 round was noisy and was" if again == 1 else f"{again} rounds were noisy and were"

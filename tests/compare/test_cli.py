@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from compare import cli, selftest
-from compare.matrix import MODELS, WORKLOADS, Model
+from compare.matrix import DEFAULT_MODELS, MODELS, SETS, WORKLOADS, Model
 from compare.result import Cell, Run, Settings
 from compare.selftest import Finding
 
@@ -154,7 +154,7 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--models", "fork", "'fork'; choose from blocking, "),
+        ("--models", "forks", "'forks'; choose from blocking, "),
         ("--models", "epoll,,asyncio", "''"),
         ("--models", "epoll asyncio", "'epoll asyncio'"),
         ("--models", "", "''"),
@@ -317,9 +317,7 @@ def test_defaults_are_the_plain_models_and_all_workloads(
     asked: Callable[..., Settings],
 ) -> None:
     settings = asked()
-    assert settings.models == [
-        name for name, model in MODELS.items() if not (model.reference or model.extra)
-    ]
+    assert settings.models == ["blocking", "threaded", "epoll", "asyncio", "uvloop"]
     assert settings.workloads == list(WORKLOADS)
     assert (settings.connections, settings.rounds, settings.duration_s) == ([64], 5, 1.0)
     assert settings.sizes == {"udp-echo": 1000, "tcp-short": 1000, "tcp-long": 1000, "chat": 100}
@@ -585,8 +583,10 @@ def test_list_names_every_model_and_workload(invoke: Invoke) -> None:
     for name in [*MODELS, *WORKLOADS]:
         assert [line for line in lines if line.startswith(f"{name} ")], name
     for model in MODELS.values():
-        for words in (model.summary, *model.meaning.values(), *model.cannot.values()):
+        for words in (model.summary, *model.meaning.values(), *model.exceptions.values()):
             assert words in result.stdout
+    for words, _ in SETS.values():
+        assert words in result.stdout
 
 
 def test_list_says_what_cannot_run_and_what_to_type(
@@ -603,8 +603,8 @@ def test_list_says_what_cannot_run_and_what_to_type(
 def test_help_names_every_option_and_the_version_is_told(invoke: Invoke) -> None:
     shown = invoke("run", "-h").stdout
     options = ("models", "workloads", "connections", "rounds", "duration", "size", "json")
-    for option in (*options, "rate", "load", "slo", "arrivals", "close"):
+    for option in (*options, "rate", "load", "slo", "arrivals", "close", "set", "python"):
         assert f"--{option} " in shown
-    for name in MODELS:
+    for name in [*DEFAULT_MODELS, *SETS]:
         assert name in shown
     assert version("aionet-compare") in invoke("--version").stdout

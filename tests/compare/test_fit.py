@@ -33,6 +33,13 @@ def test_what_fits_fits() -> None:
             assert misfit(model, workload, 400) is None
 
 
+def test_model_that_can_use_few_descriptors_says_so() -> None:
+    assert misfit(MODELS["select"], WORKLOADS["tcp-long"], 960) is None
+    words = misfit(MODELS["select"], WORKLOADS["tcp-long"], 961) or ""
+    assert "select can use no more than 1024" in words
+    assert "--connections 960" in words
+
+
 @pytest.mark.parametrize(
     ("model", "workload", "connections", "words"),
     [

@@ -55,6 +55,21 @@ def test_cpu_time_is_what_the_process_itself_says(child: Child) -> None:
     assert 200_000_000 <= process.cpu_ns(pid) < 300_000_000  # what follows its last look
 
 
+def test_children_that_have_ended_count_once_they_are_waited_for(child: Child) -> None:
+    parent = child(
+        "import os, time\n"
+        "for _ in range(4):\n"
+        "    if pid := os.fork(): os.waitpid(pid, 0)\n"
+        "    else:\n"
+        "        while time.process_time() < 0.1: pass\n"
+        "        os._exit(0)\n"
+        "print('done', flush=True); input()"
+    )
+    seen = process.usage(parent.pid)
+    assert 400_000_000 <= seen.cpu_ns + 10_000_000 < 800_000_000  # to the tick, and its own start
+    assert seen.user_ns + seen.system_ns == pytest.approx(seen.cpu_ns, abs=50_000_000)
+
+
 def test_cpu_time_of_this_process_is_that_of_its_own_clock() -> None:
     before = time.process_time_ns()
     seen = process.cpu_ns(os.getpid())

@@ -70,12 +70,13 @@ def interpreter_of(config: pytest.Config) -> str:
 
 
 @cache
-def why_not(interpreter: str, model: str) -> str:
-    """Why `model` cannot run under `interpreter`; empty if it can."""
-    if model != "uvloop":
+def why_not(interpreter: str, module: str | None) -> str:
+    """Why what needs `module` cannot run under `interpreter`; empty if it can."""
+    if module is None:
         return ""
-    attempt = subprocess.run([interpreter, "-c", "import uvloop"], capture_output=True, check=False)
-    return f"{interpreter} has no uvloop" if attempt.returncode else ""
+    code = f"import {module}"
+    attempt = subprocess.run([interpreter, "-c", code], capture_output=True, check=False)
+    return f"{interpreter} has no {module}" if attempt.returncode else ""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -93,7 +94,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     (row,) = marker.args
     params = []
     for model in marker.kwargs.get("models", MODELS):
-        reason = why_not(interpreter_of(metafunc.config), model)
+        module = "uvloop" if model == "uvloop" else None
+        reason = why_not(interpreter_of(metafunc.config), module)
         if model == "blocking" and marker.kwargs.get("together"):
             reason = f"{row}: {ONE_AT_A_TIME[row]}"
         marks = [pytest.mark.skip(reason=reason)] if reason else []
@@ -590,11 +592,11 @@ def interpreter(pytestconfig: pytest.Config) -> str:
 
 
 @pytest.fixture
-def must_run(interpreter: str) -> Callable[[str], None]:
-    """Skips the test where a model cannot run under the interpreter."""
+def must_run(interpreter: str) -> Callable[[str | None], None]:
+    """Skips the test where the interpreter lacks a module."""
 
-    def must_run(model: str) -> None:
-        if reason := why_not(interpreter, model):
+    def must_run(module: str | None) -> None:
+        if reason := why_not(interpreter, module):
             pytest.skip(reason)
 
     return must_run

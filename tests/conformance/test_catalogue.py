@@ -17,6 +17,7 @@ from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS
 from compare.check.cli import read_limit
 from compare.check.runner import run
+from compare.matrix import DEFAULT_MODELS
 
 ROOT = Path(__file__).parents[2]
 SEED = 7
@@ -25,16 +26,9 @@ SWITCHING = (  # `python -m blocking` with threads that switch every microsecond
     "from blocking.__main__ import main; main(sys.argv[1:])"
 )
 LOGGED = {"tcp/16", "life/5"}  # that there are no descriptors left; that a worker died
-ONE_AT_A_TIME = {  # what `blocking` cannot pass by nature
-    "tcp/5": "whoever comes second waits until the silent client leaves",
-    "tcp/9": "the client that stalls is the one being served; the other one waits",
-    "tcp/12-held": "a held connection is served only when those before it have left",
-    "life/2": "the stalled client is the one being served; there is none beside it",
-    **dict.fromkeys(
-        ("chat/3", "chat/4", "chat/6", "chat/7", "chat/8", "chat/9"),
-        "two clients are never in the room at the same time",
-    ),
-}
+# The others take minutes, and a handful of their checks is among the tests of compare's gate.
+ALWAYS = DEFAULT_MODELS
+BY_CHANCE = "prefork-reuseport"  # what its processes are dealt decides
 
 
 def _cases() -> list[object]:
@@ -44,14 +38,16 @@ def _cases() -> list[object]:
             for id_ in server.ids(declared):
                 words = shlex.join([declared, *options]) if declared else ""
                 case = (server, declared, options, id_)
-                cases.append(pytest.param(*case, id=f"{id_} {name} {words}".strip()))
+                always = name.removesuffix(f"-{server.profile}") in ALWAYS
+                marks = [] if always else [pytest.mark.slow]
+                cases.append(pytest.param(*case, id=f"{id_} {name} {words}".strip(), marks=marks))
     return cases
 
 
-def _must_pass(subject: Subject, id_: str, *, alone: bool = False) -> None:
-    (finding,) = run(subject, [id_], SEED, lambda text: None, alone=alone)
+def _must_pass(subject: Subject, id_: str) -> None:
+    (finding,) = run(subject, [id_], SEED, lambda text: None)
     if finding.state == "skipped":
-        pytest.skip(ONE_AT_A_TIME[id_] if alone else finding.reason)
+        pytest.skip(finding.reason)
     assert finding.state == "passed", f"expected {finding.expected}; {finding.actual}"
     assert id_ in LOGGED or finding.stderr == ""
 
@@ -60,10 +56,32 @@ def _must_pass(subject: Subject, id_: str, *, alone: bool = False) -> None:
 @pytest.mark.parametrize(("server", "declared", "options", "id_"), _cases())
 def test_check_is_passed(server, declared, options, id_, interpreter, must_run):
     must_run(server.package)
+    if id_ in server.exceptions:
+        pytest.skip(server.exceptions[id_])
     command = (interpreter, "-W", "always", *server.command[1:], *options)
     limits = dict([read_limit(declared)]) if declared else {}
     subject = Subject(server.profile, command, limits=limits, cwd=str(ROOT))
-    _must_pass(subject, id_, alone=server.alone)
+    _must_pass(subject, id_)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("name", "id_"),
+    [
+        pytest.param(name, id_, id=f"{id_} {name}")
+        for name, server in OURS.items()
+        for id_ in server.exceptions
+        if id_ in server.ids() and not name.startswith(BY_CHANCE)
+    ],
+)
+def test_exception_is_one(name, id_, interpreter, must_run):
+    """What a model is said not to pass it does not: else it could be held to it."""
+    server = OURS[name]
+    must_run(server.package)
+    subject = Subject(server.profile, (interpreter, *server.command[1:]), cwd=str(ROOT))
+    (finding,) = run(subject, [id_], SEED, lambda text: None)
+    assert finding.state == "failed"
 
 
 @pytest.mark.timeout(120)

@@ -21,8 +21,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,6 +42,7 @@ class Server:
     """A server: of `package`, of the program that begins its command, or of the standard library.
 
     limits: those it keeps, if it is ours. alone: it serves one client at a time.
+    exceptions: checks that it cannot pass by nature, and why.
     """
 
     title: str
@@ -50,6 +51,7 @@ class Server:
     package: str | None = None
     limits: Limits = ()
     alone: bool = False
+    exceptions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def version(self) -> str:
@@ -83,7 +85,8 @@ def check(server: Server, wanted: Collection[str]) -> dict[str, str]:
     compare = [sys.executable, "-m", "compare", "check", "--json", "-"]
     compare += ["--profile", server.profile, *(["--alone"] if server.alone else [])]
     for declared, options in [("", ()), *server.limits]:
-        ids = [each for each in server.ids(declared) if not wanted or each in wanted]
+        ids = [each for each in server.ids(declared) if each not in server.exceptions]
+        ids = [each for each in ids if not wanted or each in wanted]
         if not ids:
             continue
         words = ["--only", ",".join(ids), *(["--limit", declared] if declared else [])]
@@ -155,15 +158,16 @@ OTHERS = {
 
 
 # Ours, and for each limit the options that set it.
-_ONE_AT_A_TIME: Limits = (
-    ("write=0.4s", ("--write-timeout", "0.4")),
-    ("drain=0.5s", ("--drain-timeout", "0.5")),
+_WRITE: Limits = (("write=0.4s", ("--write-timeout", "0.4")),)
+_ONE_AT_A_TIME: Limits = (*_WRITE, ("drain=0.5s", ("--drain-timeout", "0.5")))
+_CAPPED: Limits = (
+    ("connections=3", ("--max-connections", "3", "--on-full", "queue")),
+    ("connections=3", ("--max-connections", "3", "--on-full", "reject")),
 )
 _BLOCKING: Limits = (
     *_ONE_AT_A_TIME,
     ("stalled=384k", ("--write-buffer", "65536")),
-    ("connections=3", ("--max-connections", "3", "--on-full", "queue")),
-    ("connections=3", ("--max-connections", "3", "--on-full", "reject")),
+    *_CAPPED,
     ("descriptors=1", ()),
 )
 _AIONET: Limits = (
@@ -185,6 +189,20 @@ _OURS: dict[str, dict[Profile, Limits]] = {
     "epoll": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
     "asyncio": {"tcp-echo": _AIONET, "udp-echo": _AIONET_UDP, "chat": _AIONET_CHAT},
     "uvloop": {"tcp-echo": _AIONET, "udp-echo": _AIONET_UDP, "chat": _AIONET_CHAT},
+    "select": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
+    "poll": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
+    "epoll-et": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
+    "threadpool": {"tcp-echo": (*_ONE_AT_A_TIME, *_CAPPED), "chat": _CHAT},
+    "fork": {"tcp-echo": (*_ONE_AT_A_TIME, *_CAPPED)},
+    "prefork": {"tcp-echo": _ONE_AT_A_TIME, "udp-echo": ()},
+    "prefork-reuseport": {"tcp-echo": _WRITE, "udp-echo": ()},
+    "asyncio-streams": {"tcp-echo": _ONE_AT_A_TIME, "chat": _CHAT},
+    "uvloop-streams": {"tcp-echo": _ONE_AT_A_TIME, "chat": _CHAT},
+    "gevent": {"tcp-echo": (), "udp-echo": (), "chat": ()},
+    "rloop": {"tcp-echo": (), "udp-echo": (), "chat": ()},
+    "tornado": {"tcp-echo": (), "chat": ()},
+    "trio": {"tcp-echo": (), "udp-echo": (), "chat": ()},
+    "twisted": {"tcp-echo": (), "udp-echo": (), "chat": ()},
 }
 
 
@@ -193,8 +211,16 @@ def _ours(name: str, profile: Profile, limits: Limits) -> Server:
     workload = next(each for each in WORKLOADS.values() if PROFILE_OF[each.service] == profile)
     scheme = "udp" if profile == "udp-echo" else "tcp"
     command = (*model.argv(workload), "--listen", f"{scheme}://{{host}}:{{port}}")
-    package = "aionet" if command[2] == "aionet" else "blocking"
-    return Server(f"{package}: {name}", profile, command, model.module, limits, bool(model.few))
+    package, _, _ = command[2].partition(".")
+    return Server(
+        f"{package}: {name}",
+        profile,
+        command,
+        model.module,
+        limits,
+        model.alone,
+        model.exceptions,
+    )
 
 
 OURS = {

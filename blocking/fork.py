@@ -1,0 +1,137 @@
+"""A process for each connection, forked when it is accepted, which serves it and ends.
+
+The oldest concurrent server, as inetd and sshd are. Nothing is shared, so that nothing needs a
+lock and a crash costs one connection; and nothing can be shared, so that there is no chat. What it
+costs is the fork itself: the page tables of a Python process, and a copy of each page that is
+written to afterwards, as reference counts are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from typing import NoReturn
+
+from aionet.limits import Limits, Timeouts
+from aionet.protocol import Service
+from aionet.signals import carry_on, stop_on_signals
+from aionet.sockets import accept_patiently, set_reset_on_close, stop_reading
+from blocking import sequential
+
+__all__ = ["StreamServer"]
+
+log = logging.getLogger("blocking")
+
+PROCESSES = 1024  # at a time, unless Limits.connections says otherwise
+
+
+class StreamServer:
+    """Serves `service` on a listening TCP socket, each connection in a process of its own.
+
+    For the main thread: it waits for its children by a handler of SIGCHLD.
+    """
+
+    def __init__(
+        self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+    ) -> None:
+        self._listener = listener
+        self._service = service
+        self._limits = limits
+        self._room = limits.connections or PROCESSES
+        self._timeouts = timeouts
+        self._children: set[int] = set()
+        self._draining = False
+
+    def serve_forever(self) -> None:
+        """Serve until `drain` is called and every child has ended."""
+        signal.signal(signal.SIGCHLD, self._reap)
+        with self._listener:
+            while conn := self._accept():
+                self._fork(conn)
+        self._wait_until_fewer_than(1)
+
+    def _accept(self) -> socket.socket | None:
+        """The next connection that there is room for; None once the listener is stopped."""
+        if self._limits.on_full == "queue":
+            self._wait_until_fewer_than(self._room)
+        while conn := accept_patiently(self._listener):
+            if len(self._children) < self._room:
+                return conn
+            with conn:
+                set_reset_on_close(conn)
+        return None
+
+    def _fork(self, conn: socket.socket) -> None:
+        # Nobody may end a child before its arrangements are made, nor it end before it is known.
+        with conn, _blocked(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            if self._draining:
+                stop_reading(conn)
+            try:
+                pid = os.fork()
+            except OSError as error:
+                log.warning("cannot fork: %s; the connection is closed", error.strerror)
+                return
+            if not pid:
+                self._become_child(conn)
+            self._children.add(pid)
+
+    def _become_child(self, conn: socket.socket) -> NoReturn:
+        """The child's whole life. It must not return: the code above is the parent's."""
+        status = 1
+        try:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._listener.close()
+            server = sequential.StreamServer(
+                self._listener, self._service, self._limits, self._timeouts
+            )
+            drain_s = self._timeouts.drain
+            with stop_on_signals(server.drain, server.abort, drain_s, second=carry_on):
+                signal.pthread_sigmask(signal.SIG_SETMASK, [])
+                server.serve(conn)
+            status = 0
+        except BaseException:
+            log.exception("the child that served a connection failed")
+        finally:
+            os._exit(status)
+
+    def _reap(self, *ignored: object) -> None:
+        """Forget the children that have ended; also the handler of SIGCHLD."""
+        with contextlib.suppress(ChildProcessError):
+            while pid := os.waitpid(-1, os.WNOHANG)[0]:
+                self._children.discard(pid)
+
+    def _wait_until_fewer_than(self, count: int) -> None:
+        if len(self._children) < count:
+            return
+        with _blocked(signal.SIGCHLD):  # or it might come between looking and waiting
+            self._reap()
+            while len(self._children) >= count:
+                signal.sigwaitinfo([signal.SIGCHLD])
+                self._reap()
+
+    def drain(self) -> None:
+        """Accept no more, and have every child do so with its peer.
+
+        May be called by a signal handler, in the midst of everything else.
+        """
+        self._draining = True
+        stop_reading(self._listener)
+        for pid in list(self._children):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def abort(self) -> None:
+        """Nothing: every child has the same limit for draining, and resets its peer itself."""
+
+
+@contextlib.contextmanager
+def _blocked(*signals: signal.Signals) -> Iterator[None]:
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)

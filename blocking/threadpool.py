@@ -1,0 +1,49 @@
+"""A fixed number of threads: who comes when all are taken waits in a queue.
+
+Threads are made once, and memory and switching have a bound. But a thread is taken for as long as
+its peer stays, whether that talks or not: THREADS silent peers stop the server for all others. It
+suits short conversations; where they are long, it is the one-at-a-time server some times over.
+"""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+
+from aionet.limits import Limits, Timeouts
+from aionet.protocol import Service
+from blocking.conversations import Conversations
+from blocking.outbox import Connection
+
+__all__ = ["StreamServer"]
+
+THREADS = 32
+QUEUE = 32  # accepted and waiting for a thread; when it is full, the rest wait in the kernel
+
+
+class StreamServer(Conversations):
+    """Serves `service` on a listening TCP socket with THREADS threads."""
+
+    def __init__(
+        self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+    ) -> None:
+        super().__init__(listener, service, limits, timeouts)
+        self._accepted: queue.Queue[Connection | None] = queue.Queue(QUEUE)
+
+    def serve_forever(self) -> None:
+        """Serve until `drain` is called and every peer is gone."""
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        with self._listener:
+            while conn := self._accept():
+                self._accepted.put(conn)
+        for _ in threads:
+            self._accepted.put(None)
+        for thread in threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while conn := self._accepted.get():
+            self._serve(conn)
