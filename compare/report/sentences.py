@@ -76,8 +76,8 @@ def _cost(cells: Sequence[Cell]) -> Iterator[str]:
         cheapest = min(costs, key=costs.__getitem__)
         dearest = max(costs, key=costs.__getitem__)
         yield (
-            f"{cheapest} costs the server least CPU, {costs[cheapest]:.3g} µs an operation; "
-            f"{dearest} most, {costs[dearest]:.3g} µs."
+            f"{cheapest} costs the server least CPU, {amount(costs[cheapest])} µs an operation; "
+            f"{dearest} most, {amount(costs[dearest])} µs."
         )
 
 
