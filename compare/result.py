@@ -12,9 +12,11 @@ from compare.driver.outcome import Outcome, Window
 from compare.driver.probe import Work
 from compare.driver.schedule import Arrivals
 from compare.driver.trace import Trace
-from compare.histogram import encode, merge, percentile_us
+from compare.histogram import encode, merge
 from compare.interpreter import Interpreter
 from compare.machine import Machine
+from compare.percentiles import Percentiles as Percentiles
+from compare.percentiles import percentiles as percentiles
 from compare.stats import centre
 
 FORMAT = "compare-run/1"
@@ -30,16 +32,6 @@ class Key(msgspec.Struct, frozen=True, order=True):
     workload: str
     connections: int
     loop: Loop = "closed"
-
-
-class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
-    """Latencies in us; None where fewer than ten samples lie beyond a percentile."""
-
-    p50: float | None = None
-    p90: float | None = None
-    p99: float | None = None
-    p99_9: float | None = None
-    max: float | None = None
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,18 +218,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     cells: list[Cell]
     comparisons: list[Comparison] = []
-
-
-def percentiles(encoded: list[str], maximum_ns: int = 0) -> Percentiles:
-    """Of several encoded histograms together."""
-    histogram = merge(encoded)
-    return Percentiles(
-        p50=percentile_us(histogram, 50),
-        p90=percentile_us(histogram, 90),
-        p99=percentile_us(histogram, 99),
-        p99_9=percentile_us(histogram, 99.9),
-        max=maximum_ns / 1000 if maximum_ns else None,
-    )
 
 
 def round_of(outcome: Outcome, baseline_descriptors: int, messages: list[str]) -> Round:
