@@ -85,7 +85,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 class Round(msgspec.Struct, frozen=True, kw_only=True):
     """One measured window against one fresh server.
 
-    work: how long the same work took on both cores, at the slower end of the window.
+    work: how long the same work took on and between both cores, at the slower end of the window.
     """
 
     ops_per_s: float

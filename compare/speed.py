@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from compare.driver.probe import Work
 from compare.result import Round
 
-SLOW = 1.3  # times the shortest, that the same work took
+SLOW: dict[Callable[[Work], int | None], float] = {
+    lambda work: work.server_ns: 1.3,  # times the shortest, that the same work took
+    lambda work: work.driver_ns: 1.3,
+    lambda work: work.between_ns: 1.2,  # it says the most
+}
 
 
 def at_full_speed(rounds: Sequence[Round], among: Sequence[Round]) -> list[bool]:
@@ -15,15 +19,16 @@ def at_full_speed(rounds: Sequence[Round], among: Sequence[Round]) -> list[bool]
 
     What is not known is taken for fast.
     """
-    works = [each.work for each in among if each.work]
-    if not works:
-        return [True] * len(rounds)
-    server = min(each.server_ns for each in works)
-    driver = min(each.driver_ns for each in works)
+    fast = [True] * len(rounds)
+    for part, slow in SLOW.items():
+        shortest = min((took for each in among if (took := _took(part, each))), default=None)
+        if shortest is None:
+            continue
+        for number, each in enumerate(rounds):
+            took = _took(part, each)
+            fast[number] &= took is None or took <= slow * shortest
+    return fast
 
-    def is_fast(work: Work | None) -> bool:
-        if work is None:
-            return True
-        return work.server_ns <= SLOW * server and work.driver_ns <= SLOW * driver
 
-    return [is_fast(each.work) for each in rounds]
+def _took(part: Callable[[Work], int | None], of: Round) -> int | None:
+    return part(of.work) if of.work else None

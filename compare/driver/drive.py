@@ -21,7 +21,7 @@ from compare.driver.load import (
 )
 from compare.driver.meter import Meter, sizes_of, time_wait_of
 from compare.driver.outcome import Outcome, Pace
-from compare.driver.probe import probe, slower
+from compare.driver.probe import Probe, slower
 from compare.driver.trace import trace
 from compare.driver.warmup import warm_up
 from compare.histogram import encode, fold
@@ -81,7 +81,13 @@ class _Window:
 
 def drive(spec: Spec, told: Callable[[int], None] | None = None) -> Outcome:
     """Run one cell against a server that is ready; `told` hears of its operations."""
-    load = Load(spec, told)
+    closed = spec.rate is None  # an open one is not held up by a slower machine, or says so
+    with Probe(spec.server_core, spec.driver_core) if closed else Probe() as probe:
+        return _drive(Load(spec, told), probe)
+
+
+def _drive(load: Load, probe: Probe) -> Outcome:
+    spec = load.spec
     module = import_module(f"compare.driver.{spec.workload.replace('-', '_')}")
     workload: Workload = module.Workload(load)
     closed = time_wait_of(spec)
@@ -93,7 +99,7 @@ def drive(spec: Spec, told: Callable[[int], None] | None = None) -> Outcome:
         load.keep_to_schedule(workload, spec.rate)
     warmed = perf_counter_ns()
     settled = idle or warm_up(load, workload.tick, spec.warmup_s)
-    before = probe(spec.server_core, spec.driver_core) if spec.rate is None else None
+    before = probe.take()
     if before is not None:  # what waited meanwhile does not belong into the window
         load.run(GRACE_S, workload.tick)
     try:
@@ -116,7 +122,7 @@ def drive(spec: Spec, told: Callable[[int], None] | None = None) -> Outcome:
     server = None
     with contextlib.suppress(ProcessLookupError):  # it died; whoever started it will know how
         server = server_meter.window() if server_meter else None
-    after = probe(spec.server_core, spec.driver_core) if before else None
+    after = probe.take()
     sizes = sizes_of(spec, closed)  # now, with all its threads
     picture = None
     if spec.rate is None:

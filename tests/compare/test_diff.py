@@ -110,7 +110,7 @@ def _slowed(run: Run, which: Callable[[int, Cell], bool]) -> Run:
             each,
             ops_per_s=each.ops_per_s * factor,
             server=server,
-            work=Work(*([round(300_000 / factor**2)] * 2)),
+            work=Work(300_000, 300_000, round(900_000 / factor**2)),
         )
 
     cells = [

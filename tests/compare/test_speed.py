@@ -8,7 +8,7 @@ import msgspec
 
 from compare.driver.probe import Work
 from compare.result import Round
-from compare.speed import SLOW, at_full_speed
+from compare.speed import at_full_speed
 from compare.verdict import judge
 
 
@@ -16,19 +16,28 @@ def made(made_up_round: Callable[..., Round], work: Work | None, rate: float = 1
     return msgspec.structs.replace(made_up_round(rate), work=work)
 
 
-def test_work_is_held_against_the_shortest_on_the_same_core(
+def test_work_is_held_against_the_shortest_part_by_part(
     made_up_round: Callable[..., Round],
 ) -> None:
     """The cores need not be equally fast, nor the programs that do the work equally large."""
-    works = [Work(100, 200), Work(round(100 * SLOW), 200), Work(140, 200), Work(100, 300)]
+    works = [
+        Work(100, 200, 400),
+        Work(130, 260, 480),
+        Work(131, 200, 400),
+        Work(100, 261, 400),
+        Work(100, 200, 481),
+    ]
     rounds = [made(made_up_round, each) for each in works]
-    assert at_full_speed(rounds, rounds) == [True, True, False, False]
-    assert at_full_speed(rounds[2:], rounds) == [False, False]
+    assert at_full_speed(rounds, rounds) == [True, True, False, False, False]
+    assert at_full_speed(rounds[2:], rounds) == [False, False, False]
 
 
 def test_what_is_not_known_is_taken_for_fast(made_up_round: Callable[..., Round]) -> None:
-    rounds = [made(made_up_round, each) for each in (None, Work(100, 100), Work(900, 100))]
-    assert at_full_speed(rounds, rounds) == [True, True, False]
+    rounds = [
+        made(made_up_round, each)
+        for each in (None, Work(100, 100), Work(900, 100), Work(100, 100, 9))
+    ]
+    assert at_full_speed(rounds, rounds) == [True, True, False, True]
     assert at_full_speed(rounds[:1], rounds[:1]) == [True]
 
 
