@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,7 @@ from compare.driver.schedule import Arrivals
 from compare.keep import Keeper
 from compare.kept import diff, export, history, report, show_again, store_option
 from compare.matrix import MODELS, WORKLOADS, Model
+from compare.measure import Gone, Here, Testbed
 from compare.options import Amount, Duration, Names, Numbers, Rounds, Seconds
 from compare.output import deliver, interrupt, show
 from compare.own_servers import from_config, from_option
@@ -26,6 +29,7 @@ from compare.report.progress import saying, watching
 from compare.report.terminal import show as show_run
 from compare.result import Run, Settings
 from compare.run import execute
+from compare.where import Where, joined, where, where_options
 
 FAILED, INTERRUPTED = 1, 130  # exit statuses
 WARMUP_S = 2.0  # at most; it ends when the rate no longer drifts
@@ -64,6 +68,32 @@ def _cores() -> tuple[int | None, int | None]:
     """Of the server and of the driver; None is anywhere, where there is only one."""
     cores = sorted(os.sched_getaffinity(0))
     return (cores[0], cores[-1]) if len(cores) > 1 else (None, None)
+
+
+@contextlib.contextmanager
+def _testbed(place: Where) -> Iterator[Testbed]:
+    """This machine, or the cluster that was asked for. Raises ClickException."""
+    if place.cluster is None:
+        yield Here()
+        return
+    click.echo(f"joining {place.cluster}", err=True)
+    with joined(place) as hosts:
+        from compare.cluster.hosts import ClusterError
+        from compare.cluster.testbed import Cluster
+
+        try:
+            cluster = Cluster(hosts, place.target)
+        except (ClusterError, Gone) as error:
+            raise click.ClickException(str(error)) from None
+        yield cluster
+
+
+def _standing(target: str, models: list[str] | None, sets: list[str] | None) -> list[str]:
+    """What stands at a target, as the one model."""
+    if models or sets:
+        raise click.UsageError("--target is the one server: leave --models and --set out.")
+    MODELS[target] = Model(target, "what stands there", (), own=True, unchecked=True)
+    return [target]
 
 
 def _say_where(keep: Keeper) -> None:
@@ -152,6 +182,7 @@ for command in (check, explain, history, show_again, export, report, diff):
 )
 @click.option("--unchecked", is_flag=True, help="Measure your own even if they fail the checks.")
 @click.option("--quick", is_flag=True, help="One round of 0.5 s: a look, not a result.")
+@where_options
 def run(
     models: list[str] | None,
     sets: list[str] | None,
@@ -173,6 +204,12 @@ def run(
     config: list[Model],
     unchecked: bool,
     quick: bool,
+    cluster: str | None,
+    target: str | None,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    insecure: bool,
 ) -> None:
     """Measure models under workloads and print a table for each workload.
 
@@ -192,6 +229,9 @@ def run(
             )
     if sum(each is not None for each in (rate, load, slo)) > 1:
         raise click.UsageError("--rate, --load and --slo exclude each other: choose one.")
+    place = where(cluster, target, tls_ca, tls_cert, tls_key, insecure=insecure)
+    if place.target:
+        models = _standing(target or "", models, sets)
     own = {each.name: replace(each, unchecked=unchecked) for each in (*server, *config)}
     MODELS.update(own)
     chosen, interpreters = choose(models, sets, pythons)
@@ -213,21 +253,25 @@ def run(
         slo_us=slo,
         arrivals=arrivals,
         close=closer,
-        server_core=server_core,
-        driver_core=driver_core,
+        server_core=None if cluster else server_core,
+        driver_core=None if cluster else driver_core,
+        cluster=cluster,
+        target=target,
     )
     keep = Keeper(json_path, store)
     signal.signal(signal.SIGTERM, interrupt)
-    with watching() as view:
+    with _testbed(place) as testbed, watching() as view:
 
         def keep_and_show(run: Run) -> None:
             keep(run)
             view.show(run)
 
-        result = execute(settings, view.watch, keep_and_show)
+        result = execute(settings, view.watch, keep_and_show, testbed)
     keep(result)
     deliver(result, partial(show_run, result), json_path)
     _say_where(keep)
+    if result.ended:
+        raise click.ClickException(f"{result.ended}; what was measured until then is shown")
     if result.interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(FAILED if any(cell.verdict == "failed" for cell in result.cells) else 0)

@@ -14,8 +14,9 @@ from types import TracebackType
 
 import msgspec
 
-from compare.driver.load import Spec
+from compare.driver.load import Counts, Spec
 from compare.driver.outcome import Outcome
+from compare.driver.plan import Agree
 from compare.launch import kill, start
 
 GRACE_S = 15.0  # beyond warm-up and window, for connecting and counting
@@ -42,15 +43,17 @@ class Driver:
             stdout=subprocess.PIPE,
             stderr=self._stderr.fileno(),
         )
+        self.pid = self._process.pid
 
     def __enter__(self) -> Driver:
         return self
 
-    def drive(self, spec: Spec, told: Told) -> Outcome:
+    def drive(self, spec: Spec, told: Told, agree: Agree | None = None) -> Outcome:
         """Put the load of `spec` on its server. Raises DriverError.
 
         `told` hears how many operations there have been, some ten times a second while all goes
-        well, and once a second in any case.
+        well, and once a second in any case. `agree` is asked when to begin, where this is one of
+        several drivers.
         """
         limit = spec.warmup_s + spec.duration_s + GRACE_S + spec.connections / CONNECTS_PER_S
         deadline = time.monotonic() + limit
@@ -58,8 +61,8 @@ class Driver:
         assert stdin is not None
         assert stdout is not None
         with contextlib.suppress(BrokenPipeError):  # it will be asked how it ended
-            stdin.write(msgspec.json.encode(spec))
-            stdin.close()
+            stdin.write(msgspec.json.encode(spec) + b"\n")
+            stdin.flush()
         output, operations = b"", 0
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
@@ -70,6 +73,14 @@ class Driver:
                         break
                     *lines, output = (output + piece).split(b"\n")
                     if not lines:
+                        continue
+                    if agree and lines[0].startswith(b"{"):
+                        asked = time.monotonic()
+                        plan = agree(msgspec.json.decode(lines[0], type=Counts))
+                        deadline += time.monotonic() - asked
+                        with contextlib.suppress(BrokenPipeError):
+                            stdin.write(msgspec.json.encode(plan) + b"\n")
+                            stdin.flush()
                         continue
                     operations = int(lines[-1])
                 told(operations)

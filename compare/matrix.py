@@ -76,6 +76,8 @@ def _blocking(name: str, summary: str, **more: Any) -> Model:
 def _aionet(name: str, summary: str, *words: str, **more: Any) -> Model:
     loop = name.partition("-")[0]
     command = ("-m", *(words or ("aionet",)), "serve", "{service}", "--loop", loop)
+    if not words:  # a driver on another host is one source of many datagrams, and not forged
+        command += ("--udp-rate", "none")
     module = None if loop == "asyncio" else loop
     return Model(name, summary, command, group="asyncio", module=module, **more)
 
@@ -238,7 +240,7 @@ MODELS: dict[str, Model] = {
             _aionet("uvloop-workers", "several processes of uvloop on one port (SO_REUSEPORT)"),
             command=(
                 *("-m", "aionet", "serve", "{service}", "--loop", "uvloop"),
-                *("--workers", "{workers}"),
+                *("--workers", "{workers}", "--udp-rate", "none"),
             ),
             meaning=dict.fromkeys(
                 ("udp-echo", "tcp-short", "tcp-long"),

@@ -1,54 +1,118 @@
-"""One cell, once: a fresh server, a fresh driver, and what the two have used."""
+"""One cell, once: a fresh server, a fresh driver, and what the two have used.
+
+Where that is, on this machine or on a cluster, is a Testbed's business.
+"""
 
 from __future__ import annotations
 
-from compare import process
+from typing import Protocol
+
+import msgspec
+
+from compare import gate, process
 from compare.check.bench import Subject, free_port
 from compare.driver.load import Spec
 from compare.driver.outcome import Outcome
 from compare.driver_process import CONNECTS_PER_S, Driver, DriverError, Told
 from compare.gate import PROFILE_OF
 from compare.launch import STOP_TIMEOUT_S, LaunchError, Place, Server
+from compare.machine import Machine, look
 from compare.matrix import MODELS, WORKLOADS, Model, Workload
-from compare.result import Key, Round, Settings, round_of
+from compare.result import Host, Key, Round, Settings, round_of
+
+
+class Gone(Exception):  # noqa: N818  no error of ours
+    """There is nothing left to measure on; the message is for a person."""
+
+
+class Testbed(Protocol):
+    """Where cells are measured. machine: the server's. hosts: all, where there are several."""
+
+    machine: Machine
+    hosts: list[Host]
+
+    def unsupported(self, model: Model, workload: Workload) -> str | None:
+        """Why there is nothing to measure there; None if there is."""
+
+    def why_not(self, model: Model, workload: Workload) -> str | None:
+        """What the model does wrong, so that it is not to be measured."""
+
+    def measure(
+        self, key: Key, settings: Settings, rate: float | None, told: Told, *, number: int = 0
+    ) -> tuple[Outcome, Round]:
+        """Measure `key`; in an open loop at `rate`. `told` hears of its operations meanwhile.
+
+        number: of the round; each has messages and arrivals of its own.
+
+        Raises LaunchError for the server's failures, DriverError for ours, and Gone.
+        """
+
+
+class Here:
+    """This machine."""
+
+    def __init__(self) -> None:
+        self.machine = look()
+        self.hosts: list[Host] = []
+
+    def unsupported(self, model: Model, workload: Workload) -> str | None:
+        return model.unsupported(workload)
+
+    def why_not(self, model: Model, workload: Workload) -> str | None:
+        return gate.why_not(model, workload)
+
+    def measure(
+        self, key: Key, settings: Settings, rate: float | None, told: Told, *, number: int = 0
+    ) -> tuple[Outcome, Round]:
+        return measure(key, settings, rate, told, number=number)
+
+
+def close_after(key: Key, settings: Settings) -> int | None:
+    """After how many bytes the server is to close a connection, if it is."""
+    if settings.close == "server" and key.workload == "tcp-short":
+        return settings.sizes[key.workload]
+    return None
+
+
+def spec_of(
+    key: Key, settings: Settings, rate: float | None, number: int, host: str, port: int
+) -> Spec:
+    """What the driver is to do to a server that it knows no more of."""
+    return Spec(
+        workload=key.workload,
+        host=host,
+        port=port,
+        connections=key.connections,
+        size=settings.sizes[key.workload],
+        warmup_s=settings.warmup_s,
+        duration_s=settings.duration_s,
+        seed=settings.seed + number,
+        rate=rate,
+        arrivals=settings.arrivals,
+        close=settings.close,
+        server_pid=None,
+        server_core=None,
+        driver_core=None,
+    )
 
 
 def measure(
-    key: Key,
-    settings: Settings,
-    rate: float | None,
-    told: Told,
-    *,
-    number: int = 0,
+    key: Key, settings: Settings, rate: float | None, told: Told, *, number: int = 0
 ) -> tuple[Outcome, Round]:
-    """Measure `key`; in an open loop at `rate`. `told` hears of its operations meanwhile.
-
-    number: of the round; each has messages and arrivals of its own.
-
-    Raises LaunchError for the server's failures, DriverError for ours.
-    """
-    model, workload = MODELS[key.model], WORKLOADS[key.workload]
-    closes_after = None
-    if settings.close == "server" and key.workload == "tcp-short":
-        closes_after = settings.sizes[key.workload]
+    """As `Testbed.measure`, on this machine."""
     # The driver starts up while the server does.
     with (
         Driver(settings.driver_core) as driver,
-        _start(model, workload, closes_after, settings.server_core) as server,
+        start(
+            MODELS[key.model],
+            WORKLOADS[key.workload],
+            settings.server_core,
+            close_after=close_after(key, settings),
+        ) as server,
     ):
         baseline = process.size(server.pid).descriptors
-        spec = Spec(
-            workload=key.workload,
-            host=server.host,
-            port=server.port,
-            connections=key.connections,
-            size=settings.sizes[key.workload],
-            warmup_s=settings.warmup_s,
-            duration_s=settings.duration_s,
-            seed=settings.seed + number,
-            rate=rate,
-            arrivals=settings.arrivals,
-            close=settings.close,
+        spec = msgspec.structs.replace(
+            spec_of(key, settings, rate, number, server.host, server.port),
             trace=number == 1,
             server_pid=server.pid,
             server_core=settings.server_core,
@@ -71,14 +135,23 @@ def measure(
         return outcome, round_of(outcome, baseline, messages)
 
 
-def _start(model: Model, workload: Workload, close_after: int | None, core: int | None) -> Server:
-    """The server of a cell, not yet ready."""
-    argv = model.argv(workload, close_after=close_after)
+def start(
+    model: Model,
+    workload: Workload,
+    core: int | None,
+    *,
+    close_after: int | None = None,
+    host: str | None = None,
+) -> Server:
+    """The server of a cell, not yet ready; on loopback, if no `host` is given."""
+    argv = model.argv(workload, close_after=close_after, host=host)
     if not model.own:
         return Server(argv, core, env=model.environment)
-    profile = PROFILE_OF[workload.service]
-    subject = Subject(profile, tuple(argv), cwd=model.cwd, env=model.environment)
-    place = Place(subject.scheme, "127.0.0.1", free_port(subject.scheme))
+    subject = Subject(
+        PROFILE_OF[workload.service], tuple(argv), cwd=model.cwd, env=model.environment
+    )
+    address = host or "127.0.0.1"
+    place = Place(subject.scheme, address, free_port(subject.scheme, address))
     return Server(
         subject.argv(place),
         model.cores[0] if model.cores else core,

@@ -79,15 +79,29 @@ class Model:
         return self.group == "references"
 
     def argv(
-        self, workload: Workload, *, close_after: int | None = None, workers: int = WORKERS
+        self,
+        workload: Workload,
+        *,
+        close_after: int | None = None,
+        workers: int = WORKERS,
+        host: str | None = None,
     ) -> list[str]:
-        """The command that starts it; told to close each connection after so many bytes."""
+        """The command that starts it; told to close each connection after so many bytes.
+
+        host: the address where it listens, where that is not loopback.
+        """
         if self.own:
             return list(self.command)
         command = [word.format(service=workload.service, workers=workers) for word in self.command]
         closing = [] if close_after is None else ["--close-after", str(close_after)]
         python = self.interpreter.path if self.interpreter else sys.executable
-        return [python, *command, *closing]
+        scheme = "udp" if workload.service == "udp-echo" else "tcp"
+        where: list[str] = []
+        if host and self.reference:
+            where = [host]
+        elif host:
+            where = ["--listen", f"{scheme}://{f'[{host}]' if ':' in host else host}:0"]
+        return [python, *command, *closing, *where]
 
     def unsupported(self, workload: Workload) -> str | None:
         """Why this cell cannot run here; None if it can."""

@@ -82,10 +82,32 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     service_us: Percentiles
 
 
+class Shard(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of several drivers did in a round. worker: where, as Dask names it.
+
+    shares_core: with another of them, which it then waits for.
+    late_us: after the agreed instant, by its clock, it began. clock_error_us: by how much that
+    clock may be misjudged. late_fraction: as in Pace.
+    """
+
+    worker: str
+    connections: int
+    served: int
+    ops_per_s: float
+    latency_us: Percentiles
+    cpu_fraction: float
+    shares_core: bool = False
+    late_fraction: float | None = None
+    late_us: float
+    clock_error_us: float
+
+
 class Round(msgspec.Struct, frozen=True, kw_only=True):
     """One measured window against one fresh server.
 
     work: how long the same work took on and between both cores, at the slower end of the window.
+    shards: the drivers, where there are several. start_skew_us: between the first of them to begin
+        and the last.
     """
 
     ops_per_s: float
@@ -105,6 +127,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     driver_wait_fraction: float
     stolen_fraction: float
     messages: list[str]
+    shards: list[Shard] = []
+    start_skew_us: float | None = None
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +194,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing
 
 
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker of a cluster, and the machine that it is on."""
+
+    worker: str
+    role: Literal["server", "driver"]
+    machine: Machine
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for. Times in seconds; `sizes` in bytes, by workload.
 
@@ -178,7 +210,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rounds: of each cell; where `precise`, at least so many, until its intervals are narrow.
     rate: operations a second of an open loop. load: the same as a share of what the model does
         in a closed loop. slo_us: the highest rate is looked for whose p99 stays below.
-    warmup_s: at most.
+    warmup_s: at most; on a cluster exactly.
+    cluster: the scheduler's address, or local:N. target: where the server stands already.
     """
 
     models: list[str]
@@ -199,6 +232,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     close: Closer = "client"
     server_core: int | None
     driver_core: int | None
+    cluster: str | None = None
+    target: str | None = None
 
     @property
     def loops(self) -> list[Loop]:
@@ -209,6 +244,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """machine: the server's. hosts: those of a cluster. ended: why, where before it was through."""
+
     format: str = FORMAT
     started: str
     took_s: float
@@ -218,6 +255,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     cells: list[Cell]
     comparisons: list[Comparison] = []
+    hosts: list[Host] = []
+    ended: str | None = None
 
 
 def round_of(outcome: Outcome, baseline_descriptors: int, messages: list[str]) -> Round:
@@ -270,7 +309,7 @@ def _pace(outcomes: list[Outcome]) -> Pace | None:
 
 def _server(outcome: Outcome, baseline_descriptors: int) -> Server:
     used, sizes, operations = outcome.server, outcome.sizes, outcome.metered
-    if used is None:
+    if used is None or sizes is None:
         return Server()
     busy = used.user_ns + used.system_ns
     each_us = used.cpu_ns / 1000 / operations if operations else None

@@ -13,17 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+
 from compare.driver.outcome import Outcome
 from compare.driver_process import DriverError
 from compare.fit import misfit
-from compare.gate import why_not
 from compare.launch import LaunchError
-from compare.machine import look
 from compare.matrix import MODELS, WORKLOADS
-from compare.measure import measure
+from compare.measure import Gone, Here, Testbed
 from compare.ranking import rank_all
 from compare.result import Cell, Key, Loop, Round, Run, Settings, cell_of
 from compare.search import highest
+from compare.speed import at_full_speed
 from compare.stats import centre
 from compare.verdict import LATE, MET, WAITED, judge, noise
 
@@ -116,34 +117,39 @@ class _Tally:
         return cell_of(self.key, self.outcomes, self.rounds, verdict, reasons, self.discarded)
 
 
-def execute(settings: Settings, watch: Watcher, keep: Keeper) -> Run:
-    """Measure; `keep` gets the run as it stands after every cell.
+def execute(
+    settings: Settings, watch: Watcher, keep: Keeper, testbed: Testbed | None = None
+) -> Run:
+    """Measure, on this machine or on another testbed; `keep` gets the run after every cell.
 
-    A KeyboardInterrupt ends it: the run is returned with what was measured until then.
+    A KeyboardInterrupt ends it, and so does the end of the testbed: the run is returned with what
+    was measured until then.
     """
-    runner = _Runner(settings, watch, keep)
+    runner = _Runner(settings, watch, keep, testbed or Here())
     try:
         for loop in settings.loops:
             runner.measure_all(loop)
     except KeyboardInterrupt:
         return runner.snapshot(interrupted=True)
+    except Gone as gone:
+        return msgspec.structs.replace(runner.snapshot(interrupted=True), ended=str(gone))
     return runner.snapshot(interrupted=False)
 
 
 class _Runner:
-    def __init__(self, settings: Settings, watch: Watcher, keep: Keeper) -> None:
+    def __init__(self, settings: Settings, watch: Watcher, keep: Keeper, testbed: Testbed) -> None:
         self._settings = settings
+        self._testbed = testbed
         self._watch = watch
         self._keep = keep
         self._began = time.monotonic()
         self._started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self._machine = look()
         self._order = random.Random(settings.seed)
         self._measured_s = 0.0
         self._gate: dict[tuple[str, str], str | None] = {}  # by model and service
         self._done = self._total = 0
         self._tallies = {
-            key: _Tally(key, _unsupported(key, settings), settings.rate)
+            key: _Tally(key, _unsupported(key, settings, testbed), settings.rate)
             for loop in settings.loops
             for key in _keys(settings, loop)
         }
@@ -158,7 +164,8 @@ class _Runner:
             took_s=round(time.monotonic() - self._began, 3),
             measured_s=round(self._measured_s, 3),
             interrupted=interrupted,
-            machine=self._machine,
+            machine=self._testbed.machine,
+            hosts=self._testbed.hosts,
             settings=self._settings,
             cells=cells,
             comparisons=rank_all(cells),
@@ -204,7 +211,7 @@ class _Runner:
         if which not in self._gate:
             progress = Progress(key, 0, self._done, self._total, note=f"checking {key.model}")
             self._watch(progress)
-            self._gate[which] = why_not(model, workload)
+            self._gate[which] = self._testbed.why_not(model, workload)
         if reason := self._gate[which]:
             tally.failures.append(reason)
         elif model.unchecked:
@@ -218,7 +225,7 @@ class _Runner:
                 outcome, finished = self._measure_once(tally, tally.rate, progress)
                 # Up to twice the rounds in all: what is noisy then shall be seen.
                 again = min(AGAIN, self._settings.rounds - tally.discarded)
-                if noise(finished) <= WAITED or tries >= again:
+                if tries >= again or not self._was_disturbed(finished, tries):
                     break
                 tries += 1
                 tally.discarded += 1
@@ -235,12 +242,24 @@ class _Runner:
         self._watch(progress)
         self._keep(self.snapshot(interrupted=True))
 
+    def _was_disturbed(self, finished: Round, tries: int) -> bool:
+        """Whether others had the CPU, or the machine was slower than it has been.
+
+        The latter may last for minutes, so such a round is made again once.
+        """
+        if noise(finished) > WAITED:
+            return True
+        if tries or self._settings.rounds == 1:
+            return False
+        rounds = [each for tally in self._tallies.values() for each in tally.rounds]
+        return not at_full_speed([finished], [*rounds, finished])[0]
+
     def _measure_once(
         self, tally: _Tally, rate: float | None, progress: Progress
     ) -> tuple[Outcome, Round]:
         progress.begin()
         self._watch(progress)
-        outcome, finished = measure(
+        outcome, finished = self._testbed.measure(
             tally.key, self._settings, rate, partial(self._count, progress), number=progress.round
         )
         self._measured_s += finished.warmup_s + finished.window_s
@@ -315,10 +334,10 @@ def _keys(settings: Settings, loop: Loop) -> list[Key]:
     ]
 
 
-def _unsupported(key: Key, settings: Settings) -> str | None:
+def _unsupported(key: Key, settings: Settings, testbed: Testbed) -> str | None:
     model, workload = MODELS[key.model], WORKLOADS[key.workload]
     return (
-        model.unsupported(workload)
+        testbed.unsupported(model, workload)
         or misfit(model, workload, key.connections)
         or (
             "it cannot be told to close first"

@@ -15,6 +15,7 @@ NO_CHANCE = 0.50  # as WAITED, where nothing at all was done
 WIDE = 0.10  # half the interval over rounds, of the value
 LATE = 0.05  # of the sends: the driver did not keep to the schedule
 MET = 0.99  # of the operations that were due
+LATE_START_US = 2000.0  # of one of several drivers
 LITTLE = 0.05  # how far throughput x latency may be from the number of connections
 # What a correct server never does, by the name under which the driver counts it.
 WRONG = {
@@ -70,10 +71,36 @@ def judge(
     if driver > BUSY >= server:
         return "driver-bound", [
             *reasons,
-            f"the driver used {driver:.0%} of its core, the server {server:.0%}: the server can "
-            "do more than is shown; compare CPU/op",
+            f"{_busiest(rounds)} used {driver:.0%} of its core, the server "
+            f"{f'{server:.0%}' if server else 'we do not know what'}: the server can do more than "
+            "is shown; compare CPU/op",
         ]
+    reasons += _late_shards(rounds)
     return "ok", reasons + _little(workload, rounds) + _drifting(rounds) + _too_short(rounds)
+
+
+def _latest(rounds: list[Round]) -> str:
+    shards = [(each.late_fraction or 0.0, each.worker) for each in rounds[0].shards]
+    return f"the drivers, most of all the one on {max(shards)[1]}," if shards else "the driver"
+
+
+def _busiest(rounds: list[Round]) -> str:
+    """Which driver, where there are several."""
+    shards = [(each.cpu_fraction, each.worker) for each in rounds[0].shards]
+    return f"the driver on {max(shards)[1]}" if shards else "the driver"
+
+
+def _late_shards(rounds: list[Round]) -> list[str]:
+    """Drivers that began after the others."""
+    worst: dict[str, float] = {}
+    for each in rounds:
+        for shard in each.shards:
+            worst[shard.worker] = max(shard.late_us, worst.get(shard.worker, 0.0))
+    return [
+        f"the driver on {worker} began {late / 1000:.1f} ms late"
+        for worker, late in worst.items()
+        if late > LATE_START_US
+    ]
 
 
 def _why(rounds: list[Round]) -> str:
@@ -114,8 +141,8 @@ def _paced(
         worst = max(each.pace.lateness_p99_us for each in rounds if each.pace)
         return "driver-bound", [
             *reasons,
-            f"the driver sent {late:.0%} of the messages more than 0.1 ms late, 1 % of them by "
-            f"{worst / 1000:.1f} ms and more: ask for a lower rate",
+            f"{_latest(rounds)} sent {late:.0%} of the messages more than 0.1 ms late, 1 % of them "
+            f"by {worst / 1000:.1f} ms and more: ask for a lower rate",
         ]
     seconds = sum(each.window_s for each in rounds)
     offered = sum(each.pace.offered * each.window_s for each in rounds if each.pace)

@@ -246,11 +246,12 @@ class Bench:
         return wait_until(condition, self.patience)
 
 
-def free_port(scheme: str) -> int:
+def free_port(scheme: str, host: str = "127.0.0.1") -> int:
     """A port that nobody has at the moment."""
     kind = socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM
-    with socket.socket(type=kind) as sock:
-        sock.bind(("127.0.0.1", 0))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, kind) as sock:
+        sock.bind((host, 0))
         port: int = sock.getsockname()[1]
         return port
 

@@ -5,13 +5,15 @@ It loses data when a peer does not read, knows no half-close, and dies of the fi
 
 import select
 import socket
+import sys
 
-listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+host = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1"
+listener = socket.create_server((host, 0), backlog=4096)
 listener.setblocking(False)
 epoll = select.epoll()
 epoll.register(listener, select.EPOLLIN)
 connections: dict[int, socket.socket] = {}
-print(f"READY tcp://127.0.0.1:{listener.getsockname()[1]}", flush=True)  # noqa: T201
+print(f"READY tcp://{host}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
 
 while True:
     for fd, _ in epoll.poll():

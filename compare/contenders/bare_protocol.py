@@ -1,4 +1,4 @@
-"""The least that echoes on a Protocol: `bare_protocol asyncio` or `bare_protocol uvloop`."""
+"""The least that echoes on a Protocol: `bare_protocol asyncio`, or uvloop; and a host, if any."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Echo(asyncio.Protocol):
         self.transport.write(data)
 
 
-async def main() -> None:
+async def main(host: str) -> None:
     loop = asyncio.get_running_loop()
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    listener = socket.create_server((host, 0), backlog=4096)
     # asyncio sets TCP_NODELAY only on sockets that name their protocol.
     listener = socket.socket(proto=socket.IPPROTO_TCP, fileno=listener.detach())
     server = await loop.create_server(Echo, sock=listener, backlog=4096)
-    sys.stdout.write(f"READY tcp://127.0.0.1:{listener.getsockname()[1]}\n")
+    sys.stdout.write(f"READY tcp://{host}:{listener.getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
 
@@ -31,9 +31,10 @@ if __name__ == "__main__":
     # Freed once, a large block teaches malloc to keep memory for the loop's 256 KiB reads;
     # without it this server takes four times the CPU. It is shown at its best.
     bytes(1024 * 1024)
+    serving = main(sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1")
     if sys.argv[1] == "uvloop":
         import uvloop
 
-        uvloop.run(main())
+        uvloop.run(serving)
     else:
-        asyncio.run(main())
+        asyncio.run(serving)

@@ -1,6 +1,8 @@
-"""python -m compare.driver: a Spec as JSON on stdin, an Outcome as JSON on stdout.
+"""python -m compare.driver: a Spec as a line of JSON on stdin, an Outcome as JSON on stdout.
 
-Before that a line on stdout, some ten times a second, with the number of operations so far.
+Before that a line on stdout, some ten times a second, with the number of operations so far. One
+of several drivers says in a line what became of its connections, Counts as JSON, and waits for a
+Plan, which comes as a line, too.
 """
 
 from __future__ import annotations
@@ -12,14 +14,24 @@ import sys
 import msgspec
 
 from compare.driver.drive import drive
-from compare.driver.load import Spec
+from compare.driver.load import Counts, Spec
+from compare.driver.plan import Plan
 
 
 def main() -> None:
-    spec = msgspec.json.decode(sys.stdin.buffer.read(), type=Spec)
+    spec = msgspec.json.decode(sys.stdin.buffer.readline(), type=Spec)
     gc.disable()  # nothing here is cyclic, and a collection would stall every connection
     out = sys.stdout.fileno()
-    outcome = drive(spec, lambda operations: (os.write(out, b"%d\n" % operations), None)[1])
+
+    def agree(counts: Counts) -> Plan:
+        os.write(out, msgspec.json.encode(counts) + b"\n")
+        return msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
+
+    outcome = drive(
+        spec,
+        lambda operations: (os.write(out, b"%d\n" % operations), None)[1],
+        agree if spec.shard else None,
+    )
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -21,12 +22,14 @@ from compare.driver.load import (
 )
 from compare.driver.meter import Meter, sizes_of, time_wait_of
 from compare.driver.outcome import Outcome, Pace
+from compare.driver.plan import Agree, wait_until
 from compare.driver.probe import Probe, slower
 from compare.driver.trace import trace
 from compare.driver.warmup import warm_up
 from compare.histogram import encode, fold
 
 GRACE_S = 0.02  # for the replies to what was due last
+BREATH_S = 0.001  # after the first messages, for other drivers on this core to send theirs
 LATE_NS = 100_000  # less than any latency here that is worth telling from another
 
 
@@ -79,33 +82,45 @@ class _Window:
         return [due for due in self._load.missed if self.began <= due < self.ended]
 
 
-def drive(spec: Spec, told: Callable[[int], None] | None = None) -> Outcome:
-    """Run one cell against a server that is ready; `told` hears of its operations."""
+def drive(
+    spec: Spec, told: Callable[[int], None] | None = None, agree: Agree | None = None
+) -> Outcome:
+    """Run one cell against a server that is ready; `told` hears of its operations.
+
+    agree: asked once the connections are there, where several do this together: when to begin.
+    """
     closed = spec.rate is None  # an open one is not held up by a slower machine, or says so
     with Probe(spec.server_core, spec.driver_core) if closed else Probe() as probe:
-        return _drive(Load(spec, told), probe)
+        return _drive(Load(spec, told), probe, agree)
 
 
-def _drive(load: Load, probe: Probe) -> Outcome:
+def _drive(load: Load, probe: Probe, agree: Agree | None) -> Outcome:
     spec = load.spec
     module = import_module(f"compare.driver.{spec.workload.replace('-', '_')}")
     workload: Workload = module.Workload(load)
     closed = time_wait_of(spec)
     workload.connect()
+    plan = agree(load.counts) if agree else None
+    if plan:
+        wait_until(plan.begin_ns)
+    warmed = perf_counter_ns()
     if spec.rate is None:
         workload.begin()
     idle = workload.idle()
     if spec.rate is not None and not idle:
-        load.keep_to_schedule(workload, spec.rate)
-    warmed = perf_counter_ns()
-    settled = idle or warm_up(load, workload.tick, spec.warmup_s)
+        load.keep_to_schedule(workload, spec.rate, plan.begin_ns if plan else None)
+    if plan:
+        time.sleep(BREATH_S)
+    settled = idle or warm_up(load, workload.tick, spec.warmup_s, plan.window_ns if plan else None)
+    if idle and plan:
+        wait_until(plan.window_ns)
     before = probe.take()
     if before is not None:  # what waited meanwhile does not belong into the window
         load.run(GRACE_S, workload.tick)
-    try:
-        server_meter = Meter(spec.server_pid, spec.server_core)
-    except ProcessLookupError:
-        server_meter = None
+    server_meter = None
+    if spec.server_pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            server_meter = Meter(spec.server_pid, spec.server_core)
     driver_meter = Meter(os.getpid(), spec.driver_core)
 
     window = _Window(load)
@@ -134,6 +149,7 @@ def _drive(load: Load, probe: Probe) -> Outcome:
     samples = window.samples()
     return Outcome(
         began_ns=window.began,
+        late_ns=warmed - plan.begin_ns if plan else 0,
         window_ns=window.ended - window.began,
         warmup_ns=window.began - warmed,
         settled=settled,

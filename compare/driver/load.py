@@ -26,12 +26,21 @@ CATCH_UP = 1000  # messages that were due while the driver did something else
 Closer = Literal["client", "server", "reset"]
 
 
+class Shard(msgspec.Struct, frozen=True):
+    """Driver `number`, from 0, `of` so many."""
+
+    number: int
+    of: int
+
+
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """What to do: the driver's only input. Times in seconds, `size` in bytes.
 
     rate: operations due in a second, all connections together; None is a closed loop.
     close: who ends a short connection, and whether by a reset.
     trace: whether to go on for a moment after the window, for a picture of it.
+    shard: which of several drivers this is, that put the load on one server together.
+    server_pid: None where the server runs on another host.
     """
 
     workload: str
@@ -46,7 +55,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     arrivals: Arrivals = "fixed"
     close: Closer = "client"
     trace: bool = False
-    server_pid: int
+    shard: Shard | None = None
+    server_pid: int | None
     server_core: int | None
     driver_core: int | None
 
@@ -151,11 +161,17 @@ class Load:
         self.handlers[fd] = handler
         self.epoll.register(fd, events)
 
-    def keep_to_schedule(self, workload: Workload, rate: float) -> None:
-        """From now on `run` offers a message whenever one is due; `rate` operations a second."""
+    def keep_to_schedule(self, workload: Workload, rate: float, start: int | None = None) -> None:
+        """From now on `run` offers a message whenever one is due; `rate` operations a second.
+
+        With `start`, a time in ns, from then on; and several drivers take turns.
+        """
         spec = self.spec
         at_once = workload.operations_at_once()
-        times = due_times(perf_counter_ns(), rate / at_once, spec.arrivals, spec.seed)
+        begin = perf_counter_ns() if start is None else start
+        if spec.shard and spec.arrivals == "fixed":
+            begin += int(1e9 * at_once / rate * spec.shard.number / spec.shard.of)
+        times = due_times(begin, rate / at_once, spec.arrivals, spec.seed)
         self._next_due = times.__next__
         self._at_once = at_once
         self._due = self._next_due()
@@ -235,6 +251,8 @@ class Load:
         return now - self._counted_at
 
     def _look_at_server(self) -> None:
+        if self.spec.server_pid is None:
+            return
         self.peak_descriptors = max(
             self.peak_descriptors, process.count_descriptors(self.spec.server_pid)
         )

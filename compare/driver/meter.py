@@ -49,7 +49,10 @@ def time_wait_of(spec: Spec) -> sock_diag.TimeWait | None:
     return None
 
 
-def sizes_of(spec: Spec, closed: sock_diag.TimeWait | None) -> Sizes:
+def sizes_of(spec: Spec, closed: sock_diag.TimeWait | None) -> Sizes | None:
+    """None where the server runs on another host."""
+    if spec.server_pid is None:
+        return None
     buffered_kb = time_wait = None
     with contextlib.suppress(OSError):
         if closed is not None:

@@ -68,14 +68,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     operations and latency: of the window. counts and errors: of the whole cell, so that a
     failure outside the window does not vanish either.
     metered: operations completed while the usage in `server` and `driver` was counted.
-    began_ns: when the window began, by the monotonic clock.
+    began_ns: when the window began, by the monotonic clock. late_ns: how long after the agreed
+        instant the load began, of several drivers.
     settled: whether the rate was stationary after the warm-up.
+    server, sizes: None where it runs on another host.
     work: the slower of two probes of the machine, before and after the window of a closed loop.
     In an open loop `operations` are those completed in the window, and the latencies those of
     the operations that were due in it, whenever they were completed; see `Pace`.
     """
 
     began_ns: int
+    late_ns: int = 0
     window_ns: int
     warmup_ns: int
     settled: bool
@@ -92,7 +95,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     details: list[str]
     server: Window | None
     driver: Window
-    sizes: Sizes
+    sizes: Sizes | None
     peak_descriptors: int
     trace: Trace | None = None
     work: Work | None = None

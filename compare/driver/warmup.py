@@ -14,17 +14,22 @@ WILD = 0.5  # standard deviation of a slice, of the rate: this is no noise but a
 DRIFT = 0.05  # of the rate, from the first half of them to the second
 
 
-def warm_up(load: Load, tick: Callable[[int], None], at_most_s: float) -> bool:
-    """Drive until the rate is stationary, or for `at_most_s`; whether it was."""
-    deadline = perf_counter_ns() + int(at_most_s * 1e9)
+def warm_up(
+    load: Load, tick: Callable[[int], None], at_most_s: float, until: int | None = None
+) -> bool:
+    """Drive until the rate is stationary, or for `at_most_s`; whether it was.
+
+    With `until`, a time in ns, exactly until then.
+    """
+    deadline = perf_counter_ns() + int(at_most_s * 1e9) if until is None else until
     operations: list[int] = []
     while (left := (deadline - perf_counter_ns()) / 1e9) > 0:
         before = len(load.samples)
         load.run(min(SLICE_S, left), tick)
         operations.append(len(load.samples) - before)
-        if is_stationary(operations[-SLICES:]):
+        if until is None and is_stationary(operations[-SLICES:]):
             return True
-    return False
+    return is_stationary(operations[-SLICES - 1 : -1])  # the last one may be cut short
 
 
 def is_stationary(operations: Sequence[int]) -> bool:

@@ -65,7 +65,10 @@ def _heading(run: Run, workload: str, connections: int, loop: Loop) -> str:
     if settings.precise:
         rounds = f"{settings.rounds} rounds and more"
     how = f"{loop} loop" if loop == "closed" else f"open loop, {_schedule(settings)}"
-    if settings.server_core is None:
+    if settings.cluster is not None:
+        drivers = sum(each.role == "driver" for each in run.hosts)
+        pinned = f"{drivers} driver{'s' if drivers != 1 else ''} on {settings.cluster}"
+    elif settings.server_core is None:
         pinned = "not pinned"
     else:
         pinned = f"server on core {settings.server_core}, driver on core {settings.driver_core}"
@@ -200,6 +203,19 @@ def pythons(interpreters: Iterable[Interpreter]) -> Iterable[str]:
         yield f"[dim]{each.label}: {escape(str(each))}, {escape(each.path)}[/]"
 
 
+def _shards(run: Run) -> Iterable[str]:
+    """How well several drivers did together."""
+    rounds = [each for cell in run.cells for each in cell.rounds if each.shards]
+    if not rounds:
+        return
+    skew = max(each.start_skew_us or 0.0 for each in rounds) / 1000
+    error = max(shard.clock_error_us for each in rounds for shard in each.shards) / 1000
+    known = f"; their clocks are known to {error:.2f} ms" if error else ""
+    yield f"[dim]The drivers of a cell began within {skew:.1f} ms of each other{known}.[/]"
+    if any(shard.shares_core for each in rounds for shard in each.shards):
+        yield "[dim]Drivers shared a core: latencies hold what they waited for each other.[/]"
+
+
 def _notes(run: Run) -> Iterable[str]:
     spent = run.took_s - run.measured_s
     yield (
@@ -207,6 +223,7 @@ def _notes(run: Run) -> Iterable[str]:
         f"{spent:.0f} s of it neither measuring nor warming up[/]"
     )
     yield from pythons(run.settings.interpreters)
+    yield from _shards(run)
     if again := sum(cell.discarded for cell in run.cells):
         rounds = (
             "1 round was noisy and was" if again == 1 else f"{again} rounds were noisy and were"

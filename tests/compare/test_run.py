@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from compare import driver_process, launch, measure, planted, run
+from compare import driver_process, gate, launch, measure, planted, run
 from compare.driver.outcome import Outcome
+from compare.driver.probe import Work
 from compare.launch import LaunchError
 from compare.matrix import MODELS, Model, Workload
 from compare.result import Cell, Key, Pace, Percentiles, Round, Run, Settings
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 @pytest.fixture(autouse=True)
 def whom_the_gate_lets_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everybody: those with a fault, too, and those that are made up."""
-    monkeypatch.setattr(run, "why_not", lambda model, workload: None)
+    monkeypatch.setattr(gate, "why_not", lambda model, workload: None)
 
 
 @pytest.fixture
@@ -289,7 +290,7 @@ def instrument(
 ) -> Instrument:
     """With models `one` and `two`, and `bad`, which always fails."""
     instrument = Instrument(made_up_outcome(), made_up_round)
-    monkeypatch.setattr(run, "measure", instrument.measure)
+    monkeypatch.setattr(measure, "measure", instrument.measure)
     for name in ("one", "two", "bad"):
         monkeypatch.setitem(MODELS, name, Model(name, "made up", ()))
     return instrument
@@ -402,7 +403,7 @@ def test_model_that_fails_the_checks_is_not_measured(
         held.append((model.name, workload.service))
         return "it fails" if (model.name, workload.service) == ("two", "echo") else None
 
-    monkeypatch.setattr(run, "why_not", why_not)
+    monkeypatch.setattr(gate, "why_not", why_not)
     workloads = ["tcp-long", "tcp-short", "chat"]
     result = execute(asked("one", "two", workloads=workloads, rounds=2), ignore, ignore)
     assert sorted(held) == [("one", "chat"), ("one", "echo"), ("two", "chat"), ("two", "echo")]
@@ -428,6 +429,22 @@ def test_noisy_round_is_made_again_and_counted(instrument: Instrument) -> None:
     assert cell.verdict == "ok"
     assert len(instrument.keys) == 5
     assert "noisy, once more" in notes
+
+
+def test_round_on_a_slower_machine_is_made_again_once(instrument: Instrument) -> None:
+    """As slow as it has become after the first round, which tells how fast it can be."""
+    works = iter([Work(100, 100, 100), *[Work(100, 100, 200)] * 4])
+    instrument.find = lambda key, rate: {"work": next(works)}
+    (cell,) = execute(asked("one", rounds=3), ignore, ignore).cells
+    assert [each.work and each.work.between_ns for each in cell.rounds] == [100, 200, 200]
+    assert cell.discarded == 2
+
+
+def test_single_round_is_not_made_again_for_that(instrument: Instrument) -> None:
+    works = iter([Work(100, 100, 100), Work(100, 100, 200)])
+    instrument.find = lambda key, rate: {"work": next(works)}
+    result = execute(asked("one", "two", rounds=1), ignore, ignore)
+    assert [cell.discarded for cell in result.cells] == [0, 0]
 
 
 @pytest.mark.parametrize("what", ["server_waited", "driver_waited", "stolen"])

@@ -1,0 +1,30 @@
+"""When several drivers begin: at one instant, agreed on by whoever started them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from time import perf_counter_ns
+
+import msgspec
+
+from compare.driver.load import Counts
+
+SPIN_NS = 100_000  # the end of a wait: a sleep ends some 0.06 ms late
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Times in ns of this host's monotonic clock: of the first messages, and of the window."""
+
+    begin_ns: int
+    window_ns: int
+
+
+Agree = Callable[[Counts], Plan]  # given what became of the connections
+
+
+def wait_until(instant_ns: int) -> None:
+    """Sleep, and spin for the last of it."""
+    while (left := instant_ns - perf_counter_ns()) > 0:
+        if left > SPIN_NS:
+            time.sleep((left - SPIN_NS) / 1e9)

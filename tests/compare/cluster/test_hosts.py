@@ -1,0 +1,174 @@
+"""Hosts with addresses of their own: network namespaces, joined by a bridge.
+
+A kernel has one clock, and these hosts share it; so what is estimated of it can be held against
+the truth.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Compare, Dask
+
+MakeDask = Callable[..., Dask]
+DELAY_MS = 20
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def _ip(*words: str) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+
+
+class Net:
+    """Namespaces on one bridge; `inside` is what goes before a command that runs in one."""
+
+    def __init__(self) -> None:
+        self._tag = f"cmp{os.getpid() % 10000}"
+        self._names: list[str] = []
+        self._cables: list[subprocess.Popen[bytes]] = []
+        self._bridge = f"{self._tag}br"
+
+    def open(self) -> None:
+        """Raises OSError where that is not permitted."""
+        _ip("netns", "add", self._bridge)
+        self._names.append(self._bridge)
+        _ip("-n", self._bridge, "link", "add", "br0", "type", "bridge")
+        _ip("-n", self._bridge, "link", "set", "br0", "up")
+
+    def host(self, number: int, addresses: int = 1, delay_s: float = 0.0) -> str:
+        """One more: its address, 10.77.N.1, and more of them if wanted; a delay each way."""
+        name, across = f"{self._tag}h{number}", f"v{number}"
+        _ip("netns", "add", name)
+        self._names.append(name)
+        _ip("-n", name, "link", "set", "lo", "up")
+        if delay_s:
+            cable = str(Path(__file__).with_name("cable.py"))
+            command = ["ip", "netns", "exec", self._bridge, sys.executable, cable]
+            process = subprocess.Popen(
+                [*command, across, f"w{number}", str(delay_s)], stdout=subprocess.PIPE
+            )
+            self._cables.append(process)
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"READY\n"
+            _ip(*f"-n {self._bridge} link set w{number} netns {name} name eth0".split())
+        else:
+            link = f"-n {name} link add eth0 type veth peer name {across} netns {self._bridge}"
+            _ip(*link.split())
+        for last in range(1, addresses + 1):
+            _ip("-n", name, "addr", "add", f"10.77.{number}.{last}/16", "dev", "eth0")
+        _ip("-n", name, "link", "set", "eth0", "up")
+        _ip("-n", self._bridge, "link", "set", across, "master", "br0")
+        _ip("-n", self._bridge, "link", "set", across, "up")
+        return f"10.77.{number}.1"
+
+    def inside(self, number: int) -> tuple[str, ...]:
+        return ("ip", "netns", "exec", f"{self._tag}h{number}")
+
+    def close(self) -> None:
+        for cable in self._cables:
+            cable.kill()
+            cable.communicate()
+        for name in self._names[::-1]:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+@pytest.fixture
+def net() -> Iterator[Net]:
+    if shutil.which("ip") is None:
+        pytest.skip("there is no ip command: apt-get install iproute2")
+    made = Net()
+    try:
+        try:
+            made.open()
+        except OSError as error:
+            pytest.skip(f"network namespaces are not permitted here: {error}")
+        yield made
+    finally:
+        made.close()
+
+
+def _three_hosts(net: Net, cluster: Dask, delay_s: float = 0.0) -> None:
+    """A server and two drivers, the second of them at the end of a slow link."""
+    server, one, other = net.host(1), net.host(2), net.host(3, delay_s=delay_s)
+    cluster.scheduler(server, net.inside(1))
+    cluster.worker("server", "server=1", server, net.inside(1))
+    cluster.worker("driver1", "driver=1", one, net.inside(2))
+    cluster.worker("driver2", "driver=1", other, net.inside(3))
+    cluster.await_workers(3)
+
+
+def _run(process: subprocess.Popen[str], expected: int = 0) -> dict[str, Any]:
+    out, err = process.communicate(timeout=150)
+    assert process.returncode == expected, err
+    run: dict[str, Any] = json.loads(out)
+    return run
+
+
+def test_matrix_fills_from_two_hosts_to_a_third(net: Net, dask: MakeDask, compare: Compare) -> None:
+    cluster = dask(bare=True)
+    _three_hosts(net, cluster)
+    words = ("run", "--quick", "--cluster", cluster.address, "--insecure", "--json", "-")
+    run = _run(compare(*words, inside=net.inside(1)))
+    assert len(run["cells"]) == 20
+    assert {each["verdict"] for each in run["cells"]} <= {"ok", "driver-bound", "noisy"}
+    hosts = {each["worker"].partition("//")[2].partition(":")[0] for each in run["hosts"]}
+    assert hosts == {"10.77.1.1", "10.77.2.1", "10.77.3.1"}
+    for cell in run["cells"]:
+        for finished in cell["rounds"]:
+            assert finished["start_skew_us"] < 2000, (cell["model"], cell["workload"])
+
+
+def test_delay_of_a_link_shows_on_its_shard_alone(
+    net: Net, dask: MakeDask, compare: Compare
+) -> None:
+    cluster = dask(bare=True)
+    _three_hosts(net, cluster, DELAY_MS / 2000)
+    words = ("--models", "epoll,asyncio", "--workloads", "tcp-long,udp-echo", "--json", "-")
+    asked = ("run", "--quick", "--cluster", cluster.address, "--insecure", *words)
+    run = _run(compare(*asked, inside=net.inside(1)))
+    assert len(run["cells"]) == 4
+    for cell in run["cells"]:
+        (finished,) = cell["rounds"]
+        near, far = (
+            next(each for each in finished["shards"] if each["worker"].startswith(f"tcp://{host}:"))
+            for host in ("10.77.2.1", "10.77.3.1")
+        )
+        assert near["latency_us"]["p50"] < 5000
+        assert DELAY_MS * 1000 <= far["latency_us"]["p50"] < DELAY_MS * 1000 + 10_000
+        assert near["ops_per_s"] > 5 * far["ops_per_s"]
+
+
+def test_clock_is_within_its_error_of_the_truth(net: Net, dask: MakeDask, tmp_path: Path) -> None:
+    """Asked as if it were another host's; its offset is 0, since it is not."""
+    cluster = dask(bare=True)
+    _three_hosts(net, cluster, DELAY_MS / 2000)
+    script = tmp_path / "ask.py"
+    script.write_text(
+        "import sys\n"
+        "from compare.cluster import hosts, tasks\n"
+        "look = tasks.look\n"
+        "with hosts.Hosts(sys.argv[1]) as joined:\n"
+        "    workers = joined.placed(None, joined.addresses('driver'))\n"
+        "    hosts.look = lambda: __import__('msgspec').structs.replace(look(), boot='another')\n"
+        "    for address, clock in sorted(joined.clocks(workers).items()):\n"
+        "        print(address, clock.offset_ns, clock.error_ns)\n"
+    )
+    command = [*net.inside(1), *cluster.python, str(script), cluster.address]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    near, far = (tuple(map(int, line.split()[1:])) for line in said.splitlines())
+    for offset, error in (near, far):
+        assert abs(offset) <= error
+    assert near[1] < 5_000_000
+    assert far[1] == pytest.approx(DELAY_MS * 1e6 / 2, abs=5e6)
