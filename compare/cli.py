@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,7 +22,6 @@ from compare.driver.schedule import Arrivals
 from compare.keep import Keeper
 from compare.kept import diff, export, history, report, show_again, store_option
 from compare.matrix import MODELS, WORKLOADS, Model
-from compare.measure import Gone, Here, Testbed
 from compare.options import Amount, Duration, Names, Numbers, Rounds, Seconds
 from compare.output import deliver, interrupt, show
 from compare.own_servers import from_config, from_option
@@ -30,6 +30,10 @@ from compare.report.terminal import show as show_run
 from compare.result import Run, Settings
 from compare.run import execute
 from compare.where import Where, joined, where, where_options
+
+if TYPE_CHECKING:
+    from compare.cluster.testbed import Cluster
+    from compare.scale import Scale
 
 FAILED, INTERRUPTED = 1, 130  # exit statuses
 WARMUP_S = 2.0  # at most; it ends when the rate no longer drifts
@@ -71,20 +75,13 @@ def _cores() -> tuple[int | None, int | None]:
 
 
 @contextlib.contextmanager
-def _testbed(place: Where) -> Iterator[Testbed]:
-    """This machine, or the cluster that was asked for. Raises ClickException."""
+def _cluster(place: Where) -> Iterator[Cluster | None]:
+    """The cluster that was asked for; None is this machine. Raises ClickException."""
     if place.cluster is None:
-        yield Here()
+        yield None
         return
     click.echo(f"joining {place.cluster}", err=True)
-    with joined(place) as hosts:
-        from compare.cluster.hosts import ClusterError
-        from compare.cluster.testbed import Cluster
-
-        try:
-            cluster = Cluster(hosts, place.target)
-        except (ClusterError, Gone) as error:
-            raise click.ClickException(str(error)) from None
+    with joined(place) as cluster:
         yield cluster
 
 
@@ -94,6 +91,12 @@ def _standing(target: str, models: list[str] | None, sets: list[str] | None) -> 
         raise click.UsageError("--target is the one server: leave --models and --set out.")
     MODELS[target] = Model(target, "what stands there", (), own=True, unchecked=True)
     return [target]
+
+
+def _say_if_ended(result: Run | Scale) -> None:
+    """Raises ClickException where it was not through."""
+    if result.ended:
+        raise click.ClickException(f"{result.ended}; what was measured until then is shown")
 
 
 def _say_where(keep: Keeper) -> None:
@@ -260,7 +263,7 @@ def run(
     )
     keep = Keeper(json_path, store)
     signal.signal(signal.SIGTERM, interrupt)
-    with _testbed(place) as testbed, watching() as view:
+    with _cluster(place) as testbed, watching() as view:
 
         def keep_and_show(run: Run) -> None:
             keep(run)
@@ -270,8 +273,7 @@ def run(
     keep(result)
     deliver(result, partial(show_run, result), json_path)
     _say_where(keep)
-    if result.ended:
-        raise click.ClickException(f"{result.ended}; what was measured until then is shown")
+    _say_if_ended(result)
     if result.interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(FAILED if any(cell.verdict == "failed" for cell in result.cells) else 0)
@@ -336,6 +338,7 @@ def selftest(comparisons: int) -> None:
     help="Write the result there as JSON, after every step; - for stdout.",
 )
 @store_option
+@where_options
 def scale(
     models: list[str] | None,
     sets: list[str] | None,
@@ -348,6 +351,12 @@ def scale(
     duration: float,
     json_path: str | None,
     store: Path | None,
+    cluster: str | None,
+    target: str | None,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    insecure: bool,
 ) -> None:
     """Measure 64 working connections beside 10, 100, 1,000, ... that stand idle.
 
@@ -358,6 +367,9 @@ def scale(
     from compare.scale import Settings as ScaleSettings
     from compare.scale import climb, most
 
+    place = where(cluster, target, tls_ca, tls_cert, tls_key, insecure=insecure)
+    if place.target:
+        raise click.UsageError("--target is for compare run: a ladder takes a fresh server.")
     chosen, interpreters = choose(models, sets, pythons)
     server_core, driver_core = _cores()
     counts = [hold] if hold else sorted({most() if each == "most" else int(each) for each in idle})
@@ -372,16 +384,18 @@ def scale(
         warmup_s=WARMUP_S,
         size=100,
         seed=1,
-        server_core=server_core,
-        driver_core=driver_core,
+        server_core=None if cluster else server_core,
+        driver_core=None if cluster else driver_core,
+        cluster=cluster,
     )
     keep = Keeper(json_path, store)
     signal.signal(signal.SIGTERM, interrupt)
-    with saying() as told:
-        result = climb(settings, told, keep)
+    with _cluster(place) as stages, saying() as told:
+        result = climb(settings, told, keep, stages)
     keep(result)
     deliver(result, partial(show_ladder, result), json_path)
     _say_where(keep)
+    _say_if_ended(result)
     if result.interrupted:
         sys.exit(INTERRUPTED)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import resource
 import selectors
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -12,12 +13,13 @@ from collections.abc import Callable
 from types import TracebackType
 
 import msgspec
+import psutil
 
 from compare.driver.hold import Held, Order
 from compare.driver.load import Counts
 from compare.driver_process import DriverError
 from compare.histogram import encode, merge
-from compare.launch import Server, kill, start
+from compare.launch import Guard, kill, start
 from compare.machine import ephemeral_ports
 
 SPARE_DESCRIPTORS = 64
@@ -26,15 +28,25 @@ STEP_S = 0.5  # how often the caller hears that they are under way
 
 
 class Holders:
-    """Processes that hold connections to a server, as a context manager: gone after."""
+    """Processes that hold connections to a server, as a context manager: gone after.
 
-    def __init__(self, server: Server, core: int | None, size: int, seed: int) -> None:
+    first: where in the loopback addresses theirs begin, so that others can have others.
+    limit_s: they are not there for longer than that, whatever becomes of us.
+    """
+
+    def __init__(
+        self,
+        server: tuple[str, int],
+        core: int | None,
+        first: int = 0,
+        limit_s: float | None = None,
+    ) -> None:
         self._server = server
         self._core = core
-        self._size = size
-        self._seed = seed
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._blocks = 0
+        self._next = first
+        self._limit_s = limit_s
+        self._guards = contextlib.ExitStack()
 
     def __enter__(self) -> Holders:
         return self
@@ -43,18 +55,17 @@ class Holders:
         """How many processes there are."""
         return len(self._processes)
 
-    def open(self, connections: int, rate: float | None, wait: Callable[[], None]) -> Held:
+    def open(self, order: Order, wait: Callable[[], None]) -> Held:
         """Open so many more, each served once; `wait` is called now and then meanwhile.
 
-        Raises DriverError.
+        Where the server is, and where to connect from, are ours to say. Raises DriverError.
         """
-        most = per_process()
-        parts = -(-connections // most)
-        shares = [connections // parts + (n < connections % parts) for n in range(parts)]
-        processes = [self._start(share, rate and rate * share / connections) for share in shares]
-        return _merge(self._read(processes, wait))
+        parts = -(-order.connections // per_process())
+        return merge_held(
+            self._read([self._start(each) for each in split_order(order, parts)], wait)
+        )
 
-    def _start(self, connections: int, rate: float | None) -> subprocess.Popen[bytes]:
+    def _start(self, share: Order) -> subprocess.Popen[bytes]:
         process = start(
             [sys.executable, "-m", "compare.driver.hold"],
             self._core,
@@ -63,14 +74,11 @@ class Holders:
             stderr=subprocess.DEVNULL,
         )
         self._processes.append(process)
-        order = Order(
-            host=self._server.host,
-            port=self._server.port,
-            connections=connections,
-            sources=self._addresses(connections),
-            size=self._size,
-            seed=self._seed,
-            rate=rate,
+        if self._limit_s is not None:
+            self._guards.enter_context(Guard(process.pid, self._limit_s))
+        host, port = self._server
+        order = msgspec.structs.replace(
+            share, host=host, port=port, sources=self._addresses(share.connections)
         )
         assert process.stdin is not None
         process.stdin.write(msgspec.json.encode(order) + b"\n")
@@ -78,11 +86,14 @@ class Holders:
         return process
 
     def _addresses(self, connections: int) -> list[str]:
-        """Loopback addresses that no other of these processes uses, as many as it takes."""
-        if not self._server.host.startswith("127."):
-            return []
+        """Where to connect from: loopback addresses that no other of these processes uses, as
+        many as it takes; to another host, all that the interface has which leads there.
+        """
+        host = self._server[0]
+        if not host.startswith("127."):
+            return own_addresses(host)
         needed = -(-connections // int(ephemeral_ports() * PER_ADDRESS))
-        block, self._blocks = self._blocks, self._blocks + needed
+        block, self._next = self._next, self._next + needed
         return [
             f"127.{2 + n // 250 // 250}.{n // 250 % 250}.{1 + n % 250}"
             for n in range(block, block + needed)
@@ -115,6 +126,7 @@ class Holders:
         for process in self._processes:
             with contextlib.suppress(OSError):
                 kill(process)
+        self._guards.close()
 
 
 def per_process() -> int:
@@ -123,7 +135,37 @@ def per_process() -> int:
     return (1_000_000 if hard == resource.RLIM_INFINITY else hard) - SPARE_DESCRIPTORS
 
 
-def _merge(parts: list[Held]) -> Held:
+def own_addresses(host: str) -> list[str]:
+    """The IPv4 addresses of the interface that leads to `host`; none where it has only one."""
+    if ":" in host:
+        return []
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((host, 9))  # sends nothing; discard, RFC 863
+        except OSError:
+            return []
+        ours = sock.getsockname()[0]
+    for addresses in psutil.net_if_addrs().values():
+        own = [each.address for each in addresses if each.family == socket.AF_INET]
+        if ours in own:
+            return own if len(own) > 1 else []
+    return []
+
+
+def split_order(order: Order, parts: int) -> list[Order]:
+    """Connections and rate, shared out."""
+    total = order.connections
+    shares = [total // parts + (n < total % parts) for n in range(parts)]
+    return [
+        msgspec.structs.replace(
+            order, connections=share, rate=order.rate and order.rate * share / total
+        )
+        for share in shares
+    ]
+
+
+def merge_held(parts: list[Held]) -> Held:
+    """What became of all."""
     errors: Counter[str] = Counter()
     for part in parts:
         errors.update(part.errors)

@@ -18,6 +18,7 @@ from compare.gate import PROFILE_OF
 from compare.launch import STOP_TIMEOUT_S, LaunchError, Place, Server
 from compare.machine import Machine, look
 from compare.matrix import MODELS, WORKLOADS, Model, Workload
+from compare.model import WORKERS
 from compare.result import Host, Key, Round, Settings, round_of
 
 
@@ -141,10 +142,11 @@ def start(
     core: int | None,
     *,
     close_after: int | None = None,
+    workers: int = WORKERS,
     host: str | None = None,
 ) -> Server:
     """The server of a cell, not yet ready; on loopback, if no `host` is given."""
-    argv = model.argv(workload, close_after=close_after, host=host)
+    argv = model.argv(workload, close_after=close_after, workers=workers, host=host)
     if not model.own:
         return Server(argv, core, env=model.environment)
     subject = Subject(

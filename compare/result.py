@@ -289,6 +289,14 @@ def round_of(outcome: Outcome, baseline_descriptors: int, messages: list[str]) -
     )
 
 
+def with_shards(finished: Round, shards: list[Shard]) -> Round:
+    """The same, as several drivers did it together; none is one alone."""
+    if not shards:
+        return finished
+    late = [each.late_us for each in shards]
+    return msgspec.structs.replace(finished, shards=shards, start_skew_us=max(late) - min(late))
+
+
 def _pace(outcomes: list[Outcome]) -> Pace | None:
     """Of the same open loop, one or several rounds of it."""
     paces = [each.pace for each in outcomes if each.pace is not None]

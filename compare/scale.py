@@ -8,26 +8,35 @@ of the idle unserved has given way, and climbs no further. Records: `compare-sca
 from __future__ import annotations
 
 import datetime
-import resource
 import statistics
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
-from compare import process
-from compare.driver.hold import Held
+from compare.driver.hold import Held, Order
 from compare.driver.load import Counts, Spec
 from compare.driver.outcome import Outcome
-from compare.driver_process import Driver, DriverError
-from compare.holders import Holders, per_process
+from compare.driver_process import DriverError
+from compare.holders import per_process
 from compare.interpreter import Interpreter
-from compare.launch import LaunchError, Server
-from compare.machine import Machine, ephemeral_ports, look
+from compare.launch import LaunchError
+from compare.machine import Machine
 from compare.matrix import MODELS, WORKLOADS, Model
-from compare.result import Cell, Key, Percentiles, Round, cell_of, percentiles, round_of
+from compare.measure import Gone
+from compare.result import (
+    Cell,
+    Host,
+    Key,
+    Percentiles,
+    Round,
+    cell_of,
+    percentiles,
+    round_of,
+    with_shards,
+)
+from compare.stage import Here, Limits, Seen, Stage, Stages
 from compare.verdict import judge
 
 FORMAT = "compare-scale/1"
@@ -53,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     server_core: int | None
     driver_core: int | None
+    cluster: str | None = None
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,25 +106,20 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return self.counts.served == self.idle
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the machine allows: descriptors of a process and of all, memory, ports, queues."""
-
-    descriptors: int
-    all_descriptors: int | None
-    memory_kb: int
-    ephemeral_ports: int
-    backlog: int
-    threads: int | None
-
-
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
-    """All steps. memory_slope: bytes of server memory per idle connection, by model."""
+    """All steps. memory_slope: bytes of server memory per idle connection, by model.
+
+    machine, limits: the server's. hosts: those of a cluster. ended: why, where before it was
+    through.
+    """
 
     format: str = FORMAT
     started: str
     took_s: float
     interrupted: bool
+    ended: str | None = None
     machine: Machine
+    hosts: list[Host] = []
     limits: Limits
     settings: Settings
     steps: list[Step]
@@ -130,23 +135,26 @@ def most() -> int:
     return per_process() - RESERVED
 
 
-def climb(settings: Settings, told: Teller, keep: Keeper) -> Scale:
+def climb(settings: Settings, told: Teller, keep: Keeper, stages: Stages | None = None) -> Scale:
     """Every model up its ladder; `keep` gets what there is after each step.
 
-    A KeyboardInterrupt ends it: what was measured until then is returned.
+    A KeyboardInterrupt ends it, and so does the end of the stages: what was measured until then
+    is returned.
     """
     began = time.monotonic()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    machine, limits = look(), _limits()
+    where = stages or Here((settings.server_core, settings.driver_core))
     steps: list[Step] = []
 
-    def snapshot(*, interrupted: bool) -> Scale:
+    def snapshot(*, interrupted: bool, ended: str | None = None) -> Scale:
         return Scale(
             started=started,
             took_s=round(time.monotonic() - began, 3),
             interrupted=interrupted,
-            machine=machine,
-            limits=limits,
+            ended=ended,
+            machine=where.machine,
+            hosts=where.hosts,
+            limits=where.limits,
             settings=settings,
             steps=steps,
             memory_slope=_slopes(steps),
@@ -155,57 +163,50 @@ def climb(settings: Settings, told: Teller, keep: Keeper) -> Scale:
     try:
         for name in settings.models:
             for idle in settings.idle:
-                steps.append(_step(MODELS[name], idle, settings, told))
+                steps.append(_step(MODELS[name], idle, settings, told, where))
                 keep(snapshot(interrupted=True))
                 if not steps[-1].all_served:
                     break
     except KeyboardInterrupt:
         return snapshot(interrupted=True)
+    except Gone as gone:
+        return snapshot(interrupted=True, ended=str(gone))
     return snapshot(interrupted=False)
 
 
-def _step(model: Model, idle: int, settings: Settings, told: Teller) -> Step:
+def _step(model: Model, idle: int, settings: Settings, told: Teller, stages: Stages) -> Step:
     workload = WORKLOADS[WORKLOAD]
-    if reason := model.unsupported(workload):
+    if reason := stages.unsupported(model, workload):
         return _failed(model.name, idle, reason)
-    workers = -(-int(idle * UNEVEN) // (per_process() - RESERVED))
-    command = model.argv(workload, workers=max(2, workers))
+    workers = max(2, -(-int(idle * UNEVEN) // (stages.limits.descriptors - RESERVED)))
+    order = Order(connections=idle, rate=settings.rate, size=settings.size, seed=settings.seed)
     saying = partial(_say, told, model.name, idle, time.monotonic())
-    before, overflows = _memory(), _overflows()
     try:
-        with (
-            Server(command, settings.server_core, env=model.environment) as server,
-            Holders(server, settings.driver_core, settings.size, settings.seed) as holders,
-        ):
-            empty_kb = process.pss_kb(server.pid, anonymous=True)
-            baseline = process.size(server.pid)
-            held = holders.open(idle, settings.rate, partial(saying, "open", server.pid))
-            memory = _used(before, process.pss_kb(server.pid, anonymous=True) - empty_kb)
-            size = process.size(server.pid)
-            gave_way = _what_gave_way(
-                *(model, idle, held, memory, size, len(process.tree(server.pid))),
-                overflows=_overflows() - overflows,
-            )
-            if ending := server.died():
-                gave_way.append(f"the server ended: {ending}")
+        with stages.stage(model, workload, workers, idle) as stage:
+            empty = stage.look()
+            held = stage.open(order, lambda: saying("open", stage.opened()))
+            full = stage.look()
+            gave_way = _what_gave_way(model, idle, held, empty, full)
             cell = None
             if held.counts.served and not model.few:
-                cell = _work(model, settings, server, baseline, partial(saying, "work", server.pid))
-            if "Traceback" in (said := server.stderr_tail()):
-                gave_way.append(f"stderr: {said.splitlines()[-1]}")
+                cell = _work(model, settings, stage, empty, lambda: saying("work", None))
+            after = stage.look()
+            if "Traceback" in after.stderr:
+                gave_way.append(f"stderr: {after.stderr.splitlines()[-1]}")
+            holders = stage.holders
     except (LaunchError, DriverError) as error:
         return _failed(model.name, idle, str(error))
     return Step(
         model=model.name,
         idle=idle,
-        processes=len(holders),
+        processes=holders,
         counts=held.counts,
         errors=held.errors,
         connect_us=percentiles([held.connect]),
         first_reply_us=percentiles([held.first_reply]),
         took_s=held.took_ns / 1e9,
-        overflows=_overflows() - overflows,
-        memory=memory,
+        overflows=after.overflows - empty.overflows,
+        memory=_used(empty, full),
         cell=cell,
         gave_way=gave_way,
     )
@@ -228,64 +229,51 @@ def _failed(model: str, idle: int, reason: str) -> Step:
     )
 
 
-def _say(told: Teller, model: str, idle: int, began: float, what: str, pid: int) -> None:
+def _say(told: Teller, model: str, idle: int, began: float, what: str, opened: int | None) -> None:
     if what == "open":
-        opened = sum(process.count_descriptors(each) for each in process.tree(pid))
-        told(f"{model}: {opened:,} of {idle:,} opened, {time.monotonic() - began:.0f} s")
+        so_far = "opening" if opened is None else f"{opened:,} of"
+        told(f"{model}: {so_far} {idle:,} opened, {time.monotonic() - began:.0f} s")
     else:
         told(f"{model}: working beside {idle:,}")
 
 
 def _work(
-    model: Model,
-    settings: Settings,
-    server: Server,
-    baseline: process.Size,
-    wait: Callable[[], None],
+    model: Model, settings: Settings, stage: Stage, empty: Seen, wait: Callable[[], None]
 ) -> Cell:
     """The set that works, measured several times against the server as it stands."""
     outcomes: list[Outcome] = []
     rounds: list[Round] = []
     failures: list[str] = []
+    spec = Spec(
+        workload=WORKLOAD,
+        host="",
+        port=0,
+        connections=settings.connections,
+        size=settings.size,
+        warmup_s=settings.warmup_s,
+        duration_s=settings.duration_s,
+        seed=settings.seed,
+        server_pid=None,
+        server_core=None,
+        driver_core=None,
+    )
     for _ in range(settings.rounds):
-        with Driver(settings.driver_core) as driver:
-            try:
-                outcome = driver.drive(
-                    Spec(
-                        workload=WORKLOAD,
-                        host=server.host,
-                        port=server.port,
-                        connections=settings.connections,
-                        size=settings.size,
-                        warmup_s=settings.warmup_s,
-                        duration_s=settings.duration_s,
-                        seed=settings.seed,
-                        server_pid=server.pid,
-                        server_core=settings.server_core,
-                        driver_core=settings.driver_core,
-                    ),
-                    lambda operations: wait(),
-                )
-            except DriverError as error:
-                failures.append(str(error))
-                break
+        try:
+            outcome, shards = stage.work(spec, lambda operations: wait())
+        except DriverError as error:
+            failures.append(str(error))
+            break
         outcomes.append(outcome)
-        rounds.append(round_of(outcome, baseline.descriptors, outcome.details))
+        finished = round_of(outcome, empty.size.descriptors, outcome.details)
+        rounds.append(with_shards(finished, shards))
     verdict, reasons = judge(WORKLOAD, settings.connections, rounds, failures, model.few)
     key = Key(model.name, WORKLOAD, settings.connections)
     return cell_of(key, outcomes, rounds, verdict, reasons)
 
 
-def _what_gave_way(
-    model: Model,
-    idle: int,
-    held: Held,
-    memory: Memory,
-    size: process.Size,
-    processes: int,
-    overflows: int,
-) -> list[str]:
-    counts, words = held.counts, []
+def _what_gave_way(model: Model, idle: int, held: Held, empty: Seen, full: Seen) -> list[str]:
+    counts, size, limits = held.counts, full.size, full.limits
+    words = []
     if held.stopped == "EMFILE":
         words.append("the driver ran out of descriptors: ulimit -Hn (as root)")
     elif held.stopped == "EADDRNOTAVAIL":
@@ -294,11 +282,13 @@ def _what_gave_way(
         words.append(f"the driver could not go on: {held.stopped}")
     if held.late > LATE * counts.attempted:
         words.append("the driver: it opened connections later than they were due; ask for less")
-    if overflows:
+    if overflows := full.overflows - empty.overflows:
         words.append(
             f"the backlog: it was full {overflows} times; the server accepts too slowly, or "
             "net.core.somaxconn is small"
         )
+    if full.ended:
+        words.append(f"the server ended: {full.ended}")
     if counts.served == idle:
         return words
     if model.few:
@@ -306,13 +296,15 @@ def _what_gave_way(
         return words
     if model.descriptors is not None and size.descriptors + RESERVED > model.descriptors:
         words.append(f"{model.name}: it can use no more than {model.descriptors} descriptors")
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if size.descriptors >= (hard - RESERVED) * processes:
-        words.append(f"the server's descriptors: {size.descriptors} are open, ulimit -Hn is {hard}")
+    if size.descriptors >= (limits.descriptors - RESERVED) * full.processes:
+        words.append(
+            f"the server's descriptors: {size.descriptors} are open, ulimit -Hn is "
+            f"{limits.descriptors}"
+        )
     if model.threads and size.threads < counts.connected:
         words.append(f"the server's threads: it has {size.threads}; kernel.threads-max, pid_max")
-    if memory.available_kb < LEAST_AVAILABLE * _limits().memory_kb:
-        words.append(f"memory: {memory.available_kb // 1024} MB are left")
+    if full.available_kb < LEAST_AVAILABLE * limits.memory_kb:
+        words.append(f"memory: {full.available_kb // 1024} MB are left")
     words += [
         f"{count} of {idle} {name.replace('_', ' ')}"
         for name in ("refused", "reset", "timed_out", "starved")
@@ -320,6 +312,15 @@ def _what_gave_way(
     ]
     words += [f"{count} {name}" for name, count in held.errors.items()]
     return words
+
+
+def _used(empty: Seen, full: Seen) -> Memory:
+    return Memory(
+        server_kb=full.anonymous_kb - empty.anonymous_kb,
+        kernel_kb=full.slab_kb - empty.slab_kb,
+        all_kb=empty.available_kb - full.available_kb,
+        available_kb=full.available_kb,
+    )
 
 
 def _slopes(steps: list[Step]) -> dict[str, float]:
@@ -336,45 +337,3 @@ def _slopes(steps: list[Step]) -> dict[str, float]:
         elif points:
             slopes[name] = statistics.linear_regression(*zip(*points, strict=True)).slope
     return slopes
-
-
-def _memory() -> dict[str, int]:
-    """Of the machine, in KB, proc_meminfo(5)."""
-    rows = Path("/proc/meminfo").read_text().splitlines()
-    return {name: int(rest.split()[0]) for name, _, rest in (row.partition(":") for row in rows)}
-
-
-def _used(before: dict[str, int], server_kb: int) -> Memory:
-    after = _memory()
-    return Memory(
-        server_kb=server_kb,
-        kernel_kb=after["Slab"] - before["Slab"],
-        all_kb=before["MemAvailable"] - after["MemAvailable"],
-        available_kb=after["MemAvailable"],
-    )
-
-
-def _overflows() -> int:
-    """How often the accept queue of any socket was full, by /proc/net/netstat."""
-    rows = Path("/proc/net/netstat").read_text().splitlines()
-    for names, values in zip(rows[::2], rows[1::2], strict=False):
-        if names.startswith("TcpExt:"):
-            return int(dict(zip(names.split(), values.split(), strict=True))["ListenOverflows"])
-    return 0
-
-
-def _limits() -> Limits:
-    def number(path: str) -> int | None:
-        try:
-            return int(Path(path).read_text())
-        except (OSError, ValueError):
-            return None
-
-    return Limits(
-        descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
-        all_descriptors=number("/proc/sys/fs/file-max"),
-        memory_kb=_memory()["MemTotal"],
-        ephemeral_ports=ephemeral_ports(),
-        backlog=number("/proc/sys/net/core/somaxconn") or 0,
-        threads=number("/proc/sys/kernel/threads-max"),
-    )

@@ -14,11 +14,12 @@ import click
 
 from compare.cluster.needs import missing
 from compare.launch import Place
+from compare.measure import Gone
 
 if TYPE_CHECKING:
     from distributed.security import Security
 
-    from compare.cluster.hosts import Hosts
+    from compare.cluster.testbed import Cluster
 
 MOST_LOCAL = 64
 _LOCAL = re.compile(r"local:(\d{1,3})")
@@ -128,10 +129,11 @@ def _place(target: str) -> Place:
 
 
 @contextlib.contextmanager
-def joined(chosen: Where) -> Iterator[Hosts]:
+def joined(chosen: Where) -> Iterator[Cluster]:
     """The cluster, started if it is a local one. Raises ClickException where there is none."""
     from compare.cluster.hosts import ClusterError, Hosts
     from compare.cluster.local import LocalCluster
+    from compare.cluster.testbed import Cluster
 
     assert chosen.cluster is not None
     with contextlib.ExitStack() as stack:
@@ -141,9 +143,10 @@ def joined(chosen: Where) -> Iterator[Hosts]:
                 workers = LocalCluster(int(local[1]), server=chosen.target is None)
                 address = stack.enter_context(workers)
             hosts = stack.enter_context(Hosts(address, _security(chosen)))
-        except ClusterError as error:
+            cluster = Cluster(hosts, chosen.target)
+        except (ClusterError, Gone) as error:
             raise click.ClickException(str(error)) from None
-        yield hosts
+        yield cluster
 
 
 def _security(chosen: Where) -> Security | None:

@@ -1,4 +1,4 @@
-"""One cell on a cluster: one experiment, whose shards begin at one instant."""
+"""One cell on a cluster: one server, and one load on it, whose shards begin at one instant."""
 
 from __future__ import annotations
 
@@ -7,32 +7,44 @@ import queue
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from time import perf_counter_ns
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from distributed import Future
 
 from compare.cluster.clock import Clock
 from compare.cluster.hosts import Hosts, Worker
-from compare.cluster.tasks import STOP, Address, DriveOrder, Served, ServeOrder, drive, post, serve
+from compare.cluster.tasks import (
+    LOOK,
+    STOP,
+    DriveOrder,
+    Served,
+    ServeOrder,
+    Watch,
+    collect,
+    drive,
+    post,
+    serve,
+)
+from compare.driver.hold import Held, Order
 from compare.driver.load import Spec
 from compare.driver.outcome import Outcome
 from compare.driver.plan import Plan
 from compare.driver_process import CONNECTS_PER_S, GRACE_S, DriverError
 from compare.launch import READY_TIMEOUT_S, STOP_TIMEOUT_S, LaunchError
+from compare.stage import Seen
 
 BUSY_S = 120.0  # that somebody else's cell may take
 BEYOND_S = 30.0  # what a task's time is beyond what it should take
 LEAD_S = 0.15  # from deciding on the instant to the instant
 STEP_S = 0.1  # between looks at the tasks
 LOOK_S = 1.0  # between looks at the workers
+ADDRESSES = 1000  # of loopback, that a driver may have to itself
 SERVER = "server"
 
 
-@dataclass(frozen=True)
-class Shard:
+class Driven(NamedTuple):
     """What one driver was to do, where, by which clock, and what it saw."""
 
     worker: Worker
@@ -44,22 +56,23 @@ class Shard:
 class Cell:
     """A server and the shards of its load, as a context manager: none of them is left after.
 
+    limit_s: nor are they there for longer than that, whatever becomes of us.
+
     Raises LaunchError for the server's failures, DriverError for a driver's.
     """
 
-    def __init__(self, hosts: Hosts, told: Callable[[int], None]) -> None:
+    def __init__(self, hosts: Hosts, limit_s: float) -> None:
         self._hosts = hosts
-        self._told = told
-        self._topic = f"compare-{secrets.token_hex(6)}"
-        self._words: queue.Queue[Mapping[str, Any]] = queue.Queue()
+        self._limit_s = BUSY_S + limit_s
+        self._id = secrets.token_hex(6)
         self._said: dict[tuple[str, str], Any] = {}
-        self._operations: dict[str, int] = {}
         self._futures: dict[str, Future] = {}
         self._workers: dict[str, Worker] = {}
         self._looked = time.monotonic()
+        self._told: Callable[[], None] = lambda: None
+        self._operations: dict[str, int] = {}
 
     def __enter__(self) -> Cell:
-        self._hosts.client.subscribe_topic(self._topic, lambda event: self._words.put(event[1]))
         return self
 
     def __exit__(
@@ -69,71 +82,130 @@ class Cell:
         traceback: TracebackType | None,
     ) -> None:
         with contextlib.suppress(Exception):  # the cluster may be what is gone
-            self._stop([name for name, each in self._futures.items() if not each.done()])
-            self._hosts.client.unsubscribe_topic(self._topic)
+            names = [name for name, each in self._futures.items() if not each.done()]
+            self._post(dict.fromkeys(names, STOP))
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+            while time.monotonic() < deadline:
+                if all(self._futures[name].done() for name in names):
+                    break
+                time.sleep(STEP_S / 2)
             for each in self._futures.values():
                 each.release()
 
-    def _stop(self, names: Collection[str]) -> None:
-        self._post(dict.fromkeys(names, STOP))
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if all(self._futures[name].done() for name in names):
-                return
-            time.sleep(STEP_S / 2)
+    # The server.
 
-    def address(self, name: str) -> Address:
-        return Address(self._topic, f"{self._topic}-{name}")
-
-    def start(self, worker: Worker, order: ServeOrder) -> tuple[str, int]:
-        """The server, on that worker: where it listens."""
+    def serve(self, worker: Worker, order: ServeOrder) -> tuple[str, int, int]:
+        """Start it on that worker: where it listens, and its descriptors then."""
         self._submit(SERVER, worker, serve, order, "server")
         self._await("began", [SERVER], BUSY_S)
-        _, host, port = self._await("ready", [SERVER], READY_TIMEOUT_S + BEYOND_S)[SERVER]
-        return host, port
+        ready = self._answers("ready", [SERVER], READY_TIMEOUT_S + BEYOND_S)
+        place: tuple[str, int, int] = ready[SERVER]
+        return place
+
+    def look(self) -> Seen:
+        """At the server."""
+        seen: Seen = self._ask({SERVER: LOOK}, "looked", BEYOND_S)[SERVER]
+        return seen
+
+    def end(self) -> str:
+        """Stop the server: what it said last, if that was a traceback."""
+        self._post({SERVER: STOP})
+        self._finish([SERVER], STOP_TIMEOUT_S + BEYOND_S)
+        said: str = self._result(SERVER)
+        return said
+
+    # The load.
+
+    def gather(self, workers: Sequence[Worker], host: str, port: int) -> None:
+        """Have them ready to put a load on that server."""
+        for number, worker in enumerate(workers):
+            order = DriveOrder(
+                host=host,
+                port=port,
+                core=worker.core,
+                first=number * ADDRESSES,
+                limit_s=self._limit_s,
+            )
+            self._submit(f"driver {number + 1}", worker, drive, order, "driver")
+        self._await("began", self._drivers, BUSY_S)
+
+    def hold(self, shares: Sequence[Order], told: Callable[[], None]) -> list[tuple[Held, int]]:
+        """Open connections that stay: what became of them, and processes that hold them."""
+        self._told = told
+        orders = dict(zip(self._drivers, shares, strict=False))
+        most = max(each.connections for each in shares)
+        rate = min(CONNECTS_PER_S, shares[0].rate or CONNECTS_PER_S)
+        return [*self._ask(orders, "held", BEYOND_S + most / rate).values()]
 
     def drive(
-        self, shares: Sequence[tuple[Worker, Spec]], warmup_s: float, duration_s: float
-    ) -> list[Shard]:
-        """All shards, from one instant on; and the server's meters with them."""
-        names = {f"driver {n}": each for n, each in enumerate(shares, 1)}
-        for name, (worker, spec) in names.items():
-            order = DriveOrder(
-                task=self.address(name), spec=spec, core=worker.core, limit_s=self._limit_s(spec)
-            )
-            self._submit(name, worker, drive, order, "driver")
-        self._await("began", names, BUSY_S)
-        most = max(spec.connections for _, spec in shares)
-        self._await("connected", names, BEYOND_S + most / CONNECTS_PER_S)
+        self,
+        shares: Sequence[Spec],
+        warmup_s: float,
+        duration_s: float,
+        told: Callable[[int], None],
+    ) -> tuple[list[Driven], Served | None]:
+        """All shards from one instant on; and what the server used meanwhile, if it is ours."""
+        self._operations.clear()
+        self._told = lambda: told(sum(self._operations.values()))
+        specs = dict(zip(self._drivers, shares, strict=False))
+        most = max(each.connections for each in shares)
+        self._ask(specs, "connected", BEYOND_S + most / CONNECTS_PER_S)
         clocks = self._clocks()
         begin = perf_counter_ns() + int(LEAD_S * 1e9)
         window = begin + int(warmup_s * 1e9)
-        self._post(
-            {
-                name: Plan(clock.there(begin), clock.there(window))
-                for name, worker in self._workers.items()
-                if (clock := clocks[worker.address])
-            }
-        )
+        plans: dict[str, Any] = {}
+        for name in [*specs, *([SERVER] if SERVER in self._futures else [])]:
+            clock = clocks[self._workers[name].address]
+            plan = Plan(clock.there(begin), clock.there(window))
+            plans[name] = Watch(plan, duration_s) if name == SERVER else plan
+        self._forget("driven", specs)
+        self._forget("watched", plans)
+        self._post(plans)
         took = LEAD_S + warmup_s + duration_s + GRACE_S + most / CONNECTS_PER_S
-        self._finish(names, took)
-        return [
-            Shard(worker, clocks[worker.address], spec, self._result(name))
-            for name, (worker, spec) in names.items()
+        seen = self._answers("driven", specs, took)
+        served: Served | None = None
+        if SERVER in plans:
+            served = self._answers("watched", [SERVER], BEYOND_S)[SERVER]
+        driven = [
+            Driven(self._workers[name], clocks[self._workers[name].address], specs[name], outcome)
+            for name, outcome in seen.items()
         ]
+        return driven, served
 
-    def end(self) -> Served | None:
-        """Stop the server: what it used."""
-        self._post({SERVER: STOP})
-        self._finish([SERVER], STOP_TIMEOUT_S + BEYOND_S)
-        served = self._result(SERVER)
-        assert served is None or isinstance(served, Served)
-        return served
+    @property
+    def _drivers(self) -> list[str]:
+        return [name for name in self._futures if name != SERVER]
 
-    @staticmethod
-    def _limit_s(spec: Spec) -> float:
-        work = spec.warmup_s + spec.duration_s + GRACE_S
-        return BUSY_S + work + 2 * spec.connections / CONNECTS_PER_S + BEYOND_S
+    # What is said, and what is answered.
+
+    def _ask(self, messages: Mapping[str, Any], what: str, seconds: float) -> dict[str, Any]:
+        """Tell each something, and have its answer."""
+        self._forget(what, messages)
+        self._post(messages)
+        return self._answers(what, messages, seconds)
+
+    def _answers(self, what: str, names: Collection[str], seconds: float) -> dict[str, Any]:
+        self._await(what, names, seconds)
+        tasks: dict[str, list[str]] = {}
+        for name in names:
+            tasks.setdefault(self._workers[name].address, []).append(name)
+        found = self._hosts.ask(
+            collect, {each: ([self._task(name) for name in tasks[each]],) for each in tasks}
+        )
+        answers: dict[str, Any] = {}
+        for address, values in found.items():
+            if isinstance(values, Exception):
+                self._check(names, at_once=True)
+                raise self._failure(tasks[address][0], f"its answer was lost: {values!r}")
+            answers |= {name: values[self._task(name)] for name in tasks[address]}
+        return {name: answers[name] for name in names}
+
+    def _forget(self, what: str, names: Collection[str]) -> None:
+        for name in names:
+            self._said.pop((name, what), None)
+
+    def _task(self, name: str) -> str:
+        return f"{self._id}-{name}"
 
     def _submit(
         self, name: str, worker: Worker, task: Callable[..., Any], order: Any, resource: str
@@ -141,8 +213,10 @@ class Cell:
         self._workers[name] = worker
         self._futures[name] = self._hosts.client.submit(
             task,
+            self._hosts.topic,
+            self._task(name),
             order,
-            key=self.address(name).name,
+            key=self._task(name),
             workers=[worker.address],
             allow_other_workers=False,
             resources={resource: 1},
@@ -162,10 +236,10 @@ class Cell:
         of_each: dict[str, list[Any]] = {}
         for name, message in messages.items():
             inbox = of_each.setdefault(self._workers[name].address, [{}])[0]
-            inbox[self.address(name).name] = message
+            inbox[self._task(name)] = message
         self._hosts.ask(post, of_each)
 
-    def _await(self, what: str, names: Collection[str], seconds: float) -> dict[str, Any]:
+    def _await(self, what: str, names: Collection[str], seconds: float) -> None:
         """Until each has said it; or has failed, is gone, or time is over."""
         deadline = time.monotonic() + seconds
         while missing := [name for name in names if (name, what) not in self._said]:
@@ -173,36 +247,35 @@ class Cell:
             self._check(missing)
             if time.monotonic() > deadline:
                 raise self._late(missing[0], seconds)
-        return {name: self._said[name, what] for name in names}
 
     def _finish(self, names: Collection[str], seconds: float) -> None:
         """Until the tasks have ended."""
         deadline = time.monotonic() + seconds
         while running := [name for name in names if not self._futures[name].done()]:
             self._listen()
-            self._check([*running, *([SERVER] if SERVER in self._futures else [])])
+            self._check(running)
             if time.monotonic() > deadline:
                 raise self._late(running[0], seconds)
 
     def _listen(self) -> None:
         """Take in what tasks have said; wait a little if that is nothing."""
         with contextlib.suppress(queue.Empty):
-            word = self._words.get(timeout=STEP_S)
+            word = self._hosts.words.get(timeout=STEP_S)
             while True:
-                name = word["from"].removeprefix(f"{self._topic}-")
-                if word["what"] == "operations":
+                task, _, name = word["from"].partition("-")
+                if task == self._id and word["what"] == "operations":
                     self._operations[name] = word["value"]
-                    self._told(sum(self._operations.values()))
-                else:
+                elif task == self._id:
                     self._said[name, word["what"]] = word["value"]
-                word = self._words.get_nowait()
+                word = self._hosts.words.get_nowait()
+        self._told()
 
-    def _check(self, names: Collection[str]) -> None:
-        """Raise what one of them ended of, before it was through."""
-        for name in names:
+    def _check(self, names: Collection[str], *, at_once: bool = False) -> None:
+        """Raise what one of them ended of, before it was through; or the server."""
+        for name in [SERVER, *names] if SERVER in self._futures else names:
             if self._futures[name].status in ("error", "cancelled", "lost"):
                 self._result(name)
-        if time.monotonic() - self._looked > LOOK_S:
+        if at_once or time.monotonic() - self._looked > LOOK_S:
             self._looked = time.monotonic()
             there = self._hosts.addresses()
             for name in names:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import queue
+import secrets
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -59,10 +61,14 @@ class Hosts:
 
     def __init__(self, address: str, security: Security | None = None) -> None:
         warnings.filterwarnings("ignore", category=VersionMismatchWarning)  # we look ourselves
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we say it ourselves
+        for name in [*logging.root.manager.loggerDict]:
+            if name.partition(".")[0] == "distributed":
+                logging.getLogger(name).setLevel(logging.CRITICAL)  # we say it ourselves
         self.address = address
         self._looks: dict[str, Look] = {}
         self._avoided: set[str] = set()
+        self.topic = f"compare-{secrets.token_hex(6)}"
+        self.words: queue.Queue[Mapping[str, Any]] = queue.Queue()  # that tasks have said
         try:
             self.client = Client(
                 address, security=security, timeout=JOIN_S, set_as_default=False, name="compare"
@@ -71,6 +77,8 @@ class Hosts:
             raise ClusterError(
                 f"nobody answers as a Dask scheduler at {address}: {_words(error)}"
             ) from None
+
+        self.client.subscribe_topic(self.topic, lambda event: self.words.put(event[1]))
 
     def __enter__(self) -> Hosts:
         return self

@@ -13,7 +13,7 @@ import os
 import platform
 import queue
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter_ns
@@ -25,16 +25,21 @@ from distributed import Status, get_worker
 
 import compare
 from compare import gate, process
+from compare.driver.hold import Order
 from compare.driver.load import Counts, Spec
 from compare.driver.meter import Meter, sizes_of, time_wait_of
 from compare.driver.outcome import Outcome, Sizes, Window
 from compare.driver.plan import Plan, wait_until
 from compare.driver_process import CONNECTS_PER_S, Driver, DriverError
+from compare.holders import Holders
 from compare.launch import STOP_TIMEOUT_S, Guard, LaunchError, Server
 from compare.machine import Machine
 from compare.machine import look as look_at_machine
 from compare.matrix import Model, Workload
 from compare.measure import start
+from compare.model import WORKERS
+from compare.sock_diag import TimeWait
+from compare.stage import Limits, limits_here, look_at
 
 AGREE_S = 60.0  # that a shard waits for the others
 LOOK_NS = 50_000_000  # between looks at the server's descriptors
@@ -43,22 +48,28 @@ STOP = "stop"
 CORES = "COMPARE_CORES"
 
 _inboxes: dict[str, queue.Queue[Any]] = {}
+_answers: dict[str, Any] = {}
 
 
 class Stopped(Exception):  # noqa: N818  no error
     """Whoever started it wants no more of it."""
 
 
-class Inbox:
-    """Where a task hears from whoever started it, as a context manager."""
+class Attendance:
+    """A task's ear and voice, as a context manager.
 
-    def __init__(self, name: str) -> None:
+    topic: where what it says is heard. name: of the task, everywhere.
+    """
+
+    def __init__(self, topic: str, name: str) -> None:
+        self._topic = topic
         self._name = name
         self._queue: queue.Queue[Any] = queue.Queue()
         self._worker = get_worker()
 
-    def __enter__(self) -> Inbox:
+    def __enter__(self) -> Attendance:
         _inboxes[self._name] = self._queue
+        self.say("began")
         return self
 
     def __exit__(
@@ -68,13 +79,22 @@ class Inbox:
         traceback: TracebackType | None,
     ) -> None:
         del _inboxes[self._name]
+        _answers.pop(self._name, None)
+
+    def say(self, what: str, value: Any = None) -> None:
+        """A word, and perhaps a number; the scheduler remembers them all."""
+        self._worker.log_event(self._topic, {"from": self._name, "what": what, "value": value})
+
+    def answer(self, what: str, value: Any) -> None:
+        """Something larger, which whoever started it will collect."""
+        _answers[self._name] = value
+        self.say(what)
 
     def take(self, seconds: float) -> Any:
         """The next message; None where there is none for so long. Raises Stopped."""
         deadline = time.monotonic() + seconds
         while True:
-            if self._worker.status != Status.running:
-                raise Stopped("the worker is leaving")
+            self._check()
             left = deadline - time.monotonic()
             try:
                 message = self._queue.get(timeout=max(0.0, min(left, 0.5)))
@@ -86,120 +106,136 @@ class Inbox:
                 raise Stopped("it was told to")
             return message
 
+    def _check(self) -> None:
+        """Raise Stopped where nobody can be told any more, or wants to be."""
+        if self._worker.status != Status.running:
+            raise Stopped("the worker is leaving")
+        # The scheduler lets go of the tasks of a client that is gone, but does not end them.
+        task = self._worker.state.tasks.get(self._name)
+        if task is None or task.state == "cancelled":
+            raise Stopped("nobody waits for it any more")
+
+    def messages(self, seconds: float) -> Iterator[Any]:
+        """All, until it is told to stop, or nobody says anything for so long."""
+        try:
+            while (message := self.take(seconds)) is not None:
+                yield message
+        except Stopped:
+            return
+
 
 def post(messages: Mapping[str, Any]) -> None:
-    """Put each into the inbox of that name, where there is one."""
+    """Put each into the inbox of that task, where there is one."""
     for name, message in messages.items():
         if inbox := _inboxes.get(name):
             inbox.put(message)
 
 
-class Address(msgspec.Struct, frozen=True):
-    """A task of a cell: where its words go, and its name."""
-
-    topic: str
-    name: str
-
-    def say(self, what: str, value: Any = None) -> None:
-        """To whoever started it."""
-        get_worker().log_event(self.topic, {"from": self.name, "what": what, "value": value})
+def collect(names: Sequence[str]) -> dict[str, Any]:
+    """What these tasks have answered last. Raises KeyError where one has not."""
+    return {name: _answers.pop(name) for name in names}
 
 
 # A server.
 
 
 class ServeOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A server to start and to look at. limit_s: it is not there for longer than that."""
+    """A server to start. limit_s: it is not there for longer than that."""
 
-    task: Address
     model: Model
     workload: Workload
     host: str
     core: int | None
-    close_after: int | None
+    close_after: int | None = None
+    workers: int = WORKERS
     connections: int
-    duration_s: float
     limit_s: float
 
 
-class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """What it used within the window, how large it was then, and a last word of its stderr."""
+class Watch(msgspec.Struct, frozen=True):
+    """Measure the server in the window of this plan."""
 
-    baseline_descriptors: int
+    plan: Plan
+    duration_s: float
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """What it used within the window, and how large it was then; None if it died."""
+
     peak_descriptors: int
     window: Window
     sizes: Sizes | None
-    said: str
 
 
-def serve(order: ServeOrder) -> Served | None:
-    """Start the server, measure it in the planned window, and stop it when told to.
+LOOK = "look"
 
-    None where that was before the window had ended. Raises LaunchError.
+
+def serve(topic: str, name: str, order: ServeOrder) -> str:
+    """Start the server, look at it and watch it when told to, stop it when told to.
+
+    Gives the last line of a traceback on its stderr. Raises LaunchError.
     """
-    order.task.say("began")
     with (
-        Inbox(order.task.name) as inbox,
+        Attendance(topic, name) as attendance,
         start(
             order.model,
             order.workload,
             order.core,
             close_after=order.close_after,
+            workers=order.workers,
             host=order.host,
         ) as server,
         Guard(server.pid, order.limit_s),
     ):
-        seen = None
-        order.task.say("ready", [server.scheme, server.host, server.port])
-        try:
-            seen = _look_at(server, order, inbox)
-            inbox.take(order.limit_s)
-        except Stopped:
-            pass
+        spec = _spec(order, server)
+        closed = time_wait_of(spec)
+        baseline = process.size(server.pid).descriptors
+        attendance.answer("ready", (server.host, server.port, baseline))
+        for message in attendance.messages(order.limit_s):
+            if isinstance(message, Watch):
+                attendance.answer("watched", _watch(server, spec, closed, message, attendance))
+            else:
+                attendance.answer("looked", look_at(server))
         if ending := server.died():
             raise LaunchError(f"the server ended while it was measured: {ending}")
-        if seen is None:
-            return None
         server.stop(STOP_TIMEOUT_S + order.connections / CONNECTS_PER_S)
-        if "Traceback" in (said := server.stderr_tail()):
-            seen = msgspec.structs.replace(seen, said=f"stderr: {said.splitlines()[-1]}")
-        return seen
+        said = server.stderr_tail()
+        return f"stderr: {said.splitlines()[-1]}" if "Traceback" in said else ""
 
 
-def _look_at(server: Server, order: ServeOrder, inbox: Inbox) -> Served | None:
-    """Wait for the plan, and measure. Raises Stopped."""
-    spec = Spec(
+def _spec(order: ServeOrder, server: Server) -> Spec:
+    """For what looks at a server, and asks for where it is."""
+    return Spec(
         workload=order.workload.name,
         host=server.host,
         port=server.port,
         connections=order.connections,
         size=0,
         warmup_s=0,
-        duration_s=order.duration_s,
+        duration_s=0,
         seed=0,
         server_pid=server.pid,
         server_core=order.core,
         driver_core=None,
     )
-    baseline = peak = process.size(server.pid).descriptors
-    closed = time_wait_of(spec)
-    plan = inbox.take(order.limit_s)
-    if plan is None:
-        return None
-    wait_until(plan.window_ns)
+
+
+def _watch(
+    server: Server, spec: Spec, closed: TimeWait | None, watch: Watch, attendance: Attendance
+) -> Served | None:
+    """Raises Stopped."""
+    wait_until(watch.plan.window_ns)
     try:
-        meter = Meter(server.pid, order.core)
-        end = plan.window_ns + int(order.duration_s * 1e9)
+        meter = Meter(server.pid, spec.server_core)
+        end, peak = watch.plan.window_ns + int(watch.duration_s * 1e9), 0
         while (left := end - perf_counter_ns()) > LOOK_NS:
             peak = max(peak, process.count_descriptors(server.pid))
-            inbox.take(min(LOOK_NS, left - LOOK_NS) / 1e9)
+            attendance.take(min(LOOK_NS, left - LOOK_NS) / 1e9)
         wait_until(end)
         return Served(
-            baseline_descriptors=baseline,
             peak_descriptors=max(peak, process.count_descriptors(server.pid)),
             window=meter.window(),
             sizes=sizes_of(spec, closed),
-            said="",
         )
     except ProcessLookupError:  # it died; whoever looks next will know how
         return None
@@ -209,40 +245,56 @@ def _look_at(server: Server, order: ServeOrder, inbox: Inbox) -> Served | None:
 
 
 class DriveOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A shard to drive. limit_s: it is not there for longer than that."""
+    """A place to drive from. limit_s: nothing of it is there for longer than that.
 
-    task: Address
-    spec: Spec
+    first: where in the loopback addresses those begin that connections come from.
+    """
+
+    host: str
+    port: int
     core: int | None
+    first: int
     limit_s: float
 
 
-def drive(order: DriveOrder) -> Outcome:
-    """Connect, say so, begin when all do. Raises DriverError, and Stopped."""
-    order.task.say("began")
+def drive(topic: str, name: str, order: DriveOrder) -> None:
+    """Hold connections, and drive, as it is told: an Order, or a Spec, and then when to begin.
+
+    Raises DriverError.
+    """
     with (
-        Inbox(order.task.name) as inbox,
-        Driver(order.core) as driver,
-        Guard(driver.pid, order.limit_s),
+        Attendance(topic, name) as attendance,
+        Holders((order.host, order.port), order.core, order.first, order.limit_s) as holders,
     ):
-        told_at = 0.0
+        for message in attendance.messages(order.limit_s):
+            if isinstance(message, Order):
+                held = holders.open(message, lambda: attendance.take(0))
+                attendance.answer("held", (held, len(holders)))
+            else:
+                attendance.answer("driven", _drive(message, order, attendance))
 
-        def told(operations: int) -> None:
-            nonlocal told_at
-            inbox.take(0)
-            if (now := time.monotonic()) - told_at > TOLD_S:
-                told_at = now
-                order.task.say("operations", operations)
 
-        def agree(counts: Counts) -> Plan:
-            order.task.say("connected", msgspec.to_builtins(counts))
-            plan = inbox.take(AGREE_S)
-            if plan is None:
-                raise DriverError(f"nobody said within {AGREE_S:g} s when to begin")
-            assert isinstance(plan, Plan)
-            return plan
+def _drive(spec: Spec, order: DriveOrder, attendance: Attendance) -> Outcome:
+    """Connect, say so, begin when all do."""
+    told_at = 0.0
 
-        return driver.drive(order.spec, told, agree)
+    def told(operations: int) -> None:
+        nonlocal told_at
+        attendance.take(0)
+        if (now := time.monotonic()) - told_at > TOLD_S:
+            told_at = now
+            attendance.say("operations", operations)
+
+    def agree(counts: Counts) -> Plan:
+        attendance.answer("connected", counts)
+        plan = attendance.take(AGREE_S)
+        if plan is None:
+            raise DriverError(f"nobody said within {AGREE_S:g} s when to begin")
+        assert isinstance(plan, Plan)
+        return plan
+
+    with Driver(order.core) as driver, Guard(driver.pid, order.limit_s):
+        return driver.drive(spec, told, agree)
 
 
 # What is asked beside the tasks.
@@ -258,6 +310,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     cores: list[int]
     versions: dict[str, str]
     machine: Machine
+    limits: Limits
 
 
 def look() -> Look:
@@ -269,6 +322,7 @@ def look() -> Look:
         cores=_cores(),
         versions=versions(),
         machine=machine,
+        limits=limits_here(),
     )
 
 

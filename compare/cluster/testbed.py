@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager
 
-import msgspec
-
-from compare.cluster.cell import SERVER, Cell
-from compare.cluster.cell import Shard as Seen
+from compare.cluster.cell import BEYOND_S, BUSY_S, Cell
 from compare.cluster.hosts import ClusterError, Hosts, Worker
-from compare.cluster.merge import merged
+from compare.cluster.shards import WARMUP_S, outcome_of, shards_of, split
+from compare.cluster.stage import ClusterStage
 from compare.cluster.tasks import ServeOrder, unsupported, why_not
-from compare.driver.load import Shard as ShardOf
-from compare.driver.load import Spec
 from compare.driver.outcome import Outcome
 from compare.driver_process import CONNECTS_PER_S, GRACE_S, DriverError, Told
 from compare.launch import Place
 from compare.matrix import MODELS, WORKLOADS, Model, Workload
 from compare.measure import Gone, close_after, spec_of
-from compare.percentiles import percentiles
-from compare.result import Host, Key, Round, Settings, Shard, round_of
+from compare.result import Host, Key, Round, Settings, round_of, with_shards
+from compare.stage import Stage
 
-WARMUP_S = 0.5  # the same for all shards, so that their windows are one
 AGAIN_S = 5.0  # that a worker may take to come back
+STEP_S = 600.0  # that a step of the ladder may take, beside opening its connections
 EXAMINE_S = 120.0  # that the checks of one model may take
-SEED_STEP = 1_000_003  # from one shard's messages to the next one's
 ALONE = "chat"  # members of one room are driven from one host
 
 
@@ -52,14 +46,11 @@ class Cluster:
         server = None if target else servers[0]
         looks = hosts.look_at([*([server] if server else []), *drivers])
         self.hosts = [
-            Host(
-                worker=address,
-                role="server" if address == server else "driver",
-                machine=look.machine,
-            )
-            for address, look in looks.items()
+            Host(worker=each, role="server" if each == server else "driver", machine=look.machine)
+            for each, look in looks.items()
         ]
-        self.machine = self.hosts[0].machine
+        first = looks[self.hosts[0].worker]
+        self.machine, self.limits = first.machine, first.limits
 
     def unsupported(self, model: Model, workload: Workload) -> str | None:
         if self._target:
@@ -90,52 +81,58 @@ class Cluster:
         self, key: Key, settings: Settings, rate: float | None, told: Told, *, number: int = 0
     ) -> tuple[Outcome, Round]:
         """One experiment by all drivers there are. Raises as every testbed does."""
-        drivers = self._wait_for("driver", self._many)
-        drivers = drivers[: 1 if key.workload == ALONE else key.connections]
+        server, drivers = self._workers(1 if key.workload == ALONE else key.connections)
+        limit_s = settings.duration_s + GRACE_S + 4 * key.connections / CONNECTS_PER_S + BEYOND_S
+        with Cell(self._hosts, limit_s) as cell:
+            if server is None:
+                assert self._target is not None
+                host, port, baseline = self._target.host, self._target.port, 0
+            else:
+                order = ServeOrder(
+                    model=MODELS[key.model],
+                    workload=WORKLOADS[key.workload],
+                    host=server.host,
+                    core=server.core,
+                    close_after=close_after(key, settings),
+                    connections=key.connections,
+                    limit_s=BUSY_S + limit_s,
+                )
+                host, port, baseline = cell.serve(server, order)
+            cell.gather(drivers, host, port)
+            spec = spec_of(key, settings, rate, number, host, port)
+            shares = split(spec, drivers, (host, port))
+            driven, served = cell.drive(shares, WARMUP_S, settings.duration_s, told)
+            said = cell.end() if server else ""
+        outcome = outcome_of(driven, served)
+        messages = [*outcome.details, *([said] if said else [])]
+        return outcome, with_shards(round_of(outcome, baseline, messages), shards_of(driven))
+
+    def stage(
+        self, model: Model, workload: Workload, workers: int, connections: int
+    ) -> AbstractContextManager[Stage]:
+        """As every one of `compare.stage.Stages`. Raises Gone, too."""
+        server, drivers = self._workers(connections)
+        assert server is not None
+        order = ServeOrder(
+            model=model,
+            workload=workload,
+            host=server.host,
+            core=server.core,
+            workers=workers,
+            connections=connections,
+            limit_s=STEP_S + 4 * connections / CONNECTS_PER_S,
+        )
+        return ClusterStage(self._hosts, server, drivers, order)
+
+    def _workers(self, most: int) -> tuple[Worker | None, list[Worker]]:
+        """A server's, if it is ours, and drivers, as many as there are and no more than that."""
+        drivers = self._wait_for("driver", self._many)[:most]
         server = None if self._target else self._wait_for("server", 1)[0]
         try:
             workers = self._hosts.placed(server, drivers)
         except ClusterError as error:
             raise DriverError(str(error)) from None
-        with Cell(self._hosts, told) as cell:
-            if self._target:
-                host, port = self._target.host, self._target.port
-            else:
-                order = self._order(cell, key, settings, workers[0])
-                host, port = cell.start(workers.pop(0), order)
-            spec = spec_of(key, settings, rate, number, host, port)
-            seen = cell.drive(_split(spec, workers), WARMUP_S, settings.duration_s)
-            served = cell.end() if not self._target else None
-        outcome = merged(
-            [each.outcome for each in seen],
-            [each.worker.place for each in seen],
-            served.window if served else None,
-            served.sizes if served else None,
-            served.peak_descriptors if served else 0,
-        )
-        messages = [*outcome.details, *([served.said] if served and served.said else [])]
-        finished = round_of(outcome, served.baseline_descriptors if served else 0, messages)
-        places = Counter(each.worker.place for each in seen)
-        late = [each.outcome.late_ns / 1000 for each in seen]
-        return outcome, msgspec.structs.replace(
-            finished,
-            shards=[_shard(each, places[each.worker.place] > 1) for each in seen],
-            start_skew_us=max(late) - min(late),
-        )
-
-    def _order(self, cell: Cell, key: Key, settings: Settings, worker: Worker) -> ServeOrder:
-        took = WARMUP_S + settings.duration_s + GRACE_S + key.connections / CONNECTS_PER_S
-        return ServeOrder(
-            task=cell.address(SERVER),
-            model=MODELS[key.model],
-            workload=WORKLOADS[key.workload],
-            host=worker.host,
-            core=worker.core,
-            close_after=close_after(key, settings),
-            connections=key.connections,
-            duration_s=settings.duration_s,
-            limit_s=EXAMINE_S + 3 * took,
-        )
+        return (workers[0], workers[1:]) if server else (None, workers)
 
     def _wait_for(self, resource: str, many: int) -> list[str]:
         """Its workers; those that were lost are given a moment to come back. Raises Gone."""
@@ -148,38 +145,3 @@ class Cluster:
                 break
             time.sleep(0.2)
         return found
-
-
-def _split(spec: Spec, workers: list[Worker]) -> list[tuple[Worker, Spec]]:
-    """Connections and rate, shared out."""
-    many = len(workers)
-    shares = []
-    for number, worker in enumerate(workers):
-        connections = spec.connections // many + (number < spec.connections % many)
-        changes: dict[str, Any] = {
-            "connections": connections,
-            "rate": spec.rate and spec.rate * connections / spec.connections,
-            "seed": spec.seed + number * SEED_STEP,
-            "warmup_s": WARMUP_S,
-            "shard": ShardOf(number, many),
-            "driver_core": worker.core,
-        }
-        shares.append((worker, msgspec.structs.replace(spec, **changes)))
-    return shares
-
-
-def _shard(seen: Seen, shares_core: bool) -> Shard:
-    outcome = seen.outcome
-    pace = outcome.pace
-    return Shard(
-        worker=seen.worker.address,
-        connections=seen.spec.connections,
-        served=outcome.counts.served,
-        ops_per_s=outcome.operations / outcome.window_ns * 1e9,
-        latency_us=percentiles([outcome.latency], outcome.latency_max_ns),
-        cpu_fraction=outcome.driver.cpu_ns / outcome.driver.elapsed_ns,
-        shares_core=shares_core,
-        late_fraction=pace.late / pace.sends if pace and pace.sends else None,
-        late_us=outcome.late_ns / 1000,
-        clock_error_us=seen.clock.error_ns / 1000,
-    )

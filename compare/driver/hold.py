@@ -33,13 +33,15 @@ LATE_NS = 10_000_000  # of a connection that was due
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to hold. `sources`: addresses to connect from in turn; none is the usual one.
 
+    host, port: where; whoever passes the order on may know it better.
+
     rate: connections a second, due on a schedule; None is as fast as they are answered.
     """
 
-    host: str
-    port: int
+    host: str = ""
+    port: int = 0
     connections: int
-    sources: list[str]
+    sources: list[str] = []
     size: int
     seed: int
     rate: float | None

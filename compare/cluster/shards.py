@@ -1,0 +1,76 @@
+"""How one load is shared out over drivers, and what they saw put together again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from compare.cluster.cell import Driven
+from compare.cluster.hosts import Worker
+from compare.cluster.merge import merged
+from compare.cluster.tasks import Served
+from compare.driver.load import Shard as ShardOf
+from compare.driver.load import Spec
+from compare.driver.outcome import Outcome
+from compare.percentiles import percentiles
+from compare.result import Shard
+
+WARMUP_S = 0.5  # the same for all shards, so that their windows are one
+SEED_STEP = 1_000_003  # from one shard's messages to the next one's
+
+
+def split(spec: Spec, workers: Sequence[Worker], place: tuple[str, int]) -> list[Spec]:
+    """Connections and rate, shared out, against the server at that place."""
+    many = min(len(workers), spec.connections)
+    shares = []
+    for number, worker in enumerate(workers[:many]):
+        connections = spec.connections // many + (number < spec.connections % many)
+        changes: dict[str, Any] = {
+            "host": place[0],
+            "port": place[1],
+            "connections": connections,
+            "rate": spec.rate and spec.rate * connections / spec.connections,
+            "seed": spec.seed + number * SEED_STEP,
+            "warmup_s": WARMUP_S,
+            "shard": ShardOf(number, many),
+            "driver_core": worker.core,
+        }
+        shares.append(msgspec.structs.replace(spec, **changes))
+    return shares
+
+
+def outcome_of(driven: Sequence[Driven], served: Served | None) -> Outcome:
+    """All shards as one, and what the server used."""
+    return merged(
+        [each.outcome for each in driven],
+        [each.worker.place for each in driven],
+        served.window if served else None,
+        served.sizes if served else None,
+        served.peak_descriptors if served else 0,
+    )
+
+
+def shards_of(driven: Sequence[Driven]) -> list[Shard]:
+    """What each did for itself."""
+    places = Counter(each.worker.place for each in driven)
+    return [_shard(each, shares_core=places[each.worker.place] > 1) for each in driven]
+
+
+def _shard(driven: Driven, *, shares_core: bool) -> Shard:
+    outcome = driven.outcome
+    pace = outcome.pace
+    return Shard(
+        worker=driven.worker.address,
+        connections=driven.spec.connections,
+        served=outcome.counts.served,
+        ops_per_s=outcome.operations / outcome.window_ns * 1e9,
+        latency_us=percentiles([outcome.latency], outcome.latency_max_ns),
+        cpu_fraction=outcome.driver.cpu_ns / outcome.driver.elapsed_ns,
+        shares_core=shares_core,
+        late_fraction=pace.late / pace.sends if pace and pace.sends else None,
+        late_us=outcome.late_ns / 1000,
+        clock_error_us=driven.clock.error_ns / 1000,
+    )
