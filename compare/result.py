@@ -106,6 +106,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     """One measured window against one fresh server.
 
     work: how long the same work took on and between both cores, at the slower end of the window.
+    untimed: operations that are not in the latencies: two hosts had part in them whose clocks
+        are not known well enough.
     shards: the drivers, where there are several. start_skew_us: between the first of them to begin
         and the last.
     """
@@ -127,6 +129,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     driver_wait_fraction: float
     stolen_fraction: float
     messages: list[str]
+    untimed: int = 0
     shards: list[Shard] = []
     start_skew_us: float | None = None
 
@@ -282,6 +285,7 @@ def round_of(outcome: Outcome, baseline_descriptors: int, messages: list[str]) -
         else 0.0,
         driver_wait_fraction=_wait_fraction(outcome.driver),
         work=outcome.work,
+        untimed=outcome.untimed,
         stolen_fraction=max(
             each.stolen_ns / each.elapsed_ns for each in (outcome.server, outcome.driver) if each
         ),

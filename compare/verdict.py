@@ -15,6 +15,7 @@ NO_CHANCE = 0.50  # as WAITED, where nothing at all was done
 WIDE = 0.10  # half the interval over rounds, of the value
 LATE = 0.05  # of the sends: the driver did not keep to the schedule
 MET = 0.99  # of the operations that were due
+TIMED = ("untimed", "operations")
 LATE_START_US = 2000.0  # of one of several drivers
 LITTLE = 0.05  # how far throughput x latency may be from the number of connections
 # What a correct server never does, by the name under which the driver counts it.
@@ -75,7 +76,7 @@ def judge(
             f"{f'{server:.0%}' if server else 'we do not know what'}: the server can do more than "
             "is shown; compare CPU/op",
         ]
-    reasons += _late_shards(rounds)
+    reasons += _late_shards(rounds) + _untimed(rounds)
     return "ok", reasons + _little(workload, rounds) + _drifting(rounds) + _too_short(rounds)
 
 
@@ -100,6 +101,18 @@ def _late_shards(rounds: list[Round]) -> list[str]:
         f"the driver on {worker} began {late / 1000:.1f} ms late"
         for worker, late in worst.items()
         if late > LATE_START_US
+    ]
+
+
+def _untimed(rounds: list[Round]) -> list[str]:
+    """Deliveries from one host to another, whose clocks are not known well enough."""
+    untimed, operations = (sum(getattr(each, name) for each in rounds) for name in TIMED)
+    if not untimed:
+        return []
+    error = max(shard.clock_error_us for each in rounds for shard in each.shards) * 2
+    return [
+        f"latencies are those of deliveries within one host: the clocks of two are known to "
+        f"±{error / 1000:.1f} ms only, and {untimed / operations:.0%} of all needed two"
     ]
 
 

@@ -30,7 +30,7 @@ from compare.cluster.tasks import (
 from compare.driver.hold import Held, Order
 from compare.driver.load import Spec
 from compare.driver.outcome import Outcome
-from compare.driver.plan import Plan
+from compare.driver.plan import Peer, Plan
 from compare.driver_process import CONNECTS_PER_S, GRACE_S, DriverError
 from compare.launch import READY_TIMEOUT_S, STOP_TIMEOUT_S, LaunchError
 from compare.stage import Seen
@@ -149,14 +149,17 @@ class Cell:
         self._told = lambda: told(sum(self._operations.values()))
         specs = dict(zip(self._drivers, shares, strict=False))
         most = max(each.connections for each in shares)
-        self._ask(specs, "connected", BEYOND_S + most / CONNECTS_PER_S)
+        counts = self._ask(specs, "connected", BEYOND_S + most / CONNECTS_PER_S)
         clocks = self._clocks()
+        members = {name: each.served for name, each in counts.items()}
+        together = shares[0].workload == "chat" and len(specs) > 1
         begin = perf_counter_ns() + int(LEAD_S * 1e9)
         window = begin + int(warmup_s * 1e9)
         plans: dict[str, Any] = {}
         for name in [*specs, *([SERVER] if SERVER in self._futures else [])]:
             clock = clocks[self._workers[name].address]
-            plan = Plan(clock.there(begin), clock.there(window))
+            peers = self._peers(name, members, clocks) if together and name != SERVER else []
+            plan = Plan(clock.there(begin), clock.there(window), peers)
             plans[name] = Watch(plan, duration_s) if name == SERVER else plan
         self._forget("driven", specs)
         self._forget("watched", plans)
@@ -171,6 +174,20 @@ class Cell:
             for name, outcome in seen.items()
         ]
         return driven, served
+
+    def _peers(
+        self, name: str, members: Mapping[str, int], clocks: Mapping[str, Clock]
+    ) -> list[Peer]:
+        """The others, as that one is to see them."""
+        ours = clocks[self._workers[name].address]
+        peers = []
+        for number, other in enumerate(members):
+            theirs = clocks[self._workers[other].address]
+            if other != name:
+                offset = theirs.offset_ns - ours.offset_ns
+                error = theirs.error_ns + ours.error_ns
+                peers.append(Peer(number, members[other], offset, error))
+        return peers
 
     @property
     def _drivers(self) -> list[str]:

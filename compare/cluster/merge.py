@@ -54,6 +54,7 @@ def merged(
         driver=_busiest(_by_core([each.driver for each in shards], cores)),
         sizes=sizes,
         peak_descriptors=peak_descriptors,
+        untimed=sum(each.untimed for each in shards),
     )
 
 

@@ -11,10 +11,12 @@ import msgspec
 from compare.cluster.cell import Driven
 from compare.cluster.hosts import Worker
 from compare.cluster.merge import merged
+from compare.cluster.room import faults
 from compare.cluster.tasks import Served
 from compare.driver.load import Shard as ShardOf
 from compare.driver.load import Spec
 from compare.driver.outcome import Outcome
+from compare.driver.shared_room import SMALLEST
 from compare.percentiles import percentiles
 from compare.result import Shard
 
@@ -23,8 +25,15 @@ SEED_STEP = 1_000_003  # from one shard's messages to the next one's
 
 
 def split(spec: Spec, workers: Sequence[Worker], place: tuple[str, int]) -> list[Spec]:
-    """Connections and rate, shared out, against the server at that place."""
+    """Connections and rate, shared out, against the server at that place.
+
+    Of a room each has two members at least, or nothing would be delivered within it; and lines
+    that are too short to carry what tells them apart are all said by one.
+    """
     many = min(len(workers), spec.connections)
+    if spec.workload == "chat":
+        many = min(many, spec.connections // 2) if spec.size >= SMALLEST else 1
+        many = max(1, many)
     shares = []
     for number, worker in enumerate(workers[:many]):
         connections = spec.connections // many + (number < spec.connections % many)
@@ -44,13 +53,20 @@ def split(spec: Spec, workers: Sequence[Worker], place: tuple[str, int]) -> list
 
 def outcome_of(driven: Sequence[Driven], served: Served | None) -> Outcome:
     """All shards as one, and what the server used."""
-    return merged(
+    outcome = merged(
         [each.outcome for each in driven],
         [each.worker.place for each in driven],
         served.window if served else None,
         served.sizes if served else None,
         served.peak_descriptors if served else 0,
     )
+    logs = [each.outcome.room for each in driven if each.outcome.room]
+    if not logs:
+        return outcome
+    found, strange = faults(logs, [each.clock for each in driven])
+    errors = Counter(outcome.errors) + Counter(found._asdict())
+    errors["wrong_bytes"] += strange
+    return msgspec.structs.replace(outcome, errors={**+errors})
 
 
 def shards_of(driven: Sequence[Driven]) -> list[Shard]:

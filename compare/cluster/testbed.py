@@ -22,7 +22,6 @@ from compare.stage import Stage
 AGAIN_S = 5.0  # that a worker may take to come back
 STEP_S = 600.0  # that a step of the ladder may take, beside opening its connections
 EXAMINE_S = 120.0  # that the checks of one model may take
-ALONE = "chat"  # members of one room are driven from one host
 
 
 class Cluster:
@@ -81,7 +80,7 @@ class Cluster:
         self, key: Key, settings: Settings, rate: float | None, told: Told, *, number: int = 0
     ) -> tuple[Outcome, Round]:
         """One experiment by all drivers there are. Raises as every testbed does."""
-        server, drivers = self._workers(1 if key.workload == ALONE else key.connections)
+        server, drivers = self._workers(key.connections)
         limit_s = settings.duration_s + GRACE_S + 4 * key.connections / CONNECTS_PER_S + BEYOND_S
         with Cell(self._hosts, limit_s) as cell:
             if server is None:

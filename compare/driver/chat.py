@@ -13,12 +13,16 @@ import select
 import socket
 from array import array
 from time import perf_counter_ns as clock
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from compare.driver.connect import connect_all, count_failure
 from compare.driver.load import Load
 from compare.driver.order import check
 from compare.driver.trace import Note
+
+if TYPE_CHECKING:
+    from compare.driver.plan import Peer
+    from compare.driver.shared_room import SharedRoom
 
 RECV_SIZE = 65536
 JOIN_QUIET_NS = 500_000_000  # who is not let in while nothing else happens never will be
@@ -26,12 +30,17 @@ JOIN_TIMEOUT_S = 60.0
 QUIET_NS = 50_000_000  # nothing more came for this long: nothing more will
 
 
+class Speaker(Protocol):
+    def say_next(self) -> None:
+        """All have received its last line."""
+
+
 class Line:
     """A line that was said, and how many have still to receive it."""
 
     __slots__ = ("awaited_by", "first", "id", "sender", "sent", "started")
 
-    def __init__(self, id: int, sender: Member, started: int, awaited_by: int) -> None:  # noqa: A002
+    def __init__(self, id: int, sender: Speaker, started: int, awaited_by: int) -> None:  # noqa: A002
         self.id = id
         self.sender = sender
         self.started = self.sent = started  # in an open loop, when it was due
@@ -51,7 +60,7 @@ class Room:
         self.last_news = clock()  # when something came that was not a delivery
         self.last_delivery = 0
         self.skews: array[int] = array("Q")  # ns from the first member to the last
-        self.told: dict[Member, tuple[int, Note]] = {}  # whose lines somebody wants to know of
+        self.told: dict[object, tuple[int, Note]] = {}  # whose lines somebody wants to know of
 
     def received_by_all(self, line: Line, now: int) -> None:
         self.under_way -= 1
@@ -70,6 +79,8 @@ class Member:
 
     __slots__ = (
         "gone",
+        "index",
+        "left_at",
         "left_before",
         "let_in_at",
         "name",
@@ -81,9 +92,11 @@ class Member:
         "tail",
     )
 
-    def __init__(self, room: Room, sock: socket.socket, name: str) -> None:
+    def __init__(self, room: Room, sock: socket.socket, name: str, index: int = 0) -> None:
         self.room = room
         self.sock = sock
+        self.index = index  # of those that this driver has
+        self.left_at: int | None = None
         self.name = name.encode()
         self.number = 0  # of its last line
         self.received: list[int] = []  # ids of lines, in the order they came
@@ -197,6 +210,7 @@ class Member:
         if self.gone:
             return
         self.gone = True
+        self.left_at = clock()
         del self.room.load.handlers[self.sock.fileno()]
         self.sock.close()
         if not self.served:
@@ -217,8 +231,8 @@ class PacedMember(Member):
 
     __slots__ = ("unsent",)
 
-    def __init__(self, room: Room, sock: socket.socket, name: str) -> None:
-        super().__init__(room, sock, name)
+    def __init__(self, room: Room, sock: socket.socket, name: str, index: int = 0) -> None:
+        super().__init__(room, sock, name, index)
         self.unsent = b""
 
     def send(self, data: bytes) -> None:
@@ -268,23 +282,41 @@ class PacedMember(Member):
 class Workload:
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._room = Room(load)
-        self._kind = Member if load.spec.rate is None else PacedMember
         self._turn = 0
         self._everybody: list[Any] = []
+        self._shared: SharedRoom | None = None
+        self._prefix = "m"
+        shard = load.spec.shard
+        if shard is None or shard.of == 1:
+            self._room: Room = Room(load)
+            self._kind: type[Member] = Member if load.spec.rate is None else PacedMember
+        else:
+            from compare.driver import shared_room  # which needs what is defined here
+
+            self._room = self._shared = shared_room.SharedRoom(load)
+            self._kind = shared_room.kind(paced=load.spec.rate is not None)
+            self._prefix = f"s{shard.number}m"
 
     def connect(self) -> None:
         """Connect, and wait until all are let in who will ever be, and have been announced."""
         connect_all(self._load, self._connected)
         self._room.news()
         self._load.run(JOIN_TIMEOUT_S, self.tick, done=self._settled)
+        self._load.counts.served = len(self._room.members)  # so far
+
+    def meet(self, peers: list[Peer]) -> None:
+        assert self._shared is not None
+        self._shared.meet(peers)
 
     def _connected(self, sock: socket.socket) -> None:
-        self._everybody.append(self._kind(self._room, sock, f"m{len(self._everybody)}"))
+        index = len(self._everybody)
+        self._everybody.append(self._kind(self._room, sock, f"{self._prefix}{index}", index))
 
     def _settled(self) -> bool:
         total = self._load.counts.connected
         all_in = len(self._room.members) == total
+        if all_in and self._shared:  # how many the others are nobody knows yet
+            return True
         if all_in and self._room.announcements == total * (total - 1) // 2:
             return True
         return clock() - self._room.last_news > JOIN_QUIET_NS
@@ -302,7 +334,10 @@ class Workload:
         members[self._turn % len(members)].offer(due, now)
 
     def operations_at_once(self) -> int:
-        return max(1, len(self._room.members) - 1)
+        members = len(self._room.members)
+        if self._shared:
+            members += sum(each.members for each in self._shared.elsewhere.values())
+        return max(1, members - 1)
 
     def idle(self) -> bool:
         return len(self._room.members) < 2
@@ -319,7 +354,18 @@ class Workload:
         counts, said = load.counts, self._room.said
         counts.served = sum(member.served for member in everybody)
         counts.starved = sum(not (member.served or member.gone) for member in everybody)
-        served = [member for member in everybody if member.served]
+        if self._shared:
+            load.room_log = self._shared.log(everybody)
+        else:
+            self._check([member for member in everybody if member.served])
+        load.skews = self._room.skews
+        if load.spec.rate is not None:
+            for line in said.values():
+                load.missed.extend([line.started] * max(0, line.awaited_by))
+
+    def _check(self, served: list[Any]) -> None:
+        """Hold what each received against what was said."""
+        said = self._room.said
         number = {member: index for index, member in enumerate(served)}
         faults = check(
             [member.received for member in served],
@@ -331,11 +377,7 @@ class Workload:
             },
             {number[member]: member.let_in_at for member in served},
         )
-        load.errors.update(faults._asdict())
-        load.skews = self._room.skews
-        if load.spec.rate is not None:
-            for line in said.values():
-                load.missed.extend([line.started] * max(0, line.awaited_by))
+        self._load.errors.update(faults._asdict())
 
     def lanes(self) -> int:
         return len(self._everybody)

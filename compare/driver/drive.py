@@ -24,6 +24,7 @@ from compare.driver.meter import Meter, sizes_of, time_wait_of
 from compare.driver.outcome import Outcome, Pace
 from compare.driver.plan import Agree, wait_until
 from compare.driver.probe import Probe, slower
+from compare.driver.room_log import timed_well
 from compare.driver.trace import trace
 from compare.driver.warmup import warm_up
 from compare.histogram import encode, fold
@@ -42,6 +43,7 @@ class _Window:
         load.offer_due(self.began)  # reading the meters took a moment
         self.first = len(load.samples)
         self._before = len(load.lateness), load.offered
+        self.untimed = 0
 
     def end(self) -> None:
         load = self._load
@@ -55,7 +57,10 @@ class _Window:
     def samples(self) -> array[int]:
         """Latencies: of what was completed in the window, or, in an open loop, due in it."""
         if self._load.spec.rate is None:
-            return self._load.samples[self.first : self._last[0]]
+            inside = self._load.samples[self.first : self._last[0]]
+            if self._load.clock_error_ns is not None:
+                inside, self.untimed = timed_well(inside, self._load.clock_error_ns)
+            return inside
         given_up = perf_counter_ns()
         return array("Q", chain(self._due(self._load.samples), map(given_up.__sub__, self._missed)))
 
@@ -102,6 +107,8 @@ def _drive(load: Load, probe: Probe, agree: Agree | None) -> Outcome:
     workload.connect()
     plan = agree(load.counts) if agree else None
     if plan:
+        if plan.peers:
+            workload.meet(plan.peers)
         wait_until(plan.begin_ns)
     warmed = perf_counter_ns()
     if spec.rate is None:
@@ -170,4 +177,6 @@ def _drive(load: Load, probe: Probe, agree: Agree | None) -> Outcome:
         peak_descriptors=load.peak_descriptors,
         trace=picture,
         work=slower(before, after),
+        untimed=window.untimed,
+        room=load.room_log,
     )

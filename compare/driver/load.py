@@ -7,12 +7,16 @@ from array import array
 from collections import Counter
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from compare import process
 from compare.driver.schedule import Arrivals, due_times
+
+if TYPE_CHECKING:
+    from compare.driver.plan import Peer
+    from compare.driver.room_log import RoomLog
 
 MAX_EVENTS = 128  # per poll
 TICK_NS = 20_000_000  # how often time-outs are looked for
@@ -104,6 +108,9 @@ class Workload(Protocol):
     def finish(self) -> None:
         """Complete the counts once nothing more is expected."""
 
+    def meet(self, peers: list[Peer]) -> None:
+        """Others drive a part of the same; only of a chat room."""
+
     # For a picture; in a closed loop.
 
     def lanes(self) -> int:
@@ -149,6 +156,9 @@ class Load:
         self.details: list[str] = []  # what exactly was wrong, for the first few
         self.sending = True
         self.peak_descriptors = 0
+        # Of a room that others share: how wrong its latencies may be, and who received what.
+        self.clock_error_ns: int | None = None
+        self.room_log: RoomLog | None = None
         self._due = NEVER  # the next time that something is
         self._next_due: Callable[[], int]
         self._offer: Callable[[int, int], None]

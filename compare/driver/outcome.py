@@ -7,6 +7,7 @@ import msgspec
 from compare import process, sock_diag
 from compare.driver.load import Counts
 from compare.driver.probe import Work
+from compare.driver.room_log import RoomLog
 from compare.driver.trace import Trace
 
 
@@ -73,6 +74,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     settled: whether the rate was stationary after the warm-up.
     server, sizes: None where it runs on another host.
     work: the slower of two probes of the machine, before and after the window of a closed loop.
+    untimed: operations that are not in the latencies, since the clocks that they needed are not
+        known well enough. room: of one of several drivers of a chat.
     In an open loop `operations` are those completed in the window, and the latencies those of
     the operations that were due in it, whenever they were completed; see `Pace`.
     """
@@ -99,3 +102,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     peak_descriptors: int
     trace: Trace | None = None
     work: Work | None = None
+    untimed: int = 0
+    room: RoomLog | None = None

@@ -21,6 +21,8 @@ from .conftest import Compare, Dask
 
 MakeDask = Callable[..., Dask]
 DELAY_MS = 20
+DRIVERS = 4
+MANY = 120_000
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -172,3 +174,28 @@ def test_clock_is_within_its_error_of_the_truth(net: Net, dask: MakeDask, tmp_pa
         assert abs(offset) <= error
     assert near[1] < 5_000_000
     assert far[1] == pytest.approx(DELAY_MS * 1e6 / 2, abs=5e6)
+
+
+def test_more_connections_than_one_host_could_open(
+    net: Net, dask: MakeDask, compare: Compare
+) -> None:
+    """From four hosts, with two addresses each: one address has some 28,000 ports."""
+    cluster = dask(bare=True)
+    server = net.host(1)
+    cluster.scheduler(server, net.inside(1))
+    cluster.worker("server", "server=1", server, net.inside(1))
+    for number in range(2, 2 + DRIVERS):
+        address = net.host(number, addresses=2)
+        cluster.worker(f"driver{number}", "driver=1", address, net.inside(number))
+    cluster.await_workers(1 + DRIVERS)
+    words = ("--models", "uvloop-workers", "--hold", str(MANY), "--duration", "0.5", "--json", "-")
+    asked = ("scale", "--cluster", cluster.address, "--insecure", *words)
+    scale = _run(compare(*asked, inside=net.inside(1)))
+    (step,) = scale["steps"]
+    assert step["counts"]["served"] == step["counts"]["attempted"] == MANY
+    assert step["errors"] == {}
+    assert step["processes"] >= MANY // 20_000
+    assert [each for each in step["gave_way"] if "backlog" not in each] == []
+    assert len(step["cell"]["rounds"][0]["shards"]) == DRIVERS
+    assert scale["limits"]["ephemeral_ports"] > 0
+    assert len(scale["hosts"]) == 1 + DRIVERS
