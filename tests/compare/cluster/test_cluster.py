@@ -132,19 +132,11 @@ def _die(
     return status, json.loads(out), err, cluster
 
 
-def _nothing_wrong_is_shown_as_good(run: dict[str, Any], drivers: int = 2) -> None:
-    """A cell that counts was driven by as many as were there, for as long as was asked."""
-    for cell in run["cells"]:
-        for finished in cell["rounds"]:
-            assert finished["window_s"] == pytest.approx(2, rel=0.05)
-            assert finished["counts"]["served"] == finished["counts"]["attempted"] == 64
-            assert len(finished["shards"]) <= drivers
-
-
-def _moments(count: int) -> list[float]:
-    """From before the first cell until it is over."""
+def _moments(count: int) -> list[Any]:
+    """From before the first cell until it is over; all but one are for `-k moment`."""
     source = random.Random(count)
-    return [source.uniform(0.5, 5.0) for _ in range(count)]
+    names = ["once", *(f"moment{number}" for number in range(2, count + 1))]
+    return [pytest.param(source.uniform(0.5, 5.0), id=name) for name in names]
 
 
 @pytest.mark.parametrize("delay", _moments(20))
@@ -168,7 +160,7 @@ def test_driver_that_is_killed_costs_its_cell_and_the_run_goes_on(
 
 @pytest.mark.parametrize("delay", _moments(10))
 def test_without_a_server_worker_the_run_ends_and_says_so(
-    dask: MakeDask, compare: Compare, delay: float, monkeypatch: pytest.MonkeyPatch
+    dask: MakeDask, compare: Compare, delay: float
 ) -> None:
     status, run, err, cluster = _die(dask, compare, "server", delay, "--connections", "64,32")
     assert "Traceback" not in err
@@ -227,6 +219,35 @@ def test_killed_run_leaves_nothing_running(dask: MakeDask, compare: Compare) -> 
 
 
 # Who may.
+
+
+def test_other_versions_are_refused_and_both_are_named(dask: MakeDask) -> None:
+    cluster = dask()
+    code = (
+        "import sys; from compare.cluster import hosts; from compare.cli import main\n"
+        "ours = {**hosts.versions(), 'Python': '3.99.0'}; hosts.versions = lambda: ours\n"
+        "main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, *_asked(cluster)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("Error: Python 3.")
+    assert "and 3.99.0 here: install the same on all hosts" in done.stderr
+
+
+def test_nobody_at_the_address_is_said_in_a_line(compare: Compare) -> None:
+    pytest.importorskip("distributed")
+    status, _, err = _run(compare("run", "--cluster", "tcp://127.0.0.1:1"))
+    assert status == 1
+    assert "nobody answers as a Dask scheduler at tcp://127.0.0.1:1" in err.splitlines()[-1]
+
+
+def test_cluster_without_drivers_says_how_to_start_one(dask: MakeDask, compare: Compare) -> None:
+    cluster = dask(bare=True)
+    cluster.scheduler()
+    status, _, err = _run(compare(*_asked(cluster)))
+    assert status == 1
+    assert f"dask worker {cluster.address} --resources driver=1" in err.splitlines()[-1]
 
 
 def test_tls_lets_in_who_has_a_certificate_and_nobody_else(

@@ -6,8 +6,10 @@ the truth.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from .conftest import Compare, Dask
@@ -199,3 +202,54 @@ def test_more_connections_than_one_host_could_open(
     assert len(step["cell"]["rounds"][0]["shards"]) == DRIVERS
     assert scale["limits"]["ephemeral_ports"] > 0
     assert len(scale["hosts"]) == 1 + DRIVERS
+
+
+def _documented() -> list[str]:
+    """The five commands, as docs/cluster.md has them."""
+    text = (Path(__file__).parents[3] / "docs" / "cluster.md").read_text()
+    section = text.partition("## Two hosts, five commands")[2].partition("**Who reaches")[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def test_five_commands_are_enough_for_two_hosts(
+    net: Net, dask: MakeDask, compare: Compare, tmp_path: Path
+) -> None:
+    pytest.importorskip("distributed")
+    hosts = {"10.0.0.1": net.host(1), "10.0.0.2": net.host(2)}
+    commands = _documented()
+    assert len(commands) == 5
+    install, scheduler, *workers, run = commands
+    assert install.startswith("pip install")
+    with contextlib.ExitStack() as stack:
+        for number, command in zip((1, 1, 2), (scheduler, *workers), strict=True):
+            words = command.removesuffix(" &")
+            for said, address in hosts.items():
+                words = words.replace(said, address)
+            assert words.startswith("dask ")
+            program = str(Path(sys.executable).with_name("dask"))
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [*net.inside(number), program, *words.split()[1:]],
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    cwd=tmp_path,
+                    text=True,
+                )
+            )
+            stack.callback(process.kill)
+            awaited = "Scheduler at" if command is scheduler else "Registered to"
+            assert process.stderr is not None
+            for line in process.stderr:
+                if awaited in line:
+                    break
+        words = run.replace("10.0.0.1", hosts["10.0.0.1"]).split()
+        assert words[0] == "compare"
+        asked = (*words[1:], "--quick", "--workloads", "tcp-long", "--models", "epoll")
+        said = _run(compare(*asked, "--json", "-", inside=net.inside(2)))
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # the nannies' workers
+                child.kill()
+    (cell,) = said["cells"]
+    assert cell["counts"]["served"] == 64
+    assert cell["rounds"][0]["shards"][0]["worker"].startswith(f"tcp://{hosts['10.0.0.2']}:")

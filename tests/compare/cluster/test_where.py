@@ -1,0 +1,72 @@
+"""What may be said of a cluster, and what is said without one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from compare import where as where_module
+from compare.cli import main
+
+HERE = "tcp://127.0.0.1:1"
+
+
+def _said(*words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, [*words])
+    assert "Traceback" not in result.output
+    return result.exit_code, result.output.strip().splitlines()[-1]
+
+
+def test_importing_compare_loads_no_dask() -> None:
+    code = "import sys, compare.cli, compare.where, compare.run; "
+    code += "print([name for name in sys.modules if name.split('.')[0] in ('dask', 'distributed')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["run", "scale"])
+def test_without_dask_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    status, line = _said(command, "--cluster", "local:2")
+    assert status == 2
+    assert line.endswith("--cluster needs Dask: pip install 'aionet-compare[cluster]'")
+
+
+@pytest.fixture
+def with_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as options are concerned."""
+    monkeypatch.setattr(where_module, "missing", lambda: None)
+
+
+@pytest.mark.usefixtures("with_dask")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--cluster", "nowhere"), "'nowhere' is none of tcp://HOST:PORT"),
+        (("--cluster", "local:0"), "local:0: from 1 to 64 drivers"),
+        (("--cluster", "local:99"), "local:99: from 1 to 64 drivers"),
+        (("--cluster", "tcp://10.0.0.1:8786"), "is not encrypted"),
+        (("--cluster", "tls://10.0.0.1:8786"), "needs --tls-ca, --tls-cert and --tls-key"),
+        (("--cluster", HERE, "--tls-ca", __file__), "--tls-... goes with --cluster tls://"),
+        (("--cluster", HERE, "--target", "10.0.0.1"), "'10.0.0.1' is not HOST:PORT"),
+        (("--cluster", HERE, "--target", "h:99999"), "'h:99999' is not HOST:PORT"),
+        (("--cluster", HERE, "--target", "h:7", "--models", "epoll"), "--target is the one server"),
+        (("--target", "h:7"), "--target goes with --cluster"),
+        (("--insecure",), "--insecure goes with --cluster"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_in_a_line(words: tuple[str, ...], expected: str) -> None:
+    status, line = _said("run", *words)
+    assert status == 2
+    assert expected in line
+
+
+@pytest.mark.usefixtures("with_dask")
+def test_ladder_has_no_target() -> None:
+    status, line = _said("scale", "--cluster", HERE, "--target", "h:7")
+    assert (status, "--target is for compare run" in line) == (2, True)
