@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
 import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -23,19 +19,15 @@ from compare.keep import Keeper
 from compare.kept import diff, export, history, report, show_again, store_option
 from compare.matrix import MODELS, WORKLOADS, Model
 from compare.options import Amount, Duration, Names, Numbers, Rounds, Seconds
-from compare.output import deliver, interrupt, show
+from compare.output import FAILED, INTERRUPTED, deliver, interrupt, show
 from compare.own_servers import from_config, from_option
 from compare.report.progress import saying, watching
 from compare.report.terminal import show as show_run
 from compare.result import Run, Settings
 from compare.run import execute
-from compare.where import Where, joined, where, where_options
+from compare.scaling import scale
+from compare.where import cores, joined, where, where_options
 
-if TYPE_CHECKING:
-    from compare.cluster.testbed import Cluster
-    from compare.scale import Scale
-
-FAILED, INTERRUPTED = 1, 130  # exit statuses
 WARMUP_S = 2.0  # at most; it ends when the rate no longer drifts
 
 
@@ -68,23 +60,6 @@ def _add_config(
     return models
 
 
-def _cores() -> tuple[int | None, int | None]:
-    """Of the server and of the driver; None is anywhere, where there is only one."""
-    cores = sorted(os.sched_getaffinity(0))
-    return (cores[0], cores[-1]) if len(cores) > 1 else (None, None)
-
-
-@contextlib.contextmanager
-def _cluster(place: Where) -> Iterator[Cluster | None]:
-    """The cluster that was asked for; None is this machine. Raises ClickException."""
-    if place.cluster is None:
-        yield None
-        return
-    click.echo(f"joining {place.cluster}", err=True)
-    with joined(place) as cluster:
-        yield cluster
-
-
 def _standing(target: str, models: list[str] | None, sets: list[str] | None) -> list[str]:
     """What stands at a target, as the one model."""
     if models or sets:
@@ -93,18 +68,7 @@ def _standing(target: str, models: list[str] | None, sets: list[str] | None) -> 
     return [target]
 
 
-def _say_if_ended(result: Run | Scale) -> None:
-    """Raises ClickException where it was not through."""
-    if result.ended:
-        raise click.ClickException(f"{result.ended}; what was measured until then is shown")
-
-
-def _say_where(keep: Keeper) -> None:
-    if keep.number is not None:
-        click.echo(f"kept as run {keep.number}: compare show {keep.number}", err=True)
-
-
-for command in (check, explain, history, show_again, export, report, diff):
+for command in (scale, check, explain, history, show_again, export, report, diff):
     main.add_command(command)
 
 
@@ -238,7 +202,7 @@ def run(
     own = {each.name: replace(each, unchecked=unchecked) for each in (*server, *config)}
     MODELS.update(own)
     chosen, interpreters = choose(models, sets, pythons)
-    server_core, driver_core = _cores()
+    server_core, driver_core = cores()
     settings = Settings(
         models=list(dict.fromkeys([*own, *chosen])),
         interpreters=interpreters,
@@ -263,7 +227,7 @@ def run(
     )
     keep = Keeper(json_path, store)
     signal.signal(signal.SIGTERM, interrupt)
-    with _cluster(place) as testbed, watching() as view:
+    with joined(place) as testbed, watching() as view:
 
         def keep_and_show(run: Run) -> None:
             keep(run)
@@ -272,8 +236,7 @@ def run(
         result = execute(settings, view.watch, keep_and_show, testbed)
     keep(result)
     deliver(result, partial(show_run, result), json_path)
-    _say_where(keep)
-    _say_if_ended(result)
+    keep.say_where(result)
     if result.interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(FAILED if any(cell.verdict == "failed" for cell in result.cells) else 0)
@@ -297,7 +260,7 @@ def selftest(comparisons: int) -> None:
     from compare.selftest import Cores, Finding
     from compare.selftest import selftest as find
 
-    pinned = Cores(*_cores())
+    pinned = Cores(*cores())
     signal.signal(signal.SIGTERM, interrupt)
     found: list[Finding] = []
     interrupted = False
@@ -311,93 +274,6 @@ def selftest(comparisons: int) -> None:
     if interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(FAILED if any(each.state == "wrong" for each in found) else 0)
-
-
-@main.command()
-@model_options
-@click.option(
-    "--idle",
-    type=Numbers("most"),
-    default="10,100,1000,10000,most",
-    show_default=True,
-    help="Connections that stand by, step by step; most: as many as a process may have.",
-)
-@click.option("--hold", type=click.IntRange(1, 10_000_000), help="The same as --idle N: one step.")
-@click.option(
-    "--ramp",
-    type=Amount(1, 1_000_000),
-    help="Open the idle at so many a second, and see what gives way.",
-)
-@click.option("--connections", type=click.IntRange(1, 10_000), default=64, show_default=True)
-@click.option("--rounds", type=click.IntRange(1, 1000), default=1, show_default=True)
-@click.option("--duration", type=Seconds(), default=1.0, show_default=True, help="Of a window.")
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(dir_okay=False, allow_dash=True),
-    help="Write the result there as JSON, after every step; - for stdout.",
-)
-@store_option
-@where_options
-def scale(
-    models: list[str] | None,
-    sets: list[str] | None,
-    pythons: tuple[str, ...],
-    idle: list[int | str],
-    hold: int | None,
-    ramp: float | None,
-    connections: int,
-    rounds: int,
-    duration: float,
-    json_path: str | None,
-    store: Path | None,
-    cluster: str | None,
-    target: str | None,
-    tls_ca: Path | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    insecure: bool,
-) -> None:
-    """Measure 64 working connections beside 10, 100, 1,000, ... that stand idle.
-
-    Each of the idle is served once, and stays. Where a model cannot serve them all, what gave
-    way is named, and it is taken no further. Exit status 130 when interrupted.
-    """
-    from compare.report.ladder import show_ladder
-    from compare.scale import Settings as ScaleSettings
-    from compare.scale import climb, most
-
-    place = where(cluster, target, tls_ca, tls_cert, tls_key, insecure=insecure)
-    if place.target:
-        raise click.UsageError("--target is for compare run: a ladder takes a fresh server.")
-    chosen, interpreters = choose(models, sets, pythons)
-    server_core, driver_core = _cores()
-    counts = [hold] if hold else sorted({most() if each == "most" else int(each) for each in idle})
-    settings = ScaleSettings(
-        models=chosen,
-        interpreters=interpreters,
-        idle=counts,
-        connections=connections,
-        rate=ramp,
-        rounds=rounds,
-        duration_s=duration,
-        warmup_s=WARMUP_S,
-        size=100,
-        seed=1,
-        server_core=None if cluster else server_core,
-        driver_core=None if cluster else driver_core,
-        cluster=cluster,
-    )
-    keep = Keeper(json_path, store)
-    signal.signal(signal.SIGTERM, interrupt)
-    with _cluster(place) as stages, saying() as told:
-        result = climb(settings, told, keep, stages)
-    keep(result)
-    deliver(result, partial(show_ladder, result), json_path)
-    _say_where(keep)
-    _say_if_ended(result)
-    if result.interrupted:
-        sys.exit(INTERRUPTED)
 
 
 @main.command()

@@ -16,7 +16,7 @@ from compare import planted
 from compare.driver.load import Spec
 from compare.driver_process import Driver, DriverError
 from compare.launch import Server
-from compare.result import percentiles
+from compare.percentiles import percentiles
 
 AGREE = 0.10
 ROUNDS = 5

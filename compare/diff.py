@@ -126,6 +126,9 @@ def differences(base: Run, new: Run) -> list[str]:
     ]
     if (base.settings.server_core is None) != (new.settings.server_core is None):
         found.append("settings: pinned to cores, and not")
+    drivers = [sum(each.role == "driver" for each in run.hosts) for run in (base, new)]
+    if drivers[0] != drivers[1]:
+        found.append(f"hosts: {drivers[0] or 'no'} and {drivers[1] or 'no'} drivers of a cluster")
     return found
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 
 from compare.output import as_json
+from compare.result import Run
+from compare.scale import Scale
 from compare.store import Result, Store, StoreError, command_line, default_path
 
 
@@ -41,6 +43,13 @@ class Keeper:
                 self.number = self._record(result)
             except StoreError as error:
                 self._give_up(error)
+
+    def say_where(self, result: Run | Scale) -> None:
+        """On stderr. Raises click.ClickException where the result ended before it was through."""
+        if self.number is not None:
+            click.echo(f"kept as run {self.number}: compare show {self.number}", err=True)
+        if result.ended:
+            raise click.ClickException(f"{result.ended}; what was measured until then is shown")
 
     def _give_up(self, error: StoreError) -> None:
         sys.stderr.write(f"{error}; this run is not in the history\n")

@@ -126,6 +126,7 @@ if not select.select([0], [], [], seconds)[0] or not os.read(0, 1):
     def __init__(self, pid: int, seconds: float) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", self._CODE, str(pid), str(seconds)],
+            bufsize=0,  # what could not be written must not come again when it is closed
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -145,7 +146,6 @@ if not select.select([0], [], [], seconds)[0] or not os.read(0, 1):
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(b"!")
-            self._process.stdin.flush()
         self._process.stdin.close()
         self._process.wait()
 

@@ -19,7 +19,8 @@ from compare.launch import STOP_TIMEOUT_S, LaunchError, Place, Server
 from compare.machine import Machine, look
 from compare.matrix import MODELS, WORKLOADS, Model, Workload
 from compare.model import WORKERS
-from compare.result import Host, Key, Round, Settings, round_of
+from compare.result import Host, Key, Round, Settings
+from compare.summary import round_of
 
 
 class Gone(Exception):  # noqa: N818  no error of ours

@@ -14,6 +14,7 @@ from rich.console import Console
 from compare.result import Run
 from compare.scale import Scale
 
+FAILED, INTERRUPTED = 1, 130  # exit statuses
 PIPED_WIDTH = 500  # a table is only as wide as it must be; rich would cut it at 80
 
 

@@ -22,10 +22,11 @@ from compare.launch import LaunchError
 from compare.matrix import MODELS, WORKLOADS
 from compare.measure import Gone, Here, Testbed
 from compare.ranking import rank_all
-from compare.result import Cell, Key, Loop, Round, Run, Settings, cell_of
+from compare.result import Cell, Key, Loop, Round, Run, Settings
 from compare.search import highest
 from compare.speed import at_full_speed
 from compare.stats import centre
+from compare.summary import cell_of
 from compare.verdict import LATE, MET, WAITED, judge, noise
 
 PRECISE = 0.05  # half the interval of the rate and of the p99, of the value

@@ -25,18 +25,10 @@ from compare.launch import LaunchError
 from compare.machine import Machine
 from compare.matrix import MODELS, WORKLOADS, Model
 from compare.measure import Gone
-from compare.result import (
-    Cell,
-    Host,
-    Key,
-    Percentiles,
-    Round,
-    cell_of,
-    percentiles,
-    round_of,
-    with_shards,
-)
+from compare.percentiles import percentiles
+from compare.result import Cell, Host, Key, Percentiles, Round
 from compare.stage import Here, Limits, Seen, Stage, Stages
+from compare.summary import cell_of, round_of, with_shards
 from compare.verdict import judge
 
 FORMAT = "compare-scale/1"

@@ -24,8 +24,9 @@ from compare.driver.outcome import Outcome
 from compare.driver_process import Driver, DriverError
 from compare.launch import LaunchError, Server
 from compare.measure import measure
-from compare.result import Key, Round, Settings, round_of
+from compare.result import Key, Round, Settings
 from compare.stats import chance
+from compare.summary import round_of
 from compare.verdict import WAITED, noise
 
 LATENCY = 0.05

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -128,14 +129,26 @@ def _place(target: str) -> Place:
     return Place("tcp", host.strip("[]"), int(port))
 
 
+def cores() -> tuple[int | None, int | None]:
+    """Of the server and of the driver, on this machine; None is anywhere, where there is one."""
+    mine = sorted(os.sched_getaffinity(0))
+    return (mine[0], mine[-1]) if len(mine) > 1 else (None, None)
+
+
 @contextlib.contextmanager
-def joined(chosen: Where) -> Iterator[Cluster]:
-    """The cluster, started if it is a local one. Raises ClickException where there is none."""
+def joined(chosen: Where) -> Iterator[Cluster | None]:
+    """The cluster that was asked for, started if it is a local one; None is this machine.
+
+    Raises click.ClickException.
+    """
+    if chosen.cluster is None:
+        yield None
+        return
     from compare.cluster.hosts import ClusterError, Hosts
     from compare.cluster.local import LocalCluster
     from compare.cluster.testbed import Cluster
 
-    assert chosen.cluster is not None
+    click.echo(f"joining {chosen.cluster}", err=True)
     with contextlib.ExitStack() as stack:
         try:
             address = chosen.cluster

@@ -20,11 +20,11 @@ from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS, PROFILES, Profile, of_profile
 from compare.check.runner import Finding, run
 from compare.launch import LaunchError, Place
-from compare.output import PIPED_WIDTH, interrupt, show
+from compare.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt, show
 from compare.report.progress import saying
 from compare.report.terminal import escape
 
-PASSED, FAILED, INTERRUPTED = 0, 1, 130
+PASSED = 0
 _UNITS = {"ms": 1e-3, "s": 1.0, "k": 1024.0, "M": 1024.0**2, "": 1.0}
 _LIMITS = sorted({each.limit for each in CHECKS.values() if each.limit})
 

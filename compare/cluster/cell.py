@@ -71,6 +71,7 @@ class Cell:
         self._looked = time.monotonic()
         self._told: Callable[[], None] = lambda: None
         self._operations: dict[str, int] = {}
+        self._counted: Callable[[int], None] = lambda operations: None
 
     def __enter__(self) -> Cell:
         return self
@@ -145,8 +146,9 @@ class Cell:
         told: Callable[[int], None],
     ) -> tuple[list[Driven], Served | None]:
         """All shards from one instant on; and what the server used meanwhile, if it is ours."""
+        self._told = lambda: None
         self._operations.clear()
-        self._told = lambda: told(sum(self._operations.values()))
+        self._counted = told
         specs = dict(zip(self._drivers, shares, strict=False))
         most = max(each.connections for each in shares)
         counts = self._ask(specs, "connected", BEYOND_S + most / CONNECTS_PER_S)
@@ -207,7 +209,9 @@ class Cell:
         for name in names:
             tasks.setdefault(self._workers[name].address, []).append(name)
         found = self._hosts.ask(
-            collect, {each: ([self._task(name) for name in tasks[each]],) for each in tasks}
+            collect,
+            {each: ([self._task(name) for name in tasks[each]],) for each in tasks},
+            BEYOND_S,
         )
         answers: dict[str, Any] = {}
         for address, values in found.items():
@@ -282,6 +286,7 @@ class Cell:
                 task, _, name = word["from"].partition("-")
                 if task == self._id and word["what"] == "operations":
                     self._operations[name] = word["value"]
+                    self._counted(sum(self._operations.values()))
                 elif task == self._id:
                     self._said[name, word["what"]] = word["value"]
                 word = self._hosts.words.get_nowait()
@@ -289,13 +294,14 @@ class Cell:
 
     def _check(self, names: Collection[str], *, at_once: bool = False) -> None:
         """Raise what one of them ended of, before it was through; or the server."""
-        for name in [SERVER, *names] if SERVER in self._futures else names:
+        everybody = [SERVER, *names] if SERVER in self._futures else names
+        for name in everybody:
             if self._futures[name].status in ("error", "cancelled", "lost"):
                 self._result(name)
         if at_once or time.monotonic() - self._looked > LOOK_S:
             self._looked = time.monotonic()
             there = self._hosts.addresses()
-            for name in names:
+            for name in everybody:
                 if self._workers[name].address not in there and not self._futures[name].done():
                     raise self._failure(name, "its worker left the cluster meanwhile")
 

@@ -112,7 +112,10 @@ class Hosts:
         self._avoided.add(address)
 
     def ask(
-        self, function: Callable[..., Any], of_each: Mapping[str, Sequence[Any]]
+        self,
+        function: Callable[..., Any],
+        of_each: Mapping[str, Sequence[Any]],
+        seconds: float = ASK_S,
     ) -> dict[str, Any]:
         """Call it on those workers, beside their tasks, each with its own arguments.
 
@@ -121,17 +124,24 @@ class Hosts:
 
         async def ask_all() -> list[Any]:
             return await asyncio.gather(
-                *(self._ask(function, address, words) for address, words in of_each.items()),
+                *(
+                    self._ask(function, address, words, seconds)
+                    for address, words in of_each.items()
+                ),
                 return_exceptions=True,
             )
 
         return dict(zip(of_each, self.client.sync(ask_all), strict=True))
 
     async def _ask(
-        self, function: Callable[..., Any], address: str, arguments: Sequence[Any]
+        self,
+        function: Callable[..., Any],
+        address: str,
+        arguments: Sequence[Any],
+        seconds: float = ASK_S,
     ) -> Any:
         answers = await asyncio.wait_for(
-            self.client._run(function, *arguments, workers=[address]), ASK_S
+            self.client._run(function, *arguments, workers=[address]), seconds
         )
         return answers[address]
 

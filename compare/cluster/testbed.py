@@ -16,8 +16,9 @@ from compare.driver_process import CONNECTS_PER_S, GRACE_S, DriverError, Told
 from compare.launch import Place
 from compare.matrix import MODELS, WORKLOADS, Model, Workload
 from compare.measure import Gone, close_after, spec_of
-from compare.result import Host, Key, Round, Settings, round_of, with_shards
+from compare.result import Host, Key, Round, Settings
 from compare.stage import Stage
+from compare.summary import round_of, with_shards
 
 AGAIN_S = 5.0  # that a worker may take to come back
 STEP_S = 600.0  # that a step of the ladder may take, beside opening its connections

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from rich.text import Text
 
-from compare.machine import Machine
+from compare.machine import Machine, describe
 from compare.matrix import WORKLOADS, group_of
 from compare.report import figures
 from compare.report.figures import Figure
@@ -198,7 +198,10 @@ def _how(given: Given) -> dict[str, Any]:
     result = given.result
     rows = [["what", "as it was"], ["started", result.started], ["took", f"{result.took_s:,.0f} s"]]
     rows += [[name.replace("_", " "), _word(value)] for name, value in _fields(result.machine)]
+    rows += [[f"{each.role} on {each.worker}", describe(each.machine)] for each in result.hosts]
     rows += [[name.replace("_", " "), _word(value)] for name, value in _fields(result.settings)]
+    if result.ended:
+        rows.append(["ended", result.ended])
     if isinstance(result, Run):
         rows.append(["rounds thrown away", str(sum(cell.discarded for cell in result.cells))])
         command = given.command or "compare run"

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from compare.diff import METRICS, Diff, Incomparable, compare
+from compare.diff import METRICS, Diff, Incomparable, compare, differences
 from compare.driver.probe import Work
 from compare.report.changes import markdown, sentence
-from compare.result import Cell, Percentiles, Round, Run
+from compare.result import Cell, Host, Percentiles, Round, Run
 from compare.stats import least_rounds
 
 MakeRun = Callable[..., Run]
@@ -96,6 +96,13 @@ def test_too_few_rounds_are_unclear_and_the_number_that_would_tell_is_said(runs)
     diff = compare(runs(1, rounds=3), runs(2, rounds=3))
     assert diff.answer == "unclear"
     assert f"--rounds {least_rounds(len(diff.changes))}" in diff.advice[0]
+
+
+def test_runs_by_different_numbers_of_drivers_are_not_compared(runs) -> None:
+    base, new = runs(1), runs(2)
+    host = Host(worker="tcp://10.0.0.2:1", role="driver", machine=base.machine)
+    new = msgspec.structs.replace(new, hosts=[host, host])
+    assert differences(base, new) == ["hosts: no and 2 drivers of a cluster"]
 
 
 def _slowed(run: Run, which: Callable[[int, Cell], bool]) -> Run:

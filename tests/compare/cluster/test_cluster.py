@@ -281,3 +281,24 @@ def test_tls_lets_in_who_has_a_certificate_and_nobody_else(
     assert status == 1
     assert "nobody answers as a Dask scheduler" in err
     assert "Traceback" not in err
+
+
+def test_ladder_is_climbed_by_all_drivers(dask: MakeDask, compare: Compare) -> None:
+    cluster = dask()
+    words = ("--models", "epoll,blocking", "--idle", "10,300", "--duration", "0.3", "--json", "-")
+    asked = ("scale", "--cluster", cluster.address, "--connections", "8", "--rounds", "2")
+    status, out, err = _run(compare(*asked, *words))
+    assert status == 0, err
+    scale = json.loads(out)
+    *climbed, alone = scale["steps"]
+    assert [(each["model"], each["idle"]) for each in climbed] == [("epoll", 10), ("epoll", 300)]
+    for step in climbed:
+        assert step["counts"]["served"] == step["idle"]
+        assert step["processes"] == 2
+        assert step["memory"]["server_kb"] >= 0
+        for finished in step["cell"]["rounds"]:
+            assert [each["connections"] for each in finished["shards"]] == [4, 4]
+    assert alone["model"] == "blocking"
+    assert alone["counts"]["served"] == 1
+    assert "serves one" in alone["gave_way"][0]
+    _until_nothing_is_left(cluster)
