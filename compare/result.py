@@ -81,8 +81,9 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
     """What one of several drivers did in a round. worker: where, as Dask names it.
 
     shares_core: with another of them, which it then waits for.
-    late_us: after the agreed instant, by its clock, it began. clock_error_us: by how much that
-    clock may be misjudged. late_fraction: as in Pace.
+    late_us: after the agreed instant, by its clock, it began. clock_offset_us: what that clock
+    showed more than the runner's; clock_error_us: by how much this may be wrong at most.
+    late_fraction: as in Pace.
     """
 
     worker: str
@@ -94,6 +95,7 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
     shares_core: bool = False
     late_fraction: float | None = None
     late_us: float
+    clock_offset_us: float
     clock_error_us: float
 
 

@@ -88,5 +88,6 @@ def _shard(driven: Driven, *, shares_core: bool) -> Shard:
         shares_core=shares_core,
         late_fraction=pace.late / pace.sends if pace and pace.sends else None,
         late_us=outcome.late_ns / 1000,
+        clock_offset_us=driven.clock.offset_ns / 1000,
         clock_error_us=driven.clock.error_ns / 1000,
     )
