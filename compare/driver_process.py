@@ -74,15 +74,15 @@ class Driver:
                     *lines, output = (output + piece).split(b"\n")
                     if not lines:
                         continue
-                    if agree and lines[0].startswith(b"{"):
+                    if agree and lines[-1].startswith(b"{"):  # it says no more until it is told
                         asked = time.monotonic()
-                        plan = agree(msgspec.json.decode(lines[0], type=Counts))
+                        plan = agree(msgspec.json.decode(lines.pop(), type=Counts))
                         deadline += time.monotonic() - asked
                         with contextlib.suppress(BrokenPipeError):
                             stdin.write(msgspec.json.encode(plan) + b"\n")
                             stdin.flush()
-                        continue
-                    operations = int(lines[-1])
+                    if lines:
+                        operations = int(lines[-1])
                 told(operations)
                 if time.monotonic() > deadline:
                     raise DriverError(
