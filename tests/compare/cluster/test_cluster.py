@@ -134,7 +134,7 @@ def test_server_of_ones_own_that_dies_is_named_with_how(dask: MakeDask, compare:
     (cell,) = json.loads(out)["cells"]
     assert (status, cell["verdict"]) == (1, "failed")
     why = "the server ended while it was measured: exit status 3; stderr: out of luck"
-    assert cell["reasons"][-1] == why
+    assert cell["reasons"][-1].startswith(why)  # each of its threads may have said so
     assert "Traceback" not in err
     _until_nothing_is_left(cluster)
 
