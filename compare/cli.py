@@ -26,9 +26,8 @@ from compare.report.terminal import show as show_run
 from compare.result import Run, Settings
 from compare.run import execute
 from compare.scaling import scale
+from compare.stage import CLUSTER_WARMUP_S, WARMUP_S
 from compare.where import cores, joined, where, where_options
-
-WARMUP_S = 2.0  # at most; it ends when the rate no longer drifts
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,10 +59,8 @@ def _add_config(
     return models
 
 
-def _standing(target: str, models: list[str] | None, sets: list[str] | None) -> list[str]:
+def _standing(target: str) -> list[str]:
     """What stands at a target, as the one model."""
-    if models or sets:
-        raise click.UsageError("--target is the one server: leave --models and --set out.")
     MODELS[target] = Model(target, "what stands there", (), own=True, unchecked=True)
     return [target]
 
@@ -196,9 +193,14 @@ def run(
             )
     if sum(each is not None for each in (rate, load, slo)) > 1:
         raise click.UsageError("--rate, --load and --slo exclude each other: choose one.")
-    place = where(cluster, target, tls_ca, tls_cert, tls_key, insecure=insecure)
+    place = where(cluster, target, tls_ca, tls_cert, tls_key, insecure=insecure, pythons=pythons)
     if place.target:
-        models = _standing(target or "", models, sets)
+        if models or sets or server or config or pythons or unchecked or closer == "server":
+            raise click.UsageError(
+                "--target is the one server, and stands already: leave --models, --set, --python, "
+                "--server, --config, --unchecked and --close server out."
+            )
+        models = _standing(target or "")
     own = {each.name: replace(each, unchecked=unchecked) for each in (*server, *config)}
     MODELS.update(own)
     chosen, interpreters = choose(models, sets, pythons)
@@ -212,7 +214,7 @@ def run(
         rounds=rounds if isinstance(rounds, int) else 1 if quick and not rounds else 5,
         precise=rounds == "auto",
         duration_s=duration or (0.5 if quick else 1.0),
-        warmup_s=WARMUP_S,
+        warmup_s=CLUSTER_WARMUP_S if cluster else WARMUP_S,
         sizes={name: size or WORKLOADS[name].size for name in workloads},
         seed=random.SystemRandom().getrandbits(32) if seed is None else seed,
         rate=rate,

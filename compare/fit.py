@@ -12,8 +12,13 @@ from compare.matrix import Model, Workload
 SPARE_DESCRIPTORS = 64
 
 
-def misfit(model: Model, workload: Workload, connections: int) -> str | None:
-    """Which limit the cell would break and what to type; None if it fits."""
+def misfit(
+    model: Model, workload: Workload, connections: int, *, alone: bool = False
+) -> str | None:
+    """Which limit the cell would break and what to type; None if it fits.
+
+    alone: only the server is on this machine, and nobody who connects to it.
+    """
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     needed = connections + SPARE_DESCRIPTORS
     if model.descriptors is not None and needed > model.descriptors:
@@ -36,7 +41,7 @@ def misfit(model: Model, workload: Workload, connections: int) -> str | None:
                 f"sysctl -w {name.replace('/', '.')}={2 * threads} (as root)"
             )
     ports = ephemeral_ports()
-    if workload.service == "udp-echo" and connections > ports:
+    if workload.service == "udp-echo" and connections > ports and not alone:
         return (
             f"{connections} client sockets need as many ports, and net.ipv4.ip_local_port_range "
             f"gives {ports}: sysctl -w net.ipv4.ip_local_port_range='1024 65535' (as root), or "

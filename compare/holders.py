@@ -16,7 +16,7 @@ import msgspec
 import psutil
 
 from compare.driver.hold import Held, Order
-from compare.driver.load import Counts
+from compare.driver.load import added
 from compare.driver_process import DriverError
 from compare.histogram import encode, merge
 from compare.launch import Guard, kill, start
@@ -170,12 +170,7 @@ def merge_held(parts: list[Held]) -> Held:
     for part in parts:
         errors.update(part.errors)
     return Held(
-        counts=Counts(
-            **{
-                name: sum(getattr(part.counts, name) for part in parts)
-                for name in Counts.__struct_fields__
-            }
-        ),
+        counts=added([part.counts for part in parts]),
         errors=dict(errors),
         details=[detail for part in parts for detail in part.details][:3],
         connect=encode(merge([part.connect for part in parts])),

@@ -14,6 +14,7 @@ from compare.check.bench import Subject, free_port
 from compare.driver.load import Spec
 from compare.driver.outcome import Outcome
 from compare.driver_process import CONNECTS_PER_S, Driver, DriverError, Told
+from compare.fit import misfit
 from compare.gate import PROFILE_OF
 from compare.launch import STOP_TIMEOUT_S, LaunchError, Place, Server
 from compare.machine import Machine, look
@@ -33,7 +34,7 @@ class Testbed(Protocol):
     machine: Machine
     hosts: list[Host]
 
-    def unsupported(self, model: Model, workload: Workload) -> str | None:
+    def unsupported(self, model: Model, workload: Workload, connections: int) -> str | None:
         """Why there is nothing to measure there; None if there is."""
 
     def why_not(self, model: Model, workload: Workload) -> str | None:
@@ -57,8 +58,8 @@ class Here:
         self.machine = look()
         self.hosts: list[Host] = []
 
-    def unsupported(self, model: Model, workload: Workload) -> str | None:
-        return model.unsupported(workload)
+    def unsupported(self, model: Model, workload: Workload, connections: int) -> str | None:
+        return model.unsupported(workload) or misfit(model, workload, connections)
 
     def why_not(self, model: Model, workload: Workload) -> str | None:
         return gate.why_not(model, workload)

@@ -17,7 +17,6 @@ import msgspec
 
 from compare.driver.outcome import Outcome
 from compare.driver_process import DriverError
-from compare.fit import misfit
 from compare.launch import LaunchError
 from compare.matrix import MODELS, WORKLOADS
 from compare.measure import Gone, Here, Testbed
@@ -128,6 +127,7 @@ def execute(
     """
     runner = _Runner(settings, watch, keep, testbed or Here())
     try:
+        runner.prepare()
         for loop in settings.loops:
             runner.measure_all(loop)
     except KeyboardInterrupt:
@@ -149,14 +149,17 @@ class _Runner:
         self._measured_s = 0.0
         self._gate: dict[tuple[str, str], str | None] = {}  # by model and service
         self._done = self._total = 0
-        self._tallies = {
-            key: _Tally(key, _unsupported(key, settings, testbed), settings.rate)
-            for loop in settings.loops
-            for key in _keys(settings, loop)
-        }
-        for tally in self._tallies.values():
-            if not tally.unsupported:
-                self._total += settings.rounds
+        self._tallies: dict[Key, _Tally] = {}
+
+    def prepare(self) -> None:
+        """Ask the testbed what it cannot measure."""
+        settings = self._settings
+        for loop in settings.loops:
+            for key in _keys(settings, loop):
+                unsupported = _unsupported(key, settings, self._testbed)
+                self._tallies[key] = _Tally(key, unsupported, settings.rate)
+                if not unsupported:
+                    self._total += settings.rounds
 
     def snapshot(self, *, interrupted: bool) -> Run:
         cells = [tally.cell() for tally in self._tallies.values() if tally.begun]
@@ -337,12 +340,8 @@ def _keys(settings: Settings, loop: Loop) -> list[Key]:
 
 def _unsupported(key: Key, settings: Settings, testbed: Testbed) -> str | None:
     model, workload = MODELS[key.model], WORKLOADS[key.workload]
-    return (
-        testbed.unsupported(model, workload)
-        or misfit(model, workload, key.connections)
-        or (
-            "it cannot be told to close first"
-            if settings.close == "server" and key.workload == "tcp-short" and not model.closes
-            else None
-        )
+    return testbed.unsupported(model, workload, key.connections) or (
+        "it cannot be told to close first"
+        if settings.close == "server" and key.workload == "tcp-short" and not model.closes
+        else None
     )

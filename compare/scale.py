@@ -18,8 +18,8 @@ import msgspec
 from compare.driver.hold import Held, Order
 from compare.driver.load import Counts, Spec
 from compare.driver.outcome import Outcome
-from compare.driver_process import DriverError
-from compare.holders import per_process
+from compare.driver_process import CONNECTS_PER_S, GRACE_S, DriverError
+from compare.holders import SPARE_DESCRIPTORS
 from compare.interpreter import Interpreter
 from compare.launch import LaunchError
 from compare.machine import Machine
@@ -27,7 +27,7 @@ from compare.matrix import MODELS, WORKLOADS, Model
 from compare.measure import Gone
 from compare.percentiles import percentiles
 from compare.result import Cell, Host, Key, Percentiles, Round
-from compare.stage import Here, Limits, Seen, Stage, Stages
+from compare.stage import Limits, Seen, Stage, Stages
 from compare.summary import cell_of, round_of, with_shards
 from compare.verdict import judge
 
@@ -36,6 +36,7 @@ WORKLOAD = "tcp-long"
 UNEVEN = 1.15  # how many more connections than the mean a worker may get
 RESERVED = 200  # descriptors of a server for other things
 LEAST_AVAILABLE = 0.05  # of the machine's memory
+STEP_S = 300.0  # for starting, looking and ending
 LATE = 0.05  # of the connections that were due
 
 
@@ -122,12 +123,12 @@ Teller = Callable[[str], None]
 Keeper = Callable[[Scale], None]
 
 
-def most() -> int:
+def most(limits: Limits) -> int:
     """As many idle connections as one server process may have."""
-    return per_process() - RESERVED
+    return limits.descriptors - SPARE_DESCRIPTORS - RESERVED
 
 
-def climb(settings: Settings, told: Teller, keep: Keeper, stages: Stages | None = None) -> Scale:
+def climb(settings: Settings, told: Teller, keep: Keeper, where: Stages) -> Scale:
     """Every model up its ladder; `keep` gets what there is after each step.
 
     A KeyboardInterrupt ends it, and so does the end of the stages: what was measured until then
@@ -135,7 +136,6 @@ def climb(settings: Settings, told: Teller, keep: Keeper, stages: Stages | None 
     """
     began = time.monotonic()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    where = stages or Here((settings.server_core, settings.driver_core))
     steps: list[Step] = []
 
     def snapshot(*, interrupted: bool, ended: str | None = None) -> Scale:
@@ -168,13 +168,14 @@ def climb(settings: Settings, told: Teller, keep: Keeper, stages: Stages | None 
 
 def _step(model: Model, idle: int, settings: Settings, told: Teller, stages: Stages) -> Step:
     workload = WORKLOADS[WORKLOAD]
-    if reason := stages.unsupported(model, workload):
+    if reason := stages.unsupported(model, workload, settings.connections):
         return _failed(model.name, idle, reason)
     workers = max(2, -(-int(idle * UNEVEN) // (stages.limits.descriptors - RESERVED)))
     order = Order(connections=idle, rate=settings.rate, size=settings.size, seed=settings.seed)
     saying = partial(_say, told, model.name, idle, time.monotonic())
     try:
-        with stages.stage(model, workload, workers, idle) as stage:
+        connections = max(idle, settings.connections)
+        with stages.stage(model, workload, workers, connections, _seconds(idle, settings)) as stage:
             empty = stage.look()
             held = stage.open(order, lambda: saying("open", stage.opened()))
             full = stage.look()
@@ -202,6 +203,13 @@ def _step(model: Model, idle: int, settings: Settings, told: Teller, stages: Sta
         cell=cell,
         gave_way=gave_way,
     )
+
+
+def _seconds(idle: int, settings: Settings) -> float:
+    """That a step takes at most, if all goes slowly."""
+    opening = 2 * idle / min(CONNECTS_PER_S, settings.rate or CONNECTS_PER_S)
+    each = settings.warmup_s + settings.duration_s + GRACE_S + settings.connections / CONNECTS_PER_S
+    return STEP_S + opening + settings.rounds * each
 
 
 def _failed(model: str, idle: int, reason: str) -> Step:

@@ -17,9 +17,8 @@ from compare.output import INTERRUPTED, deliver, interrupt
 from compare.report.ladder import show_ladder
 from compare.report.progress import saying
 from compare.scale import Settings, climb, most
+from compare.stage import Here
 from compare.where import cores, joined, where, where_options
-
-WARMUP_S = 2.0  # at most; it ends when the rate no longer drifts
 
 
 @click.command()
@@ -72,30 +71,35 @@ def scale(
     Each of the idle is served once, and stays. Where a model cannot serve them all, what gave
     way is named, and it is taken no further. Exit status 130 when interrupted.
     """
-    place = where(cluster, target, tls_ca, tls_cert, tls_key, insecure=insecure)
+    place = where(cluster, target, tls_ca, tls_cert, tls_key, insecure=insecure, pythons=pythons)
     if place.target:
         raise click.UsageError("--target is for compare run: a ladder takes a fresh server.")
     chosen, interpreters = choose(models, sets, pythons)
     server_core, driver_core = cores()
-    counts = [hold] if hold else sorted({most() if each == "most" else int(each) for each in idle})
-    settings = Settings(
-        models=chosen,
-        interpreters=interpreters,
-        idle=counts,
-        connections=connections,
-        rate=ramp,
-        rounds=rounds,
-        duration_s=duration,
-        warmup_s=WARMUP_S,
-        size=100,
-        seed=1,
-        server_core=None if cluster else server_core,
-        driver_core=None if cluster else driver_core,
-        cluster=cluster,
-    )
     keep = Keeper(json_path, store)
     signal.signal(signal.SIGTERM, interrupt)
-    with joined(place) as stages, saying() as told:
+    with joined(place) as joint, saying() as told:
+        stages = joint or Here((server_core, driver_core))
+        counts = (
+            [hold]
+            if hold
+            else sorted({most(stages.limits) if each == "most" else int(each) for each in idle})
+        )
+        settings = Settings(
+            models=chosen,
+            interpreters=interpreters,
+            idle=counts,
+            connections=connections,
+            rate=ramp,
+            rounds=rounds,
+            duration_s=duration,
+            warmup_s=stages.warmup_s,
+            size=100,
+            seed=1,
+            server_core=None if cluster else server_core,
+            driver_core=None if cluster else driver_core,
+            cluster=cluster,
+        )
         result = climb(settings, told, keep, stages)
     keep(result)
     deliver(result, partial(show_ladder, result), json_path)

@@ -26,10 +26,10 @@ _RECEIVE = 1 << 18
 
 
 class Ends(NamedTuple):
-    """Sockets in TIME_WAIT by who has them: the one that closed first."""
+    """Sockets in TIME_WAIT by who has them: the one that closed first; None where unknown."""
 
     server: int
-    client: int
+    client: int | None
 
 
 class TimeWait:

@@ -24,6 +24,9 @@ from compare.machine import Machine, ephemeral_ports, look
 from compare.matrix import Model, Workload
 from compare.result import Host, Shard
 
+WARMUP_S = 2.0  # at most; it ends when the rate no longer drifts
+CLUSTER_WARMUP_S = 0.5  # the same for all shards, so that their windows are one
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the machine allows: descriptors of a process and of all, memory, ports, queues."""
@@ -79,19 +82,23 @@ class Stage(Protocol):
 
 
 class Stages(Protocol):
-    """Where there are stages: this machine, or a cluster. machine, limits: the server's."""
+    """Where there are stages: this machine, or a cluster. machine, limits: the server's.
+
+    warmup_s: how long a load warms up, at most.
+    """
 
     machine: Machine
+    warmup_s: float
     limits: Limits
     hosts: list[Host]
 
-    def unsupported(self, model: Model, workload: Workload) -> str | None:
+    def unsupported(self, model: Model, workload: Workload, connections: int) -> str | None:
         """Why there is nothing to measure there; None if there is."""
 
     def stage(
-        self, model: Model, workload: Workload, workers: int, connections: int
+        self, model: Model, workload: Workload, workers: int, connections: int, seconds: float
     ) -> AbstractContextManager[Stage]:
-        """A server, of so many processes if of several, for so many connections.
+        """A server, of so many processes if of several, for so many connections, for a while.
 
         Raises LaunchError.
         """
@@ -102,15 +109,16 @@ class Here:
 
     def __init__(self, cores: tuple[int | None, int | None]) -> None:
         self._cores = cores
+        self.warmup_s = WARMUP_S
         self.machine = look()
         self.limits = limits_here()
         self.hosts: list[Host] = []
 
-    def unsupported(self, model: Model, workload: Workload) -> str | None:
+    def unsupported(self, model: Model, workload: Workload, connections: int) -> str | None:
         return model.unsupported(workload)
 
     def stage(
-        self, model: Model, workload: Workload, workers: int, connections: int
+        self, model: Model, workload: Workload, workers: int, connections: int, seconds: float
     ) -> AbstractContextManager[Stage]:
         command = model.argv(workload, workers=workers)
         return _LocalStage(Server(command, self._cores[0], env=model.environment), self._cores)

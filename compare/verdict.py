@@ -15,6 +15,7 @@ NO_CHANCE = 0.50  # as WAITED, where nothing at all was done
 WIDE = 0.10  # half the interval over rounds, of the value
 LATE = 0.05  # of the sends: the driver did not keep to the schedule
 MET = 0.99  # of the operations that were due
+UNSURE = 0.1  # of the median latency
 TIMED = ("untimed", "operations")
 LATE_START_US = 2000.0  # of one of several drivers
 LITTLE = 0.05  # how far throughput x latency may be from the number of connections
@@ -41,7 +42,7 @@ def judge(
     reasons = [*_wrong(workload, rounds)]
     if reasons:
         return "failed", reasons + _details(rounds)
-    reasons += _left_out(rounds, few)
+    reasons += _left_out(rounds, few) + _shards(workload, rounds)
     if all(each.pace and not each.pace.offered for each in rounds):
         return "ok", [*reasons, "nothing was due in the window: a longer --duration"]
     empty = sum(not each.operations for each in rounds)
@@ -76,7 +77,6 @@ def judge(
             f"{f'{server:.0%}' if server else 'we do not know what'}: the server can do more than "
             "is shown; compare CPU/op",
         ]
-    reasons += _late_shards(rounds) + _untimed(rounds)
     return "ok", reasons + _little(workload, rounds) + _drifting(rounds) + _too_short(rounds)
 
 
@@ -91,29 +91,41 @@ def _busiest(rounds: list[Round]) -> str:
     return f"the driver on {max(shards)[1]}" if shards else "the driver"
 
 
-def _late_shards(rounds: list[Round]) -> list[str]:
-    """Drivers that began after the others."""
-    worst: dict[str, float] = {}
+def _shards(workload: str, rounds: list[Round]) -> list[str]:
+    """What several drivers did not do as one."""
+    if not any(each.shards for each in rounds):
+        return []
+    words = []
+    numbers = sorted({len(each.shards) for each in rounds})
+    if len(numbers) > 1:
+        several = " and by ".join(map(str, numbers))
+        words.append(f"driven by {several} drivers in different rounds: some were lost or came")
+    late: dict[str, float] = {}
     for each in rounds:
         for shard in each.shards:
-            worst[shard.worker] = max(shard.late_us, worst.get(shard.worker, 0.0))
-    return [
-        f"the driver on {worker} began {late / 1000:.1f} ms late"
-        for worker, late in worst.items()
-        if late > LATE_START_US
+            late[shard.worker] = max(shard.late_us, late.get(shard.worker, 0.0))
+    words += [
+        f"the driver on {worker} began {us / 1000:.1f} ms late"
+        for worker, us in late.items()
+        if us > LATE_START_US
     ]
+    return words + (_clocks(rounds) if workload == "chat" else [])
 
 
-def _untimed(rounds: list[Round]) -> list[str]:
+def _clocks(rounds: list[Round]) -> list[str]:
     """Deliveries from one host to another, whose clocks are not known well enough."""
+    error = 2 * max(shard.clock_error_us for each in rounds for shard in each.shards)
     untimed, operations = (sum(getattr(each, name) for each in rounds) for name in TIMED)
-    if not untimed:
-        return []
-    error = max(shard.clock_error_us for each in rounds for shard in each.shards) * 2
-    return [
-        f"latencies are those of deliveries within one host: the clocks of two are known to "
-        f"±{error / 1000:.1f} ms only, and {untimed / operations:.0%} of all needed two"
-    ]
+    known = f"the clocks of two hosts are known to ±{error / 1000:.1f} ms only"
+    if untimed:
+        return [
+            f"latencies are those of deliveries within one host: {known}, and "
+            f"{untimed / operations:.0%} of all needed two"
+        ]
+    usual = min((each.latency_us.p50 or 0.0 for each in rounds), default=0.0)
+    if error > UNSURE * usual:
+        return [f"latencies from one host to another are as uncertain: {known}"]
+    return []
 
 
 def _why(rounds: list[Round]) -> str:

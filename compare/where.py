@@ -6,7 +6,8 @@ import contextlib
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ def where(
     tls_key: Path | None,
     *,
     insecure: bool,
+    pythons: Sequence[str],
 ) -> Where:
     """Raises click.UsageError and click.BadParameter for what cannot be meant."""
     tls = (tls_ca, tls_cert, tls_key)
@@ -82,6 +84,11 @@ def where(
     if words := missing():
         raise click.UsageError(words)
     scheme = _scheme(cluster, insecure=insecure)
+    if pythons and scheme != "local":
+        raise click.UsageError(
+            "--python is a program of this machine, and the servers run on others: start their "
+            "workers with it instead."
+        )
     if scheme == "tls" and not all(tls):
         raise click.UsageError("a tls:// scheduler needs --tls-ca, --tls-cert and --tls-key.")
     if scheme != "tls" and any(tls):
@@ -126,7 +133,13 @@ def _place(target: str) -> Place:
         raise click.BadParameter(
             f"{target!r} is not HOST:PORT, such as 10.0.0.5:7000.", param_hint="'--target'"
         )
-    return Place("tcp", host.strip("[]"), int(port))
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise click.BadParameter(
+            f"{target}: {error.strerror}; give the address instead.", param_hint="'--target'"
+        ) from None
+    return Place("tcp", str(found[0][4][0]), int(port))
 
 
 def cores() -> tuple[int | None, int | None]:

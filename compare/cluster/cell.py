@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from distributed import Future
 
 from compare.cluster.clock import Clock
-from compare.cluster.hosts import Hosts, Worker
+from compare.cluster.hosts import TOPIC, Hosts, Worker
 from compare.cluster.tasks import (
     LOOK,
     STOP,
@@ -38,6 +38,9 @@ from compare.stage import Seen
 BUSY_S = 120.0  # that somebody else's cell may take
 BEYOND_S = 30.0  # what a task's time is beyond what it should take
 LEAD_S = 0.15  # from deciding on the instant to the instant
+LEADS = 5  # times what it took to ask, where that is longer
+LATE_SHARE = 0.1  # of a window, that it may begin late
+HUNG_S = 5.0  # that nothing is heard of a worker before it is asked for the time
 STEP_S = 0.1  # between looks at the tasks
 LOOK_S = 1.0  # between looks at the workers
 ADDRESSES = 1000  # of loopback, that a driver may have to itself
@@ -68,7 +71,8 @@ class Cell:
         self._said: dict[tuple[str, str], Any] = {}
         self._futures: dict[str, Future] = {}
         self._workers: dict[str, Worker] = {}
-        self._looked = time.monotonic()
+        self._looked = self._probed = time.monotonic()
+        self._asking_s = 0.0
         self._told: Callable[[], None] = lambda: None
         self._operations: dict[str, int] = {}
         self._counted: Callable[[int], None] = lambda operations: None
@@ -108,10 +112,10 @@ class Cell:
         seen: Seen = self._ask({SERVER: LOOK}, "looked", BEYOND_S)[SERVER]
         return seen
 
-    def end(self) -> str:
+    def end(self, connections: int) -> str:
         """Stop the server: what it said last, if that was a traceback."""
         self._post({SERVER: STOP})
-        self._finish([SERVER], STOP_TIMEOUT_S + BEYOND_S)
+        self._finish([SERVER], STOP_TIMEOUT_S + BEYOND_S + connections / CONNECTS_PER_S)
         said: str = self._result(SERVER)
         return said
 
@@ -155,7 +159,8 @@ class Cell:
         clocks = self._clocks()
         members = {name: each.served for name, each in counts.items()}
         together = shares[0].workload == "chat" and len(specs) > 1
-        begin = perf_counter_ns() + int(LEAD_S * 1e9)
+        lead_s = max(LEAD_S, LEADS * self._asking_s)  # a far host hears of it late
+        begin = perf_counter_ns() + int(lead_s * 1e9)
         window = begin + int(warmup_s * 1e9)
         plans: dict[str, Any] = {}
         for name in [*specs, *([SERVER] if SERVER in self._futures else [])]:
@@ -166,15 +171,20 @@ class Cell:
         self._forget("driven", specs)
         self._forget("watched", plans)
         self._post(plans)
-        took = LEAD_S + warmup_s + duration_s + GRACE_S + most / CONNECTS_PER_S
+        took = lead_s + warmup_s + duration_s + GRACE_S + most / CONNECTS_PER_S
         seen = self._answers("driven", specs, took)
         served: Served | None = None
         if SERVER in plans:
             served = self._answers("watched", [SERVER], BEYOND_S)[SERVER]
-        driven = [
-            Driven(self._workers[name], clocks[self._workers[name].address], specs[name], outcome)
-            for name, outcome in seen.items()
-        ]
+        after = self._clocks()
+        driven = []
+        for name, outcome in seen.items():
+            address = self._workers[name].address
+            late_ns = clocks[address].here(outcome.began_ns) - window
+            if late_ns > LATE_SHARE * duration_s * 1e9:
+                raise self._failure(name, f"its window began {late_ns / 1e6:.0f} ms late")
+            clock = clocks[address].drifted(after[address])
+            driven.append(Driven(self._workers[name], clock, specs[name], outcome))
         return driven, served
 
     def _peers(
@@ -208,11 +218,13 @@ class Cell:
         tasks: dict[str, list[str]] = {}
         for name in names:
             tasks.setdefault(self._workers[name].address, []).append(name)
+        asked = time.monotonic()
         found = self._hosts.ask(
             collect,
             {each: ([self._task(name) for name in tasks[each]],) for each in tasks},
             BEYOND_S,
         )
+        self._asking_s = time.monotonic() - asked
         answers: dict[str, Any] = {}
         for address, values in found.items():
             if isinstance(values, Exception):
@@ -234,7 +246,7 @@ class Cell:
         self._workers[name] = worker
         self._futures[name] = self._hosts.client.submit(
             task,
-            self._hosts.topic,
+            TOPIC,
             self._task(name),
             order,
             key=self._task(name),
@@ -246,11 +258,13 @@ class Cell:
         )
 
     def _clocks(self) -> dict[str, Clock]:
-        try:
-            return self._hosts.clocks([*self._workers.values()])
-        except Exception as error:
-            self._check(self._workers)
-            raise DriverError(f"a worker does not tell the time: {error}") from None
+        found = self._hosts.clocks([*self._workers.values()])
+        for name, worker in self._workers.items():
+            if isinstance(found[worker.address], Exception):
+                self._check([name], at_once=True)
+                self._hosts.avoid(worker.address)
+                raise self._failure(name, "it does not tell the time: it hangs, or is out of reach")
+        return {address: clock for address, clock in found.items() if isinstance(clock, Clock)}
 
     def _post(self, messages: Mapping[str, Any]) -> None:
         """Into the inboxes of tasks, by name."""
@@ -266,6 +280,9 @@ class Cell:
         while missing := [name for name in names if (name, what) not in self._said]:
             self._listen()
             self._check(missing)
+            if what == "began" and time.monotonic() - self._probed > HUNG_S:
+                self._probed = time.monotonic()
+                self._clocks()  # who is only busy does tell the time
             if time.monotonic() > deadline:
                 raise self._late(missing[0], seconds)
 

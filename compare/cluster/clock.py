@@ -24,6 +24,11 @@ class Clock(msgspec.Struct, frozen=True):
         """An instant of its, by our clock."""
         return instant_ns - self.offset_ns
 
+    def drifted(self, later: Clock) -> Clock:
+        """The same, with what it has drifted until `later` as a further error."""
+        drift = abs(later.offset_ns - self.offset_ns)
+        return Clock(self.offset_ns, self.error_ns + drift if self.error_ns else 0)
+
 
 SAME = Clock(0, 0)  # of hosts that share a kernel
 

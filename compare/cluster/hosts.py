@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import queue
-import secrets
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from compare.measure import Gone
 
 JOIN_S = 10.0
 ASK_S = 5.0  # for what takes milliseconds
+TOPIC = "aionet-compare"  # one for all runs: a scheduler never forgets a topic
 TIMES = 8  # that a clock is asked
 
 Resource = str  # driver, server
@@ -67,7 +67,6 @@ class Hosts:
         self.address = address
         self._looks: dict[str, Look] = {}
         self._avoided: set[str] = set()
-        self.topic = f"compare-{secrets.token_hex(6)}"
         self.words: queue.Queue[Mapping[str, Any]] = queue.Queue()  # that tasks have said
         try:
             self.client = Client(
@@ -78,7 +77,7 @@ class Hosts:
                 f"nobody answers as a Dask scheduler at {address}: {_words(error)}"
             ) from None
 
-        self.client.subscribe_topic(self.topic, lambda event: self.words.put(event[1]))
+        self.client.subscribe_topic(TOPIC, lambda event: self.words.put(event[1]))
 
     def __enter__(self) -> Hosts:
         return self
@@ -176,26 +175,26 @@ class Hosts:
             placed.append(Worker(address, here, core))
         return placed
 
-    def clocks(self, workers: Sequence[Worker]) -> dict[str, Clock]:
-        """Of each beside ours. Raises TimeoutError where one does not answer."""
+    def clocks(self, workers: Sequence[Worker]) -> dict[str, Clock | BaseException]:
+        """Of each beside ours, or why it does not tell. All are asked, even who shares our clock:
+        who does not answer hangs.
+        """
         boot = look().boot
-        clocks = {each.address: SAME for each in workers if each.look.boot == boot}
-        others = [each.address for each in workers if each.address not in clocks]
+        same = {each.address for each in workers if each.look.boot == boot}
+        addresses = list(dict.fromkeys(each.address for each in workers))
 
         async def ask(address: str) -> Clock:
             asked = []
-            for _ in range(TIMES):
+            for _ in range(1 if address in same else TIMES):
                 sent = perf_counter_ns()
                 theirs = await self._ask(what_time, address, ())
                 asked.append((sent, theirs, perf_counter_ns()))
-            return estimate(asked)
+            return SAME if address in same else estimate(asked)
 
-        async def ask_all() -> list[Clock]:
-            return await asyncio.gather(*map(ask, others))
+        async def ask_all() -> list[Clock | BaseException]:
+            return await asyncio.gather(*map(ask, addresses), return_exceptions=True)
 
-        if others:
-            clocks |= dict(zip(others, self.client.sync(ask_all), strict=True))
-        return clocks
+        return dict(zip(addresses, self.client.sync(ask_all), strict=True))
 
 
 def _words(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from compare.driver.load import Counts
+from compare.driver.load import added
 from compare.driver.outcome import Outcome, Pace, Sizes, Window
 from compare.histogram import encode, merge
 
@@ -26,7 +26,8 @@ def merged(
 ) -> Outcome:
     """One outcome; its rate is the sum of theirs, and its driver the core most at its limit.
 
-    cores: where each shard ran, None where anywhere.
+    From the first delivery of a line to the last is known within a host only, so that there is no
+    skew of several. cores: where each shard ran, None where anywhere.
     """
     operations = sum(each.operations for each in shards)
     rate = sum(each.operations / each.window_ns for each in shards)
@@ -46,8 +47,8 @@ def merged(
         latency_sum_ns=sum(each.latency_sum_ns for each in shards),
         latency_max_ns=max(each.latency_max_ns for each in shards),
         connect=encode(merge([each.connect for each in shards])),
-        skew=encode(merge([each.skew for each in shards])),
-        counts=counts_of([each.counts for each in shards]),
+        skew=encode(merge([each.skew for each in shards[: len(shards) == 1]])),
+        counts=added([each.counts for each in shards]),
         errors=dict(errors),
         details=[detail for each in shards for detail in each.details][:DETAILS],
         server=server,
@@ -55,12 +56,6 @@ def merged(
         sizes=sizes,
         peak_descriptors=peak_descriptors,
         untimed=sum(each.untimed for each in shards),
-    )
-
-
-def counts_of(parts: Sequence[Counts]) -> Counts:
-    return Counts(
-        **{name: sum(getattr(part, name) for part in parts) for name in Counts.__struct_fields__}
     )
 
 

@@ -36,14 +36,16 @@ def faults(logs: Sequence[RoomLog], clocks: Sequence[Clock]) -> tuple[Faults, in
     everybody = [member for log in logs for member in log.members]
     place = {member: number for number, member in enumerate(everybody)}
     received: list[list[int]] = []
+    joined: dict[int, int] = {}
     left: dict[int, int] = {}
     strange = 0
     for log, known, clock in zip(logs, lines, clocks, strict=True):
-        for heard, when in zip(log.received, log.left, strict=True):
+        for heard, came, when in zip(log.received, log.joined, log.left, strict=True):
+            joined[len(received)] = bisect_left(whens, clock.here(came))
             if when is not None:
                 left[len(received)] = bisect_left(whens, clock.here(when))
             numbers = [ids.get(known[each]) for each in array("I", heard)]
             strange += numbers.count(None)
             received.append([number for number in numbers if number is not None])
     senders = {number: place[line[0]] for line, number in ids.items()}
-    return check(received, senders, left), strange
+    return check(received, senders, left, joined), strange

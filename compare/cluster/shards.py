@@ -20,7 +20,6 @@ from compare.driver.shared_room import SMALLEST
 from compare.percentiles import percentiles
 from compare.result import Shard
 
-WARMUP_S = 0.5  # the same for all shards, so that their windows are one
 SEED_STEP = 1_000_003  # from one shard's messages to the next one's
 
 
@@ -43,7 +42,6 @@ def split(spec: Spec, workers: Sequence[Worker], place: tuple[str, int]) -> list
             "connections": connections,
             "rate": spec.rate and spec.rate * connections / spec.connections,
             "seed": spec.seed + number * SEED_STEP,
-            "warmup_s": WARMUP_S,
             "shard": ShardOf(number, many),
             "driver_core": worker.core,
         }

@@ -7,7 +7,7 @@ from types import TracebackType
 
 from compare.cluster.cell import Cell
 from compare.cluster.hosts import Hosts, Worker
-from compare.cluster.shards import WARMUP_S, outcome_of, shards_of, split
+from compare.cluster.shards import outcome_of, shards_of, split
 from compare.cluster.tasks import ServeOrder
 from compare.driver.hold import Held, Order
 from compare.driver.load import Spec
@@ -62,5 +62,5 @@ class ClusterStage:
 
     def work(self, spec: Spec, told: Told) -> tuple[Outcome, list[Shard]]:
         shares = split(spec, self._drivers, self._place)
-        driven, served = self._cell.drive(shares, WARMUP_S, spec.duration_s, told)
+        driven, served = self._cell.drive(shares, spec.warmup_s, spec.duration_s, told)
         return outcome_of(driven, served), shards_of(driven)

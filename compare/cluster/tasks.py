@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import ipaddress
 import os
 import platform
 import queue
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
@@ -31,6 +32,7 @@ from compare.driver.meter import Meter, sizes_of, time_wait_of
 from compare.driver.outcome import Outcome, Sizes, Window
 from compare.driver.plan import Plan, wait_until
 from compare.driver_process import CONNECTS_PER_S, Driver, DriverError
+from compare.fit import misfit
 from compare.holders import Holders
 from compare.launch import STOP_TIMEOUT_S, Guard, LaunchError, Server
 from compare.machine import Machine
@@ -190,7 +192,7 @@ def serve(topic: str, name: str, order: ServeOrder) -> str:
         spec = _spec(order, server)
         closed = time_wait_of(spec)
         baseline = process.size(server.pid).descriptors
-        attendance.answer("ready", (server.host, server.port, baseline))
+        attendance.answer("ready", (_reached_at(server, order.host), server.port, baseline))
         for message in attendance.messages(order.limit_s):
             if isinstance(message, Watch):
                 attendance.answer("watched", _watch(server, spec, closed, message, attendance))
@@ -201,6 +203,19 @@ def serve(topic: str, name: str, order: ServeOrder) -> str:
         server.stop(STOP_TIMEOUT_S + order.connections / CONNECTS_PER_S)
         said = server.stderr_tail()
         return f"stderr: {said.splitlines()[-1]}" if "Traceback" in said else ""
+
+
+def _reached_at(server: Server, host: str) -> str:
+    """The address where others reach it. Raises LaunchError."""
+    address, own = ipaddress.ip_address(server.host), ipaddress.ip_address(host)
+    if address.is_unspecified:
+        return host
+    if address.is_loopback and not own.is_loopback:
+        raise LaunchError(
+            f"it listens at {server.host}, where no other host reaches it: have it listen at "
+            f"{{host}}, which is replaced by {host}"
+        )
+    return server.host
 
 
 def _spec(order: ServeOrder, server: Server) -> Spec:
@@ -232,10 +247,16 @@ def _watch(
             peak = max(peak, process.count_descriptors(server.pid))
             attendance.take(min(LOOK_NS, left - LOOK_NS) / 1e9)
         wait_until(end)
+        used = meter.window()
+        sizes = sizes_of(spec, closed)
+        if sizes and sizes.time_wait and not ipaddress.ip_address(spec.host).is_loopback:
+            # What clients keep, they keep on hosts of their own.
+            ours = sizes.time_wait._replace(client=None)
+            sizes = msgspec.structs.replace(sizes, time_wait=ours)
         return Served(
             peak_descriptors=max(peak, process.count_descriptors(server.pid)),
-            window=meter.window(),
-            sizes=sizes_of(spec, closed),
+            window=used,
+            sizes=sizes,
         )
     except ProcessLookupError:  # it died; whoever looks next will know how
         return None
@@ -337,11 +358,14 @@ def versions() -> dict[str, str]:
     for package in ("aionet", "blocking", "compare"):
         for path in sorted((Path(compare.__file__).parents[1] / package).rglob("*.py")):
             digest.update(path.read_bytes())
-    return {
-        "Python": platform.python_version(),
-        "distributed": version("distributed"),
-        "aionet-compare": f"{version('aionet-compare')} ({digest.hexdigest()[:8]})",
-    }
+    found = {"Python": platform.python_version()}
+    for name in ("distributed", "hdrhistogram", "msgspec", "uvloop"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "(not installed)"
+    ours = f"{version('aionet-compare')} ({digest.hexdigest()[:8]})"
+    return {**found, "aionet-compare": ours}
 
 
 def why_not(model: Model, workload: Workload) -> str | None:
@@ -349,8 +373,9 @@ def why_not(model: Model, workload: Workload) -> str | None:
     return gate.why_not(model, workload)
 
 
-def unsupported(model: Model, workload: Workload) -> str | None:
-    return model.unsupported(workload)
+def unsupported(model: Model, workload: Workload, connections: int) -> str | None:
+    """As `Testbed.unsupported`, as far as the server goes."""
+    return model.unsupported(workload) or misfit(model, workload, connections, alone=True)
 
 
 def _cores() -> list[int]:

@@ -8,20 +8,21 @@ from contextlib import AbstractContextManager
 
 from compare.cluster.cell import BEYOND_S, BUSY_S, Cell
 from compare.cluster.hosts import ClusterError, Hosts, Worker
-from compare.cluster.shards import WARMUP_S, outcome_of, shards_of, split
+from compare.cluster.shards import outcome_of, shards_of, split
 from compare.cluster.stage import ClusterStage
 from compare.cluster.tasks import ServeOrder, unsupported, why_not
 from compare.driver.outcome import Outcome
 from compare.driver_process import CONNECTS_PER_S, GRACE_S, DriverError, Told
+from compare.fit import SPARE_DESCRIPTORS
 from compare.launch import Place
 from compare.matrix import MODELS, WORKLOADS, Model, Workload
 from compare.measure import Gone, close_after, spec_of
 from compare.result import Host, Key, Round, Settings
-from compare.stage import Stage
+from compare.stage import CLUSTER_WARMUP_S, Stage
 from compare.summary import round_of, with_shards
 
 AGAIN_S = 5.0  # that a worker may take to come back
-STEP_S = 600.0  # that a step of the ladder may take, beside opening its connections
+POLL_S = 0.02
 EXAMINE_S = 120.0  # that the checks of one model may take
 
 
@@ -34,8 +35,9 @@ class Cluster:
     def __init__(self, hosts: Hosts, target: Place | None = None) -> None:
         self._hosts = hosts
         self._target = target
-        drivers = hosts.addresses("driver")
         servers = hosts.addresses("server")
+        # Who has both could not do both at a time.
+        drivers = [each for each in hosts.addresses("driver") if target or each not in servers[:1]]
         for resource, found in (("driver", drivers), ("server", servers or target)):
             if not found:
                 raise ClusterError(
@@ -49,32 +51,47 @@ class Cluster:
             Host(worker=each, role="server" if each == server else "driver", machine=look.machine)
             for each, look in looks.items()
         ]
+        self.warmup_s = CLUSTER_WARMUP_S
         first = looks[self.hosts[0].worker]
         self.machine, self.limits = first.machine, first.limits
 
-    def unsupported(self, model: Model, workload: Workload) -> str | None:
+    def unsupported(self, model: Model, workload: Workload, connections: int) -> str | None:
+        """Also where the limits of any host are too low."""
+        share = -(-connections // self._many)
+        looks = self._hosts.look_at(self._hosts.addresses("driver"))
+        for address, look in looks.items():
+            if share + SPARE_DESCRIPTORS > look.limits.descriptors:
+                return (
+                    f"{share} connections from {address} are more than a process may have there: "
+                    f"ulimit -Hn {share + SPARE_DESCRIPTORS}, or more workers with driver=1"
+                )
         if self._target:
             return None
-        return self._examine(unsupported, model, workload)
+        return self._examine(unsupported, model, workload, connections)
 
     def why_not(self, model: Model, workload: Workload) -> str | None:
-        if self._target:
-            return None
-        return self._examine(why_not, model, workload)
+        return None if self._target else self._examine(why_not, model, workload)
 
-    def _examine(
-        self, task: Callable[[Model, Workload], str | None], model: Model, workload: Workload
-    ) -> str | None:
-        """What the server's worker says of them."""
+    def _examine(self, task: Callable[..., str | None], *arguments: object) -> str | None:
+        """What the server's worker says."""
         server = self._wait_for("server", 1)[0]
         future = self._hosts.client.submit(
-            *(task, model, workload), workers=[server], resources={"server": 1}, pure=False
+            task, *arguments, workers=[server], resources={"server": 1}, pure=False
         )
+        deadline = time.monotonic() + EXAMINE_S
         try:
+            while not future.done():
+                if server not in self._hosts.addresses() or time.monotonic() > deadline:
+                    return f"the worker {server} did not say whether it can be measured"
+                time.sleep(POLL_S)
             answer: str | None = future.result(timeout=EXAMINE_S)
+        except Gone:
+            raise
         except Exception as error:
             self._hosts.addresses()
             return f"the worker {server} could not look at it: {error}"
+        finally:
+            future.cancel()
         return answer
 
     def measure(
@@ -101,14 +118,14 @@ class Cluster:
             cell.gather(drivers, host, port)
             spec = spec_of(key, settings, rate, number, host, port)
             shares = split(spec, drivers, (host, port))
-            driven, served = cell.drive(shares, WARMUP_S, settings.duration_s, told)
-            said = cell.end() if server else ""
+            driven, served = cell.drive(shares, settings.warmup_s, settings.duration_s, told)
+            said = cell.end(key.connections) if server else ""
         outcome = outcome_of(driven, served)
         messages = [*outcome.details, *([said] if said else [])]
         return outcome, with_shards(round_of(outcome, baseline, messages), shards_of(driven))
 
     def stage(
-        self, model: Model, workload: Workload, workers: int, connections: int
+        self, model: Model, workload: Workload, workers: int, connections: int, seconds: float
     ) -> AbstractContextManager[Stage]:
         """As every one of `compare.stage.Stages`. Raises Gone, too."""
         server, drivers = self._workers(connections)
@@ -120,18 +137,26 @@ class Cluster:
             core=server.core,
             workers=workers,
             connections=connections,
-            limit_s=STEP_S + 4 * connections / CONNECTS_PER_S,
+            limit_s=seconds,
         )
         return ClusterStage(self._hosts, server, drivers, order)
 
     def _workers(self, most: int) -> tuple[Worker | None, list[Worker]]:
         """A server's, if it is ours, and drivers, as many as there are and no more than that."""
-        drivers = self._wait_for("driver", self._many)[:most]
+        servers = [] if self._target else self._hosts.addresses("server")[:1]
+        drivers = [each for each in self._wait_for("driver", self._many) if each not in servers]
+        drivers = drivers[:most]
         server = None if self._target else self._wait_for("server", 1)[0]
         try:
             workers = self._hosts.placed(server, drivers)
         except ClusterError as error:
             raise DriverError(str(error)) from None
+        known = {each.worker for each in self.hosts}
+        self.hosts += [
+            Host(worker=each.address, role="driver", machine=each.look.machine)
+            for each in workers[1 if server else 0 :]
+            if each.address not in known
+        ]
         return (workers[0], workers[1:]) if server else (None, workers)
 
     def _wait_for(self, resource: str, many: int) -> list[str]:

@@ -8,12 +8,13 @@ import socket
 import sys
 
 host = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1"
-listener = socket.create_server((host, 0), backlog=4096)
+family = socket.AF_INET6 if ":" in host else socket.AF_INET
+listener = socket.create_server((host, 0), family=family, backlog=4096)
 listener.setblocking(False)
 epoll = select.epoll()
 epoll.register(listener, select.EPOLLIN)
 connections: dict[int, socket.socket] = {}
-print(f"READY tcp://{host}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
+print(f"READY tcp://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
 
 while True:
     for fd, _ in epoll.poll():

@@ -18,11 +18,13 @@ class Echo(asyncio.Protocol):
 
 async def main(host: str) -> None:
     loop = asyncio.get_running_loop()
-    listener = socket.create_server((host, 0), backlog=4096)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, 0), family=family, backlog=4096)
     # asyncio sets TCP_NODELAY only on sockets that name their protocol.
     listener = socket.socket(proto=socket.IPPROTO_TCP, fileno=listener.detach())
     server = await loop.create_server(Echo, sock=listener, backlog=4096)
-    sys.stdout.write(f"READY tcp://{host}:{listener.getsockname()[1]}\n")
+    where = f"[{host}]" if ":" in host else host
+    sys.stdout.write(f"READY tcp://{where}:{listener.getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from compare.driver.connect import connect_all, count_failure
 from compare.driver.load import Load
 from compare.driver.order import check
+from compare.driver.room_log import longest
 from compare.driver.trace import Note
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Member:
     __slots__ = (
         "gone",
         "index",
+        "joined_at",
         "left_at",
         "left_before",
         "let_in_at",
@@ -96,6 +98,7 @@ class Member:
         self.room = room
         self.sock = sock
         self.index = index  # of those that this driver has
+        self.joined_at = 0  # when, as `left_at`
         self.left_at: int | None = None
         self.name = name.encode()
         self.number = 0  # of its last line
@@ -124,6 +127,7 @@ class Member:
             self.leave()
             return
         self.served = True
+        self.joined_at = clock()
         self.let_in_at = len(self.room.said)
         self.room.members.append(self)
         self.room.news()
@@ -285,6 +289,7 @@ class Workload:
         self._turn = 0
         self._everybody: list[Any] = []
         self._shared: SharedRoom | None = None
+        self._quiet_ns = 0
         self._prefix = "m"
         shard = load.spec.shard
         if shard is None or shard.of == 1:
@@ -336,18 +341,25 @@ class Workload:
     def operations_at_once(self) -> int:
         members = len(self._room.members)
         if self._shared:
-            members += sum(each.members for each in self._shared.elsewhere.values())
+            members += self._shared.members_elsewhere()
         return max(1, members - 1)
 
     def idle(self) -> bool:
-        return len(self._room.members) < 2
+        members = len(self._room.members)
+        if self._shared:  # who has nobody beside itself here still hears the others
+            members += self._shared.members_elsewhere()
+        return members < 2
 
     def tick(self, now: int) -> None:
         """A delivery that never comes is counted once, at the end."""
 
     def unanswered(self) -> int:
         """Lines under way; also, for a moment, what might still come that should not."""
-        return self._room.under_way or clock() - self._room.last_delivery < QUIET_NS
+        if self._shared and not self._quiet_ns:
+            # What others have said may be on a longer way than what ours have.
+            self._quiet_ns = QUIET_NS + 2 * longest(self._load.samples)
+        quiet_ns = self._quiet_ns or QUIET_NS
+        return self._room.under_way or clock() - self._room.last_delivery < quiet_ns
 
     def finish(self) -> None:
         load, everybody = self._load, self._everybody

@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -44,7 +44,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     close: who ends a short connection, and whether by a reset.
     trace: whether to go on for a moment after the window, for a picture of it.
     shard: which of several drivers this is, that put the load on one server together.
-    server_pid: None where the server runs on another host.
+    server_pid: None where the server is somebody else's to look at, as on a cluster.
     """
 
     workload: str
@@ -79,6 +79,13 @@ class Counts(msgspec.Struct, kw_only=True):
     refused: int = 0
     reset: int = 0
     timed_out: int = 0
+
+
+def added(parts: Sequence[Counts]) -> Counts:
+    """What became of the connections of all."""
+    return Counts(
+        **{name: sum(getattr(part, name) for part in parts) for name in Counts.__struct_fields__}
+    )
 
 
 class Workload(Protocol):

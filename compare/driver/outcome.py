@@ -72,7 +72,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     began_ns: when the window began, by the monotonic clock. late_ns: how long after the agreed
         instant the load began, of several drivers.
     settled: whether the rate was stationary after the warm-up.
-    server, sizes: None where it runs on another host.
+    server, sizes: None where the server is somebody else's to look at.
     work: the slower of two probes of the machine, before and after the window of a closed loop.
     untimed: operations that are not in the latencies, since the clocks that they needed are not
         known well enough. room: of one of several drivers of a chat.

@@ -17,7 +17,7 @@ class RoomLog(msgspec.Struct, frozen=True):
     senders, numbers, stamps: of every line that is known, by its ID from 0 up: the member
         (`of_member`), its how manieth line, and when it was said by the clock of its host.
     members: of this shard, who were let in. received: the IDs that each of them received, in
-        order. left: when each did, by the same clock; None for who stayed.
+        order. joined, left: when each did, by the same clock; None for who stayed.
     """
 
     senders: bytes
@@ -25,6 +25,7 @@ class RoomLog(msgspec.Struct, frozen=True):
     stamps: bytes
     members: list[int]
     received: list[bytes]
+    joined: list[int]
     left: list[int | None]
 
 
@@ -44,3 +45,8 @@ def timed_well(samples: array[int], error_ns: int) -> tuple[array[int], int]:
     if ours and error_ns > SHARE * sorted(ours)[len(ours) // 2]:
         return ours, many
     return array("Q", (each & (TWO_CLOCKS - 1) for each in samples)), 0
+
+
+def longest(samples: array[int]) -> int:
+    """Of latencies in ns, however many clocks they needed; 0 of none."""
+    return max((each & (TWO_CLOCKS - 1) for each in samples), default=0)

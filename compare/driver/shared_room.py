@@ -35,7 +35,7 @@ class Elsewhere:
 
     def lets_speak(self, number: int) -> bool:
         """Whether one of ours that has said so many lines may say another."""
-        return self.heard >= number - AHEAD or not self.members
+        return self.heard >= number - AHEAD or self.members < 2  # alone on a host, none speaks
 
 
 class SharedRoom(Room):
@@ -52,6 +52,9 @@ class SharedRoom(Room):
     def meet(self, peers: list[Peer]) -> None:
         self.elsewhere = {each.shard: Elsewhere(each) for each in peers}
         self.load.clock_error_ns = max((each.error_ns for each in peers), default=0)
+
+    def members_elsewhere(self) -> int:
+        return sum(each.members for each in self.elsewhere.values())
 
     def may_speak(self, number: int) -> bool:
         return all(each.lets_speak(number) for each in self.elsewhere.values())
@@ -98,6 +101,7 @@ class SharedRoom(Room):
             stamps=self.stamps.tobytes(),
             members=[of_member(self.shard, each.index) for each in served],
             received=[array("I", each.received).tobytes() for each in served],
+            joined=[each.joined_at for each in served],
             left=[each.left_at for each in served],
         )
 
@@ -165,10 +169,6 @@ class PacedSharedMember(SharedMember, PacedMember):
 
     def say_next(self) -> None:
         """It speaks when a line is due."""
-
-    def receive(self, line: Line, now: int) -> None:
-        """`PacedMember.take` adds what it has beside the latency."""
-        super().receive(line, now)
 
 
 def kind(*, paced: bool) -> type[SharedMember]:

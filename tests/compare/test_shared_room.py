@@ -29,8 +29,16 @@ WINDOW_S = 0.3
 TIMEOUT_S = 20.0
 
 
-def _together(server: Any, shards: int = 2, *, error_ns: int = 0, **more: Any) -> list[Outcome]:
+def _together(
+    server: Any,
+    shards: int = 2,
+    *,
+    members: tuple[int, ...] = (),
+    error_ns: int = 0,
+    **more: Any,
+) -> list[Outcome]:
     """Drive a room by so many drivers at once, as a cluster does."""
+    members = members or (MEMBERS,) * shards
     met = threading.Barrier(shards)
     counts: dict[int, Counts] = {}
     outcomes: dict[int, Outcome] = {}
@@ -56,7 +64,7 @@ def _together(server: Any, shards: int = 2, *, error_ns: int = 0, **more: Any) -
             workload="chat",
             host=server.host,
             port=server.port,
-            connections=MEMBERS,
+            connections=members[number],
             size=100,
             warmup_s=0.1,
             duration_s=WINDOW_S,
@@ -103,6 +111,15 @@ def test_faults_are_counted_exactly_over_all_drivers(
         assert each.operations > 10
         assert not {name for name, count in each.errors.items() if count}
         assert each.untimed == 0
+
+
+def test_who_is_alone_on_its_host_hears_the_others(plant: Callable[..., Any]) -> None:
+    """And is not waited for: it has nobody to speak to, as far as its host can tell."""
+    outcomes = _together(plant("room.py", "correct"), members=(4, 1))
+    assert faults(_logs(outcomes), [SAME] * 2) == (Faults(0, 0, 0, 0), 0)
+    many, alone = outcomes
+    assert many.operations > 100
+    assert alone.operations > 100
 
 
 def test_open_loop_offers_what_is_asked_by_all_together(plant: Callable[..., Any]) -> None:
@@ -241,6 +258,7 @@ def rooms(draw: st.DrawFn) -> tuple[list[RoomLog], list[Clock]]:
                     array("I", [ids[line] for line in lines if line[0] != member]).tobytes()
                     for member in own
                 ],
+                joined=[clock.there(0)] * many,
                 left=[None] * many,
             )
         )

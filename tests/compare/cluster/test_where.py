@@ -53,9 +53,16 @@ def with_dask(monkeypatch: pytest.MonkeyPatch) -> None:
         (("--cluster", "tcp://10.0.0.1:8786"), "is not encrypted"),
         (("--cluster", "tls://10.0.0.1:8786"), "needs --tls-ca, --tls-cert and --tls-key"),
         (("--cluster", HERE, "--tls-ca", __file__), "--tls-... goes with --cluster tls://"),
+        (("--cluster", "tcp://127.0.0.1:1", "--python", sys.executable), "--python is a program"),
+        (("--cluster", HERE, "--target", "no.such.host.invalid:7"), "give the address instead"),
+        (("--cluster", HERE, "--target", "127.0.0.1:7", "--server", "a=b"), "is the one server"),
+        (("--cluster", HERE, "--target", "127.0.0.1:7", "--close", "server"), "is the one server"),
         (("--cluster", HERE, "--target", "10.0.0.1"), "'10.0.0.1' is not HOST:PORT"),
         (("--cluster", HERE, "--target", "h:99999"), "'h:99999' is not HOST:PORT"),
-        (("--cluster", HERE, "--target", "h:7", "--models", "epoll"), "--target is the one server"),
+        (
+            ("--cluster", HERE, "--target", "127.0.0.1:7", "--models", "epoll"),
+            "--target is the one server",
+        ),
         (("--target", "h:7"), "--target goes with --cluster"),
         (("--insecure",), "--insecure goes with --cluster"),
     ],
@@ -68,5 +75,5 @@ def test_what_cannot_be_meant_is_said_in_a_line(words: tuple[str, ...], expected
 
 @pytest.mark.usefixtures("with_dask")
 def test_ladder_has_no_target() -> None:
-    status, line = _said("scale", "--cluster", HERE, "--target", "h:7")
+    status, line = _said("scale", "--cluster", HERE, "--target", "127.0.0.1:7")
     assert (status, "--target is for compare run" in line) == (2, True)
