@@ -244,7 +244,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """machine: the server's. hosts: those of a cluster. ended: why, where before it was through."""
+    """machine: the server's; where that is unknown, a driver's. hosts: those of a cluster.
+
+    ended: why, where before it was through.
+    """
 
     format: str = FORMAT
     started: str

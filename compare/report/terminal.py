@@ -52,9 +52,10 @@ def show(run: Run, console: Console) -> None:
         if not wide:
             for cell in cells:
                 for reason in cell.reasons:
-                    console.print(f"{cell.model}: {escape(reason)}")
+                    console.print(f"{escape(cell.model)}: {escape(reason)}")
     console.print()
-    console.print(f"[dim]{escape(describe(run.machine))}[/]", soft_wrap=True)
+    whose = "drivers: " if run.settings.target else ""
+    console.print(f"[dim]{whose}{escape(describe(run.machine))}[/]", soft_wrap=True)
     for note in _notes(run):
         console.print(note, soft_wrap=True)
 
@@ -95,7 +96,7 @@ def table_of(cells: list[Cell], *, wide: bool) -> Table:
     standings = standings_of(cells)
     top = max((cell.ops_per_s or 0 for cell in cells), default=0)
     columns: dict[str, Callable[[Cell], str]] = {
-        "model": lambda cell: cell.model,
+        "model": lambda cell: escape(cell.model),
         "due/s": lambda cell: _count(cell.pace.offered) if cell.pace else "-",
         "ops/s": lambda cell: (_bar(cell, top) if wide else "") + _rate(cell),
         "p50": lambda cell: milliseconds(cell.latency_us.p50),

@@ -381,3 +381,13 @@ def test_reason_of_several_lines_keeps_to_its_column(
     rows = [row for row in text.splitlines() if "two" in row or "three" in row]
     assert rows
     assert all(row.startswith(("bad ", " " * 20)) for row in rows)
+
+
+def test_target_in_brackets_is_shown_as_it_is(
+    made_up_cell: Callable[..., Cell], made_up_run: Callable[..., Run]
+) -> None:
+    cells = [made_up_cell("[fd00::1]:7000", (1000.0,))]
+    run = made_up_run(cells, rounds=1, cluster="local:2", target="[fd00::1]:7000")
+    said = shown(run)
+    assert "[fd00::1]:7000" in said
+    assert "drivers: A CPU" in said
