@@ -152,15 +152,19 @@ def own_addresses(host: str) -> list[str]:
     return []
 
 
+def shares(total: int, parts: int) -> list[int]:
+    """As even as can be."""
+    return [total // parts + (number < total % parts) for number in range(parts)]
+
+
 def split_order(order: Order, parts: int) -> list[Order]:
     """Connections and rate, shared out."""
     total = order.connections
-    shares = [total // parts + (n < total % parts) for n in range(parts)]
     return [
         msgspec.structs.replace(
             order, connections=share, rate=order.rate and order.rate * share / total
         )
-        for share in shares
+        for share in shares(total, parts)
     ]
 
 

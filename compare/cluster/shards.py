@@ -17,6 +17,7 @@ from compare.driver.load import Shard as ShardOf
 from compare.driver.load import Spec
 from compare.driver.outcome import Outcome
 from compare.driver.shared_room import SMALLEST
+from compare.holders import shares
 from compare.percentiles import percentiles
 from compare.result import Shard
 
@@ -33,9 +34,8 @@ def split(spec: Spec, workers: Sequence[Worker], place: tuple[str, int]) -> list
     if spec.workload == "chat":
         many = min(many, spec.connections // 2) if spec.size >= SMALLEST else 1
         many = max(1, many)
-    shares = []
-    for number, worker in enumerate(workers[:many]):
-        connections = spec.connections // many + (number < spec.connections % many)
+    specs = []
+    for number, connections in enumerate(shares(spec.connections, many)):
         changes: dict[str, Any] = {
             "host": place[0],
             "port": place[1],
@@ -43,10 +43,10 @@ def split(spec: Spec, workers: Sequence[Worker], place: tuple[str, int]) -> list
             "rate": spec.rate and spec.rate * connections / spec.connections,
             "seed": spec.seed + number * SEED_STEP,
             "shard": ShardOf(number, many),
-            "driver_core": worker.core,
+            "driver_core": workers[number].core,
         }
-        shares.append(msgspec.structs.replace(spec, **changes))
-    return shares
+        specs.append(msgspec.structs.replace(spec, **changes))
+    return specs
 
 
 def outcome_of(driven: Sequence[Driven], served: Served | None) -> Outcome:
