@@ -86,6 +86,7 @@ def command_in_the_text(start: str) -> list[str]:
     return shlex.split(command)
 
 
+@pytest.mark.slow
 def test_the_comparison_with_the_barest_servers_runs() -> None:
     words = command_in_the_text("compare run --models bare-epoll")
     words[0:1] = [sys.executable, "-m", "compare"]

@@ -8,8 +8,10 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from compare import cli
 from compare import where as where_module
 from compare.cli import main
+from compare.matrix import MODELS
 
 HERE = "tcp://127.0.0.1:1"
 
@@ -39,8 +41,9 @@ def test_without_dask_one_line_says_what_to_install(
 
 @pytest.fixture
 def with_dask(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As far as options are concerned."""
+    """As far as options are concerned; what they add to the models is gone after."""
     monkeypatch.setattr(where_module, "missing", lambda: None)
+    monkeypatch.setattr(cli, "MODELS", dict(MODELS))
 
 
 @pytest.mark.usefixtures("with_dask")
