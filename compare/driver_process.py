@@ -63,7 +63,8 @@ class Driver:
         with contextlib.suppress(BrokenPipeError):  # it will be asked how it ended
             stdin.write(msgspec.json.encode(spec) + b"\n")
             stdin.flush()
-        output, operations = b"", 0
+        rest: list[bytes] = []  # of a line that has not ended; the last may have megabytes
+        operations = 0
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
             while True:
@@ -71,9 +72,12 @@ class Driver:
                     piece = os.read(stdout.fileno(), 65536)
                     if not piece:
                         break
-                    *lines, output = (output + piece).split(b"\n")
-                    if not lines:
+                    ended, newline, begun = piece.rpartition(b"\n")
+                    if not newline:
+                        rest.append(piece)
                         continue
+                    lines = b"".join([*rest, ended]).split(b"\n")
+                    rest = [begun]
                     if agree and lines[-1].startswith(b"{"):  # it says no more until it is told
                         asked = time.monotonic()
                         plan = agree(msgspec.json.decode(lines.pop(), type=Counts))
@@ -89,6 +93,7 @@ class Driver:
                         f"the driver did not end within {limit:.0f} s: the server holds it up"
                     )
         self._process.wait()
+        output = b"".join(rest)
         if self._process.returncode or not output:
             self._stderr.seek(0)
             said = self._stderr.read().decode(errors="replace").strip().splitlines()

@@ -14,6 +14,7 @@ from compare.cluster.clock import Clock
 from compare.driver.order import Faults, check
 from compare.driver.room_log import RoomLog
 
+NOBODY = -1  # has said it
 Line = tuple[int, int]  # who said it, and its how manieth
 
 
@@ -40,12 +41,15 @@ def faults(logs: Sequence[RoomLog], clocks: Sequence[Clock]) -> tuple[Faults, in
     left: dict[int, int] = {}
     strange = 0
     for log, known, clock in zip(logs, lines, clocks, strict=True):
+        number_of = [ids.get(line, NOBODY) for line in known]
         for heard, came, when in zip(log.received, log.joined, log.left, strict=True):
             joined[len(received)] = bisect_left(whens, clock.here(came))
             if when is not None:
                 left[len(received)] = bisect_left(whens, clock.here(when))
-            numbers = [ids.get(known[each]) for each in array("I", heard)]
-            strange += numbers.count(None)
-            received.append([number for number in numbers if number is not None])
+            numbers = [*map(number_of.__getitem__, array("I", heard))]
+            if unknown := numbers.count(NOBODY):
+                strange += unknown
+                numbers = [number for number in numbers if number != NOBODY]
+            received.append(numbers)
     senders = {number: place[line[0]] for line, number in ids.items()}
     return check(received, senders, left, joined), strange
