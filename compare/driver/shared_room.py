@@ -13,8 +13,8 @@ from array import array
 from collections import deque
 from time import perf_counter_ns as clock
 
-from compare.driver.chat import Line, Member, PacedMember, Room
 from compare.driver.load import Load
+from compare.driver.members import Line, Member, PacedMember, Room
 from compare.driver.plan import Peer
 from compare.driver.room_log import TWO_CLOCKS, RoomLog, of_member
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from compare import histogram
-from compare.driver import chat, tcp_long, tcp_short, udp_echo
+from compare.driver import chat, members, tcp_long, tcp_short, udp_echo
 from compare.driver.load import Load, Spec
 from compare.driver.outcome import Outcome, Pace
 
@@ -447,7 +447,7 @@ def test_room_that_stands_still_is_not_said_to_lose_anything(load: Load, pairs: 
     workload = chat.Workload(load)
     for _ in range(2):
         ours, _ = pairs()
-        member = chat.PacedMember(workload._room, ours, "it")
+        member = members.PacedMember(workload._room, ours, "it")
         workload._everybody.append(member)
         workload._room.members.append(member)
         member.served = True
