@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from compare.check.cli import check, explain
-from compare.choice import choose, model_options
+from compare.models.choice import choose, model_options
 from compare.driver.load import Closer
 from compare.driver.schedule import Arrivals
 from compare.keep import Keeper

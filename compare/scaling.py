@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from compare.choice import choose, model_options
+from compare.models.choice import choose, model_options
 from compare.keep import Keeper
 from compare.kept import store_option
 from compare.options import Amount, Numbers, Seconds
