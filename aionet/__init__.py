@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from aionet.stream import Stream as Stream
     from aionet.tls import server_context as server_context
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "OVERSIZE": "aionet.protocol",
     "BrokenStreamError": "aionet.stream",
@@ -79,3 +81,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'aionet' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,11 +7,15 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import aionet
+from compare.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("aionet", "blocking", "compare")
@@ -28,11 +32,27 @@ FOR_BLOCKING = {
     "aionet.workers",
 }
 FOR_CONTENDERS = {"aionet.command", "aionet.loops", "aionet.protocol", "aionet.sockets"}
+# The rooms of compare/, from the top floor down: who imports whom, and never the other way.
+FLOORS = (
+    {"commands"},
+    {"report"},
+    {"cluster", "selftest"},
+    {"measure"},
+    {"results"},
+    {"check", "driver"},
+    {"host"},
+    {"models"},
+)
 DOES_IO = {"asyncio", "os", "select", "selectors", "signal", "socket", "threading", "time"}
 
 
 def modules_of(package: str) -> list[Path]:
     return sorted((ROOT / package.replace(".", "/")).rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    """The name of a module."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imports_of(path: Path) -> Iterator[str]:
@@ -43,12 +63,13 @@ def imports_of(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
             assert node.module is not None
-            # `from aionet import sockets` imports aionet.sockets, `from socket import AF_INET`
-            # only socket.
-            if node.module in PACKAGES:
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+            # `from compare.host import process` imports compare.host.process, `from
+            # aionet.protocol import Echo` only aionet.protocol.
+            package = ROOT / node.module.replace(".", "/")
+            for alias in node.names:
+                within = (package / f"{alias.name}.py").exists() or (package / alias.name).is_dir()
+                within |= node.module in PACKAGES
+                yield f"{node.module}.{alias.name}" if within else node.module
 
 
 def is_of(name: str, *packages: str) -> bool:
@@ -78,6 +99,31 @@ def test_compare_imports_no_server() -> None:
 def test_contenders_import_what_all_models_share_and_no_server() -> None:
     found = offences("compare.contenders", "aionet", "blocking", "compare")
     assert {each.rpartition(" ")[2] for each in found} == FOR_CONTENDERS
+
+
+def test_compare_has_rooms_and_nothing_beside_them() -> None:
+    rooms = {each.name for each in (ROOT / "compare").iterdir() if each.name != "__pycache__"}
+    assert rooms == {"__init__.py", "__main__.py", "py.typed", "contenders"}.union(*FLOORS)
+
+
+def test_no_room_of_compare_imports_one_above_it_or_beside_it() -> None:
+    floor_of = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    back_up = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for room, floor in floor_of.items()
+        for path in modules_of(f"compare.{room}")
+        for name in imports_of(path)
+        if name.startswith("compare.")
+        and (other := name.split(".")[1]) != room
+        and floor_of[other] <= floor
+    ]
+    assert back_up == []
+
+
+def test_no_modules_of_compare_import_each_other_in_a_circle() -> None:
+    names = {dotted(path) for path in modules_of("compare")}
+    above = {dotted(path): set(imports_of(path)) & names for path in modules_of("compare")}
+    assert all(TopologicalSorter(above).static_order())
 
 
 def test_blocking_imports_the_standard_library_and_what_all_models_share() -> None:
@@ -137,8 +183,7 @@ def modules_with_all() -> Iterator[str]:
     for package in PACKAGES:
         for path in modules_of(package):
             if "__all__" in path.read_text():
-                parts = path.relative_to(ROOT).with_suffix("").parts
-                yield ".".join(parts).removesuffix(".__init__")
+                yield dotted(path)
 
 
 @pytest.mark.parametrize("module", list(modules_with_all()))
@@ -175,3 +220,18 @@ def test_the_first_use_of_a_name_loads_it() -> None:
         "aionet.serve; assert 'asyncio' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_dir_shows_every_public_name_and_the_version() -> None:
+    assert {*aionet.__all__, "__version__"} <= set(dir(aionet))
+
+
+def test_the_library_and_the_instrument_tell_the_same_version() -> None:
+    told = CliRunner().invoke(main, ["--version"]).output
+    assert told.split()[-1] == aionet.__version__ == version("aionet-compare")
+
+
+def test_the_command_is_installed_under_both_its_names() -> None:
+    for name in ("compare", "aionet-compare"):
+        (script,) = entry_points(group="console_scripts", name=name)
+        assert script.load() is main

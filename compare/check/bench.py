@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from compare import process
 from compare.check.catalogue import Profile
 from compare.check.wire import Failed, Timeline, Wire, wait_until
-from compare.launch import LaunchError, Place, Server
+from compare.host import process
+from compare.host.launch import LaunchError, Place, Server
 
 PATIENCE_S = 3.0  # for what takes milliseconds
 USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idle machine

@@ -10,11 +10,11 @@ import ssl
 import subprocess
 import time
 
-from compare import process
 from compare.check.bench import Bench, Skipped
 from compare.check.catalogue import PROFILES, check
 from compare.check.wire import Failed, Wire, must_equal, wait_until
-from compare.launch import LaunchError, kill, start
+from compare.host import process
+from compare.host.launch import LaunchError, kill, start
 
 STATUSES = (0, -signal.SIGTERM, 128 + signal.SIGTERM)  # of its own, of the signal, of a shell's
 

@@ -9,11 +9,11 @@ import select
 import time
 from pathlib import Path
 
-from compare import process
 from compare.check.bench import Bench
 from compare.check.catalogue import check
 from compare.check.chat import join, must_be_refused, visit
 from compare.check.wire import Failed, Wire, must_equal, wait_until
+from compare.host import process
 
 MIB = 1024 * 1024
 LATE = 1.5  # times a limit, beside the patience

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from compare import process
 from compare.check import chat, life, limits, tcp, udp
 from compare.check.bench import PATIENCE_S, Bench, Skipped, Subject, slowness
 from compare.check.catalogue import CHECKS, Check, Kind
 from compare.check.wire import Failed
-from compare.launch import LaunchError
+from compare.host import process
+from compare.host.launch import LaunchError
 
 MODULES = (tcp, udp, chat, limits, life)  # which enter their checks into the catalogue
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer

@@ -31,9 +31,9 @@ from compare.driver.hold import Held, Order
 from compare.driver.load import Spec
 from compare.driver.outcome import Outcome
 from compare.driver.plan import Peer, Plan
-from compare.driver_process import CONNECTS_PER_S, GRACE_S, DriverError
-from compare.launch import READY_TIMEOUT_S, STOP_TIMEOUT_S, LaunchError
-from compare.stage import Seen
+from compare.host.launch import READY_TIMEOUT_S, STOP_TIMEOUT_S, LaunchError
+from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError
+from compare.measure.rung import Seen
 
 BUSY_S = 120.0  # that somebody else's cell may take
 BEYOND_S = 30.0  # what a task's time is beyond what it should take

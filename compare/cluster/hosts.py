@@ -20,7 +20,7 @@ from distributed.versions import VersionMismatchWarning
 
 from compare.cluster.clock import SAME, Clock, estimate
 from compare.cluster.tasks import Look, look, versions, what_time
-from compare.measure import Gone
+from compare.measure.testbed import Gone
 
 JOIN_S = 10.0
 ASK_S = 5.0  # for what takes milliseconds

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from compare.cluster.hosts import ClusterError, Hosts
 from compare.cluster.tasks import CORES
-from compare.launch import kill, start
+from compare.host.launch import kill, start
 
 READY_S = 30.0
 # They share the drivers' cores, and what they do beside the work would be measured.

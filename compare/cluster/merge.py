@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from compare.driver.load import added
+from compare.driver.counts import added
+from compare.driver.histogram import encode, merge
 from compare.driver.outcome import Outcome, Pace, Sizes, Window
-from compare.histogram import encode, merge
 
 DETAILS = 3
 

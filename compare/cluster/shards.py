@@ -17,9 +17,9 @@ from compare.driver.load import Shard as ShardOf
 from compare.driver.load import Spec
 from compare.driver.outcome import Outcome
 from compare.driver.shared_room import SMALLEST
-from compare.holders import shares
-from compare.percentiles import percentiles
-from compare.result import Shard
+from compare.measure.holders import shares
+from compare.results.percentiles import percentiles
+from compare.results.records import Shard
 
 SEED_STEP = 1_000_003  # from one shard's messages to the next one's
 

@@ -12,10 +12,10 @@ from compare.cluster.tasks import ServeOrder
 from compare.driver.hold import Held, Order
 from compare.driver.load import Spec
 from compare.driver.outcome import Outcome
-from compare.driver_process import Told
-from compare.holders import merge_held, split_order
-from compare.result import Shard
-from compare.stage import Seen, Stage
+from compare.measure.driver_process import Told
+from compare.measure.holders import merge_held, split_order
+from compare.measure.rung import Seen, Stage
+from compare.results.records import Shard
 
 
 class ClusterStage:

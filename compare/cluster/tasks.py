@@ -2,7 +2,7 @@
 
 A task that runs is not stopped by cancelling it, so each has an inbox: `post` is called beside the
 tasks (Client.run), and puts in what the task waits for. What it starts is killed when its time is
-over, or when the worker is gone: see `compare.launch.Guard`.
+over, or when the worker is gone: see `compare.host.launch.Guard`.
 """
 
 from __future__ import annotations
@@ -25,23 +25,25 @@ import msgspec
 from distributed import Status, get_worker
 
 import compare
-from compare import gate, process
+from compare.driver.counts import Counts
 from compare.driver.hold import Order
-from compare.driver.load import Counts, Spec
+from compare.driver.load import Spec
 from compare.driver.meter import Meter, sizes_of, time_wait_of
 from compare.driver.outcome import Outcome, Sizes, Window
 from compare.driver.plan import Plan, wait_until
-from compare.driver_process import CONNECTS_PER_S, Driver, DriverError
-from compare.fit import misfit
-from compare.holders import Holders
-from compare.launch import STOP_TIMEOUT_S, Guard, LaunchError, Server
-from compare.machine import Machine
-from compare.machine import look as look_at_machine
-from compare.matrix import Model, Workload
-from compare.measure import start
-from compare.model import WORKERS
-from compare.sock_diag import TimeWait
-from compare.stage import Limits, limits_here, look_at
+from compare.host import process
+from compare.host.launch import STOP_TIMEOUT_S, Guard, LaunchError, Server
+from compare.host.limits import Limits, limits_here, misfit
+from compare.host.machine import Machine
+from compare.host.machine import look as look_at_machine
+from compare.host.sock_diag import TimeWait
+from compare.measure import gate
+from compare.measure.cell import start
+from compare.measure.driver_process import CONNECTS_PER_S, Driver, DriverError
+from compare.measure.holders import Holders
+from compare.measure.rung import look_at
+from compare.models.matrix import Model, Workload
+from compare.models.model import WORKERS
 
 AGREE_S = 60.0  # that a shard waits for the others
 LOOK_NS = 50_000_000  # between looks at the server's descriptors
@@ -369,7 +371,7 @@ def versions() -> dict[str, str]:
 
 
 def why_not(model: Model, workload: Workload) -> str | None:
-    """As `compare.gate.why_not`, there."""
+    """As `compare.measure.gate.why_not`, there."""
     return gate.why_not(model, workload)
 
 

@@ -12,14 +12,15 @@ from compare.cluster.shards import outcome_of, shards_of, split
 from compare.cluster.stage import ClusterStage
 from compare.cluster.tasks import ServeOrder, unsupported, why_not
 from compare.driver.outcome import Outcome
-from compare.driver_process import CONNECTS_PER_S, GRACE_S, DriverError, Told
-from compare.fit import SPARE_DESCRIPTORS
-from compare.launch import Place
-from compare.matrix import MODELS, WORKLOADS, Model, Workload
-from compare.measure import Gone, close_after, spec_of
-from compare.result import Host, Key, Round, Settings
-from compare.stage import CLUSTER_WARMUP_S, Stage
-from compare.summary import round_of, with_shards
+from compare.host.launch import Place
+from compare.host.limits import SPARE_DESCRIPTORS
+from compare.measure.cell import close_after, spec_of
+from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError, Told
+from compare.measure.rung import CLUSTER_WARMUP_S, Stage
+from compare.measure.testbed import Gone
+from compare.models.matrix import MODELS, WORKLOADS, Model, Workload
+from compare.results.aggregation import round_of, with_shards
+from compare.results.records import Host, Key, Round, Settings
 
 AGAIN_S = 5.0  # that a worker may take to come back
 POLL_S = 0.02
@@ -127,7 +128,7 @@ class Cluster:
     def stage(
         self, model: Model, workload: Workload, workers: int, connections: int, seconds: float
     ) -> AbstractContextManager[Stage]:
-        """As every one of `compare.stage.Stages`. Raises Gone, too."""
+        """As every one of `compare.measure.rung.Stages`. Raises Gone, too."""
         server, drivers = self._workers(connections)
         assert server is not None
         order = ServeOrder(

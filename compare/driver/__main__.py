@@ -13,8 +13,9 @@ import sys
 
 import msgspec
 
+from compare.driver.counts import Counts
 from compare.driver.drive import drive
-from compare.driver.load import Counts, Spec
+from compare.driver.load import Spec
 from compare.driver.plan import Plan
 
 

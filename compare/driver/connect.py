@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from time import perf_counter_ns
 
 from compare.driver.load import TICK_NS, Load
-from compare.machine import ephemeral_ports
+from compare.host.machine import ephemeral_ports
 
 AT_ONCE = 256  # handshakes under way; more would overflow a backlog of ordinary size
 CONNECT_TIMEOUT_NS = 3_000_000_000  # past two retransmissions of a SYN (1 s, then 2 s)

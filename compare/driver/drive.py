@@ -12,6 +12,7 @@ from importlib import import_module
 from itertools import chain, compress
 from time import perf_counter_ns
 
+from compare.driver.histogram import encode, fold
 from compare.driver.load import (
     OPEN_TIMEOUT_S,
     REPLY_TIMEOUT_S,
@@ -27,7 +28,6 @@ from compare.driver.probe import Probe, slower
 from compare.driver.room_log import timed_well
 from compare.driver.trace import trace
 from compare.driver.warmup import warm_up
-from compare.histogram import encode, fold
 
 GRACE_S = 0.02  # for the replies to what was due last
 BREATH_S = 0.001  # after the first messages, for other drivers on this core to send theirs

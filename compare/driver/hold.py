@@ -20,9 +20,10 @@ from time import perf_counter_ns as clock
 import msgspec
 
 from compare.driver.connect import CONNECT_TIMEOUT_NS, count_failure, open_socket
-from compare.driver.load import TICK_NS, Counts, Load, Spec
+from compare.driver.counts import Counts
+from compare.driver.histogram import encode, fold
+from compare.driver.load import TICK_NS, Load, Spec
 from compare.driver.schedule import due_times
-from compare.histogram import encode, fold
 
 AT_ONCE = 256  # connections opened and not answered yet, where no rate is given
 QUIET_NS = 5_000_000_000  # nobody was answered for this long: who is not now never will be

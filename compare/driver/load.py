@@ -5,14 +5,15 @@ from __future__ import annotations
 import select
 from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
-from compare import process
+from compare.driver.counts import Counts
 from compare.driver.schedule import Arrivals, due_times
+from compare.host import process
 
 if TYPE_CHECKING:
     from compare.driver.plan import Peer
@@ -63,29 +64,6 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     server_pid: int | None
     server_core: int | None
     driver_core: int | None
-
-
-class Counts(msgspec.Struct, kw_only=True):
-    """Connections by what became of them.
-
-    connected: the handshake is done, which the kernel's backlog does without the server.
-    served: at least one verified reply. starved: connected, never served, not reset.
-    """
-
-    attempted: int = 0
-    connected: int = 0
-    served: int = 0
-    starved: int = 0
-    refused: int = 0
-    reset: int = 0
-    timed_out: int = 0
-
-
-def added(parts: Sequence[Counts]) -> Counts:
-    """What became of the connections of all."""
-    return Counts(
-        **{name: sum(getattr(part, name) for part in parts) for name in Counts.__struct_fields__}
-    )
 
 
 class Workload(Protocol):

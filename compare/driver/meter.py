@@ -6,9 +6,9 @@ import contextlib
 from pathlib import Path
 from time import perf_counter_ns
 
-from compare import process, sock_diag
 from compare.driver.load import Spec
 from compare.driver.outcome import Sizes, Window
+from compare.host import process, sock_diag
 
 
 class Meter:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from compare import process, sock_diag
-from compare.driver.load import Counts
+from compare.driver.counts import Counts
 from compare.driver.probe import Work
 from compare.driver.room_log import RoomLog
 from compare.driver.trace import Trace
+from compare.host import process, sock_diag
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from time import perf_counter_ns
 
 import msgspec
 
-from compare.driver.load import Counts
+from compare.driver.counts import Counts
 
 SPIN_NS = 100_000  # the end of a wait: a sleep ends some 0.06 ms late
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from compare.matrix import DEFAULT_MODELS, MODELS, SETS, WORKLOADS
-from compare.model import Group, Model
+from compare.models.matrix import DEFAULT_MODELS, MODELS, SETS, WORKLOADS
+from compare.models.model import Group, Model
 
 
 def show_catalogue(console: Console) -> None:

@@ -8,8 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from compare.diff import METRICS, Change, Diff
 from compare.report.terminal import escape
+from compare.results.diff import METRICS, Change, Diff
 
 _COLOURS = {"worse": "bold red", "better": "green", "same": "dim", "unclear": "yellow"}
 _HEADS = ("cell", "metric", "base", "new", "change", "answer")

@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from compare.histogram import merge
+from compare.driver.histogram import merge
 from compare.report.sentences import Load
-from compare.result import Cell
-from compare.scale import Scale
-from compare.stats import centre
+from compare.results.ladder import Scale
+from compare.results.records import Cell
+from compare.results.statistics import centre
 
 Trace = dict[str, Any]
 TICKS_PER_HALF = 8  # of a percentile curve: so many points each time the rest halves

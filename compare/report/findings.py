@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compare.report.terminal import escape
-from compare.selftest import Finding
+from compare.selftest.trials import Finding
 
 _COLOURS = {"right": "green", "wrong": "bold red", "differs": "yellow", "noisy": "yellow"}
 

@@ -6,9 +6,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from compare.machine import describe
+from compare.host.machine import describe
 from compare.report.terminal import escape, microseconds, milliseconds, pythons
-from compare.scale import Scale, Step
+from compare.results.ladder import Scale, Step
 
 
 def show_ladder(scale: Scale, console: Console) -> None:

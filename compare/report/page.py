@@ -17,14 +17,14 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from rich.text import Text
 
-from compare.machine import Machine, describe
-from compare.matrix import WORKLOADS, group_of
+from compare.host.machine import Machine, describe
+from compare.models.matrix import WORKLOADS, group_of
 from compare.report import figures
 from compare.report.figures import Figure
 from compare.report.sentences import Load, amount, answer, loads_of
 from compare.report.terminal import clean, milliseconds, standings_of
-from compare.result import Cell, Run
-from compare.scale import Scale
+from compare.results.ladder import Scale
+from compare.results.records import Cell, Run
 
 HEAT_STEPS = 6
 PER_LOAD = (

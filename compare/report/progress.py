@@ -13,9 +13,9 @@ from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from compare.measure.run import Progress
 from compare.report.terminal import table_of
-from compare.result import Run
-from compare.run import Progress
+from compare.results.records import Run
 
 DRAWN_EVERY_S = 0.5
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -99,7 +99,7 @@ def spark(rates: Sequence[float]) -> str:
 
 @contextmanager
 def watching() -> Iterator[Plain | Live]:
-    """A view of a run: its `watch` is for compare.run.execute, its `show` gets the run so far."""
+    """A view of a run: its `watch` is for compare.measure.run, its `show` gets the run so far."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Plain()

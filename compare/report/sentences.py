@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from compare.ranking import rank
-from compare.result import Cell, Comparison, Loop, Run
+from compare.results.ranking import rank
+from compare.results.records import Cell, Comparison, Loop, Run
 
 Load = tuple[str, int, Loop]
 MOST_NAMED = 8  # in one sentence

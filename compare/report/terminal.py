@@ -8,11 +8,11 @@ from rich import box, markup
 from rich.console import Console
 from rich.table import Table
 
-from compare.interpreter import Interpreter
-from compare.machine import describe
-from compare.matrix import WORKLOADS
-from compare.ranking import ENOUGH, rank
-from compare.result import Cell, Comparison, Loop, Run, Settings
+from compare.host.machine import describe
+from compare.models.interpreter import Interpreter
+from compare.models.matrix import WORKLOADS
+from compare.results.ranking import ENOUGH, rank
+from compare.results.records import Cell, Comparison, Loop, Run, Settings
 
 BAR_WIDTH = 14
 LONGEST = 4000  # characters of what somebody else said

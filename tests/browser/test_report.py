@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from compare.driver.load import Counts
+from compare.driver.counts import Counts
+from compare.driver.histogram import encode, fold
 from compare.driver.trace import Lane, Trace
-from compare.histogram import encode, fold
-from compare.machine import look
+from compare.host.machine import look
 from compare.report.page import Given, page
-from compare.result import Cell, Driver, Percentiles, Round, Run, Server, Settings
+from compare.results.records import Cell, Driver, Percentiles, Round, Run, Server, Settings
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install '.[browser]'")
 axe = pytest.importorskip(

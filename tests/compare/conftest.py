@@ -16,19 +16,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from compare import planted, process
-from compare.driver.load import Counts, Spec
+from compare.driver.counts import Counts
+from compare.driver.histogram import empty, encode
+from compare.driver.load import Spec
 from compare.driver.outcome import Outcome, Sizes, Window
-from compare.histogram import empty, encode
-from compare.machine import Machine
-from compare.result import Cell, Driver, Pace, Percentiles, Round, Run, Server, Settings
+from compare.host import process
+from compare.host.machine import Machine
+from compare.results.records import Cell, Driver, Pace, Percentiles, Round, Run, Server, Settings
+from compare.selftest import planted
 
 DEADLINE_S = 30.0  # for what takes milliseconds, on a machine that is busy with other things
 WINDOW_S = 0.2
 
 
 class Planted:
-    """A server as a process, ready; most of them from `compare/planted/`."""
+    """A server as a process, ready; most of them from `compare/selftest/planted/`."""
 
     def __init__(self, command: list[str]) -> None:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -56,7 +58,7 @@ Plant = Callable[..., Planted]
 
 @pytest.fixture
 def plant() -> Iterator[Plant]:
-    """Starts `compare/planted/SCRIPT ARGUMENTS...`, and ends it with the test."""
+    """Starts `compare/selftest/planted/SCRIPT ARGUMENTS...`, and ends it with the test."""
     with contextlib.ExitStack() as stack:
 
         def plant(script: str, *arguments: object) -> Planted:

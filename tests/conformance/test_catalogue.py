@@ -15,9 +15,9 @@ from measure import OURS
 
 from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS
-from compare.check.cli import read_limit
 from compare.check.runner import run
-from compare.matrix import DEFAULT_MODELS
+from compare.commands.check import read_limit
+from compare.models.matrix import DEFAULT_MODELS
 
 ROOT = Path(__file__).parents[2]
 SEED = 7

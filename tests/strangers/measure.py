@@ -27,8 +27,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from compare.check.catalogue import CHECKS, PROFILES, Profile, of_profile
-from compare.gate import PROFILE_OF
-from compare.matrix import MODELS, WORKLOADS
+from compare.measure.gate import PROFILE_OF
+from compare.models.matrix import MODELS, WORKLOADS
 
 HERE = Path(__file__).parent
 FAILED = "failed"

@@ -29,7 +29,7 @@ import msgspec
 
 from compare.driver.drive import Outcome
 from compare.driver.load import Spec
-from compare.launch import Server
+from compare.host.launch import Server
 
 HERE = Path(__file__).parent
 CONNECTIONS, SIZE, WARMUP_S = 64, 1000, 0.3

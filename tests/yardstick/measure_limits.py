@@ -25,10 +25,10 @@ from collections.abc import Iterator
 import msgspec
 
 from compare.driver.drive import Outcome
+from compare.driver.histogram import merge, percentile_us
 from compare.driver.load import Spec
-from compare.histogram import merge, percentile_us
-from compare.launch import Server
-from compare.process import cpu_ns, size
+from compare.host.launch import Server
+from compare.host.process import cpu_ns, size
 
 CONNECTIONS, SIZE, WARMUP_S, SECONDS, IDLE, REST_S = 99, 1000, 0.3, 1.5, 10_000, 5.0
 UNLIMITED = [

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compare.cluster.merge import merged
-from compare.driver.load import Counts
+from compare.driver.counts import Counts
+from compare.driver.histogram import encode, fold, merge
 from compare.driver.outcome import Outcome, Pace
-from compare.histogram import encode, fold, merge
 
 NOWHERE = [None, None]
 SAMPLES = st.lists(st.integers(1, 10**10), max_size=50)

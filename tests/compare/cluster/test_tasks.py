@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from compare.launch import LaunchError
+from compare.host.launch import LaunchError
 
 tasks = pytest.importorskip("compare.cluster.tasks")
 

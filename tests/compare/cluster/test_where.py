@@ -8,10 +8,10 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from compare import cli
-from compare import where as where_module
-from compare.cli import main
-from compare.matrix import MODELS
+from compare.__main__ import main
+from compare.commands import run as cli
+from compare.commands import where as where_module
+from compare.models.matrix import MODELS
 
 HERE = "tcp://127.0.0.1:1"
 
@@ -23,7 +23,7 @@ def _said(*words: str) -> tuple[int, str]:
 
 
 def test_importing_compare_loads_no_dask() -> None:
-    code = "import sys, compare.cli, compare.where, compare.run; "
+    code = "import sys, compare.__main__; "
     code += "print([name for name in sys.modules if name.split('.')[0] in ('dask', 'distributed')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,0 +1,200 @@
+"""The commands for runs that are kept: list them, show one again, take it along, compare two."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+
+from compare.commands.options import Names, Share, store_option
+from compare.commands.output import as_json, show
+from compare.report.changes import markdown, show_changes
+from compare.report.history import show_entries
+from compare.report.ladder import show_ladder
+from compare.report.spreadsheet import table_of
+from compare.report.terminal import show as show_run
+from compare.results import diff as differ
+from compare.results.export import export as write_histograms
+from compare.results.records import Run
+from compare.results.store import Kind, Result, Store, StoreError, default_path, read
+
+STATUSES = {"better": 0, "same": 0, "worse": 1, "unclear": 3}
+
+
+def _open(store: Path | None) -> Store:
+    try:
+        return Store(store or default_path())
+    except StoreError as error:
+        raise click.BadParameter(str(error), param_hint="'--store'") from None
+
+
+def load(name: str, store: Path | None, kind: Kind | None = None) -> Any:
+    """A run by its number, `latest`, or the name of a JSON file. Raises click.BadParameter."""
+    try:
+        return read(name, partial(_open, store), kind)
+    except StoreError as error:
+        raise click.BadParameter(str(error), param_hint="'RUN'") from None
+
+
+@click.command()
+@store_option
+def history(store: Path | None) -> None:
+    """List the runs that were made, the last one last."""
+    entries = _open(store).entries()
+    if not entries:
+        click.echo("no run is kept yet: compare run --quick makes one")
+        return
+    show(partial(show_entries, entries))
+
+
+@click.command("show")
+@click.argument("run", default="latest")
+@store_option
+def show_again(run: str, store: Path | None) -> None:
+    """Print a run again. RUN is its number, latest, latest~1, or a JSON file."""
+    show(partial(_show_result, load(run, store)))
+
+
+def _show_result(result: Result, console: Console) -> None:
+    if isinstance(result, Run):
+        show_run(result, console)
+    else:
+        show_ladder(result, console)
+
+
+@click.command()
+@click.argument("run", default="latest")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--csv", "csv_path", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option(
+    "--hlog",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder for .hlog and .hgrm files, which HdrHistogram's tools read.",
+)
+@store_option
+def export(
+    run: str, json_path: str | None, csv_path: str | None, folder: Path | None, store: Path | None
+) -> None:
+    """Write a run as other programs read it; - is stdout.
+
+    RUN is its number, latest, latest~1, or a JSON file.
+    """
+    if not (json_path or csv_path or folder):
+        raise click.UsageError("say what to write: --json FILE, --csv FILE or --hlog FOLDER")
+    result = load(run, store, Run if csv_path or folder else None)
+    if json_path:
+        _write(json_path, as_json(result) + b"\n", "--json")
+    if csv_path:
+        _write(csv_path, table_of(result).encode(), "--csv")
+    if folder:
+        try:
+            for path in write_histograms(result, folder):
+                click.echo(path, err="-" in (json_path, csv_path))
+        except OSError as error:
+            raise click.BadParameter(
+                f"cannot write into {folder}: {error.strerror}", param_hint="'--hlog'"
+            ) from None
+
+
+def _write(path: str, content: bytes, option: str) -> None:
+    try:
+        if path == "-":
+            sys.stdout.buffer.write(content)
+        else:
+            Path(path).write_bytes(content)
+    except OSError as error:
+        raise click.BadParameter(
+            f"cannot write {path}: {error.strerror}", param_hint=f"'{option}'"
+        ) from None
+
+
+@click.command()
+@click.argument("base")
+@click.argument("new", default="latest")
+@click.option("--threshold", type=Share(), default="5%", show_default=True, help="What is worse.")
+@click.option(
+    "--metrics",
+    type=Names("metric", list(differ.METRICS)),
+    default=",".join(differ.METRICS),
+    show_default=True,
+)
+@click.option("--force", is_flag=True, help="Compare what was not made alike, and say so.")
+@click.option("--json", "as_json_", is_flag=True, help="The answer as JSON on stdout.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="The answer for a pull request.")
+@store_option
+def diff(
+    base: str,
+    new: str,
+    threshold: float,
+    metrics: list[differ.Metric],
+    force: bool,
+    as_json_: bool,
+    as_markdown: bool,
+    store: Path | None,
+) -> None:
+    """Say whether anything became worse from BASE to NEW.
+
+    Each is the number of a run, latest, latest~1, or a JSON file. Exit status 0 when nothing is
+    worse, 1 when something is, 3 when it cannot be told; then it says what to run.
+    """
+    runs = [load(name, store, Run) for name in (base, new)]
+    try:
+        found = differ.compare(*runs, threshold=threshold, metrics=metrics, force=force)
+    except differ.Incomparable as error:
+        raise click.UsageError(
+            f"these runs were not made alike ({error}); --force compares them all the same"
+        ) from None
+    if as_json_:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    elif as_markdown:
+        click.echo(markdown(found), nl=False)
+    else:
+        show(partial(show_changes, found))
+    sys.exit(STATUSES[found.answer])
+
+
+@click.command()
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="report.html",
+    show_default=True,
+)
+@click.option("--open", "open_it", is_flag=True, help="Show it in the browser.")
+@store_option
+def report(runs: tuple[str, ...], output: Path, open_it: bool, store: Path | None) -> None:
+    """Write one page of HTML on a run, that needs no network.
+
+    RUN is a number, latest, latest~1, or a JSON file; of `compare scale`, too. Several runs
+    stand side by side.
+    """
+    from compare.report.page import Given, page  # which takes its time
+
+    given = []
+    for name in runs or ("latest",):
+        result = load(name, store)
+        command = None
+        label = Path(name).name
+        if not Path(name).is_file():
+            history = _open(store)
+            number = history.find(name)
+            label = f"run {number}"
+            command = next(each.command for each in history.entries() if each.id == number)
+        given.append(Given(label, result, command))
+    try:
+        output.write_text(page(given), encoding="utf-8")
+    except OSError as error:
+        raise click.BadParameter(
+            f"cannot write {output}: {error.strerror}", param_hint="'--output'"
+        ) from None
+    click.echo(output)
+    if open_it:
+        click.launch(str(output))

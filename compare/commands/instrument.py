@@ -1,0 +1,73 @@
+"""The commands about the instrument: what it compares, whether it and its machine are right."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from functools import partial
+
+import click
+
+from compare.commands.output import FAILED, INTERRUPTED, interrupt, show
+from compare.host.machine import cores
+from compare.report.progress import saying
+
+
+@click.command()
+@click.option(
+    "--comparisons",
+    type=click.IntRange(0, 100_000),
+    default=204,
+    show_default=True,
+    help="Of a server with itself; 0 leaves them out.",
+)
+def selftest(comparisons: int) -> None:
+    """Hold the instrument against servers with planted faults, and against itself.
+
+    Takes about six minutes, without the comparisons one. Exit status 1 when anything
+    was not recovered.
+    """
+    from compare.report.findings import show_findings
+    from compare.selftest.trials import Cores, Finding
+    from compare.selftest.trials import selftest as find
+
+    pinned = Cores(*cores())
+    signal.signal(signal.SIGTERM, interrupt)
+    found: list[Finding] = []
+    interrupted = False
+    try:
+        with saying() as told:
+            for each in find(pinned, comparisons, told):
+                found.append(each)  # noqa: PERF402  so that what was found is kept by Ctrl-C
+    except KeyboardInterrupt:
+        interrupted = True
+    show(partial(show_findings, found))
+    if interrupted:
+        sys.exit(INTERRUPTED)
+    sys.exit(FAILED if any(each.state == "wrong" for each in found) else 0)
+
+
+@click.command()
+def doctor() -> None:
+    """Say what is wrong with this machine for measuring, and what to type.
+
+    Exit status 1 when something is.
+    """
+    from compare.host.doctor import examine
+
+    found = 0
+    for each in examine():
+        found += 1
+        click.echo(f"{each.what}: {each.effect}")
+        click.echo(f"    {each.mend}" if each.mend else "    nothing can be done from here")
+    if not found:
+        click.echo("nothing is wrong with this machine for measuring")
+    sys.exit(FAILED if found else 0)
+
+
+@click.command("list")
+def list_cells() -> None:
+    """Show every model and workload, and what each cell means."""
+    from compare.report.catalogue import show_catalogue
+
+    show(show_catalogue)

@@ -1,0 +1,4 @@
+"""What this machine says, and what it starts: processes, sockets, limits.
+
+Imports `models` only.
+"""

@@ -1,0 +1,112 @@
+"""The driver as the runner sees it: a process that gets a Spec and gives an Outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+import msgspec
+
+from compare.driver.counts import Counts
+from compare.driver.load import Spec
+from compare.driver.outcome import Outcome
+from compare.driver.plan import Agree
+from compare.host.launch import kill, start
+
+GRACE_S = 15.0  # beyond warm-up and window, for connecting and counting
+CONNECTS_PER_S = 500.0  # slower than this, opening or closing is given up
+STEP_S = 1.0  # how often the caller hears that the window is still under way
+
+
+Told = Callable[[int], None]  # of the number of operations so far
+
+
+class DriverError(Exception):
+    """The driver failed: a fault of the instrument, or it was held up for ever."""
+
+
+class Driver:
+    """A driver process on its own core, as a context manager: gone after."""
+
+    def __init__(self, core: int | None) -> None:
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
+        self._process = start(
+            [sys.executable, "-m", "compare.driver"],
+            core,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr.fileno(),
+        )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def drive(self, spec: Spec, told: Told, agree: Agree | None = None) -> Outcome:
+        """Put the load of `spec` on its server. Raises DriverError.
+
+        `told` hears how many operations there have been, some ten times a second while all goes
+        well, and once a second in any case. `agree` is asked when to begin, where this is one of
+        several drivers.
+        """
+        limit = spec.warmup_s + spec.duration_s + GRACE_S + spec.connections / CONNECTS_PER_S
+        deadline = time.monotonic() + limit
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        with contextlib.suppress(BrokenPipeError):  # it will be asked how it ended
+            stdin.write(msgspec.json.encode(spec) + b"\n")
+            stdin.flush()
+        rest: list[bytes] = []  # of a line that has not ended; the last may have megabytes
+        operations = 0
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            while True:
+                if selector.select(STEP_S):
+                    piece = os.read(stdout.fileno(), 65536)
+                    if not piece:
+                        break
+                    ended, newline, begun = piece.rpartition(b"\n")
+                    if not newline:
+                        rest.append(piece)
+                        continue
+                    lines = b"".join([*rest, ended]).split(b"\n")
+                    rest = [begun]
+                    if agree and lines[-1].startswith(b"{"):  # it says no more until it is told
+                        asked = time.monotonic()
+                        plan = agree(msgspec.json.decode(lines.pop(), type=Counts))
+                        deadline += time.monotonic() - asked
+                        with contextlib.suppress(BrokenPipeError):
+                            stdin.write(msgspec.json.encode(plan) + b"\n")
+                            stdin.flush()
+                    if lines:
+                        operations = int(lines[-1])
+                told(operations)
+                if time.monotonic() > deadline:
+                    raise DriverError(
+                        f"the driver did not end within {limit:.0f} s: the server holds it up"
+                    )
+        self._process.wait()
+        output = b"".join(rest)
+        if self._process.returncode or not output:
+            self._stderr.seek(0)
+            said = self._stderr.read().decode(errors="replace").strip().splitlines()
+            how = said[-1] if said else f"status {self._process.returncode}"
+            raise DriverError(f"the driver failed: {how}")
+        return msgspec.json.decode(output, type=Outcome)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        kill(self._process)
+        self._stderr.close()

@@ -1,0 +1,336 @@
+"""What is compared: a row for each workload, a row for each model, and sets of models.
+
+A workload is a row here and a file in `compare/driver/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from compare.models.model import Group
+from compare.models.model import Model as Model
+from compare.models.model import Workload as Workload
+
+WORKLOADS: dict[str, Workload] = {
+    row.name: row
+    for row in (
+        Workload(
+            "udp-echo",
+            service="udp-echo",
+            operation="one datagram there and back",
+            connections="client sockets, one datagram under way on each",
+            size=1000,
+            smallest=16,
+            largest=65507,
+        ),
+        Workload(
+            "tcp-short",
+            service="echo",
+            operation="connect, send, receive the echo, close",
+            connections="connections at a time, each replaced when it is done",
+            size=1000,
+            smallest=1,
+            largest=16 * 2**20,
+        ),
+        Workload(
+            "tcp-long",
+            service="echo",
+            operation="one message there and back on an open connection",
+            connections="open connections, one message under way on each",
+            size=1000,
+            smallest=1,
+            largest=16 * 2**20,
+        ),
+        Workload(
+            "chat",
+            service="chat",
+            operation="one message delivered to one other member",
+            connections="members, each speaking when all have heard its last line",
+            size=100,
+            smallest=24,
+            largest=4000,
+        ),
+    )
+}
+
+_ONE_AT_A_TIME = "serves one connection at a time: the others are connected and wait"
+_ONE_CALL = "what is said to a member within one turn of the loop goes out in one call"
+_ALL_AT_ONCE = "after each wait, all datagrams that have arrived"
+_YARDSTICK = "a yardstick for TCP echo only"
+_APART = "members in different processes would never meet"
+_NOTHING_TO_HAND_OUT = "without connections there is nothing to hand out"
+_MET_NOBODY = dict.fromkeys(
+    ("chat/3", "chat/4", "chat/6", "chat/7", "chat/8", "chat/9"),
+    "two clients are never in the room at the same time",
+)
+_NEVER_CLOSED = "rloop 0.5 does not close a connection whose peer has finished sending"
+_AS_MANY = "as many clients are served at a time as there are"
+
+
+def _blocking(name: str, summary: str, **more: Any) -> Model:
+    command = ("-m", "blocking", "serve", "{service}", "--model", name)
+    return Model(name, summary, command, **more)
+
+
+def _aionet(name: str, summary: str, *words: str, **more: Any) -> Model:
+    loop = name.partition("-")[0]
+    command = ("-m", *(words or ("aionet",)), "serve", "{service}", "--loop", loop)
+    if not words:  # a driver on another host is one source of many datagrams, and not forged
+        command += ("--udp-rate", "none")
+    module = None if loop == "asyncio" else loop
+    return Model(name, summary, command, group="asyncio", module=module, **more)
+
+
+def _framework(name: str, summary: str, **more: Any) -> Model:
+    command = ("-m", "compare.contenders", "serve", "{service}", "--framework", name)
+    return Model(name, summary, command, group="frameworks", module=name, closes=False, **more)
+
+
+def _bare(name: str, summary: str, *words: str, module: str | None = None) -> Model:
+    return Model(
+        name,
+        f"reference: {summary}",
+        ("-m", *words),
+        group="references",
+        module=module,
+        cannot={"udp-echo": _YARDSTICK, "chat": _YARDSTICK},
+        closes=False,
+    )
+
+
+MODELS: dict[str, Model] = {
+    row.name: row
+    for row in (
+        _blocking(
+            "blocking",
+            "one client at a time, from accept to its end",
+            group="one at a time",
+            meaning={
+                "udp-echo": "one thread in recvfrom(): without connections nobody waits",
+                "tcp-short": "one short connection after the other; the rest queue",
+                "tcp-long": _ONE_AT_A_TIME,
+                "chat": f"the negative control: it {_ONE_AT_A_TIME}, so nobody is heard",
+            },
+            exceptions={
+                "tcp/5": "whoever comes second waits until the silent client leaves",
+                "tcp/9": "the client that stalls is the one being served; the other one waits",
+                "tcp/12-held": "a held connection is served only when those before it have left",
+                "life/2": "the stalled client is the one being served; there is none beside it",
+                **_MET_NOBODY,
+            },
+            few="it serves one client at a time",
+            alone=True,
+        ),
+        _blocking(
+            "threaded",
+            "a thread for each connection",
+            group="threads and processes",
+            meaning={
+                "udp-echo": "four threads in recvfrom() on one socket",
+                "chat": "outboxes filled under the room's lock, sent outside it",
+            },
+            threads=1,
+        ),
+        _blocking(
+            "threadpool",
+            "32 threads, and a queue of connections that wait for one",
+            group="threads and processes",
+            meaning={
+                "tcp-long": f"{_AS_MANY} threads",
+                "chat": f"{_AS_MANY} threads, so that no more can be in the room",
+            },
+            cannot={"udp-echo": f"{_NOTHING_TO_HAND_OUT}: it would be as threaded"},
+            exceptions={
+                "tcp/12-held": "as many connections are held as there are threads",
+                "chat/9": "it has fewer threads than there are members",
+            },
+            few="it has 32 threads, and each serves one client at a time",
+        ),
+        _blocking(
+            "fork",
+            "a process for each connection, forked when it is accepted",
+            group="threads and processes",
+            meaning={"tcp-long": "at most 1,024 processes at a time"},
+            threads=1,
+            cannot={"udp-echo": _NOTHING_TO_HAND_OUT, "chat": _APART},
+        ),
+        _blocking(
+            "prefork",
+            "eight processes that accept on one socket, each serving one client at a time",
+            group="threads and processes",
+            meaning={
+                "udp-echo": "eight processes in recvfrom() on one socket",
+                "tcp-long": f"{_AS_MANY} processes",
+            },
+            cannot={"chat": _APART},
+            exceptions={"tcp/12-held": "as many connections are held as there are processes"},
+            few="it has eight processes, and each serves one client at a time",
+        ),
+        _blocking(
+            "prefork-reuseport",
+            "the same with a socket each, among which the kernel deals out (SO_REUSEPORT)",
+            group="threads and processes",
+            meaning={
+                "udp-echo": "eight processes in recvfrom(), each on a socket of its own",
+                "tcp-long": f"at most {_AS_MANY} processes; some are dealt several, some none",
+            },
+            cannot={"chat": _APART},
+            exceptions={
+                **dict.fromkeys(
+                    ("tcp/5", "tcp/9", "tcp/12-held", "life/2"),
+                    "who is dealt to a process that is busy waits for it, though others be free",
+                ),
+                "life/6": "who shares a port (SO_REUSEPORT) shares it with a second instance, too",
+            },
+            few="it has eight processes, each serving one client at a time, and deals by a hash",
+        ),
+        _blocking(
+            "select",
+            "one thread, select(2), non-blocking sockets",
+            group="readiness",
+            meaning={"udp-echo": _ALL_AT_ONCE, "chat": _ONE_CALL},
+            exceptions={"tcp/12-held": "select() knows no descriptor above 1,023"},
+            descriptors=1024,
+        ),
+        _blocking(
+            "poll",
+            "one thread, poll(2), non-blocking sockets",
+            group="readiness",
+            meaning={"udp-echo": _ALL_AT_ONCE, "chat": _ONE_CALL},
+        ),
+        _blocking(
+            "epoll",
+            "one thread, level-triggered epoll, non-blocking sockets",
+            group="readiness",
+            meaning={"udp-echo": _ALL_AT_ONCE, "chat": _ONE_CALL},
+        ),
+        _blocking(
+            "epoll-et",
+            "the same, edge-triggered: what changes is told once, and followed to its end",
+            group="readiness",
+            meaning={"udp-echo": _ALL_AT_ONCE, "chat": _ONE_CALL},
+        ),
+        _aionet(
+            "asyncio",
+            "asyncio.Protocol on asyncio's own loop",
+            meaning={
+                "udp-echo": "a DatagramProtocol: one datagram a turn of the loop",
+                "chat": _ONE_CALL,
+            },
+        ),
+        _aionet(
+            "uvloop",
+            "the same code on uvloop (libuv)",
+            meaning={"udp-echo": "a DatagramProtocol on libuv", "chat": _ONE_CALL},
+        ),
+        _aionet(
+            "asyncio-streams",
+            "asyncio's streams, a coroutine for each connection, on its own loop",
+            "aionet.asyncio_streams",
+            cannot={"udp-echo": "asyncio has no streams for datagrams"},
+        ),
+        _aionet(
+            "uvloop-streams",
+            "the same code on uvloop",
+            "aionet.asyncio_streams",
+            cannot={"udp-echo": "asyncio has no streams for datagrams"},
+        ),
+        replace(
+            _aionet("uvloop-workers", "several processes of uvloop on one port (SO_REUSEPORT)"),
+            command=(
+                *("-m", "aionet", "serve", "{service}", "--loop", "uvloop"),
+                *("--workers", "{workers}", "--udp-rate", "none"),
+            ),
+            meaning=dict.fromkeys(
+                ("udp-echo", "tcp-short", "tcp-long"),
+                "two processes as a rule, as many as it takes in `compare scale`; pinned to the "
+                "server's core like all, they show what dividing costs, not what it gains",
+            ),
+            cannot={"chat": _APART},
+        ),
+        _framework("gevent", "a greenlet for each connection (libev)"),
+        _framework(
+            "rloop",
+            "an asyncio.Protocol for each connection, on a loop in Rust",
+            cannot={"tcp-short": _NEVER_CLOSED},
+            exceptions={
+                **dict.fromkeys(
+                    (
+                        *("tcp/3", "tcp/4", "tcp/5", "tcp/6", "tcp/7", "tcp/8", "tcp/12"),
+                        *("tcp/13", "tcp/17", "tcp/18", "chat/6", "chat/7", "chat/8"),
+                    ),
+                    _NEVER_CLOSED,
+                ),
+                "udp/1": "it does not answer an empty datagram",
+                "udp/2": "an answer that cannot be sent ends its endpoint",
+            },
+        ),
+        _framework(
+            "tornado",
+            "a coroutine for each connection, on IOStream over asyncio",
+            cannot={"udp-echo": "Tornado has nothing for datagrams"},
+        ),
+        _framework("trio", "a task for each connection"),
+        _framework("twisted", "a Protocol for each connection, on its own reactor (epoll)"),
+        _bare(
+            "bare-epoll",
+            "the shortest epoll echo loop, without any protection",
+            "compare.contenders.bare_epoll",
+        ),
+        _bare(
+            "bare-asyncio",
+            "the shortest asyncio.Protocol echo",
+            *("compare.contenders.bare_protocol", "asyncio"),
+        ),
+        _bare(
+            "bare-uvloop",
+            "the same protocol on uvloop",
+            *("compare.contenders.bare_protocol", "uvloop"),
+            module="uvloop",
+        ),
+    )
+}
+
+# What `--set` names: what it shows, and the models.
+SETS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "default": (
+        "the five ways that most programs choose from",
+        ("blocking", "threaded", "epoll", "asyncio", "uvloop"),
+    ),
+    "readiness": (
+        "one thread that asks the kernel who can go on, in four ways, and the loops that do so",
+        ("select", "poll", "epoll", "epoll-et", "asyncio", "uvloop"),
+    ),
+    "threads": (
+        "threads and processes, beside one client at a time and one loop (Stevens's table)",
+        (
+            *("blocking", "fork", "prefork", "prefork-reuseport", "threaded", "threadpool"),
+            *("epoll", "asyncio", "uvloop"),
+        ),
+    ),
+    "asyncio": (
+        "protocols and streams, on both loops",
+        ("asyncio", "asyncio-streams", "uvloop", "uvloop-streams", "uvloop-workers"),
+    ),
+    "frameworks": (
+        "the frameworks, beside the loops that they are used instead of",
+        (
+            *("gevent", "rloop", "tornado", "trio", "twisted"),
+            *("asyncio-streams", "asyncio", "uvloop"),
+        ),
+    ),
+    "all": (
+        "all that there are, but for the references",
+        tuple(name for name, model in MODELS.items() if not model.reference),
+    ),
+}
+
+
+def group_of(name: str) -> Group:
+    """Of a model as a result names it: under another Python, or beside the same of another run."""
+    model = MODELS.get(name.partition(" ")[0].partition("@")[0])
+    return model.group if model else "your own"
+
+
+DEFAULT_MODELS = list(SETS["default"][1])

@@ -1,0 +1,125 @@
+"""What a model and a workload are."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from compare.models.interpreter import Interpreter
+
+Group = Literal[
+    "one at a time",
+    "threads and processes",
+    "readiness",
+    "asyncio",
+    "frameworks",
+    "references",
+    "your own",
+]
+WORKERS = 2  # of a model with several
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A kind of load. `size` is the usual message in bytes, `smallest` the least that works."""
+
+    name: str
+    service: str
+    operation: str
+    connections: str
+    size: int
+    smallest: int
+    largest: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """A way of doing I/O.
+
+    command: what starts it; `{service}` and `{workers}` are replaced.
+    group: with what it belongs together. module: what it needs beyond the standard library.
+    meaning: for a workload, what the model means there where that is not plain.
+    cannot: for a workload, why there is nothing to measure.
+    exceptions: checks that it cannot pass by nature, by their IDs, and why.
+    few: what it means that some of its connections are never served.
+    alone: it serves one connection at a time. threads: it needs for a connection.
+    descriptors: the most that it can use, whatever the system allows.
+    closes: it can be told to close connections before the client does.
+    own: a server of the user's: `{host}` and `{port}` are replaced, and it need not say READY.
+    cwd, environment, cores: where it runs. unchecked: it is measured whatever it does wrong.
+    interpreter: the Python that runs it, where that is another one than ours.
+    """
+
+    name: str
+    summary: str
+    command: tuple[str, ...]
+    group: Group = "your own"
+    module: str | None = None
+    meaning: Mapping[str, str] = field(default_factory=dict)
+    cannot: Mapping[str, str] = field(default_factory=dict)
+    exceptions: Mapping[str, str] = field(default_factory=dict)
+    few: str = ""
+    alone: bool = False
+    threads: int = 0
+    descriptors: int | None = None
+    closes: bool = True
+    own: bool = False
+    cwd: str | None = None
+    environment: Mapping[str, str] | None = None
+    cores: tuple[int, ...] = ()
+    unchecked: bool = False
+    interpreter: Interpreter | None = None
+
+    @property
+    def reference(self) -> bool:
+        """It is a yardstick, without protection."""
+        return self.group == "references"
+
+    def argv(
+        self,
+        workload: Workload,
+        *,
+        close_after: int | None = None,
+        workers: int = WORKERS,
+        host: str | None = None,
+    ) -> list[str]:
+        """The command that starts it; told to close each connection after so many bytes.
+
+        host: the address where it listens, where that is not loopback.
+        """
+        if self.own:
+            return list(self.command)
+        command = [word.format(service=workload.service, workers=workers) for word in self.command]
+        closing = [] if close_after is None else ["--close-after", str(close_after)]
+        python = self.interpreter.path if self.interpreter else sys.executable
+        scheme = "udp" if workload.service == "udp-echo" else "tcp"
+        where: list[str] = []
+        if host and self.reference:
+            where = [host]
+        elif host:
+            where = ["--listen", f"{scheme}://{f'[{host}]' if ':' in host else host}:0"]
+        return [python, *command, *closing, *where]
+
+    def unsupported(self, workload: Workload) -> str | None:
+        """Why this cell cannot run here; None if it can."""
+        if workload.name in self.cannot:
+            return self.cannot[workload.name]
+        if self.module is None:
+            return None
+        if self.interpreter is not None:
+            return self.interpreter.why_without(self.module)
+        if importlib.util.find_spec(self.module) is None:
+            return f"{self.module} is not installed: pip install {self.module}"
+        return None
+
+    def under(self, interpreter: Interpreter) -> Model:
+        """The same model, run by another Python."""
+        return replace(
+            self,
+            name=f"{self.name}@{interpreter.label}",
+            interpreter=interpreter,
+            environment={"PYTHONPATH": interpreter.sources()},
+        )

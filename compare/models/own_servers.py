@@ -1,0 +1,82 @@
+"""Servers of the user's own, as models beside ours: from `--server` and from a TOML file."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from compare.models.matrix import MODELS, WORKLOADS, Model
+
+_NOT_SAID = "it does not say that it serves this"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+
+
+class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One `[server.NAME]` table.
+
+    command: words, or one string in a shell's quoting; `{host}` and `{port}` are replaced.
+    workloads: what it serves, all that is asked for if it does not say. cores: where it runs.
+    """
+
+    command: str | list[str]
+    workloads: list[str] = []
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    cores: list[int] = []
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    server: dict[str, Described]
+
+
+def from_option(text: str) -> Model:
+    """A model from `NAME=COMMAND`. Raises ValueError, with a line for a person."""
+    name, equals, command = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is not NAME=COMMAND, such as mine='python my.py {{port}}'")
+    return _model(name, Described(command))
+
+
+def from_config(path: Path) -> list[Model]:
+    """The models of a file. Raises ValueError, with a line for a person."""
+    try:
+        config = msgspec.convert(tomllib.loads(path.read_text()), type=Config)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"cannot read {path}: {error}") from None
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return [_model(name, each) for name, each in config.server.items()]
+
+
+def _model(name: str, described: Described) -> Model:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name: up to 32 letters, digits and _ . -")
+    if name in MODELS:
+        raise ValueError(f"there is a model {name!r} already; choose another name")
+    try:
+        command = described.command
+        words = shlex.split(command) if isinstance(command, str) else command
+    except ValueError as error:
+        raise ValueError(f"{name}: {described.command!r} is no command: {error}") from None
+    if not words:
+        raise ValueError(f"{name}: the command is empty")
+    for workload in described.workloads:
+        if workload not in WORKLOADS:
+            raise ValueError(
+                f"{name}: there is no workload {workload!r}; choose from {', '.join(WORKLOADS)}"
+            )
+    served = described.workloads or list(WORKLOADS)
+    return Model(
+        name,
+        shlex.join(words),
+        tuple(words),
+        cannot={each: _NOT_SAID for each in WORKLOADS if each not in served},
+        own=True,
+        cwd=described.cwd,
+        environment=described.env or None,
+        cores=tuple(described.cores),
+    )

@@ -1,0 +1,51 @@
+"""A run as CSV, which spreadsheets read."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+from compare.report.terminal import clean
+from compare.results.records import Run
+
+_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "model": lambda cell: cell.model,
+    "workload": lambda cell: cell.workload,
+    "connections": lambda cell: cell.connections,
+    "loop": lambda cell: cell.loop,
+    "verdict": lambda cell: cell.verdict,
+    "ops_per_s": lambda cell: cell.ops_per_s,
+    "ops_per_s_low": lambda cell: cell.ops_per_s_ci95 and cell.ops_per_s_ci95[0],
+    "ops_per_s_high": lambda cell: cell.ops_per_s_ci95 and cell.ops_per_s_ci95[1],
+    "p50_us": lambda cell: cell.latency_us.p50,
+    "p90_us": lambda cell: cell.latency_us.p90,
+    "p99_us": lambda cell: cell.latency_us.p99,
+    "p99_9_us": lambda cell: cell.latency_us.p99_9,
+    "max_us": lambda cell: cell.latency_us.max,
+    "attempted": lambda cell: cell.counts.attempted,
+    "served": lambda cell: cell.counts.served,
+    "cpu_us_per_op": lambda cell: cell.server.cpu_us_per_op,
+    "rss_kb": lambda cell: cell.server.rss_kb,
+    "rounds": lambda cell: len(cell.rounds),
+    "reasons": lambda cell: "; ".join(cell.reasons),
+}
+
+
+def table_of(run: Run) -> str:
+    """A run as CSV, a row for each cell; text that a spreadsheet would compute is quoted."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for cell in run.cells:
+        writer.writerow([_plain(of(cell)) for of in _COLUMNS.values()])
+    return file.getvalue()
+
+
+def _plain(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = clean(value)
+    return f"'{text}" if text.startswith(_STARTS_A_FORMULA) else text

@@ -1,0 +1,366 @@
+"""Two runs of the same matrix: what is worse, what is not, and what cannot be told.
+
+A machine is not equally fast on two days, nor in two minutes, and all cells of a run share that.
+So each cell is held against others of its own run, round by round, which were measured within the
+same seconds: what they have in common is divided out. The others are the reference servers, whose
+code is not under test, where both runs have them; else all cells. Then what all have in common
+may be the machine or all of the code, and is told apart from what one cell has alone.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from compare.models.matrix import MODELS
+from compare.results.records import Cell, Key, Loop, Round, Run
+from compare.results.slowdown import at_full_speed
+from compare.results.statistics import chance, holm, least_rounds, ratio
+
+FORMAT = "compare-diff/1"
+ENOUGH = 3  # other cells, for their median to be the machine's doing and not that of one of them
+MEASURED = ("ok", "driver-bound", "noisy")
+MOST_ROUNDS = 100  # worth advising
+LEAST = 5  # rounds at full speed, to leave the others out
+FEWER = 0.01  # of the connections, that are served no more
+
+Metric = Literal["ops_per_s", "p99", "cpu"]
+Answer = Literal["better", "same", "worse", "unclear"]
+Control = Literal["reference servers", "other cells", "nothing"]
+
+
+class Quantity(msgspec.Struct, frozen=True):
+    """A metric: in words, of one round, and whether more of it is better."""
+
+    words: str
+    of: Callable[[Round], float | None]
+    more_is_better: bool
+
+
+METRICS: dict[Metric, Quantity] = {
+    "ops_per_s": Quantity("operations per second", lambda each: each.ops_per_s, True),
+    "p99": Quantity("p99 latency", lambda each: each.latency_us.p99, False),
+    "cpu": Quantity("server CPU per operation", lambda each: each.server.cpu_us_per_op, False),
+}
+
+
+class Incomparable(Exception):  # noqa: N818  no error: an answer
+    """The runs were not made in the same way; the message says in what they differ."""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of one cell. base, new: medians over rounds, as they were measured.
+
+    ratio: new divided by base, what the others have in common divided out, with its exact 95 %
+    interval. chance: that equal servers would look so different.
+    """
+
+    model: str
+    workload: str
+    connections: int
+    loop: Loop
+    metric: Metric
+    base: float
+    new: float
+    ratio: float
+    ratio_ci95: tuple[float, float] | None
+    chance: float
+    answer: Answer = "unclear"
+
+    @property
+    def cell(self) -> str:
+        return name_of(Key(self.model, self.workload, self.connections, self.loop))
+
+
+class Diff(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer, and what it was made of.
+
+    forced: in what the runs differ, where they were compared all the same. control: what cells
+    were held against; reference servers are that and nothing else. drift: by metric, what these
+    have in common, new divided by base.
+    left_out: rounds that were measured while the machine was slower than at other times, of so
+        many.
+    broken: cells that fail in new and did not in base, and how. missing: cells that were not
+    measured in both. advice: what to run to be sure, where something is unclear.
+    """
+
+    format: str = FORMAT
+    answer: Answer
+    threshold: float
+    forced: list[str]
+    control: Control
+    drift: dict[Metric, float]
+    changes: list[Change]
+    left_out: tuple[int, int] = (0, 0)
+    broken: dict[str, str]
+    missing: list[str]
+    advice: list[str]
+
+
+def name_of(key: Key) -> str:
+    """A cell, for a person."""
+    loop = "" if key.loop == "closed" else " (open loop)"
+    return f"{key.model} {key.workload} {key.connections}{loop}"
+
+
+def differences(base: Run, new: Run) -> list[str]:
+    """In what the two were not made alike, in words; empty where they can be compared."""
+    found = []
+    for name in ("cpu", "cores", "memory_mb", "kernel"):
+        ours, theirs = getattr(base.machine, name), getattr(new.machine, name)
+        if ours != theirs:
+            found.append(f"machine: {name} {ours} and {theirs}")
+    for name in ("duration_s", "warmup_s", "rate", "load", "slo_us", "arrivals", "close"):
+        ours, theirs = getattr(base.settings, name), getattr(new.settings, name)
+        if ours != theirs:
+            found.append(f"settings: {name} {ours} and {theirs}")
+    sizes = base.settings.sizes, new.settings.sizes
+    found += [
+        f"settings: size of {name} {sizes[0][name]} and {sizes[1][name]}"
+        for name in sorted(sizes[0].keys() & sizes[1].keys())
+        if sizes[0][name] != sizes[1][name]
+    ]
+    if (base.settings.server_core is None) != (new.settings.server_core is None):
+        found.append("settings: pinned to cores, and not")
+    drivers = [sum(each.role == "driver" for each in run.hosts) for run in (base, new)]
+    if drivers[0] != drivers[1]:
+        found.append(f"hosts: {drivers[0] or 'no'} and {drivers[1] or 'no'} drivers of a cluster")
+    return found
+
+
+def compare(
+    base: Run,
+    new: Run,
+    *,
+    threshold: float = 0.05,
+    metrics: Sequence[Metric] = tuple(METRICS),
+    force: bool = False,
+) -> Diff:
+    """Hold `new` against `base`; worse is what is so by `threshold`, as a share.
+
+    Raises Incomparable, unless `force`.
+    """
+    forced = differences(base, new)
+    if forced and not force:
+        raise Incomparable("; ".join(forced))
+    before, after = ({cell.key: cell for cell in run.cells} for run in (base, new))
+    both = [key for key in before if key in after]
+    able = [key for key in both if _able(before[key]) and _able(after[key])]
+    broken = {name_of(key): words for key in both if (words := _broken(before[key], after[key]))}
+    control, others = _control(able)
+    fast = _at_full_speed(before, after, able)
+    changes: list[Change] = []
+    drift: dict[Metric, float] = {}
+    for metric in metrics:
+        old, fresh = (
+            _logs(cells, able, metric, kept)
+            for cells, kept in zip((before, after), fast, strict=True)
+        )
+        known = [key for key in able if key in old and key in fresh]
+        mine = [key for key in others if key in known]
+        judged = [key for key in known if control != "reference servers" or key not in mine]
+        changes += [_change(key, metric, old, fresh, mine) for key in judged]
+        if mine:
+            moved = (
+                statistics.fmean(_known(fresh[key])) - statistics.fmean(_known(old[key]))
+                for key in mine
+            )
+            drift[metric] = math.exp(statistics.median(moved))
+    changes = _judged(changes, threshold)
+    advice = _advice(base, new, changes, control, drift, threshold)
+    return Diff(
+        answer="worse"
+        if broken or any(each.answer == "worse" for each in changes)
+        else "unclear"
+        if advice or not changes
+        else "same",
+        threshold=threshold,
+        forced=forced,
+        control=control,
+        drift=drift,
+        changes=changes,
+        left_out=_left_out(fast),
+        broken=broken,
+        missing=[
+            name_of(key)
+            for key in dict.fromkeys([*before, *after])
+            if key not in able and name_of(key) not in broken
+        ],
+        advice=advice,
+    )
+
+
+def _able(cell: Cell) -> bool:
+    return cell.verdict in MEASURED and bool(cell.ops_per_s)
+
+
+def _broken(before: Cell, after: Cell) -> str | None:
+    """How a cell that worked does not work any more."""
+    if before.verdict not in MEASURED:
+        return None
+    if after.verdict == "failed":
+        return f"failed: {'; '.join(after.reasons)}"
+    served = [each.counts.served / each.counts.attempted for each in (before, after)]
+    if served[1] < served[0]:
+        return (
+            f"served {after.counts.served:,} of {after.counts.attempted:,}; {served[0]:.0%} before"
+        )
+    return None
+
+
+Logs = dict[Key, list[float | None]]  # of one metric, by cell and round; None: left out
+
+
+def _logs(
+    cells: Mapping[Key, Cell], keys: Sequence[Key], metric: Metric, fast: Mapping[Key, list[bool]]
+) -> Logs:
+    """Of the cells that have it in every round."""
+    logs: Logs = {}
+    for key in keys:
+        values = [METRICS[metric].of(each) for each in cells[key].rounds]
+        if all(values):
+            logs[key] = [
+                math.log(value) if value and keep else None
+                for value, keep in zip(values, fast[key], strict=True)
+            ]
+    return logs
+
+
+def _at_full_speed(
+    before: Mapping[Key, Cell], after: Mapping[Key, Cell], keys: Sequence[Key]
+) -> tuple[dict[Key, list[bool]], dict[Key, list[bool]]]:
+    """Which rounds count: those at full speed, where enough are, and else all."""
+    rounds = [each for cells in (before, after) for key in keys for each in cells[key].rounds]
+    found: tuple[dict[Key, list[bool]], dict[Key, list[bool]]] = ({}, {})
+    for key in keys:
+        kept = [at_full_speed(cells[key].rounds, rounds) for cells in (before, after)]
+        enough = all(sum(each) >= LEAST for each in kept)
+        for each, mine in zip(found, kept, strict=True):
+            each[key] = mine if enough else [True] * len(mine)
+    return found
+
+
+def _left_out(fast: tuple[dict[Key, list[bool]], dict[Key, list[bool]]]) -> tuple[int, int]:
+    every = [keep for kept in fast for rounds in kept.values() for keep in rounds]
+    return every.count(False), len(every)
+
+
+def _known(values: Sequence[float | None]) -> list[float]:
+    return [each for each in values if each is not None]
+
+
+def _control(able: Sequence[Key]) -> tuple[Control, list[Key]]:
+    """What cells are held against."""
+    references = [key for key in able if key.model in MODELS and MODELS[key.model].reference]
+    if references:
+        return "reference servers", references
+    if len(able) > ENOUGH:
+        return "other cells", list(able)
+    return "nothing", []
+
+
+def _change(key: Key, metric: Metric, old: Logs, fresh: Logs, others: Sequence[Key]) -> Change:
+    others = [each for each in others if each != key]
+    usual = {each: statistics.fmean(_known(old[each] + fresh[each])) for each in others}
+    base, new = (_apart(logs, key, usual) for logs in (old, fresh))
+    estimate = ratio(new, base)
+    return Change(
+        model=key.model,
+        workload=key.workload,
+        connections=key.connections,
+        loop=key.loop,
+        metric=metric,
+        base=math.exp(statistics.median(_known(old[key]))),
+        new=math.exp(statistics.median(_known(fresh[key]))),
+        ratio=estimate.value,
+        ratio_ci95=estimate.interval,
+        chance=chance(new, base),
+    )
+
+
+def _apart(logs: Logs, key: Key, usual: Mapping[Key, float]) -> list[float]:
+    """A cell's rounds, each divided by what the others did of their usual in the same round."""
+    apart = []
+    for number, value in enumerate(logs[key]):
+        if value is None:
+            continue
+        moved = [
+            theirs - usual[each]
+            for each in usual
+            if number < len(logs[each]) and (theirs := logs[each][number]) is not None
+        ]
+        apart.append(math.exp(value - (statistics.median(moved) if moved else 0.0)))
+    return apart
+
+
+def _worsening(change: Change) -> tuple[float, float]:
+    """How many times worse it became, and how many times it may have, by the interval."""
+    low, high = change.ratio_ci95 or (0.0, math.inf)
+    if METRICS[change.metric].more_is_better:
+        return 1 / change.ratio, 1 / low if low else math.inf
+    return change.ratio, high
+
+
+def _judged(changes: Sequence[Change], threshold: float) -> list[Change]:
+    """Worse and better are said so that 95 % of whole comparisons err nowhere (Holm)."""
+    judged = []
+    for each, real in zip(changes, holm([each.chance for each in changes]), strict=True):
+        worse, at_most = _worsening(each)
+        answer: Answer = "unclear"
+        if real and worse >= 1 + threshold:
+            answer = "worse"
+        elif real and worse <= 1 / (1 + threshold):
+            answer = "better"
+        elif at_most < 1 + threshold:
+            answer = "same"
+        judged.append(msgspec.structs.replace(each, answer=answer))
+    return judged
+
+
+def _advice(
+    base: Run,
+    new: Run,
+    changes: Sequence[Change],
+    control: Control,
+    drift: Mapping[Metric, float],
+    threshold: float,
+) -> list[str]:
+    """What to run where something is unclear; empty where nothing is."""
+    advice = []
+    unclear = [each for each in changes if each.answer == "unclear"]
+    rounds = min(base.settings.rounds, new.settings.rounds)
+    if unclear:
+        allowed = math.log(1 + threshold)
+        widths = [
+            (math.log(each.ratio_ci95[1]) - math.log(each.ratio_ci95[0])) / 2
+            for each in unclear
+            if each.ratio_ci95
+        ]
+        needed = least_rounds(len(changes))
+        if widths:
+            needed = max(needed, math.ceil(rounds * (statistics.median(widths) / allowed) ** 2))
+        if rounds < needed <= MOST_ROUNDS:
+            advice.append(f"run both again with --rounds {needed}: {rounds} do not tell this much")
+        else:
+            advice.append(
+                f"run both again one right after the other, on a quieter machine (compare "
+                f"doctor); or ask for less than {threshold:.0%} by --threshold"
+            )
+    for metric, moved in drift.items():
+        worse = 1 / moved if METRICS[metric].more_is_better else moved
+        if control == "other cells" and worse >= 1 + threshold:
+            advice.append(
+                f"{METRICS[metric].words} of all cells together moved by {moved - 1:+.0%}: the "
+                "machine, or all of the code; with bare-epoll, bare-asyncio or bare-uvloop among "
+                "--models, in both, it can be told"
+            )
+    if control == "nothing" and any(each.answer != "same" for each in changes):
+        advice.append(
+            "what the machine did cannot be told from what the server did: put bare-epoll beside "
+            "it, in both"
+        )
+    return advice

@@ -1,0 +1,44 @@
+"""A run's histograms as files that other tools read: .hlog and .hgrm."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+
+from hdrh.log import HistogramLogWriter
+
+from compare.driver.histogram import merge
+from compare.results.records import Run
+
+NS_PER_MS = 1e6
+
+
+def export(run: Run, folder: Path) -> Iterator[Path]:
+    """Write two files for every cell that has latencies, and yield their paths.
+
+    .hlog: the histogram log of HdrHistogram's tools, one interval, values in ns. .hgrm: the
+    percentile distribution that its plotter takes, in ms. Raises OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    started = datetime.datetime.fromisoformat(run.started).timestamp()
+    for cell in run.cells:
+        if cell.latency_hdr is None:
+            continue
+        histogram = merge([cell.latency_hdr])
+        stem = f"{cell.model}-{cell.workload}-{cell.connections}-{cell.loop}"
+        log_path = folder / f"{stem}.hlog"
+        with log_path.open("w") as file:
+            log = HistogramLogWriter(file)
+            log.output_log_format_version()
+            log.output_comment(f"{cell.model} {cell.workload}, values in ns")
+            log.output_legend()
+            seconds = sum(each.window_s for each in cell.rounds)
+            log.output_interval_histogram(
+                histogram, started, started + seconds, max_value_unit_ratio=NS_PER_MS
+            )
+        yield log_path
+        distribution_path = folder / f"{stem}.hgrm"
+        with distribution_path.open("wb") as binary:
+            histogram.output_percentile_distribution(binary, NS_PER_MS)
+        yield distribution_path

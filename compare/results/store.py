@@ -1,0 +1,310 @@
+"""The history: every run in one SQLite file, cell by cell as it is measured."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+import shlex
+import sqlite3
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import platformdirs
+import psutil
+
+from compare.results.ladder import FORMAT as SCALE_FORMAT
+from compare.results.ladder import Scale, Step
+from compare.results.records import FORMAT, Cell, Run
+
+Result = Run | Scale
+Kind = type[Run] | type[Scale]
+APPLICATION = 0x61696F6E  # PRAGMA application_id: what kind of SQLite file this is
+BUSY_S = 10.0  # that another run may be writing
+_KINDS: dict[str, Kind] = {FORMAT: Run, SCALE_FORMAT: Scale}
+# What brings a file from each version to the next; user_version says which one it is.
+_STEPS = (
+    (
+        """CREATE TABLE run (
+            id INTEGER PRIMARY KEY,
+            token TEXT NOT NULL UNIQUE,
+            format TEXT NOT NULL,
+            started TEXT NOT NULL,
+            command TEXT NOT NULL,
+            version TEXT NOT NULL,
+            pid INTEGER NOT NULL,
+            pid_started REAL NOT NULL,
+            interrupted INTEGER NOT NULL,
+            record BLOB NOT NULL
+        )""",
+        """CREATE TABLE part (
+            run INTEGER NOT NULL REFERENCES run,
+            place INTEGER NOT NULL,
+            record BLOB NOT NULL,
+            histogram BLOB,
+            PRIMARY KEY (run, place)
+        )""",
+    ),
+)
+VERSION = len(_STEPS)
+
+
+class StoreError(Exception):
+    """The history cannot be used; the message is for a person."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One run, without its cells. running: it is being measured now.
+
+    version: of the program that wrote it. parts: cells, or steps of a ladder.
+    """
+
+    id: int
+    format: str
+    started: str
+    command: str
+    version: str
+    interrupted: bool
+    running: bool
+    parts: int
+
+
+def default_path() -> Path:
+    """In the user's data folder (XDG_DATA_HOME)."""
+    return Path(platformdirs.user_data_dir("aionet-compare")) / "history.sqlite3"
+
+
+class Store:
+    """An open history file, made where there is none. Raises StoreError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._told("open"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+            with self._transaction():
+                self._bring_up_to_date()
+            # One writer and any readers at a time; a commit outlives the death of the process.
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+
+    def _bring_up_to_date(self) -> None:
+        found = self._number("PRAGMA user_version")
+        is_ours = self._number("PRAGMA application_id") == APPLICATION
+        if not is_ours and (found or self._number("SELECT count(*) FROM sqlite_master")):
+            raise sqlite3.DatabaseError("it is some other program's")
+        if found > VERSION:
+            raise StoreError(
+                f"{self.path} was written by a newer version of this program (its format is "
+                f"{found}, this one knows {VERSION}): upgrade, or choose another by --store"
+            )
+        for statements in _STEPS[found:]:
+            for statement in statements:
+                self._database.execute(statement)
+        self._database.execute(f"PRAGMA application_id = {APPLICATION}")
+        self._database.execute(f"PRAGMA user_version = {VERSION}")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    def _number(self, query: str) -> int:
+        (number,) = self._database.execute(query).fetchone()
+        return int(number)
+
+    @contextlib.contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise StoreError(f"cannot {what} {self.path}: {reason}") from None
+
+    def close(self) -> None:
+        self._database.close()
+
+    # In.
+
+    def recorder(self, command: list[str]) -> Callable[[Result], int]:
+        """What keeps one run: called again and again with all of it, it writes what is new.
+
+        It returns the run's ID. Raises StoreError.
+        """
+        known: list[Cell | Step] = []
+        token = uuid.uuid4().hex
+
+        def keep(result: Result) -> int:
+            parts = _parts(result)
+            with self._told("write"), self._transaction():
+                number = self._note(token, result, command)
+                for place, part in enumerate(parts):
+                    if place >= len(known) or known[place] is not part:
+                        self._database.execute(
+                            "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?)",
+                            (number, place, *_split(part)),
+                        )
+            known[:] = parts
+            return number
+
+        return keep
+
+    def _note(self, token: str, result: Result, command: list[str]) -> int:
+        ours = psutil.Process()
+        (number,) = self._database.execute(
+            "INSERT INTO run (token, format, started, command, version, pid, pid_started, "
+            "interrupted, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (token) "
+            "DO UPDATE SET interrupted = excluded.interrupted, record = excluded.record "
+            "RETURNING id",
+            (
+                *(token, result.format, result.started, shlex.join(command)),
+                *(version("aionet-compare"), ours.pid, ours.create_time(), result.interrupted),
+                msgspec.json.encode(_replace_parts(result, [])),
+            ),
+        ).fetchone()
+        return int(number)
+
+    # Out.
+
+    def entries(self) -> list[Entry]:
+        """All runs, the first one first."""
+        with self._told("read"):
+            rows = self._database.execute(
+                "SELECT id, format, started, command, version, interrupted, pid, pid_started, "
+                "(SELECT count(*) FROM part WHERE run = run.id) FROM run ORDER BY id"
+            ).fetchall()
+        return [
+            Entry(
+                id=row[0],
+                format=row[1],
+                started=row[2],
+                command=row[3],
+                version=row[4],
+                interrupted=bool(row[5]),
+                running=bool(row[5]) and _lives(row[6], row[7]),
+                parts=row[8],
+            )
+            for row in rows
+        ]
+
+    def load(self, number: int) -> Result:
+        """The run with that ID."""
+        with self._told("read"):
+            row = self._database.execute(
+                "SELECT format, record FROM run WHERE id = ?", (number,)
+            ).fetchone()
+            parts = self._database.execute(
+                "SELECT record, histogram FROM part WHERE run = ? ORDER BY place", (number,)
+            ).fetchall()
+        if row is None:
+            raise StoreError(f"there is no run {number} in {self.path}: see compare history")
+        kind = _KINDS.get(row[0])
+        if kind is None:
+            raise StoreError(f"run {number} has the format {row[0]}, of a newer version: upgrade")
+        try:
+            result = msgspec.json.decode(row[1], type=kind)
+            return _replace_parts(result, [_join(result, *each) for each in parts])
+        except msgspec.DecodeError as error:
+            raise StoreError(f"run {number} cannot be read: {error}") from None
+
+    def find(self, name: str, kinds: tuple[str, ...] = tuple(_KINDS)) -> int:
+        """The ID of a run by itself, or of `latest`, or of the one so many before: `latest~2`."""
+        if name.isascii() and name.isdigit():
+            return int(name)
+        match = re.fullmatch(r"latest(?:~(\d{1,9}))?", name)
+        if match is None:
+            raise StoreError(
+                f"{name!r} is no run: give its number in compare history, latest, latest~1, or a "
+                "JSON file"
+            )
+        numbers = [each.id for each in self.entries() if each.format in kinds]
+        back = int(match[1] or 0)
+        if back >= len(numbers):
+            raise StoreError(f"{self.path} has {len(numbers)} runs, so there is no {name}")
+        return numbers[-1 - back]
+
+
+def read(name: str, store: Callable[[], Store], kind: Kind | None = None) -> Result:
+    """A run by its name in the history, or from a JSON file. Raises StoreError."""
+    if Path(name).is_file():
+        result = _from_file(Path(name))
+    else:
+        history = store()
+        kinds = tuple(each for each, made in _KINDS.items() if kind in (None, made))
+        result = history.load(history.find(name, kinds))
+    if kind is not None and not isinstance(result, kind):
+        other = "compare run" if kind is Run else "compare scale"
+        raise StoreError(f"{name} is not what {other} made")
+    return result
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: str
+
+
+def _from_file(path: Path) -> Result:
+    try:
+        text = path.read_bytes()
+        named = msgspec.json.decode(text, type=_Format).format
+        if named not in _KINDS:
+            raise msgspec.ValidationError(f"its format is {named[:40]!r}")
+        return msgspec.json.decode(text, type=_KINDS[named])
+    except (OSError, msgspec.DecodeError) as error:
+        raise StoreError(f"{path} is not a run that compare wrote: {error}") from None
+
+
+def command_line() -> list[str]:
+    """What was typed, to be typed again."""
+    return ["compare", *sys.argv[1:]]
+
+
+def _lives(pid: int, started: float) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return abs(psutil.Process(pid).create_time() - started) < 1
+    return False
+
+
+# A histogram is most of a cell, and as a BLOB takes three quarters of its text.
+
+
+Part = Cell | Step
+
+
+def _parts(result: Result) -> list[Part]:
+    return [*result.cells] if isinstance(result, Run) else [*result.steps]
+
+
+def _replace_parts(result: Result, parts: list[Part]) -> Result:
+    name = "cells" if isinstance(result, Run) else "steps"
+    return msgspec.structs.replace(result, **{name: parts})
+
+
+def _split(part: Part) -> tuple[bytes, bytes | None]:
+    """Its record without the histogram, and that."""
+    cell = part if isinstance(part, Cell) else part.cell
+    if cell is None or cell.latency_hdr is None:
+        return msgspec.json.encode(part), None
+    return msgspec.json.encode(_with(part, None)), base64.b64decode(cell.latency_hdr)
+
+
+def _join(result: Result, record: bytes, histogram: bytes | None) -> Part:
+    kind: type[Part] = Cell if isinstance(result, Run) else Step
+    part: Part = msgspec.json.decode(record, type=kind)
+    return part if histogram is None else _with(part, base64.b64encode(histogram).decode("ascii"))
+
+
+def _with(part: Part, histogram: str | None) -> Part:
+    if isinstance(part, Cell):
+        return msgspec.structs.replace(part, latency_hdr=histogram)
+    assert part.cell is not None
+    cell = msgspec.structs.replace(part.cell, latency_hdr=histogram)
+    return msgspec.structs.replace(part, cell=cell)

@@ -1,0 +1,141 @@
+"""`compare check` as it is called: what it says, its files, its exit status."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+
+from compare.__main__ import main
+from compare.check.catalogue import CHECKS, PROFILES, of_profile
+
+ECHO = str(Path(__file__).parent / "servers" / "tcp.py")
+
+
+def check(*words: str) -> Result:
+    return CliRunner().invoke(main, ["check", *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "give either a command after --"),
+        (("--connect", "127.0.0.1:7", "--", "true"), "give either a command after --"),
+        (("--connect", "10.0.0.1:7"), "10.0.0.1 is not this machine"),
+        (("--connect", "127.0.0.1"), "'127.0.0.1' is not HOST:PORT"),
+        (("--only", "tcp/99", "--", "true"), "no check 'tcp/99'; choose from tcp/1, "),
+        (("--only", "chat/9", "--", "true"), "tcp-echo has no check 'chat/9'"),
+        (("--limit", "idle", "--", "true"), "'idle' is not one of "),
+        (("--limit", "speed=2", "--", "true"), "'speed=2' is not one of "),
+        (("--limit", "idle=0s", "--", "true"), "'idle=0s' is not one of "),
+        (("--profile", "telnet", "--", "true"), "'telnet' is not one of 'tcp-echo'"),
+    ],
+)
+def test_mistake_in_the_options_is_told_in_a_line(words: tuple[str, ...], told: str) -> None:
+    result = check(*words)
+    assert result.exit_code == 2
+    assert told in result.output
+    assert "Traceback" not in result.output
+
+
+def test_command_that_does_not_exist_is_told_in_a_line() -> None:
+    result = check("--", "no-such-server", "{port}")
+    assert result.exit_code == 1
+    assert "cannot start no-such-server: No such file or directory" in result.output
+
+
+def test_failure_is_a_lesson_and_goes_into_all_files(tmp_path: Path) -> None:
+    files = {kind: str(tmp_path / kind) for kind in ("json", "junit", "gradescope")}
+    outputs = [word for kind, path in files.items() for word in (f"--{kind}", path)]
+    command = ["--", sys.executable, ECHO, "urgent-inline", "{port}"]
+    result = check("--only", "tcp/4,tcp/18,tcp/5-idle", *outputs, *command)
+    assert result.exit_code == 1
+    for words in (
+        "passed  tcp/4",
+        "failed  tcp/18",
+        "skipped tcp/5-idle",
+        "expected what was sent",
+    ):
+        assert words in result.output
+    for words in ("MSG_OOB", "likely", "again:", "1 passed, 1 failed, 1 skipped: tcp/18"):
+        assert words in result.output
+    assert CHECKS["tcp/18"].mistake in result.output
+    found = json.loads(Path(files["json"]).read_text())["findings"]
+    assert {each["id"]: each["state"] for each in found} == {
+        "tcp/4": "passed",
+        "tcp/18": "failed",
+        "tcp/5-idle": "skipped",
+    }
+    assert next(each for each in found if each["id"] == "tcp/18")["timeline"]
+    suite = ElementTree.parse(files["junit"]).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
+    tests = json.loads(Path(files["gradescope"]).read_text())["tests"]
+    assert {each["name"]: each["score"] for each in tests} == {"tcp/4": 1, "tcp/18": 0}
+
+
+def test_what_was_not_checked_fails_only_if_that_is_asked_for() -> None:
+    command = ["--only", "tcp/5-idle", "--", sys.executable, ECHO, "none", "{port}"]
+    assert check(*command).exit_code == 0
+    assert check("--strict", *command).exit_code == 1
+
+
+def test_server_that_runs_already_is_checked_from_outside() -> None:
+    server = [sys.executable, "-m", "blocking", "serve", "echo", "--model", "epoll"]
+    with subprocess.Popen(server, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        place = process.stdout.readline().decode().strip().rpartition("/")[2]
+        result = check("--only", "tcp/1,tcp/13", "--connect", place)
+        process.terminate()
+    assert result.exit_code == 0
+    assert "passed  tcp/1" in result.output
+    assert "only for a server that is started here" in result.output
+
+
+def test_server_is_killed_with_its_children_also_by_ctrl_c(tmp_path: Path) -> None:
+    marker = f"{tmp_path.name}-marker"
+    script = f"trap '' TERM INT; sh -c 'trap \"\" TERM INT; sleep 60 # {marker}' & sleep 60; true"
+    words = [sys.executable, "-m", "compare", "check", "--", "sh", "-c", script]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 20
+        while not running(marker):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert not running(marker)
+
+
+def running(marker: str) -> bool:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if marker.encode() in (line := path.read_bytes()) and line.startswith(b"sh\0"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def test_every_check_is_listed_and_explained() -> None:
+    listed = check("--list").output
+    for name in CHECKS:
+        assert name in listed
+        told = CliRunner().invoke(main, ["explain", name])
+        assert told.exit_code == 0
+        assert CHECKS[name].why in told.output
+    unknown = CliRunner().invoke(main, ["explain", "tcp/0"])
+    assert unknown.exit_code == 2
+    assert "there is no check 'tcp/0'" in unknown.output
+
+
+def test_must_comes_before_limit_in_every_profile() -> None:
+    for profile in PROFILES:
+        kinds = [each.kind for each in of_profile(profile)]
+        assert kinds == sorted(kinds, reverse=True)

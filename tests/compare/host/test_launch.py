@@ -1,0 +1,299 @@
+"""Starting and ending servers of every kind, the ill-behaved ones above all."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from compare.host import launch, process
+from compare.host.launch import Guard, LaunchError, Server, kill, start
+
+SERVERS = Path(__file__).parents[1] / "servers"
+IsAlive = Callable[[int], bool]
+WaitUntil = Callable[[Callable[[], object], str], None]
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+def command(how: str) -> list[str]:
+    return [sys.executable, str(SERVERS / "starts.py"), how]
+
+
+def why_not(how: str) -> str:
+    """What is said of a server that does not become ready."""
+    server = Server(command(how), None)
+    with pytest.raises(LaunchError) as caught, server:
+        pytest.fail("it says that it is ready")
+    assert not Path(f"/proc/{server.pid}").exists()
+    return str(caught.value)
+
+
+# Ready
+
+
+def test_server_is_ready_where_it_says(is_alive: IsAlive) -> None:
+    with Server(command("polite"), None) as server:
+        assert (server.scheme, server.host, server.port) == ("tcp", "127.0.0.1", 7)
+        assert is_alive(server.pid)
+        assert server.died() is None
+    assert not is_alive(server.pid)
+
+
+def test_ipv6_address_comes_without_its_brackets() -> None:
+    with Server(command("ipv6"), None) as server:
+        assert (server.host, server.port) == ("::1", 7)
+
+
+def test_ready_line_that_comes_in_pieces_is_read_whole() -> None:
+    with Server(command("in-pieces"), None) as server:
+        assert server.port == 12345
+
+
+def test_what_a_server_says_before_ready_is_passed_over() -> None:
+    with Server(command("floods"), None) as server:
+        assert server.port == 7
+
+
+def test_server_has_all_the_descriptors_that_the_hard_limit_allows() -> None:
+    with Server(command("polite"), None) as server:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+def test_server_is_on_its_core_and_in_a_group_of_its_own() -> None:
+    core = max(os.sched_getaffinity(0))
+    with Server(command("polite"), core) as server:
+        assert os.sched_getaffinity(server.pid) == {core}
+        assert os.getpgid(server.pid) == server.pid
+
+
+def test_server_without_a_core_may_run_on_all() -> None:
+    with Server(command("polite"), None) as server:
+        assert os.sched_getaffinity(server.pid) == os.sched_getaffinity(0)
+
+
+# Not ready
+
+
+def test_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    missing = str(tmp_path / "server")
+    with pytest.raises(LaunchError, match=f"cannot start {missing}: No such file"):
+        Server([missing], None)
+
+
+def test_command_that_may_not_be_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError, match=f"cannot start {tmp_path}: Permission denied"):
+        Server([str(tmp_path)], None)
+
+
+def test_server_that_exits_says_how_and_what_it_wrote_to_stderr() -> None:
+    said = why_not("exits")
+    assert said == "ended before it was ready: exit status 3; stderr: no more ports"
+
+
+def test_server_that_exits_well_is_not_ready_either() -> None:
+    assert why_not("exits-well") == "ended before it was ready: exit status 0"
+
+
+def test_server_that_dies_of_a_signal_says_of_which() -> None:
+    assert why_not("dies") == "ended before it was ready: killed by SIGSEGV"
+
+
+def test_server_that_dies_of_a_signal_without_a_name_says_of_which() -> None:
+    said = why_not("dies-strangely")
+    assert said.startswith("ended before it was ready: killed by ")
+    assert str(signal.SIGRTMIN + 1) in said or "SIGRTMIN+1" in said
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("silent", "did not say READY within 0.7 s; stderr: still thinking"),
+        ("floods-forever", "did not say READY within 0.7 s"),
+    ],
+)
+def test_server_that_does_not_say_ready_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, how: str, expected: str
+) -> None:
+    monkeypatch.setattr(launch, "READY_TIMEOUT_S", 0.7)
+    assert why_not(how) == expected
+
+
+def test_server_that_closes_its_output_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "READY_TIMEOUT_S", 0.7)
+    said = why_not("closes-stdout")
+    assert said == "ended before it was ready: it closed its output; stderr: gone quiet"
+
+
+# Ending
+
+
+def test_polite_server_stops() -> None:
+    with Server(command("polite"), None) as server:
+        server.stop()
+        assert server.died() == "exit status 0"
+
+
+def test_server_without_arrangements_stops_of_the_signal() -> None:
+    with Server(command("plain"), None) as server:
+        server.stop()
+        assert server.died() == "killed by SIGTERM"
+
+
+def test_server_that_ends_badly_says_how() -> None:
+    with (
+        Server(command("ends-badly"), None) as server,
+        pytest.raises(LaunchError, match="ended badly after SIGTERM: exit status 4"),
+    ):
+        server.stop()
+
+
+def test_server_that_ignores_sigterm_is_told_and_killed(is_alive: IsAlive) -> None:
+    with Server(command("stubborn"), None) as server:
+        expected = "did not end within 0.1 s of SIGTERM; stderr: not yet"
+        with pytest.raises(LaunchError, match=expected):
+            server.stop(0.1)
+        assert is_alive(server.pid)
+    assert not is_alive(server.pid)
+
+
+def test_server_that_died_says_of_what(wait_until: WaitUntil) -> None:
+    with Server(command("plain"), None) as server:
+        os.kill(server.pid, signal.SIGKILL)
+        wait_until(server.died, "it is dead")
+        assert server.died() == "killed by SIGKILL"
+
+
+def test_server_that_is_already_gone_can_be_stopped() -> None:
+    with Server(command("plain"), None) as server:
+        os.kill(server.pid, signal.SIGTERM)
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+        server.stop()
+
+
+def test_children_of_a_server_go_with_it(is_alive: IsAlive, wait_until: WaitUntil) -> None:
+    with Server(command("leaves-a-child"), None) as server:
+        family = process.tree(server.pid)
+        assert len(family) == 2
+    wait_until(lambda: not any(map(is_alive, family)), "the group is gone")
+
+
+def test_children_of_a_server_that_died_go_too(is_alive: IsAlive, wait_until: WaitUntil) -> None:
+    with Server(command("leaves-a-child"), None) as server:
+        _, child = process.tree(server.pid)
+        server.stop()
+        assert is_alive(child)
+    wait_until(lambda: not is_alive(child), "the child is gone")
+
+
+def test_an_error_inside_ends_the_server(is_alive: IsAlive) -> None:
+    with pytest.raises(RuntimeError), Server(command("plain"), None) as server:
+        raise RuntimeError
+    assert not is_alive(server.pid)
+
+
+def test_killing_what_is_gone_is_harmless() -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    started = start([sys.executable, "-c", ""], None, **pipes)
+    started.wait()
+    kill(started)
+    kill(started)
+
+
+def test_only_the_end_of_stderr_is_told() -> None:
+    code = "import sys; sys.stderr.write('x' * 100_000 + 'the end'); sys.exit(1)"
+    with (
+        pytest.raises(LaunchError) as caught,
+        Server([sys.executable, "-c", code], None),
+    ):
+        pytest.fail("it says that it is ready")
+    assert str(caught.value).endswith("the end")
+    assert len(str(caught.value)) < launch.TAIL_BYTES + 100
+
+
+def test_stderr_that_is_no_text_is_told_as_far_as_it_goes() -> None:
+    code = r"import os, sys; os.write(2, b'\xff\xfe ouch \x80'); sys.exit(1)"
+    with (
+        pytest.raises(LaunchError, match="ouch"),
+        Server([sys.executable, "-c", code], None),
+    ):
+        pytest.fail("it says that it is ready")
+
+
+def test_server_dies_with_whoever_started_it(is_alive: IsAlive, wait_until: WaitUntil) -> None:
+    code = f"""
+import signal
+from compare.host.launch import Server
+with Server({command("polite")!r}, None) as server:
+    print(server.pid, flush=True)
+    signal.pause()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        assert is_alive(pid)
+        starter.kill()
+        starter.wait()
+        wait_until(lambda: not is_alive(pid), "the server is gone")
+
+
+# A guard, for what must not outlive whoever started it by any means.
+
+
+def test_guard_kills_the_whole_group_when_its_owner_is_killed(
+    is_alive: IsAlive, wait_until: WaitUntil
+) -> None:
+    with Server(command("leaves-a-child"), None) as server:
+        family = process.tree(server.pid)
+        code = f"""
+import signal
+from compare.host.launch import Guard
+with Guard({server.pid}, 60):
+    print(flush=True)
+    signal.pause()
+"""
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as owner:
+            assert owner.stdout is not None
+            owner.stdout.readline()
+            owner.kill()
+            owner.wait()
+            wait_until(lambda: server.died() is not None, "the server is gone")
+            wait_until(lambda: not any(map(is_alive, family)), "the group is gone")
+
+
+def test_guard_kills_when_the_time_is_over(wait_until: WaitUntil) -> None:
+    with Server(command("plain"), None) as server, Guard(server.pid, 0.2):
+        wait_until(lambda: server.died() is not None, "the server is gone")
+
+
+def test_guard_leaves_alone_what_was_ended_well(is_alive: IsAlive) -> None:
+    with Server(command("plain"), None) as server:
+        with Guard(server.pid, 60):
+            pass
+        assert is_alive(server.pid)
+
+
+INTERRUPTED_IN_A_HOOK = """
+import os, signal, sys
+from compare.host.launch import Server
+os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGINT))
+try:
+    Server(["sleep", "60"], None)
+except KeyboardInterrupt:
+    print("interrupted, and of children there are", len(os.listdir("/proc/self/task")) - 1,
+          open("/proc/self/task/%d/children" % os.getpid()).read().split())
+"""
+
+
+def test_ctrl_c_while_a_server_is_forked_is_not_lost_and_leaves_none() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IN_A_HOOK], capture_output=True, text=True, timeout=30
+    )
+    assert (done.stdout, done.stderr) == ("interrupted, and of children there are 0 []\n", "")

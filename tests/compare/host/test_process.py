@@ -1,0 +1,280 @@
+"""What the kernel says of a process, against processes that are known."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from compare.host import process
+
+# Works until it has used that much CPU by its own clock, then waits.
+BURN = """
+import sys, time
+while time.process_time() < {seconds}:
+    pass
+print("done", flush=True)
+sys.stdin.read()
+"""
+Child = Callable[[str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def child() -> Iterator[Child]:
+    """Starts Python code that says a line when it is where it should be, and waits for that."""
+    with contextlib.ExitStack() as stack:
+
+        def start(code: str) -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-c", code]
+            started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            stack.enter_context(started)
+            stack.callback(started.kill)
+            assert started.stdout is not None
+            assert started.stdout.readline() == b"done\n"
+            return started
+
+        yield start
+
+
+@pytest.fixture
+def gone(child: Child) -> int:
+    """The pid of a process that was."""
+    ended = child("print('done')")
+    ended.wait()
+    return ended.pid
+
+
+def test_cpu_time_is_what_the_process_itself_says(child: Child) -> None:
+    pid = child(BURN.format(seconds=0.2)).pid
+    assert 200_000_000 <= process.cpu_ns(pid) < 300_000_000  # what follows its last look
+
+
+def test_children_that_have_ended_count_once_they_are_waited_for(child: Child) -> None:
+    parent = child(
+        "import os, time\n"
+        "for _ in range(4):\n"
+        "    if pid := os.fork(): os.waitpid(pid, 0)\n"
+        "    else:\n"
+        "        while time.process_time() < 0.1: pass\n"
+        "        os._exit(0)\n"
+        "print('done', flush=True); input()"
+    )
+    seen = process.usage(parent.pid)
+    assert 400_000_000 <= seen.cpu_ns + 10_000_000 < 800_000_000  # to the tick, and its own start
+    assert seen.user_ns + seen.system_ns == pytest.approx(seen.cpu_ns, abs=50_000_000)
+
+
+def test_cpu_time_of_this_process_is_that_of_its_own_clock() -> None:
+    before = time.process_time_ns()
+    seen = process.cpu_ns(os.getpid())
+    assert before <= seen <= time.process_time_ns()
+
+
+def test_user_and_system_time_add_up_to_the_cpu_time(child: Child) -> None:
+    used = process.usage(child(BURN.format(seconds=0.2)).pid)
+    assert used.user_ns + used.system_ns == pytest.approx(used.cpu_ns, abs=40_000_000)
+
+
+def test_usage_is_that_of_all_descendants(child: Child) -> None:
+    code = f"""
+import subprocess, sys
+inner = subprocess.Popen([sys.executable, "-c", {BURN.format(seconds=0.1)!r}], stdin=-1, stdout=-1)
+inner.stdout.readline()
+print("done", flush=True)
+sys.stdin.read()
+"""
+    pid = child(code).pid
+    assert len(process.tree(pid)) == 2
+    assert process.usage(pid).cpu_ns >= process.cpu_ns(pid) + 100_000_000
+
+
+def test_usage_is_that_of_threads_that_have_ended_too(child: Child) -> None:
+    code = """
+import sys, threading, time
+def burn():
+    while time.thread_time() < 0.1:
+        pass
+thread = threading.Thread(target=burn)
+thread.start()
+thread.join()
+print("done", flush=True)
+sys.stdin.read()
+"""
+    assert process.usage(child(code).pid).cpu_ns >= 100_000_000
+
+
+def test_switches_grow_with_every_wait(child: Child) -> None:
+    code = """
+import sys
+print("done", flush=True)
+while sys.stdin.readline():
+    print("done", flush=True)
+"""
+    waiting = child(code)
+    before = process.usage(waiting.pid)
+    for _ in range(20):
+        waiting.stdin.write(b"go\n")  # type: ignore[union-attr]
+        waiting.stdin.flush()  # type: ignore[union-attr]
+        waiting.stdout.readline()  # type: ignore[union-attr]
+    after = process.usage(waiting.pid)
+    assert after.switches - before.switches >= 19  # the last wait may not have begun
+    assert after.wait_ns >= before.wait_ns
+
+
+def test_two_that_share_a_core_wait_for_it(child: Child) -> None:
+    code = f"""
+import os, subprocess, sys
+os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})
+burn = [sys.executable, "-c", {BURN.format(seconds=0.1)!r}]
+both = [subprocess.Popen(burn, stdin=-1, stdout=-1) for _ in range(2)]
+for each in both:
+    each.stdout.readline()
+print("done", flush=True)
+sys.stdin.read()
+"""
+    used = process.usage(child(code).pid)
+    # While one of them worked its 100 ms, the other one had as much still to do.
+    assert used.wait_ns >= 50_000_000
+    assert 0 < used.preemptions < used.switches
+
+
+def test_size_counts_threads_descriptors_and_memory(child: Child) -> None:
+    code = """
+import os, sys, threading
+held = bytearray(30_000_000)
+pipes = [os.pipe() for _ in range(10)]
+for _ in range(3):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+print("done", flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+    plain = process.size(child(BURN.format(seconds=0)).pid)
+    size = process.size(child(code).pid)
+    assert plain.threads == 1
+    assert size.threads == 4
+    assert plain.descriptors == 3
+    assert size.descriptors == 23
+    assert 29_000 <= size.rss_kb - plain.rss_kb <= 35_000
+
+
+def test_size_is_that_of_all_descendants(child: Child) -> None:
+    code = f"""
+import subprocess, sys
+inner = subprocess.Popen([sys.executable, "-c", {BURN.format(seconds=0)!r}], stdin=-1, stdout=-1)
+inner.stdout.readline()
+print("done", flush=True)
+sys.stdin.read()
+"""
+    pid = child(code).pid
+    size = process.size(pid)
+    assert size.threads == 2
+    assert size.descriptors == 3 + 2 + 3
+    assert size.rss_kb > process.size(process.tree(pid)[1]).rss_kb
+
+
+def test_memory_that_processes_share_counts_once(child: Child) -> None:
+    code = """
+import os, sys
+held = bytearray(30_000_000)
+for _ in range(2):
+    if os.fork() == 0:
+        sys.stdin.read()
+        os._exit(0)
+print("done", flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+    plain = process.pss_kb(child(BURN.format(seconds=0)).pid)
+    pid = child(code).pid
+    assert len(process.tree(pid)) == 3
+    assert 29_000 <= process.pss_kb(pid) - plain <= 45_000
+    assert process.size(pid).rss_kb >= 3 * 29_000
+
+
+def test_tree_finds_children_of_every_thread_and_their_children(child: Child) -> None:
+    code = """
+import os, sys, threading
+def fork_twice():
+    if os.fork() == 0:
+        if os.fork() == 0:
+            sys.stdin.read()
+            os._exit(0)
+        print("done", flush=True)
+        sys.stdin.read()
+        os._exit(0)
+    threading.Event().wait()
+threading.Thread(target=fork_twice, daemon=True).start()
+sys.stdin.read()
+os._exit(0)
+"""
+    started = child(code)
+    found = process.tree(started.pid)
+    assert found[0] == started.pid
+    assert len(found) == len(set(found)) == 3
+
+
+def test_descriptors_of_one_process_are_counted(child: Child) -> None:
+    assert process.count_descriptors(child(BURN.format(seconds=0)).pid) == 3
+
+
+def test_descriptor_that_accept_has_only_reserved_is_not_counted(
+    child: Child, wait_until: Callable[[Callable[[], object], str], None]
+) -> None:
+    code = """
+import socket
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print("done", flush=True)
+    listener.accept()
+"""
+    pid = child(code).pid
+
+    def is_asleep() -> bool:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+    wait_until(is_asleep, "it waits in accept()")
+    assert process.count_descriptors(pid) == 4
+    assert process.size(pid).descriptors == 4
+
+
+def test_usage_of_a_process_that_is_gone_raises(gone: int) -> None:
+    with pytest.raises(ProcessLookupError, match=f"process {gone} is gone"):
+        process.usage(gone)
+
+
+def test_process_that_is_gone_has_no_size_and_no_descriptors(gone: int) -> None:
+    assert process.size(gone) == (0, 0, 0)
+    assert process.pss_kb(gone) == 0
+    assert process.count_descriptors(gone) == 0
+    assert process.tree(gone) == [gone]
+
+
+def test_usage_of_a_zombie_is_readable_or_it_is_gone() -> None:
+    """A server that has died and was not waited for yet."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as zombie:
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError):
+            assert process.usage(zombie.pid).cpu_ns > 0
+        assert process.size(zombie.pid).rss_kb == 0
+
+
+def test_busy_core_is_seen_busy() -> None:
+    core = min(os.sched_getaffinity(0))
+    code = f"import os; os.sched_setaffinity(0, {{{core}}})\n" + BURN.format(seconds=0.2)
+    before = process.core(core)
+    subprocess.run([sys.executable, "-c", code], stdin=subprocess.DEVNULL, check=True)
+    # In ticks of 10 ms at both ends.
+    after = process.core(core)
+    assert after.busy_ns - before.busy_ns >= 180_000_000
+    assert after.stolen_ns >= before.stolen_ns
+
+
+def test_core_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(ValueError, match="there is no core 100000"):
+        process.core(100_000)

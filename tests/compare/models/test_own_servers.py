@@ -1,0 +1,159 @@
+"""Servers of the user's own: from words to a model, and held to the checks before measuring."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from compare.__main__ import main
+from compare.check.catalogue import CHECKS
+from compare.measure import gate
+from compare.measure.gate import why_not
+from compare.models import own_servers
+from compare.models.matrix import MODELS, WORKLOADS, Model
+
+ECHO = str(Path(__file__).parents[1] / "check" / "servers" / "tcp.py")
+TCP_LONG = WORKLOADS["tcp-long"]
+
+
+@pytest.fixture(autouse=True)
+def _only_our_models() -> Iterator[None]:
+    """A process is asked for its own servers once; here it is asked again and again."""
+    before = dict(MODELS)
+    yield
+    MODELS.clear()
+    MODELS.update(before)
+
+
+def config(folder: Path, text: str) -> Path:
+    path = folder / "servers.toml"
+    path.write_text(text)
+    return path
+
+
+def test_option_is_a_name_and_a_command_in_a_shells_quoting() -> None:
+    model = own_servers.from_option("mine=python 'my server.py' {port}")
+    assert (model.name, model.command) == ("mine", ("python", "my server.py", "{port}"))
+    assert model.own
+    assert all(model.unsupported(each) is None for each in WORKLOADS.values())
+
+
+def test_table_of_a_file_says_where_and_what_it_serves(tmp_path: Path) -> None:
+    text = """
+    [server.mine]
+    command = ["./mine", "--at", "{host}:{port}"]
+    workloads = ["tcp-long"]
+    env = { LEVEL = "3" }
+    cwd = "/tmp"
+    cores = [0]
+    """
+    (model,) = own_servers.from_config(config(tmp_path, text))
+    assert model.command == ("./mine", "--at", "{host}:{port}")
+    assert (model.cwd, model.environment, model.cores) == ("/tmp", {"LEVEL": "3"}, (0,))
+    assert model.unsupported(TCP_LONG) is None
+    assert "does not say" in (model.unsupported(WORKLOADS["chat"]) or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("python my.py", "is not NAME=COMMAND"),
+        ("my server=python my.py", "'my server' is no name"),
+        ("epoll=python my.py", "there is a model 'epoll' already"),
+        ("mine=", "mine: the command is empty"),
+        ("mine=python 'my.py", "is no command: No closing quotation"),
+    ],
+)
+def test_mistake_in_the_option_is_told(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        own_servers.from_option(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[server.mine", "cannot read .*servers.toml: "),
+        ("[server.mine]\nworkloads = []", "missing required field `command`"),
+        ("[server.mine]\ncommand = 'x'\ncolour = 1", "unknown field `colour`"),
+        ("[server.mine]\ncommand = 7", "Expected `str | array`"),
+        ("[server.mine]\ncommand = 'x'\nworkloads = ['udp']", "there is no workload 'udp'"),
+    ],
+)
+def test_mistake_in_the_file_is_told(text: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=told):
+        own_servers.from_config(config(tmp_path, text))
+
+
+def test_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="No such file"):
+        own_servers.from_config(tmp_path / "servers.toml")
+
+
+def with_mistake(mistake: str) -> Model:
+    return own_servers.from_option(f"mine={sys.executable} {ECHO} {mistake} {{port}}")
+
+
+def test_server_that_does_not_start_is_not_measured() -> None:
+    model = own_servers.from_option(f"mine={sys.executable} no-such-file.py {{port}}")
+    assert "ended before it was ready: exit status 2" in (why_not(model, TCP_LONG) or "")
+
+
+def test_unchecked_and_reference_servers_are_measured_as_they_are() -> None:
+    unchecked = dataclasses.replace(with_mistake("drops-the-last-byte"), unchecked=True)
+    assert why_not(unchecked, TCP_LONG) is None
+    assert why_not(MODELS["bare-epoll"], TCP_LONG) is None
+
+
+@pytest.mark.parametrize("workload", ["udp-echo", "tcp-long", "chat"])
+@pytest.mark.parametrize("name", [name for name, each in MODELS.items() if not each.reference])
+def test_ours_may_be_measured(name: str, workload: str) -> None:
+    model = MODELS[name]
+    if reason := model.unsupported(WORKLOADS[workload]):
+        pytest.skip(reason)
+    assert why_not(model, WORKLOADS[workload]) is None
+
+
+def compare(*words: str) -> Result:
+    load = ("--quick", "--duration", "0.1", "--workloads", "tcp-long", "--connections", "4")
+    return CliRunner().invoke(main, ["run", *load, *words])
+
+
+def cells(path: Path) -> list[dict]:
+    return json.loads(path.read_text())["cells"]
+
+
+def test_server_that_fails_is_a_failed_cell_beside_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = [CHECKS[name] for name in ("tcp/4", "tcp/18")]
+    monkeypatch.setattr(gate, "of_profile", lambda profile: some)  # all take their time
+    server = f"mine={sys.executable} {ECHO} urgent-inline {{port}}"
+    path = tmp_path / "run.json"
+    result = compare("--models", "epoll", "--server", server, "--json", str(path))
+    assert result.exit_code == 1
+    by_model = {cell["model"]: cell for cell in cells(path)}
+    assert by_model["epoll"]["verdict"] != "failed"
+    assert by_model["mine"]["verdict"] == "failed"
+    (reason,) = by_model["mine"]["reasons"]
+    assert reason.startswith("it fails tcp/18: expected ")
+    assert "compare explain tcp/18 tells more" in reason
+
+
+def test_unchecked_server_is_measured_and_marked(tmp_path: Path) -> None:
+    text = f"""
+    [server.mine]
+    command = ["{sys.executable}", "{ECHO}", "urgent-inline", "{{port}}"]
+    """
+    path = tmp_path / "run.json"
+    words = ("--models", "epoll", "--config", str(config(tmp_path, text)), "--unchecked")
+    result = compare(*words, "--json", str(path))
+    assert result.exit_code == 0
+    (mine,) = [cell for cell in cells(path) if cell["model"] == "mine"]
+    assert mine["verdict"] != "failed"
+    assert "unchecked" in result.output

@@ -1,0 +1,271 @@
+"""The history: what is written comes back, also when the writer dies."""
+
+from __future__ import annotations
+
+import array
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compare.driver.histogram import encode, fold
+from compare.host.machine import look
+from compare.measure.ladder import Limits
+from compare.results.ladder import Scale, Settings, Step
+from compare.results.records import Cell, Run
+from compare.results.store import VERSION, Result, Store, StoreError, read
+
+MakeCell = Callable[..., Cell]
+MakeRun = Callable[..., Run]
+HISTOGRAM = encode(fold(array.array("Q", range(1000, 90000, 7))))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "deep" / "history.sqlite3")
+
+
+def test_run_comes_back_as_it_was(
+    store: Store, made_up_cell: MakeCell, made_up_run: MakeRun
+) -> None:
+    cells = [made_up_cell("epoll", (1.0, 2.0), latency_hdr=HISTOGRAM), made_up_cell("uvloop", ())]
+    run = made_up_run(cells)
+    number = store.recorder(["compare", "run", "--seed", "7"])(run)
+    assert store.load(number) == run
+    (entry,) = store.entries()
+    assert (entry.id, entry.parts, entry.interrupted) == (number, 2, False)
+    assert entry.command == "compare run --seed 7"
+
+
+def test_ladder_comes_back_as_it_was(store: Store, made_up_cell: MakeCell) -> None:
+    step = Step(
+        model="epoll",
+        idle=10,
+        processes=1,
+        counts=made_up_cell("epoll", ()).counts,
+        errors={},
+        connect_us=made_up_cell("epoll", ()).latency_us,
+        first_reply_us=made_up_cell("epoll", ()).latency_us,
+        took_s=1.0,
+        overflows=0,
+        memory=None,
+        cell=made_up_cell("epoll", (1.0,), latency_hdr=HISTOGRAM),
+        gave_way=[],
+    )
+    scale = Scale(
+        started="2024-01-01T00:00:00+00:00",
+        took_s=1.0,
+        interrupted=False,
+        machine=look(),
+        limits=Limits(
+            descriptors=1,
+            all_descriptors=None,
+            memory_kb=1,
+            ephemeral_ports=1,
+            backlog=1,
+            threads=None,
+        ),
+        settings=Settings(
+            models=["epoll"],
+            idle=[10],
+            connections=64,
+            rate=None,
+            rounds=1,
+            duration_s=1.0,
+            warmup_s=1.0,
+            size=100,
+            seed=1,
+            server_core=None,
+            driver_core=None,
+        ),
+        steps=[step, msgspec.structs.replace(step, cell=None)],
+        memory_slope={"epoll": 400.0},
+    )
+    assert store.load(store.recorder(["compare", "scale"])(scale)) == scale
+
+
+def test_run_grows_cell_by_cell_and_stays_one(
+    store: Store, made_up_cell: MakeCell, made_up_run: MakeRun
+) -> None:
+    keep = store.recorder(["compare", "run"])
+    first, second = made_up_cell("epoll", (1.0,)), made_up_cell("uvloop", (2.0,))
+    number = keep(made_up_run([first], interrupted=True))
+    assert [each.running for each in store.entries()] == [True]
+    again = made_up_cell("epoll", (1.0, 3.0))
+    assert keep(made_up_run([again, second], interrupted=True)) == number
+    assert keep(done := made_up_run([again, second])) == number
+    assert store.load(number) == done
+    assert [each.interrupted for each in store.entries()] == [False]
+    assert store.recorder(["compare", "run"])(done) == number + 1
+
+
+@given(st.lists(st.sampled_from("ab"), max_size=6))
+def test_runs_side_by_side_do_not_mix(tmp_path_factory: pytest.TempPathFactory, order) -> None:
+    path = tmp_path_factory.mktemp("history") / "history.sqlite3"
+    stores = {name: Store(path) for name in "ab"}
+    keepers = {name: stores[name].recorder(["compare", name]) for name in "ab"}
+    cells: dict[str, list[Cell]] = {"a": [], "b": []}
+    numbers = {}
+    for name in order:
+        cells[name].append(
+            Cell(model=name, workload="tcp-long", connections=4, verdict="ok", reasons=[])
+        )
+        numbers[name] = keepers[name](_run_of(cells[name]))
+    for name, number in numbers.items():
+        assert stores["a"].load(number).cells == cells[name]
+    assert len({*numbers.values()}) == len(numbers) == len(stores["b"].entries())
+
+
+def _run_of(cells: list[Cell]) -> Run:
+    text = {
+        "started": "2024-01-01T00:00:00+00:00",
+        "took_s": 1.0,
+        "measured_s": 1.0,
+        "interrupted": False,
+        "machine": look(),
+        "settings": {
+            "models": [],
+            "workloads": [],
+            "connections": [],
+            "rounds": 1,
+            "duration_s": 1.0,
+            "warmup_s": 1.0,
+            "sizes": {},
+            "seed": 1,
+            "server_core": None,
+            "driver_core": None,
+        },
+        "cells": cells,
+    }
+    return msgspec.convert(msgspec.to_builtins(text), Run)
+
+
+def test_latest_and_those_before_are_found(store: Store, made_up_run: MakeRun) -> None:
+    numbers = [store.recorder(["compare", "run"])(made_up_run([])) for _ in range(3)]
+    assert [store.find(name) for name in ("latest", "latest~1", "latest~2")] == numbers[::-1]
+    assert store.find(str(numbers[0])) == numbers[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("latest", "has 0 runs, so there is no latest"),
+        ("latest~x", "'latest~x' is no run: give its number"),
+        ("yesterday", "'yesterday' is no run: give its number"),
+        ("7", "there is no run 7 in "),
+    ],
+)
+def test_run_that_is_not_there_is_told(store: Store, name: str, told: str) -> None:
+    with pytest.raises(StoreError, match=told):
+        read(name, lambda: store)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("no JSON", "is not a run that compare wrote"),
+        ('{"format": "pyperf/1"}', "its format is 'pyperf/1'"),
+        ('{"format": "compare-run/1", "cells": 7}', "is not a run that compare wrote"),
+    ],
+)
+def test_file_that_is_no_run_is_told(store: Store, text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(text)
+    with pytest.raises(StoreError, match=told):
+        read(str(path), lambda: store)
+
+
+def test_file_of_a_newer_version_is_refused(store: Store) -> None:
+    with sqlite3.connect(store.path) as database:
+        database.execute(f"PRAGMA user_version = {VERSION + 1}")
+    with pytest.raises(StoreError, match="was written by a newer version of this program"):
+        Store(store.path)
+
+
+def test_file_of_an_older_version_is_read(tmp_path: Path) -> None:
+    """The first version is the oldest; its file begins as an empty one."""
+    path = tmp_path / "empty.sqlite3"
+    path.touch()
+    assert Store(path).entries() == []
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough " * 40, None])
+def test_file_of_another_program_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "other.sqlite3"
+    if content is None:
+        with sqlite3.connect(path) as database:
+            database.execute("CREATE TABLE theirs (x)")
+        database.close()
+    else:
+        path.write_bytes(content)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"cannot open .*: "):
+        Store(path)
+    assert path.read_bytes() == before
+
+
+def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"cannot open .*: (Not a directory|File exists)"):
+        Store(tmp_path / "file" / "history.sqlite3")
+
+
+WRITER = """
+import sys
+import msgspec
+from compare.results.records import Cell, Run
+from compare.results.store import Store
+run = msgspec.json.decode(open(sys.argv[2], "rb").read(), type=Run)
+keep = Store(__import__("pathlib").Path(sys.argv[1])).recorder(["compare", "run"])
+cells = []
+for number in range(100000):
+    cells.append(msgspec.structs.replace(run.cells[0], connections=number + 1))
+    keep(msgspec.structs.replace(run, cells=cells))
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("times", [8, pytest.param(50, marks=pytest.mark.slow)])
+def test_runner_that_is_killed_loses_at_most_the_cell_under_way(
+    tmp_path: Path, made_up_cell: MakeCell, made_up_run: MakeRun, times: int
+) -> None:
+    path, sample = tmp_path / "history.sqlite3", tmp_path / "run.json"
+    cell = made_up_cell("epoll", (1.0,), latency_hdr=HISTOGRAM)
+    sample.write_bytes(msgspec.json.encode(made_up_run([cell], interrupted=True)))
+    command = [sys.executable, "-c", WRITER, str(path), str(sample)]
+    for attempt in range(times):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            time.sleep(attempt * 0.0007)
+            os.kill(process.pid, signal.SIGKILL)
+            rest = process.stdout.read().split()
+        kept = int(rest[-1] if rest else said)
+        store = Store(path)
+        last = store.entries()[-1]
+        assert last.interrupted
+        assert not last.running
+        loaded = store.load(last.id)
+        assert isinstance(loaded, Run)
+        assert loaded.interrupted
+        assert max(each.connections for each in loaded.cells) >= kept + 1
+        assert all(each.latency_hdr == HISTOGRAM for each in loaded.cells)
+        store.close()
+    assert len(Store(path).entries()) == times
+
+
+def test_result_is_either_kind(store: Store, made_up_run: MakeRun) -> None:
+    result: Result = store.load(store.recorder(["compare", "run"])(made_up_run([])))
+    assert isinstance(result, Run)
+    with pytest.raises(StoreError, match="has 0 runs"):
+        read("latest", lambda: store, Scale)

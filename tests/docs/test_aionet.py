@@ -1,0 +1,353 @@
+"""What docs/aionet.md says is so: its programs and commands run, its tables are the code's."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import random
+import re
+import shlex
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import aionet
+from aionet import CloseReason, Limits, Timeouts
+from aionet.address import Address
+from aionet.options import add_options, read_options
+from aionet.testing import MemoryServer
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "aionet.md").read_text()
+DEADLINE_S = 30.0
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+PROGRAMS = {block.split()[1]: block for block in blocks("python")}
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines()]
+
+
+def section(title: str) -> str:
+    return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def rows(title: str) -> list[list[str]]:
+    """The cells of the first table of a section, its head left out."""
+    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def free_port() -> int:
+    """A port of a range from which the kernel gives none for port 0, so none is lost to a race."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with (
+            socket.socket() as tcp,
+            socket.socket(type=socket.SOCK_DGRAM) as udp,
+            contextlib.suppress(OSError),
+        ):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
+
+
+class Folder:
+    """The page's programs as files, each with ports of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ports: dict[str, int] = {}
+        for name, code in PROGRAMS.items():
+            (path / name).write_text(self.with_ports(code))
+
+    def with_ports(self, text: str) -> str:
+        return re.sub(r"\b70\d\d\b", lambda match: str(self.port(match[0])), text)
+
+    def port(self, written: str) -> int:
+        return self._ports.setdefault(written, free_port())
+
+    @contextlib.contextmanager
+    def running(self, name: str, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
+        """The program, which must end with status 0 when it is told to, and say nothing."""
+        with (self.path / "stderr").open("w+") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-W", "error", name],
+                cwd=self.path,
+                stdout=stdout,
+                stderr=stderr,
+                text=True,
+            )
+            with ending(process):
+                yield process
+            stderr.seek(0)
+            assert (process.returncode, stderr.read()) == (0, "")
+
+
+@contextlib.contextmanager
+def ending(process: subprocess.Popen[str]) -> Iterator[None]:
+    with process:
+        try:
+            yield
+            process.terminate()
+            process.wait(DEADLINE_S)
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def connect(port: int) -> socket.socket:
+    """A connection, as soon as somebody listens."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), DEADLINE_S)
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, f"nobody listens on {port}"
+            time.sleep(0.02)
+
+
+def talk(sock: socket.socket, said: bytes) -> bytes:
+    """All that comes back for `said` and an end."""
+    sock.sendall(said)
+    sock.shutdown(socket.SHUT_WR)
+    with sock.makefile("rb") as answers:
+        return answers.read()
+
+
+# Programs.
+
+
+def test_every_program_is_run() -> None:
+    tests = Path(__file__).read_text()
+    assert len(PROGRAMS) == len(blocks("python"))
+    assert [name for name in PROGRAMS if tests.count(f'"{name}"') != 1] == []
+
+
+def test_a_service_adds_up(folder: Folder) -> None:
+    with folder.running("sums.py"), connect(folder.port("7001")) as sock:
+        answers = talk(sock, b"1 2\nthree\n4\n" + b"1 " * 4096)
+        assert answers == b"3\nnot a number\n4\nline is too long\n"
+
+
+def test_a_handler_greets(folder: Folder) -> None:
+    with folder.running("greeter.py"), connect(folder.port("7002")) as sock:
+        assert talk(sock, b"ann\r\nbob\n") == b"your name?\nhello, ann\nhello, bob\n"
+
+
+def test_a_datagram_handler_answers(folder: Folder) -> None:
+    with folder.running("loud.py"), socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.connect(("127.0.0.1", folder.port("7003")))
+        sock.settimeout(DEADLINE_S)
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                sock.send(b"quietly")
+                assert sock.recv(100) == b"QUIETLY"
+                break
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+
+
+def test_a_program_of_two_workers_says_ready(folder: Folder) -> None:
+    with folder.running("program.py", subprocess.PIPE) as process:
+        assert process.stdout is not None
+        port = folder.port("7004")
+        assert process.stdout.readline() == f"READY tcp://127.0.0.1:{port}\n"
+        with connect(port) as sock:
+            assert talk(sock, b"hello") == b"hello"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="it makes the certificate")
+def test_tls_is_spoken_with_the_certificate_that_is_made(folder: Folder) -> None:
+    (command,) = [shlex.split(command) for command in COMMANDS if command.startswith("openssl ")]
+    subprocess.run(command, cwd=folder.path, check=True, capture_output=True, timeout=DEADLINE_S)
+    context = ssl.create_default_context(cafile=folder.path / "cert.pem")
+    with (
+        folder.running("secret.py"),
+        connect(folder.port("7008")) as sock,
+        context.wrap_socket(sock, server_hostname="localhost") as wrapped,
+    ):
+        wrapped.sendall(b"whispered")
+        assert wrapped.recv(100) == b"whispered"
+
+
+def test_hooks_tell_of_every_connection(folder: Folder) -> None:
+    with folder.running("hooks.py", subprocess.PIPE) as process:
+        assert process.stdout is not None
+        port = folder.port("7009")
+        with connect(port) as first:
+            assert process.stdout.readline() == "open 127.0.0.1\n"
+            with contextlib.suppress(ConnectionResetError):  # it may come before connect() returns
+                connect(port).close()
+            assert process.stdout.readline() == "reject 127.0.0.1\n"
+            assert talk(first, b"hello") == b"hello"
+        assert process.stdout.readline() == "close 127.0.0.1 eof\n"
+        process.terminate()
+        assert process.stdout.read() == "0 finished 0 aborted 2\n"
+
+
+def test_counters_are_scraped(folder: Folder) -> None:
+    pytest.importorskip("prometheus_client")
+    with folder.running("metrics.py"):
+        with connect(folder.port("7010")) as sock:
+            assert talk(sock, b"hello") == b"hello"
+        connect(folder.port("7011")).close()  # it is there
+        url = f"http://127.0.0.1:{folder.port('7011')}/metrics"
+        with urllib.request.urlopen(url, timeout=DEADLINE_S) as answer:
+            lines = answer.read().decode().splitlines()
+        assert {"aionet_open 0.0", "aionet_accepted_total 1.0"} <= set(lines)
+        assert 'aionet_closed_total{reason="eof"} 1.0' in lines
+        assert sum(line.startswith("aionet_closed_total{") for line in lines) == len(CloseReason)
+
+
+def test_the_tests_in_memory_pass(folder: Folder) -> None:
+    name = "test_servers.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name],
+        cwd=folder.path,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert f"{PROGRAMS[name].count('def test_')} passed" in done.stdout, done.stdout + done.stderr
+
+
+# Commands.
+
+
+def test_every_command_is_run() -> None:
+    kinds = (" serve ", "openssl ")
+    assert [line for line in COMMANDS if sum(kind in line for kind in kinds) != 1] == []
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if " serve " in each])
+def test_serving_command_serves_each_address(command: str, folder: Folder, tmp_path: Path) -> None:
+    command = command.replace("/tmp/", f"{tmp_path}/")
+    words = shlex.split(folder.with_ports(command))
+    if shutil.which(words[0]) is None and words[0] != "python":
+        pytest.skip(f"{words[0]} is not installed")
+    words[words.index("python")] = sys.executable
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    with ending(process):
+        assert process.stdout is not None
+        for place in re.findall(r"--listen (\S+)", command):
+            if place == "systemd:":  # the server is started by who comes first
+                port = folder.port("7007")
+                with connect(port) as first:
+                    assert process.stdout.readline() == f"READY tcp://127.0.0.1:{port}\n"
+                    assert talk(first, b"hello") == b"hello"
+                continue
+            ready = process.stdout.readline().removeprefix("READY ").strip()
+            assert ready == folder.with_ports(place)
+            with connect_to(Address.parse(ready)) as sock:
+                assert talk(sock, b"hello") == b"hello"
+    assert process.returncode == 0
+
+
+def connect_to(address: Address) -> socket.socket:
+    if address.scheme == "tcp":
+        return connect(address.port)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(DEADLINE_S)
+    sock.connect(address.path)
+    return sock
+
+
+# Tables.
+
+SETTINGS = rows("Limits and timeouts")
+
+
+def test_every_limit_and_timeout_is_in_the_table() -> None:
+    names = [
+        f"{kind.__name__}.{field.name}" for kind in (Limits, Timeouts) for field in fields(kind)
+    ]
+    assert [row[0].strip("`") for row in SETTINGS] == names
+
+
+@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row[0].strip("`"))
+def test_setting_has_the_default_and_the_option_of_the_table(row: list[str]) -> None:
+    kind, name = row[0].strip("`").split(".")
+    settings = {"Limits": Limits(), "Timeouts": Timeouts()}
+    default = ast.literal_eval(row[1].strip("`"))
+    assert getattr(settings[kind], name) == default
+    assert type(getattr(settings[kind], name)) is type(default)
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    sample: int | str = "reject" if name == "on_full" else 77
+    args = parser.parse_args([row[2].strip("`"), str(sample)])
+    settings[kind] = type(settings[kind])(**{name: sample})
+    assert read_options(args) == tuple(settings.values())
+
+
+def test_every_close_reason_is_in_its_table() -> None:
+    table = rows("Close reasons")
+    assert {row[0].strip("`") for row in table} == set(CloseReason)
+    assert len(table) == len(CloseReason)
+
+
+def test_addresses_of_the_table_can_be_read() -> None:
+    text = " ".join(row[0] for row in rows("A program: addresses, workers, loops"))
+    for form in re.findall("`([^`]+)`", text):
+        place = form.replace("HOST:PORT", "localhost:1").replace("//N", "//3")
+        assert Address.parse(place.replace("/PATH", "/run/echo")).scheme == form.partition(":")[0]
+
+
+def test_names_of_the_page_exist() -> None:
+    for name, attribute in re.findall(r"`(Limits|Timeouts|Stats|Hooks|Stream)\.(\w+)`", PAGE):
+        assert hasattr(getattr(aionet, name), attribute), f"{name}.{attribute}"
+    for path in re.findall(r"`((?:aionet|blocking|tests)/[\w/.]+)`", PAGE):
+        assert (ROOT / path).exists(), path
+
+
+# What else it promises.
+
+
+def test_a_timeout_is_noticed_a_quarter_of_the_shortest_one_late_at_most() -> None:
+    with MemoryServer(aionet.Echo()) as server:
+        server.advance(0.9)
+        peer = server.connect()
+        server.advance(299.9)
+        assert peer.closed is None
+        server.advance(0.1 + 7.5)
+        assert peer.closed is CloseReason.IDLE
+
+
+def test_a_handler_is_told_of_a_timeout_by_its_next_call() -> None:
+    told: list[CloseReason] = []
+
+    async def handler(stream: aionet.Stream) -> None:
+        await stream.receive(1)
+        await rest
+        with pytest.raises(aionet.BrokenStreamError) as caught:
+            await stream.receive(1)
+        told.append(caught.value.reason)
+
+    with MemoryServer(handler, timeouts=Timeouts(idle=5)) as server:
+        rest = server._loop.create_future()
+        peer = server.connect()
+        peer.send(b"x")
+        server.advance(7)
+        assert (peer.closed, told) == (CloseReason.IDLE, [])
+        rest.set_result(None)
+        server.advance(0)
+        assert told == [CloseReason.IDLE]

@@ -1,0 +1,118 @@
+"""What docs/checking.md says is so: its commands run, its table names what is measured."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from measure import SERVERS as MEASURED
+
+from compare.check.catalogue import CHECKS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "checking.md").read_text()
+SERVERS = ROOT / "tests" / "compare" / "check" / "servers"
+SCRIPTS = {"tcp-echo": "tcp.py", "udp-echo": "udp.py", "chat": "chat.py"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines()]
+(TOML,) = blocks("toml")
+
+
+OURS = "-m blocking serve echo --model epoll --listen tcp://{host}:{port}"
+
+
+def with_server(text: str, script: str = "tcp.py") -> str:
+    """With a server that is right in place of `my_server.py`."""
+    server = shlex.join([sys.executable, str(SERVERS / script), "none"])
+    return text.replace("python my_server.py", server)
+
+
+def with_quick_server(text: str) -> str:
+    return text.replace("python my_server.py {port}", f"{sys.executable} {OURS}")
+
+
+def run(command: str, folder: Path) -> str:
+    words = shlex.split(command)
+    assert words[0] == "compare"
+    done = subprocess.run(
+        [sys.executable, "-m", "compare", *words[1:]],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _measured(command: str) -> Any:
+    """What measures a server asks it all that it must do, first, which takes its time."""
+    marks = [pytest.mark.slow] if command.startswith("compare run") else []
+    return pytest.param(command, marks=marks)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "command", [_measured(each) for each in COMMANDS if each.startswith("compare")]
+)
+def test_command_runs(command: str, tmp_path: Path) -> None:
+    (tmp_path / "servers.toml").write_text(with_quick_server(TOML))
+    if "--connect" in command:
+        server = [sys.executable, "-m", "aionet", "serve", "echo"]
+        with subprocess.Popen(server, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            place = process.stdout.readline().strip().rpartition("/")[2]
+            said = run(command.replace("127.0.0.1:7007", f"{place} --only tcp/1"), tmp_path)
+            process.terminate()
+        assert "1 passed, 0 failed" in said
+    elif " -- " in command:
+        profile = (re.findall("--profile (\\S+)", command) or ["tcp-echo"])[0]
+        if "--only" not in command:
+            command = command.replace("check ", "check --only life/1 ", 1)
+        assert "1 passed, 0 failed" in run(with_server(command, SCRIPTS[profile]), tmp_path)
+    elif command.startswith("compare run"):
+        unchecked = " --unchecked" * ("--config" in command)  # once is enough
+        short = f" --models epoll --duration 0.1{unchecked}"
+        said = run(with_quick_server(command) + short, tmp_path)
+        assert "mine " in said
+    else:
+        assert "tcp/3" in run(command, tmp_path)
+
+
+def test_every_declared_limit_is_named() -> None:
+    for limit in {each.limit for each in CHECKS.values() if each.limit}:
+        assert f"`{limit}" in PAGE or f"={limit}" in PAGE or f"--limit {limit}=" in PAGE, limit
+
+
+@pytest.mark.timeout(120)
+def test_others_are_measured_by_the_command_of_the_page() -> None:
+    (command,) = [each for each in COMMANDS if "measure.py" in each]
+    words = [sys.executable, *shlex.split(command)[1:], "--rounds", "1", "--only", "tcp/4,tcp/19"]
+    words += ["--servers", "epoll-tcp-echo,asyncio-streams,selectors"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    ours, streams, selectors = done.stdout.splitlines()[2:5]
+    assert "| 2 of 2 MUST | none |" in ours
+    assert "| 2 of 2 MUST | none |" in streams
+    assert "| 1 of 2 MUST | tcp/19 |" in selectors
+
+
+def test_every_measured_server_is_in_the_tables() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]* of ", PAGE, re.MULTILINE)
+    assert sorted(rows) == sorted(server.title for server in MEASURED.values())
+
+
+def test_paths_of_the_page_exist() -> None:
+    for path in re.findall(r"`((?:docs|blocking|tests)/[\w/.]+)`", PAGE):
+        assert (ROOT / path).exists(), path

@@ -1,0 +1,73 @@
+"""What docs/measuring.md says runs, shortened; its verdicts are the code's."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from compare.results.records import Verdict
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "measuring.md").read_text()
+COMMANDS = [
+    line
+    for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    for line in block.splitlines()
+]
+SHORT = ("--duration", "0.1", "--rounds", "1")
+# What would take long, and what takes its place.
+INSTEAD = {
+    "compare run --quick --json run.json": "--workloads tcp-long --models epoll --duration 0.1",
+    "compare scale": "--models epoll --idle 10,50 --duration 0.1",
+    "compare scale --models epoll,uvloop --idle most --ramp 2000": "--idle 200 --duration 0.1",
+    "compare scale --models uvloop-workers --hold 1000000": "--hold 2000 --duration 0.1",
+    "compare selftest": "--help",
+    "compare doctor": "",
+}
+
+
+# The others say the same in other words, and looking for a rate takes its time.
+QUICK = ("--rate", "--quick", "scale --models uvloop-workers", "doctor", "selftest")
+PARAMS = [
+    pytest.param(command, marks=[] if any(q in command for q in QUICK) else [pytest.mark.slow])
+    for command in COMMANDS
+    if command.split()[1] != "export"
+]
+
+
+@pytest.mark.parametrize("command", PARAMS)
+def test_command_runs(command: str, tmp_path: Path) -> None:
+    words = shlex.split(command)
+    assert words[0] == "compare"
+    models = [] if "--models" in words else ["--models", "epoll"]
+    instead = INSTEAD.get(command)
+    words += [*SHORT, *models] if instead is None else shlex.split(instead)
+    done = run(words[1:], tmp_path)
+    assert done.returncode == 0 or (words[1] == "doctor" and done.returncode == 1), done.stderr
+    assert "Traceback" not in done.stderr
+    if "export" in (others := " ".join(COMMANDS)) and "run.json" in command:
+        (export,) = re.findall(r"compare (export run\.json --hlog \w+)", others)
+        exported = run(export.split(), tmp_path)
+        assert exported.returncode == 0, exported.stderr
+        assert sorted(Path(line).suffix for line in exported.stdout.split()) == [".hgrm", ".hlog"]
+
+
+def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "compare", *words],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        cwd=folder,
+    )
+
+
+def test_table_has_every_verdict() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \|", PAGE, re.MULTILINE)
+    assert set(rows) == set(get_args(Verdict))

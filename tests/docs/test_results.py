@@ -1,0 +1,63 @@
+"""What docs/results.md says runs: its commands, one after the other, on two runs that were made."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "results.md").read_text()
+COMMANDS = [
+    line
+    for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    for line in block.splitlines()
+]
+SHORT = ("--quick", "--duration", "0.1", "--workloads", "tcp-long", "--connections", "2")
+
+
+def compare(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "compare", *words],
+        cwd=folder,
+        env=os.environ | {"COMPARE_STORE": str(folder / "history.sqlite3")},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(120)
+def test_every_command_of_the_page_runs(tmp_path: Path) -> None:
+    for _ in range(2):
+        done = compare(["run", *SHORT, "--models", "epoll"], tmp_path)
+        assert done.returncode == 0, done.stderr
+    for command in COMMANDS:
+        words = shlex.split(command)
+        assert words[0] == "compare"
+        done = compare(words[1:], tmp_path)
+        # A round of a tenth of a second tells nothing, and diff says so.
+        assert done.returncode == (3 if words[1] == "diff" else 0), done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+    made = {path.name for path in tmp_path.iterdir()}
+    assert {"report.html", "run.json", "run.csv", "histograms"} <= made
+
+
+def test_steps_of_the_workflow_are_options_that_there_are() -> None:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    for command in ("run", "diff"):
+        known = subprocess.run(
+            [sys.executable, "-m", "compare", command, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        (used,) = re.findall(rf"compare {command} (.*?)(?:;|>>)", text, re.DOTALL)
+        for option in re.findall(r"--[a-z-]+", used):
+            assert option in known, option
