@@ -14,6 +14,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+# What asserts for several test modules says as much as a test does.
+pytest.register_assert_rewrite(
+    *(each.stem for each in (Path(__file__).parent / "kit").glob("*.py"))
+)
+
 # A busy machine is no reason to fail.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")

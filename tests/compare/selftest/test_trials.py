@@ -40,7 +40,7 @@ def ignore(text: str) -> None:
 # Really
 
 
-# test_driver.py has the same faults one by one.
+# tests/compare/driver has the same faults one by one.
 QUICK = ("datagrams doubled", "connections reset", "chat lines lost", "unserved")
 SHORT_FORM = [
     pytest.param(
@@ -94,7 +94,7 @@ def tell(
     return tell
 
 
-# test_driver.py has the same faults one by one.
+# tests/compare/driver has the same faults one by one.
 QUICK = ("datagrams doubled", "connections reset", "chat lines lost", "unserved")
 SHORT_FORM = [
     pytest.param(

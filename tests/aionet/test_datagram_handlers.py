@@ -1,0 +1,150 @@
+"""Handlers of datagrams: what they know, how many are at work, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from datagram_clients import ANY, client_of
+from loop_runs import Run
+
+from aionet import datagram
+from aionet.datagram import Datagram
+from aionet.limits import Limits
+from aionet.server import serve
+
+
+def test_a_handler_is_called_for_every_datagram_and_may_take_its_time(run: Run[Any]) -> None:
+    async def main() -> None:
+        go = asyncio.Event()
+
+        async def handler(received: Datagram) -> None:
+            if received.data == b"slow":
+                await go.wait()
+            assert received.reply(received.data.upper())
+
+        async with serve(handler, ANY) as server:
+            with client_of(server) as client:
+                client.send(b"slow")
+                for data in (b"quick", b"", b"quick, too"):
+                    assert await client.exchange(data) == data.upper()
+                go.set()
+                assert await client.receive() == b"SLOW"
+        assert server.stats.datagrams == server.stats.replies == 4
+
+    run(main())
+
+
+def test_a_handler_knows_the_sender_and_may_answer_several_times(run: Run[Any]) -> None:
+    async def handler(received: Datagram) -> None:
+        host, port = received.sender[:2]
+        for word in (host, str(port), ""):
+            received.reply(word.encode())
+
+    async def main() -> None:
+        async with serve(handler, ANY) as server:
+            with client_of(server) as client:
+                assert await client.exchange(b"who am I?") == b"127.0.0.1"
+                assert await client.receive() == str(client._sock.getsockname()[1]).encode()
+                assert await client.receive() == b""
+
+    run(main())
+
+
+def test_a_reply_over_the_rate_is_told_to_the_handler(
+    run: Run[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datagram, "WINDOW_S", 1000.0)
+
+    async def main() -> None:
+        went: list[bool] = []
+
+        async def handler(received: Datagram) -> None:
+            went.extend(received.reply(b"again") for _ in range(3))
+
+        async with serve(handler, ANY, limits=Limits(udp_rate_loopback=2)) as server:
+            with client_of(server) as client:
+                client.send(b"hello")
+                await server.drain()
+        assert went == [True, True, False]
+        assert (server.stats.replies, server.stats.unanswered) == (2, 1)
+
+    run(main())
+
+
+def test_a_handler_that_fails_is_logged_and_others_go_on(
+    run: Run[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(received: Datagram) -> None:
+        received.reply(b"%d" % (100 // int(received.data)))
+
+    async def main() -> None:
+        async with serve(handler, ANY) as server:
+            with client_of(server) as client:
+                client.send(b"0")
+                assert await client.exchange(b"5") == b"20"
+
+    run(main())
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+
+
+def test_what_comes_while_too_many_are_at_work_is_not_handled(
+    run: Run[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datagram, "HANDLERS", 2)
+
+    async def main() -> None:
+        go = asyncio.Event()
+
+        async def handler(received: Datagram) -> None:
+            await go.wait()
+            received.reply(received.data)
+
+        async with serve(handler, ANY) as server:
+            with client_of(server) as client:
+                for number in range(5):
+                    client.send(b"%d" % number)
+                while server.stats.unanswered < 3:
+                    await asyncio.sleep(0)
+                go.set()
+                assert sorted([await client.receive(), await client.receive()]) == [b"0", b"1"]
+                assert await client.exchange(b"room again") == b"room again"
+
+    run(main())
+
+
+def test_draining_waits_for_handlers_until_the_deadline(run: Run[Any]) -> None:
+    async def main() -> None:
+        begun, go, ended = asyncio.Event(), asyncio.Event(), []
+
+        async def handler(received: Datagram) -> None:
+            begun.set()
+            try:
+                if received.data == b"stuck":
+                    await asyncio.Event().wait()
+                await go.wait()
+                ended.append(received.reply(b"done"))
+            except asyncio.CancelledError:
+                ended.append("cancelled")
+                raise
+
+        async with serve(handler, ANY) as server:
+            with client_of(server) as client:
+                client.send(b"slow")
+                await begun.wait()
+                asyncio.get_running_loop().call_soon(go.set)
+                await server.drain()
+                assert await client.receive() == b"done"
+        begun.clear()
+        async with serve(handler, ANY) as server:
+            with client_of(server) as client:
+                client.send(b"stuck")
+                await begun.wait()
+                await server.drain(0.05)
+        assert ended == [True, "cancelled"]
+
+    run(main())

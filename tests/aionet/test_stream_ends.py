@@ -1,0 +1,103 @@
+"""The end of a stream, broken or closed, as those see it who wait and who ask later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from handler_notes import Notes, records
+from patience import PATIENT
+
+from aionet.limits import CloseReason, Limits, Timeouts
+from aionet.stream import ClosedStreamError, Stream
+from aionet.testing import MemoryServer
+
+LIMIT = 8
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (lambda server, peer: peer.reset(), CloseReason.RESET),
+        (lambda server, peer: server.advance(25), CloseReason.IDLE),
+        (lambda server, peer: (peer.send(b"x"), server.advance(13)), CloseReason.SLOW_MESSAGE),
+        (lambda server, peer: peer.send(b"x" * 20), CloseReason.OVERSIZE),
+    ],
+)
+def test_a_broken_stream_says_why_to_who_waits_and_who_asks_later(
+    end: Callable[..., object], reason: CloseReason, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = Notes()
+
+    async def handler(stream: Stream) -> None:
+        await seen.of(stream.receive_line())
+        await seen.of(stream.receive())
+        await seen.of(stream.receive_line())
+        await seen.of(stream.send_all(b"hello?"))
+        await stream.receive()
+
+    timeouts = Timeouts(idle=20, message=10)
+    with MemoryServer(handler, limits=Limits(message=LIMIT), timeouts=timeouts) as server:
+        peer = server.connect()
+        end(server, peer)
+        assert [error.reason for error in seen] == [reason] * 4
+        assert str(seen[0]) == f"the connection is gone ({reason})"
+        peer.finish()
+        assert peer.closed is reason
+    assert records(caplog) == []
+
+
+def test_the_use_of_a_stream_after_closing_it_is_a_mistake() -> None:
+    seen = Notes()
+
+    async def handler(stream: Stream) -> None:
+        await stream.send_all(b"bye")
+        stream.close()
+        stream.close()
+        await seen.of(stream.receive())
+        await seen.of(stream.receive_line())
+        await seen.of(stream.send_all(b"hello?"))
+
+    with MemoryServer(handler) as server:
+        peer = server.connect()
+        assert peer.received == b"bye"
+        assert [type(error) for error in seen] == [ClosedStreamError] * 3
+        peer.finish()
+        assert peer.closed is CloseReason.DONE
+
+
+def test_what_has_arrived_cannot_be_received_after_closing() -> None:
+    seen = Notes()
+
+    async def handler(stream: Stream) -> None:
+        await stream.receive(1)
+        stream.close()
+        await seen.of(stream.receive())
+        await seen.of(stream.receive_line())
+
+    with MemoryServer(handler) as server:
+        server.connect().send(b"hello\n")
+        assert [type(error) for error in seen] == [ClosedStreamError] * 2
+
+
+def test_closing_wakes_who_receives_and_who_sends() -> None:
+    seen = Notes()
+
+    async def handler(stream: Stream) -> None:
+        await stream.receive()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(seen.of(stream.receive()))
+            tasks.create_task(seen.of(stream.send_all(bytes(1000))))
+            await asyncio.sleep(1)
+            stream.close()
+
+    with MemoryServer(handler, limits=Limits(write_buffer=500), timeouts=PATIENT) as server:
+        peer = server.connect()
+        peer.stop_reading()
+        peer.send(b"go")
+        assert seen == []
+        server.advance(1)
+        assert [type(error) for error in seen] == [ClosedStreamError] * 2
+        peer.start_reading()
+        assert len(peer.received) == 1000

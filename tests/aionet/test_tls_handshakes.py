@@ -1,0 +1,158 @@
+"""TLS handshakes: those that fail, those that take their time, and those that wait for a place."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from typing import Any
+
+import pytest
+from loop_clients import ANY, RESET
+from loop_runs import Run
+from services import Noting
+from tls_clients import Witness, connect
+
+from aionet.limits import CloseReason, Limits, Timeouts
+from aionet.protocol import Echo
+from aionet.server import Server, serve
+
+
+@pytest.mark.parametrize("said", [b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01" * 100])
+def test_what_is_no_handshake_is_told_to_nobody_but_counted(
+    run: Run[Any], tls: ssl.SSLContext, said: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        witness, service = Witness(), Noting()
+        async with (
+            serve(service, ANY, tls=tls, hooks=witness.hooks) as server,
+            connect(server, None) as (reader, writer),
+        ):
+            writer.write(said)
+            with contextlib.suppress(ConnectionResetError):
+                await reader.read()
+            assert await witness.one_end() is CloseReason.HANDSHAKE
+        assert service.calls == []
+        assert (witness.opened, witness.reasons) == (1, [CloseReason.HANDSHAKE])
+
+    run(main())
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("end", ["close", "reset", "say nothing", "say half"])
+def test_who_does_not_finish_its_handshake_is_let_go(
+    run: Run[Any], tls: ssl.SSLContext, end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        witness, service = Witness(), Noting()
+        timeouts = Timeouts(handshake=0.2)
+        async with (
+            serve(service, ANY, tls=tls, hooks=witness.hooks, timeouts=timeouts) as server,
+            connect(server, None) as (_, writer),
+        ):
+            await witness.until(lambda: witness.opened)
+            if end == "say half":
+                writer.write(b"\x16\x03\x01\x02")
+            elif end == "reset":
+                sock = writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                writer.transport.abort()
+            elif end == "close":
+                writer.close()
+            reason = await witness.one_end()
+        assert reason is CloseReason.HANDSHAKE
+        assert service.calls == []
+        assert server.stats.closed[CloseReason.HANDSHAKE] == server.stats.accepted == 1
+
+    run(main())
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_handshake_without_a_timeout_may_take_its_time(
+    run: Run[Any], tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    async def main() -> None:
+        timeouts = Timeouts(handshake=None, idle=0.1)
+        async with (
+            serve(Echo(), ANY, tls=tls, timeouts=timeouts) as server,
+            connect(server, trusting) as (reader, writer),
+        ):
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+
+    run(main())
+
+
+def test_draining_ends_a_handshake(run: Run[Any], tls: ssl.SSLContext) -> None:
+    async def main() -> None:
+        witness, service = Witness(), Noting()
+        async with (
+            serve(service, ANY, tls=tls, hooks=witness.hooks) as server,
+            connect(server, None),
+        ):
+            await witness.until(lambda: witness.opened)
+            await server.drain(5)
+        assert service.calls == []
+        assert witness.reasons == [CloseReason.DRAIN]
+
+    run(main())
+
+
+def test_a_failed_handshake_gives_its_place_back(
+    run: Run[Any], tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    async def main() -> None:
+        limits = Limits(connections=1)
+        async with serve(Echo(), ANY, tls=tls, limits=limits) as server:
+            for _ in range(3):
+                async with connect(server, None) as (reader, writer):
+                    writer.write(b"not TLS")
+                    writer.write_eof()
+                    with contextlib.suppress(ConnectionResetError):
+                        await reader.read()
+            async with connect(server, trusting) as (reader, writer):
+                writer.write(b"hello")
+                assert await reader.readexactly(5) == b"hello"
+
+    run(main())
+
+
+def test_who_is_over_the_limit_waits_before_the_handshake(
+    run: Run[Any], tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    clients = 10
+
+    async def main() -> None:
+        async def visit(server: Server) -> None:
+            async with connect(server, trusting) as (reader, writer):
+                writer.write(b"hello")
+                assert await reader.readexactly(5) == b"hello"
+
+        async with serve(Echo(), ANY, tls=tls, limits=Limits(connections=1)) as server:
+            await asyncio.gather(*(visit(server) for _ in range(clients)))
+        assert server.stats.accepted == clients
+        assert server.stats.closed[CloseReason.HANDSHAKE] == 0
+
+    run(main())
+
+
+def test_who_is_rejected_need_not_shake_hands(run: Run[Any], tls: ssl.SSLContext) -> None:
+    async def visit(server: Server) -> None:
+        async with connect(server, None) as (reader, _):
+            await reader.read()
+
+    async def main() -> None:
+        witness = Witness()
+        limits = Limits(connections=1, on_full="reject")
+        async with (
+            serve(Echo(), ANY, tls=tls, limits=limits, hooks=witness.hooks) as server,
+            connect(server, None),
+        ):
+            await witness.until(lambda: witness.opened)
+            with pytest.raises(ConnectionResetError):  # by the first call that can tell
+                await visit(server)
+        assert server.stats.closed[CloseReason.REJECTED] == 1
+
+    run(main())

@@ -1,0 +1,278 @@
+"""The options of `compare run`: what is made of them, and what is said of bad ones."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from compare.commands import run as cli
+from compare.models.matrix import DEFAULT_MODELS, SETS, WORKLOADS
+from compare.results.records import Run, Settings
+
+Invoke = Callable[..., Result]
+
+
+# Bad values
+
+
+@pytest.fixture
+def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "execute", lambda *_: pytest.fail("it runs"))
+
+
+@pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--models", "forks", "'forks'; choose from blocking, "),
+        ("--models", "epoll,,asyncio", "''"),
+        ("--models", "epoll asyncio", "'epoll asyncio'"),
+        ("--models", "", "''"),
+        ("--workloads", "ping", "'ping'; choose from udp-echo, "),
+        ("--workloads", "chat,tcp", "'tcp'"),
+        ("--connections", "0", "'0'"),
+        ("--connections", "-1", "'-1'"),
+        ("--connections", "many", "'many'"),
+        ("--connections", "1.5", "'1.5'"),
+        ("--connections", "64,", "''"),
+        ("--connections", "1000001", "'1000001'"),
+        ("--connections", "²", "'²'"),
+        ("--connections", "9" * 5000, "is not a whole number"),
+        ("--rounds", "0", "0"),
+        ("--rounds", "1001", "1001"),
+        ("--rounds", "two", "'two' is neither a whole number from 1 to 1000 nor auto"),
+        ("--rounds", "-1", "'-1'"),
+        ("--rounds", "1.5", "'1.5'"),
+        ("--rounds", "", "''"),
+        ("--rounds", "²", "'²'"),
+        ("--rounds", "Auto", "'Auto'"),
+        ("--rounds", "9" * 5000, "is neither a whole number"),
+        ("--rate", "0", "0"),
+        ("--rate", "-1", "-1"),
+        ("--rate", "inf", "inf"),
+        ("--rate", "fast", "'fast'"),
+        pytest.param("--rate", "nan", "nan"),
+        ("--load", "0", "0"),
+        ("--load", "1.6", "1.6"),
+        ("--load", "70%", "'70%'"),
+        pytest.param("--load", "nan", "nan"),
+        ("--slo", "5", "'5' is not a time from 1us to 1000s, such as 5ms"),
+        ("--slo", "ms", "'ms'"),
+        ("--slo", "", "''"),
+        ("--slo", "5m", "'5m'"),
+        ("--slo", "5 min", "'5 min'"),
+        ("--slo", "0ms", "'0ms'"),
+        ("--slo", "-5ms", "'-5ms'"),
+        ("--slo", "0.9us", "'0.9us'"),
+        ("--slo", "1001s", "'1001s'"),
+        ("--slo", "nanms", "'nanms'"),
+        ("--slo", "infs", "'infs'"),
+        ("--arrivals", "uniform", "'uniform'"),
+        ("--close", "nobody", "'nobody'"),
+        ("--duration", "0", "'0'"),
+        ("--duration", "-1", "'-1'"),
+        ("--duration", "0.04", "'0.04'"),
+        ("--duration", "nan", "'nan'"),
+        ("--duration", "inf", "'inf'"),
+        ("--duration", "long", "'long'"),
+        ("--size", "0", "0"),
+        ("--size", "15", "15 does not suit udp-echo, whose messages have 16 to 65507 bytes"),
+        ("--size", "4001", "4001 does not suit chat, whose messages have 24 to 4000 bytes"),
+        ("--size", "big", "'big'"),
+        ("--seed", "-1", "-1"),
+        ("--json", "", ""),
+        ("--json", "/no/such/folder/run.json", "/no/such/folder/run.json: No such file"),
+        ("--json", "/proc/run.json", "/proc/run.json"),
+        ("--json", "/tmp", "'/tmp' is a directory"),
+    ],
+)
+def test_bad_value_is_refused_in_a_line_that_names_it(
+    invoke: Invoke, option: str, value: str, words: str
+) -> None:
+    result = invoke("run", option, value)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    errors = [line for line in lines if line.startswith("Error: ")]
+    assert errors == lines[-1:]
+    assert option in errors[0]
+    assert words in errors[0]
+
+
+@pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--rate", "100", "--load", "0.5"),
+        ("--rate", "100", "--slo", "5ms"),
+        ("--load", "0.5", "--slo", "5ms"),
+        ("--rate", "100", "--load", "0.5", "--slo", "5ms"),
+    ],
+)
+def test_two_rates_at_once_are_refused_in_a_line(invoke: Invoke, options: tuple[str, ...]) -> None:
+    result = invoke("run", *options)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[-1] == (
+        "Error: --rate, --load and --slo exclude each other: choose one."
+    )
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_size_is_held_against_the_workloads_that_are_asked_for(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, made_up_run: Callable[..., Run]
+) -> None:
+    asked: list[Settings] = []
+
+    def execute(settings: Settings, *_: object) -> Run:
+        asked.append(settings)
+        return made_up_run([])
+
+    monkeypatch.setattr(cli, "execute", execute)
+    assert invoke("run", "--workloads", "tcp-long", "--size", "1").exit_code == 0
+    assert asked[0].sizes == {"tcp-long": 1}
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_json_does_not_replace_what_is_no_file(invoke: Invoke, tmp_path: Path) -> None:
+    """As /dev/null is not: a pipe must still be one afterwards."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    result = invoke("run", "--json", str(pipe))
+    assert pipe.is_fifo()
+    assert result.exit_code == 2
+    assert "--json" in result.stderr.splitlines()[-1]
+
+
+def test_json_to_a_link_is_written_where_it_points(
+    invoke: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    made_up_run: Callable[..., Run],
+) -> None:
+    monkeypatch.setattr(cli, "execute", lambda *_: made_up_run([]))
+    target, link = tmp_path / "run.json", tmp_path / "latest.json"
+    target.touch()
+    link.symlink_to(target)
+    assert invoke("run", "--json", str(link)).exit_code == 0
+    assert link.is_symlink()
+    assert json.loads(target.read_bytes())["format"] == "compare-run/1"
+
+
+# What is asked for
+
+
+@pytest.fixture
+def asked(
+    monkeypatch: pytest.MonkeyPatch, invoke: Invoke, made_up_run: Callable[..., Run]
+) -> Callable[..., Settings]:
+    """The settings that some arguments come to."""
+
+    def ask(*arguments: str) -> Settings:
+        found: list[Settings] = []
+
+        def execute(settings: Settings, *_: object) -> Run:
+            found.append(settings)
+            return made_up_run([])
+
+        monkeypatch.setattr(cli, "execute", execute)
+        result = invoke("run", *arguments)
+        assert result.exit_code == 0, result.output
+        return found[0]
+
+    return ask
+
+
+def test_defaults_are_the_plain_models_and_all_workloads(
+    asked: Callable[..., Settings],
+) -> None:
+    settings = asked()
+    assert settings.models == ["blocking", "threaded", "epoll", "asyncio", "uvloop"]
+    assert settings.workloads == list(WORKLOADS)
+    assert (settings.connections, settings.rounds, settings.duration_s) == ([64], 5, 1.0)
+    assert settings.sizes == {"udp-echo": 1000, "tcp-short": 1000, "tcp-long": 1000, "chat": 100}
+
+
+def test_quick_is_one_short_round_unless_more_is_asked_for(asked: Callable[..., Settings]) -> None:
+    quick = asked("--quick")
+    assert (quick.rounds, quick.duration_s) == (1, 0.5)
+    longer = asked("--quick", "--rounds", "2", "--duration", "3")
+    assert (longer.rounds, longer.duration_s) == (2, 3.0)
+
+
+def test_loop_is_closed_unless_a_rate_is_asked_for(asked: Callable[..., Settings]) -> None:
+    settings = asked()
+    assert (settings.rate, settings.load, settings.slo_us) == (None, None, None)
+    assert (settings.arrivals, settings.close) == ("fixed", "client")
+    assert settings.loops == ["closed"]
+    assert asked("--rate", "250").loops == ["open"]
+    assert asked("--rate", "250").rate == 250
+    assert asked("--load", "0.7").loops == ["closed", "open"]
+    assert asked("--load", "0.7").load == 0.7
+    assert asked("--slo", "5ms", "--arrivals", "poisson").loops == ["closed", "open"]
+
+
+@pytest.mark.parametrize(
+    ("slo", "us"),
+    [
+        ("5ms", 5000),
+        ("5 ms", 5000),
+        ("250us", 250),
+        ("250µs", 250),
+        ("1.5s", 1_500_000),
+        ("1us", 1),
+    ],
+)
+def test_time_of_a_promise_has_its_unit(
+    asked: Callable[..., Settings], slo: str, us: float
+) -> None:
+    assert asked("--slo", slo).slo_us == us
+
+
+def test_rounds_are_a_number_or_as_many_as_it_takes(asked: Callable[..., Settings]) -> None:
+    settings = asked("--rounds", "7")
+    assert (settings.rounds, settings.precise) == (7, False)
+    for options in (("--rounds", "auto"), ("--rounds", "auto", "--quick")):
+        settings = asked(*options)
+        assert (settings.rounds, settings.precise) == (5, True)
+
+
+def test_what_is_named_twice_is_measured_once(asked: Callable[..., Settings]) -> None:
+    settings = asked("--models", "epoll, asyncio,epoll", "--connections", "8,1,8")
+    assert settings.models == ["epoll", "asyncio"]
+    assert settings.connections == [8, 1]
+
+
+def test_seed_is_drawn_anew_unless_it_is_given(asked: Callable[..., Settings]) -> None:
+    assert asked("--seed", "0").seed == 0
+    assert asked().seed != asked().seed
+
+
+def test_server_and_driver_have_cores_of_their_own_where_there_are_two(
+    asked: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 9})
+    settings = asked()
+    assert (settings.server_core, settings.driver_core) == (3, 9)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    settings = asked()
+    assert (settings.server_core, settings.driver_core) == (None, None)
+
+
+# What is told of them
+
+
+def test_help_names_every_option_and_the_version_is_told(invoke: Invoke) -> None:
+    shown = invoke("run", "-h").stdout
+    options = ("models", "workloads", "connections", "rounds", "duration", "size", "json")
+    for option in (*options, "rate", "load", "slo", "arrivals", "close", "set", "python"):
+        assert f"--{option} " in shown
+    for name in [*DEFAULT_MODELS, *SETS]:
+        assert name in shown
+    assert version("aionet-compare") in invoke("--version").stdout

@@ -1,0 +1,169 @@
+"""The open loops of a run: at a rate, at a share of what a model can, as far as a promise holds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from made_up_instrument import Instrument
+from short_runs import BELIEVED, asked, ignore
+
+from compare.host.launch import LaunchError
+from compare.measure.run import execute
+from compare.results.records import Key, Pace, Percentiles
+
+pytestmark = pytest.mark.usefixtures("nothing_left", "whom_the_gate_lets_in")
+
+
+@pytest.fixture
+def answers(instrument: Instrument, made_up_pace: Callable[..., Pace]) -> Callable[..., Instrument]:
+    """Has closed loops find the rates of `closed` in turn, and open ones what is due."""
+
+    def answer(
+        closed: tuple[float, ...] = (1000.0,),
+        p99_us: Callable[[float], float | None] = lambda _: 1.0,
+    ) -> Instrument:
+        rates = itertools.cycle(closed)
+
+        def find(key: Key, rate: float | None) -> dict[str, Any]:
+            if rate is None:
+                return {"rate": next(rates)}
+            latency = Percentiles(p50=0.5, p99=p99_us(rate))
+            return {"rate": rate, "pace": made_up_pace(rate), "latency_us": latency}
+
+        instrument.find = find
+        return instrument
+
+    return answer
+
+
+Answers = Callable[..., Instrument]
+
+
+def test_rate_that_is_given_needs_no_closed_loop(answers: Answers) -> None:
+    instrument = answers()
+    (cell,) = execute(asked("one", rounds=2, rate=50.0), ignore, ignore).cells
+    assert instrument.rates == [50.0, 50.0]
+    assert (cell.loop, cell.verdict) == ("open", "ok")
+
+
+def test_load_is_a_share_of_the_median_of_the_closed_loop(answers: Answers) -> None:
+    """Of that of the same model, workload and connections."""
+    instrument = answers((100.0, 9000.0, 200.0, 210.0, 190.0))
+    settings = asked("one", connections=[4, 8], rounds=5, load=0.5)
+    result = execute(settings, ignore, ignore)
+    closed, opened = instrument.rates[:10], instrument.rates[10:]
+    assert closed == [None] * 10
+    medians = {cell.connections: cell.ops_per_s for cell in result.cells if cell.loop == "closed"}
+    for key, rate in zip(instrument.keys[10:], opened, strict=True):
+        assert key.loop == "open"
+        assert rate == 0.5 * (medians[key.connections] or 0)
+    assert [(cell.loop, len(cell.rounds)) for cell in result.cells] == [
+        ("closed", 5),
+        ("closed", 5),
+        ("open", 5),
+        ("open", 5),
+    ]
+
+
+def test_model_that_failed_in_a_closed_loop_has_no_open_one(answers: Answers) -> None:
+    instrument = answers()
+    closed, opened = execute(asked("bad", rounds=2, load=0.5), ignore, ignore).cells
+    assert closed.verdict == "failed"
+    assert (opened.loop, opened.verdict) == ("open", "unsupported")
+    assert opened.reasons == ["in a closed loop it did nothing: see there"]
+    assert len(instrument.keys) == 1
+
+
+def test_model_that_mostly_did_nothing_has_no_open_loop(answers: Answers) -> None:
+    instrument = answers((0.0, 0.0, 0.0, 1000.0, 1000.0))
+    execute(asked("one", rounds=5, load=0.5), ignore, ignore)
+    assert 0.0 not in instrument.rates
+
+
+def test_noise_during_the_search_is_not_held_against_the_model(
+    answers: Answers, instrument: Instrument
+) -> None:
+    """Twice, at the rate that is tried first, which the model does keep."""
+    answers((1000.0,))
+    find, noisy = instrument.find, itertools.chain([True, True], itertools.repeat(False))
+
+    def find_with_noise(key: Key, rate: float | None) -> dict[str, Any]:
+        found = find(key, rate)
+        if rate is not None and next(noisy):
+            return found | {"latency_us": Percentiles(p99=9000.0), "stolen": 0.5}
+        return found
+
+    instrument.find = find_with_noise
+    execute(asked("one", rounds=1, slo_us=5000.0), ignore, ignore)
+    assert instrument.rates[-1] == 1000.0
+
+
+def test_highest_rate_that_keeps_the_promise_is_found_and_measured(answers: Answers) -> None:
+    instrument = answers((1000.0,), lambda rate: 4000.0 if rate <= 700 else 6000.0)
+    result = execute(asked("one", rounds=3, slo_us=5000.0), ignore, ignore)
+    opened = result.cells[1]
+    *tried, first, second, third = instrument.rates[3:]
+    assert first == second == third == max(rate for rate in tried if rate and rate <= 700)
+    assert 680 <= (first or 0) <= 700
+    assert opened.verdict == "ok"
+    assert len(opened.rounds) == 3
+    assert opened.reasons[0].startswith("the highest rate with p99 below 5 ms: ")
+    assert opened.reasons[0].endswith("% of what it does in a closed loop")
+
+
+def test_promise_that_is_kept_at_full_load_needs_no_search(answers: Answers) -> None:
+    instrument = answers((1000.0,))
+    execute(asked("one", rounds=1, slo_us=5000.0), ignore, ignore)
+    assert instrument.rates == [None, 1000.0, 1000.0]
+
+
+def test_promise_broken_once_has_a_second_chance(answers: Answers) -> None:
+    broken = itertools.cycle([9000.0, 1000.0])
+    instrument = answers((1000.0,), lambda rate: next(broken))
+    execute(asked("one", rounds=1, slo_us=5000.0), ignore, ignore)
+    assert instrument.rates == [None, 1000.0, 1000.0, 1000.0]
+
+
+def test_promise_that_is_never_kept_is_told_and_nothing_more_is_measured(
+    answers: Answers,
+) -> None:
+    instrument = answers((1000.0,), lambda rate: 9000.0)
+    seen: list[tuple[int, int]] = []
+    result = execute(
+        asked("one", rounds=2, slo_us=5000.0),
+        lambda progress: seen.append((progress.done, progress.total)),
+        ignore,
+    )
+    opened = result.cells[1]
+    assert opened.verdict == "unsupported"
+    assert opened.reasons == ["no rate was found that keeps p99 below 5 ms"]
+    assert instrument.rates.count(None) == 2  # the closed loop's
+    assert all(done <= total for done, total in seen)
+
+
+def test_server_that_fails_during_the_search_fails_its_open_loop(
+    answers: Answers, instrument: Instrument
+) -> None:
+    def p99_us(rate: float) -> float:
+        raise LaunchError("too much for it")
+
+    answers((1000.0,), p99_us)
+    closed, opened = execute(asked("one", rounds=2, slo_us=5000.0), ignore, ignore).cells
+    assert closed.verdict == "ok"
+    assert (opened.verdict, opened.reasons) == ("failed", ["too much for it"])
+
+
+@pytest.mark.usefixtures("good")
+@pytest.mark.parametrize("arrivals", ["fixed", "poisson"])
+def test_open_loop_is_measured(arrivals: str) -> None:
+    (cell,) = execute(asked("good", rate=200.0, arrivals=arrivals), ignore, ignore).cells
+    assert cell.loop == "open"
+    assert cell.verdict in (*BELIEVED, "rate-unmet")
+    assert cell.pace is not None
+    assert cell.pace.rate == 200
+    assert cell.pace.missed == 0
+    assert cell.errors == {}
+    assert cell.rounds[0].operations > 0

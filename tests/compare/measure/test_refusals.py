@@ -1,0 +1,105 @@
+"""What a run does not measure, and the reason it gives."""
+
+from __future__ import annotations
+
+import importlib.util
+import resource
+
+import pytest
+from made_up_instrument import Instrument
+from short_runs import asked, cells_of, ignore
+
+from compare.host import launch
+from compare.measure import driver_process, gate
+from compare.measure.run import execute
+from compare.models.matrix import MODELS, Model, Workload
+
+pytestmark = pytest.mark.usefixtures("nothing_left", "whom_the_gate_lets_in")
+
+
+@pytest.fixture
+def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a process is started")
+
+    monkeypatch.setattr(driver_process, "start", refuse)
+    monkeypatch.setattr(launch, "start", refuse)
+
+
+@pytest.mark.usefixtures("nothing_starts")
+def test_uvloop_that_is_missing_is_unsupported_and_says_what_to_type(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "uvloop" else find(name)
+    )
+    result = execute(asked("uvloop", "bare-uvloop"), ignore, ignore)
+    assert [cell.verdict for cell in result.cells] == ["unsupported"] * 2
+    for cell in result.cells:
+        assert cell.reasons == ["uvloop is not installed: pip install uvloop"]
+        assert cell.ops_per_s is None
+    assert result.machine.uvloop is None
+
+
+@pytest.mark.usefixtures("nothing_starts")
+def test_what_a_model_cannot_do_is_unsupported_with_the_reason() -> None:
+    cells = cells_of(asked("bare-epoll", workloads=["chat"]))
+    assert cells["bare-epoll"].verdict == "unsupported"
+    assert cells["bare-epoll"].reasons == [MODELS["bare-epoll"].cannot["chat"]]
+
+
+@pytest.mark.usefixtures("nothing_starts")
+def test_more_connections_than_descriptors_are_unsupported_and_say_what_to_type(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 200))
+    cells = cells_of(asked("epoll", connections=[500]))
+    assert cells["epoll"].verdict == "unsupported"
+    (reason,) = cells["epoll"].reasons
+    assert "500 connections need 564 descriptors, and a process may have 200" in reason
+    assert "ulimit -Hn 564" in reason
+    assert "--connections 136" in reason
+
+
+@pytest.mark.usefixtures("good")
+def test_connections_that_fit_are_measured_beside_those_that_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 200))
+    result = execute(asked("good", connections=[500, 4]), ignore, ignore)
+    too_many, few = result.cells
+    assert (too_many.connections, too_many.verdict) == (500, "unsupported")
+    assert few.ops_per_s
+
+
+@pytest.mark.usefixtures("nothing_starts")
+def test_reference_cannot_be_told_to_close_first() -> None:
+    cell = cells_of(asked("bare-epoll", workloads=["tcp-short"], close="server"))["bare-epoll"]
+    assert (cell.verdict, cell.reasons) == ("unsupported", ["it cannot be told to close first"])
+
+
+# The gate
+
+
+def test_model_that_fails_the_checks_is_not_measured(
+    instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is held to them once for each service, of which two workloads may have the same."""
+    held: list[tuple[str, str]] = []
+
+    def why_not(model: Model, workload: Workload) -> str | None:
+        held.append((model.name, workload.service))
+        return "it fails" if (model.name, workload.service) == ("two", "echo") else None
+
+    monkeypatch.setattr(gate, "why_not", why_not)
+    workloads = ["tcp-long", "tcp-short", "chat"]
+    result = execute(asked("one", "two", workloads=workloads, rounds=2), ignore, ignore)
+    assert sorted(held) == [("one", "chat"), ("one", "echo"), ("two", "chat"), ("two", "echo")]
+    for cell in result.cells:
+        if cell.model == "two" and cell.workload != "chat":
+            assert (cell.verdict, cell.reasons) == ("failed", ["it fails"])
+            assert cell.key not in instrument.keys
+        else:
+            assert cell.verdict == "ok"
+            assert instrument.keys.count(cell.key) == 2
