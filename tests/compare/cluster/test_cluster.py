@@ -244,7 +244,7 @@ def test_killed_run_leaves_nothing_running(dask: MakeDask, compare: Compare) -> 
 def test_other_versions_are_refused_and_both_are_named(dask: MakeDask) -> None:
     cluster = dask()
     code = (
-        "import sys; from compare.cluster import hosts; from compare.commands.run import main\n"
+        "import sys; from compare.cluster import hosts; from compare.__main__ import main\n"
         "ours = {**hosts.versions(), 'Python': '3.99.0'}; hosts.versions = lambda: ours\n"
         "main(sys.argv[1:])"
     )
