@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from rooms import BELOW
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ROW = re.compile(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", re.MULTILINE)
 OURS = re.compile(r"`((?:aionet|blocking|compare|tests|docs)/[\w./-]*)`")
 
 
@@ -16,6 +18,12 @@ OURS = re.compile(r"`((?:aionet|blocking|compare|tests|docs)/[\w./-]*)`")
 def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     named = OURS.findall(page.read_text())
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_table_allows_what_the_test_of_imports_allows() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    allowed = {room: set(re.findall(r"`(\w+)`", last)) for room, last in ROW.findall(text)}
+    assert allowed == BELOW
 
 
 def test_every_room_of_compare_stands_in_the_table() -> None:
