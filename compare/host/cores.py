@@ -1,0 +1,103 @@
+"""Which cores server and driver get: two alike, near to each other, and not two threads of one."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+MOST = 8191  # the highest number that Linux gives
+
+
+class Cores(NamedTuple):
+    """Of the server, which may have several, and of the driver; empty and None are anywhere."""
+
+    server: tuple[int, ...] = ()
+    driver: int | None = None
+
+    @property
+    def apart(self) -> bool:
+        """Whether each has its own."""
+        return bool(self.server) and self.driver is not None and self.driver not in self.server
+
+
+def choose(mine: Sequence[int] | None = None, root: Path = Path("/")) -> Cores:
+    """One core for each, of those that we may use; anywhere, where that is one.
+
+    They should be no two threads of one core, of the fastest kind, share the last level of cache,
+    and not be core 0, which takes most interrupts; the more of it, in this order, the better. What
+    /sys does not tell is taken for alike.
+    """
+    allowed = sorted(os.sched_getaffinity(0)) if mine is None else sorted(mine)
+    if len(allowed) < 2:
+        return Cores()
+    looked = {number: _look(number, root) for number in allowed}
+    fastest = max(each.speed for each in looked.values())
+
+    def faults(pair: tuple[int, int]) -> tuple[bool, int, bool, bool]:
+        one, other = (looked[number] for number in pair)
+        return (
+            one.threads == other.threads and one.threads != "",
+            sum(each.speed < fastest for each in (one, other)),
+            (one.package, one.cache) != (other.package, other.cache),
+            0 in pair,
+        )
+
+    server, driver = min(itertools.combinations(allowed, 2), key=faults)
+    return Cores((server,), driver)
+
+
+def parse(text: str) -> Cores:
+    """`0,1` or `0-3,4`: the server's, and the driver's. Raises ValueError, for a person."""
+    server, comma, driver = text.rpartition(",")
+    try:
+        theirs = tuple(sorted(numbers(server)))
+        ours = int(driver)
+    except ValueError:
+        comma = ""
+    if not comma or not server:
+        raise ValueError(f"{text!r} is not SERVER,DRIVER, such as 0,1 or 0-3,4")
+    allowed = os.sched_getaffinity(0)
+    if missing := sorted({*theirs, ours} - allowed):
+        have = ",".join(map(str, sorted(allowed)))
+        raise ValueError(f"{text}: there is no core {missing[0]} for us; there are {have}")
+    return Cores(theirs, ours)
+
+
+def numbers(text: str) -> set[int]:
+    """`0,2-3` as the kernel writes lists of cores. Raises ValueError."""
+    found: set[int] = set()
+    for part in text.split(","):
+        low, dash, high = part.partition("-")
+        first, last = int(low), int(high if dash else low)
+        if not 0 <= first <= last <= MOST:
+            raise ValueError(f"{part!r} is no range of cores")
+        found.update(range(first, last + 1))
+    return found
+
+
+class _Look(NamedTuple):
+    threads: str
+    package: str
+    cache: str
+    speed: int
+
+
+def _look(number: int, root: Path) -> _Look:
+    folder = root / "sys/devices/system/cpu" / f"cpu{number}"
+
+    def read(path: str) -> str:
+        try:
+            return (folder / path).read_text().strip()
+        except OSError:
+            return ""
+
+    speed = read("cpu_capacity") or read("cpufreq/cpuinfo_max_freq")
+    return _Look(
+        threads=read("topology/thread_siblings_list"),
+        package=read("topology/physical_package_id"),
+        cache=read("cache/index3/shared_cpu_list") or read("cache/index2/shared_cpu_list"),
+        speed=int(speed) if speed.isdigit() else 0,
+    )

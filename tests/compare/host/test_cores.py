@@ -1,0 +1,318 @@
+"""Which two cores are taken, on machines that are made up, and cores as they are typed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compare.host.cores import MOST, Cores, choose, numbers, parse
+
+Core = Callable[..., None]
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Core:
+    """Adds a core to what /sys tells of a machine; what is not given it does not tell."""
+
+    def core(
+        number: int,
+        *,
+        threads: str | None = None,
+        package: int | None = None,
+        cache: str | None = None,
+        level: int = 3,
+        megahertz: int | None = None,
+        capacity: int | None = None,
+    ) -> None:
+        told = {
+            "topology/thread_siblings_list": threads,
+            "topology/physical_package_id": package,
+            f"cache/index{level}/shared_cpu_list": cache,
+            "cpufreq/cpuinfo_max_freq": None if megahertz is None else megahertz * 1000,
+            "cpu_capacity": capacity,
+        }
+        folder = tmp_path / "sys" / "devices" / "system" / "cpu" / f"cpu{number}"
+        for name, value in told.items():
+            if value is not None:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text(f"{value}\n")
+
+    return core
+
+
+def pair(cores: Cores) -> set[int]:
+    """The two, whoever has which."""
+    assert len(cores.server) == 1
+    assert cores.driver is not None
+    assert cores.apart
+    return {*cores.server, cores.driver}
+
+
+# How many there are
+
+
+@pytest.mark.parametrize("mine", [[], [0], [5]])
+def test_where_there_is_one_core_each_runs_anywhere(mine: list[int], tmp_path: Path) -> None:
+    found = choose(mine, tmp_path)
+    assert found == Cores() == Cores((), None)
+    assert not found.apart
+
+
+def test_of_two_cores_each_has_one_whatever_they_are(core: Core, tmp_path: Path) -> None:
+    core(0, threads="0-1", package=0, cache="0-1", megahertz=3000)
+    core(1, threads="0-1", package=0, cache="0-1", megahertz=2000)
+    assert pair(choose([0, 1], tmp_path)) == {0, 1}
+
+
+def test_only_cores_that_we_may_use_are_taken(core: Core, tmp_path: Path) -> None:
+    for number in range(8):
+        core(number, threads=str(number), package=0, cache="0-7")
+    assert pair(choose([7, 3], tmp_path)) == {3, 7}
+
+
+def test_of_this_machine_those_are_taken_that_it_lets_us_use() -> None:
+    found, allowed = choose(), os.sched_getaffinity(0)
+    if len(allowed) < 2:
+        assert found == Cores()
+    else:
+        assert pair(found) <= allowed
+
+
+# What they are
+
+
+def test_of_cores_that_tell_nothing_two_are_taken_without_core_0(tmp_path: Path) -> None:
+    assert pair(choose([0, 1, 2, 3], tmp_path)) == {1, 2}
+
+
+def test_core_0_is_taken_where_there_is_no_choice(tmp_path: Path) -> None:
+    assert pair(choose([0, 1], tmp_path)) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    "twins", [((0, 1), (2, 3), (4, 5), (6, 7)), ((0, 4), (1, 5), (2, 6), (3, 7))]
+)
+def test_two_threads_of_one_core_are_not_taken_for_two_cores(
+    core: Core, tmp_path: Path, twins: tuple[tuple[int, int], ...]
+) -> None:
+    for both in twins:
+        for number in both:
+            core(number, threads=f"{both[0]},{both[1]}", package=0, cache="0-7", megahertz=3000)
+    found = pair(choose(range(8), tmp_path))
+    assert all(found != set(both) for both in twins)
+    assert 0 not in found
+
+
+def test_two_cores_are_rather_one_slow_than_two_threads_of_one(core: Core, tmp_path: Path) -> None:
+    core(0, threads="0,1", package=0, cache="0-2", megahertz=5000)
+    core(1, threads="0,1", package=0, cache="0-2", megahertz=5000)
+    core(2, threads="2", package=0, cache="0-2", megahertz=3000)
+    assert 2 in pair(choose([0, 1, 2], tmp_path))
+
+
+def test_both_are_in_one_socket(core: Core, tmp_path: Path) -> None:
+    for number in range(4):  # 0 and 2 here, 1 and 3 there, as some machines count
+        core(number, threads=str(number), package=number % 2, cache=f"{number % 2}-3:2")
+    assert pair(choose(range(4), tmp_path)) == {1, 3}
+
+
+def test_sockets_are_told_apart_without_a_word_on_caches(core: Core, tmp_path: Path) -> None:
+    for number in range(4):
+        core(number, threads=str(number), package=number % 2)
+    assert pair(choose(range(4), tmp_path)) == {1, 3}
+
+
+@pytest.mark.parametrize("level", [2, 3])
+def test_both_share_the_last_level_of_cache_within_a_socket(
+    core: Core, tmp_path: Path, level: int
+) -> None:
+    for number in range(6):
+        low = number // 3 * 3
+        core(number, threads=str(number), package=0, cache=f"{low}-{low + 2}", level=level)
+    assert pair(choose([0, 2, 3, 5], tmp_path)) == {3, 5}
+
+
+def test_caches_of_the_second_level_count_only_where_there_is_no_third(
+    core: Core, tmp_path: Path
+) -> None:
+    for number in range(4):
+        core(number, threads=str(number), package=0, cache=str(number), level=2)
+        core(number, cache="0,3" if number in (0, 3) else "1-2")
+    assert pair(choose([1, 2, 3], tmp_path)) == {1, 2}
+
+
+@pytest.mark.parametrize("told", ["megahertz", "capacity"])
+def test_of_cores_of_two_kinds_the_fastest_are_taken(core: Core, tmp_path: Path, told: str) -> None:
+    for number in range(8):
+        fast = number in (5, 7)
+        core(number, threads=str(number), package=0, cache="0-7", **{told: 1024 if fast else 446})
+    assert pair(choose(range(8), tmp_path)) == {5, 7}
+
+
+def test_two_threads_of_the_one_fast_core_are_not_taken_for_two(core: Core, tmp_path: Path) -> None:
+    """It has one of the two, and a slower one the other."""
+    for number in range(4):
+        threads = "2-3" if number > 1 else str(number)
+        core(
+            number, threads=threads, package=0, cache="0-3", megahertz=5000 if number > 1 else 2000
+        )
+    found = pair(choose(range(4), tmp_path))
+    assert len(found & {2, 3}) == 1
+    assert found & {0, 1} == {1}
+
+
+def test_two_fast_cores_are_taken_although_one_is_core_0(core: Core, tmp_path: Path) -> None:
+    for number in range(4):
+        core(
+            number, threads=str(number), package=0, cache="0-3", capacity=900 if number < 2 else 400
+        )
+    assert pair(choose(range(4), tmp_path)) == {0, 1}
+
+
+def test_neighbours_are_taken_although_one_is_core_0(core: Core, tmp_path: Path) -> None:
+    for number in range(3):
+        core(number, threads=str(number), package=number // 2, cache="0-1" if number < 2 else "2")
+    assert pair(choose(range(3), tmp_path)) == {0, 1}
+
+
+def test_frequency_that_is_no_number_is_passed_over(core: Core, tmp_path: Path) -> None:
+    for number in range(3):
+        core(number, threads=str(number))
+    folder = tmp_path / "sys" / "devices" / "system" / "cpu" / "cpu2" / "cpufreq"
+    folder.mkdir()
+    (folder / "cpuinfo_max_freq").write_text("<unknown>\n")
+    assert pair(choose(range(3), tmp_path)) == {1, 2}
+
+
+@given(st.sets(st.integers(0, 40), min_size=2, max_size=12))
+def test_any_cores_are_two_of_those_that_we_may_use(mine: Collection[int]) -> None:
+    found = pair(choose(sorted(mine), Path("/nothing/here")))
+    assert found <= set(mine)
+    assert 0 not in found or len(mine) == 2
+
+
+def test_cores_are_apart_only_where_each_has_its_own() -> None:
+    assert Cores((0,), 1).apart
+    assert Cores((0, 1), 2).apart
+    for together in (Cores(), Cores((0,), 0), Cores((0, 1), 1), Cores((0,), None), Cores((), 1)):
+        assert not together.apart
+
+
+# As they are typed
+
+
+@pytest.fixture
+def eight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """We may use the cores 0 to 7."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+
+
+@pytest.mark.usefixtures("eight")
+@pytest.mark.parametrize(
+    ("text", "server", "driver"),
+    [
+        ("0,1", (0,), 1),
+        ("7,0", (7,), 0),
+        ("0-3,4", (0, 1, 2, 3), 4),
+        ("0,1,2", (0, 1), 2),
+        ("0,2-3,7", (0, 2, 3), 7),
+        ("3,1,1,0", (1, 3), 0),
+        ("2-2,3", (2,), 3),
+        ("0,0", (0,), 0),
+    ],
+)
+def test_last_is_the_drivers_and_the_others_are_the_servers(
+    text: str, server: tuple[int, ...], driver: int
+) -> None:
+    assert parse(text) == Cores(server, driver)
+
+
+def refusal(text: str) -> str:
+    """The line for a person."""
+    with pytest.raises(ValueError, match=r"\A.+\Z") as caught:
+        parse(text)
+    return str(caught.value)
+
+
+@pytest.mark.usefixtures("eight")
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", ",", "0", "0,", ",1", "0-1", "0,1-2", "0,,1", "0 1", "0;1", "0:1", "a,b"),
+        *("-1,0", "-,0", "0,-", "1.5,2", "0x1,2", "²,1", "0,½", "0,1\n2", "0-1-2,3"),
+        *("9" * 5000 + ",1", "1," + "9" * 5000, "0-99999999999,1", f"{MOST + 1},0"),
+    ],
+)
+def test_what_is_no_pair_of_cores_is_refused_with_an_example(text: str) -> None:
+    assert refusal(text) == f"{text!r} is not SERVER,DRIVER, such as 0,1 or 0-3,4"
+
+
+@pytest.mark.usefixtures("eight")
+@pytest.mark.parametrize("text", ["3-1,0", "1-0,0", "1--1,0", "0,3-1,2", "0-,1", "0,2-,1"])
+def test_range_that_ends_nowhere_or_before_it_begins_is_refused(text: str) -> None:
+    """The server would run anywhere, or on fewer cores than were meant."""
+    refusal(text)
+
+
+@pytest.mark.usefixtures("eight")
+@pytest.mark.parametrize(
+    ("text", "missing"), [("0,8", 8), ("8,0", 8), ("0-9,1", 8), ("0,-1", -1), (f"{MOST},0", MOST)]
+)
+def test_core_that_is_not_ours_is_refused_with_those_that_are(text: str, missing: int) -> None:
+    assert refusal(text) == f"{text}: there is no core {missing} for us; there are 0,1,2,3,4,5,6,7"
+
+
+def test_cores_of_this_machine_can_be_named() -> None:
+    mine = sorted(os.sched_getaffinity(0))
+    assert parse(f"{mine[0]},{mine[-1]}") == Cores((mine[0],), mine[-1])
+
+
+# As the kernel writes them
+
+
+def written(cores: Collection[int]) -> str:
+    """As the kernel does: what lies side by side is a range."""
+    ranges: list[list[int]] = []
+    for number in sorted(cores):
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"),
+    [("0", {0}), ("0-3", {0, 1, 2, 3}), ("0,2-3", {0, 2, 3}), ("1,1,1-2\n", {1, 2})],
+)
+def test_list_of_the_kernels_is_read(text: str, cores: set[int]) -> None:
+    assert numbers(text) == cores
+
+
+@given(st.sets(st.integers(0, 70), min_size=1) | st.sets(st.integers(0, MOST), min_size=1))
+def test_any_list_of_the_kernels_is_read_back(cores: Collection[int]) -> None:
+    assert numbers(written(cores)) == cores
+
+
+@given(st.text() | st.text("0123456789-, _+٣²\n", max_size=12))
+def test_any_text_is_cores_or_refused(text: str) -> None:
+    try:
+        found = numbers(text)
+    except ValueError:
+        return
+    assert all(0 <= each <= MOST for each in found)
+    assert re.search(r"\d", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", ",", "0,", "a", "-", "-3", f"0-{MOST + 1}", "0-" + "9" * 5000]
+)
+def test_what_is_no_list_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        numbers(text)
