@@ -103,7 +103,7 @@ class Bench:
         wanted = place or Place(self.subject.scheme, "127.0.0.1", free_port(self.subject.scheme))
         server = Server(
             self.subject.argv(wanted),
-            None,
+            (),
             place=wanted if self.subject.takes_a_port else None,
             cwd=self.subject.cwd,
             env=self.subject.env,

@@ -103,7 +103,7 @@ def port_is_taken(bench: Bench) -> None:
         raise Skipped("the command has no {port}, so it cannot be started where another one is")
     second = start(
         subject.argv(bench.place),
-        None,
+        (),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -27,10 +27,10 @@ from compare.cluster.tasks import (
     post,
     serve,
 )
-from compare.driver.hold import Held, Order
-from compare.driver.load import Spec
-from compare.driver.outcome import Outcome
-from compare.driver.plan import Peer, Plan
+from compare.contract.hold import Held, Order
+from compare.contract.outcome import Outcome
+from compare.contract.plan import Peer, Plan
+from compare.contract.spec import Spec
 from compare.host.launch import READY_TIMEOUT_S, STOP_TIMEOUT_S, LaunchError
 from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError
 from compare.measure.rung import Seen

@@ -83,8 +83,8 @@ class LocalCluster:
         with Path(self._folder.name, f"{len(self._processes)}.stderr").open("wb") as said:
             self._processes.append(
                 start(
-                    [sys.executable, "-m", f"distributed.cli.dask_{words[0]}", *words[1:]],
-                    self._core,
+                    [sys.executable, "-P", "-m", f"distributed.cli.dask_{words[0]}", *words[1:]],
+                    () if self._core is None else (self._core,),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=said.fileno(),

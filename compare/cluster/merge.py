@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import msgspec
-
-from compare.driver.counts import added
-from compare.driver.histogram import encode, merge
-from compare.driver.outcome import Outcome, Pace, Sizes, Window
+from compare.contract.counts import added
+from compare.contract.histogram import encode, merge
+from compare.contract.outcome import Outcome, Pace, Sizes, Slice, Usage
 
 DETAILS = 3
 
@@ -20,7 +18,7 @@ Core = tuple[str, int]  # of which host, and which
 def merged(
     shards: Sequence[Outcome],
     cores: Sequence[Core | None],
-    server: Window | None,
+    server: Usage | None,
     sizes: Sizes | None,
     peak_descriptors: int,
 ) -> Outcome:
@@ -31,17 +29,29 @@ def merged(
     """
     operations = sum(each.operations for each in shards)
     rate = sum(each.operations / each.window_ns for each in shards)
+    window_ns = round(operations / rate) if rate else max(each.window_ns for each in shards)
+    driver_cpu_ns = round(_busiest(shards, cores) * window_ns)
+    driver_wait_ns = max(each.driver_wait_ns for each in shards)
     errors: Counter[str] = Counter()
     for each in shards:
         errors.update(each.errors)
+    together = Slice(
+        window_ns=window_ns,
+        operations=operations,
+        driver_cpu_ns=driver_cpu_ns,
+        driver_wait_ns=driver_wait_ns,
+        turn_ns=window_ns,
+        turn_operations=operations,
+        cpu_ns=server.cpu_ns if server else None,
+    )
     return Outcome(
+        slices=[together],
         began_ns=shards[0].began_ns,
         late_ns=max(each.late_ns for each in shards),
-        window_ns=round(operations / rate) if rate else max(each.window_ns for each in shards),
+        window_ns=window_ns,
         warmup_ns=max(each.warmup_ns for each in shards),
         settled=all(each.settled for each in shards),
         operations=operations,
-        metered=operations,
         pace=_pace([each.pace for each in shards if each.pace]),
         latency=encode(merge([each.latency for each in shards])),
         latency_sum_ns=sum(each.latency_sum_ns for each in shards),
@@ -51,48 +61,23 @@ def merged(
         counts=added([each.counts for each in shards]),
         errors=dict(errors),
         details=[detail for each in shards for detail in each.details][:DETAILS],
+        driver_cpu_ns=driver_cpu_ns,
+        driver_wait_ns=driver_wait_ns,
         server=server,
-        driver=_busiest(_by_core([each.driver for each in shards], cores)),
         sizes=sizes,
         peak_descriptors=peak_descriptors,
+        gave_up=next((each.gave_up for each in shards if each.gave_up), None),
         untimed=sum(each.untimed for each in shards),
     )
 
 
-def _by_core(drivers: Sequence[Window], cores: Sequence[Core | None]) -> list[Window]:
-    """Those that share a core as one: that one waits while another works is no noise."""
-    together: dict[object, list[Window]] = {}
-    for number, (driver, core) in enumerate(zip(drivers, cores, strict=True)):
-        together.setdefault(core or number, []).append(driver)
-    found = []
-    for first, *others in together.values():
-        theirs = sum(each.cpu_ns for each in others)
-        found.append(
-            msgspec.structs.replace(
-                first,
-                cpu_ns=first.cpu_ns + theirs,
-                others_ns=first.others_ns and max(0, first.others_ns - theirs),
-            )
-        )
-    return found
-
-
-def _busiest(drivers: Sequence[Window]) -> Window:
-    """The one most at its limit, which waited as long as the one that waited longest."""
-    busiest = max(drivers, key=lambda each: each.cpu_ns / each.elapsed_ns)
-
-    def most(name: str) -> int:
-        share: float = max(getattr(each, name) / each.elapsed_ns for each in drivers)
-        return round(share * busiest.elapsed_ns)
-
-    return msgspec.structs.replace(
-        busiest,
-        wait_ns=most("wait_ns"),
-        stolen_ns=most("stolen_ns"),
-        others_ns=most("others_ns")
-        if all(each.others_ns is not None for each in drivers)
-        else None,
-    )
+def _busiest(shards: Sequence[Outcome], cores: Sequence[Core | None]) -> float:
+    """How busy the driver most at its limit was; those that share a core are one."""
+    together: dict[object, float] = {}
+    for number, (shard, core) in enumerate(zip(shards, cores, strict=True)):
+        share = shard.driver_cpu_ns / shard.window_ns
+        together[core or number] = together.get(core or number, 0.0) + share
+    return min(1.0, max(together.values()))
 
 
 def _pace(paces: Sequence[Pace]) -> Pace | None:

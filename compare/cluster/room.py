@@ -11,8 +11,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from compare.cluster.clock import Clock
+from compare.contract.room_log import RoomLog
 from compare.driver.order import Faults, check
-from compare.driver.room_log import RoomLog
 
 NOBODY = -1  # has said it
 Line = tuple[int, int]  # who said it, and its how manieth

@@ -13,9 +13,9 @@ from compare.cluster.hosts import Worker
 from compare.cluster.merge import merged
 from compare.cluster.room import faults
 from compare.cluster.tasks import Served
-from compare.driver.load import Shard as ShardOf
-from compare.driver.load import Spec
-from compare.driver.outcome import Outcome
+from compare.contract.outcome import Outcome
+from compare.contract.spec import Shard as ShardOf
+from compare.contract.spec import Spec, Target
 from compare.driver.shared_room import SMALLEST
 from compare.measure.holders import shares
 from compare.results.percentiles import percentiles
@@ -24,8 +24,8 @@ from compare.results.records import Shard
 SEED_STEP = 1_000_003  # from one shard's messages to the next one's
 
 
-def split(spec: Spec, workers: Sequence[Worker], place: tuple[str, int]) -> list[Spec]:
-    """Connections and rate, shared out, against the server at that place.
+def split(spec: Spec, workers: Sequence[Worker]) -> list[Spec]:
+    """Connections and rate, shared out, against the one server.
 
     Of a room each has two members at least, or nothing would be delivered within it; and lines
     that are too short to carry what tells them apart are all said by one.
@@ -37,16 +37,18 @@ def split(spec: Spec, workers: Sequence[Worker], place: tuple[str, int]) -> list
     specs = []
     for number, connections in enumerate(shares(spec.connections, many)):
         changes: dict[str, Any] = {
-            "host": place[0],
-            "port": place[1],
+            "targets": [_share(spec.targets[0], connections / spec.connections)],
             "connections": connections,
-            "rate": spec.rate and spec.rate * connections / spec.connections,
             "seed": spec.seed + number * SEED_STEP,
             "shard": ShardOf(number, many),
-            "driver_core": workers[number].core,
+            "pinned": workers[number].core is not None,
         }
         specs.append(msgspec.structs.replace(spec, **changes))
     return specs
+
+
+def _share(target: Target, share: float) -> Target:
+    return msgspec.structs.replace(target, rate=target.rate and target.rate * share)
 
 
 def outcome_of(driven: Sequence[Driven], served: Served | None) -> Outcome:
@@ -54,7 +56,7 @@ def outcome_of(driven: Sequence[Driven], served: Served | None) -> Outcome:
     outcome = merged(
         [each.outcome for each in driven],
         [each.worker.place for each in driven],
-        served.window if served else None,
+        served.usage if served else None,
         served.sizes if served else None,
         served.peak_descriptors if served else 0,
     )
@@ -82,7 +84,7 @@ def _shard(driven: Driven, *, shares_core: bool) -> Shard:
         served=outcome.counts.served,
         ops_per_s=outcome.operations / outcome.window_ns * 1e9,
         latency_us=percentiles([outcome.latency], outcome.latency_max_ns),
-        cpu_fraction=outcome.driver.cpu_ns / outcome.driver.elapsed_ns,
+        cpu_fraction=outcome.driver_cpu_ns / outcome.window_ns,
         shares_core=shares_core,
         late_fraction=pace.late / pace.sends if pace and pace.sends else None,
         late_us=outcome.late_ns / 1000,

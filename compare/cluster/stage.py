@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
+import msgspec
+
 from compare.cluster.cell import Cell
 from compare.cluster.hosts import Hosts, Worker
 from compare.cluster.shards import outcome_of, shards_of, split
 from compare.cluster.tasks import ServeOrder
-from compare.driver.hold import Held, Order
-from compare.driver.load import Spec
-from compare.driver.outcome import Outcome
+from compare.contract.hold import Held, Order
+from compare.contract.outcome import Outcome
+from compare.contract.spec import Spec, Target
 from compare.measure.driver_process import Told
 from compare.measure.holders import merge_held, split_order
 from compare.measure.rung import Seen, Stage
@@ -61,6 +63,7 @@ class ClusterStage:
         return self._cell.look()
 
     def work(self, spec: Spec, told: Told) -> tuple[Outcome, list[Shard]]:
-        shares = split(spec, self._drivers, self._place)
-        driven, served = self._cell.drive(shares, spec.warmup_s, spec.duration_s, told)
+        here = msgspec.structs.replace(spec, targets=[Target(*self._place)])
+        shares = split(here, self._drivers)
+        driven, served = self._cell.drive(shares, spec.warmup_s, spec.slice_s, told)
         return outcome_of(driven, served), shards_of(driven)

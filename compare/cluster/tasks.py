@@ -25,20 +25,20 @@ import msgspec
 from distributed import Status, get_worker
 
 import compare
-from compare.driver.counts import Counts
-from compare.driver.hold import Order
-from compare.driver.load import Spec
-from compare.driver.meter import Meter, sizes_of, time_wait_of
-from compare.driver.outcome import Outcome, Sizes, Window
-from compare.driver.plan import Plan, wait_until
+from compare.contract.counts import Counts
+from compare.contract.hold import Order
+from compare.contract.outcome import Outcome, Sizes, Usage
+from compare.contract.plan import Plan
+from compare.contract.spec import Spec, Target
+from compare.driver.drive import wait_until
+from compare.driver.meter import Meter, TimeWait, sizes_of
 from compare.host import process
 from compare.host.launch import STOP_TIMEOUT_S, Guard, LaunchError, Server
 from compare.host.limits import Limits, limits_here, misfit
 from compare.host.machine import Machine
 from compare.host.machine import look as look_at_machine
-from compare.host.sock_diag import TimeWait
 from compare.measure import gate
-from compare.measure.cell import start
+from compare.measure.block import start
 from compare.measure.driver_process import CONNECTS_PER_S, Driver, DriverError
 from compare.measure.holders import Holders
 from compare.measure.rung import look_at
@@ -167,7 +167,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     """What it used within the window, and how large it was then; None if it died."""
 
     peak_descriptors: int
-    window: Window
+    usage: Usage | None
     sizes: Sizes | None
 
 
@@ -184,20 +184,22 @@ def serve(topic: str, name: str, order: ServeOrder) -> str:
         start(
             order.model,
             order.workload,
-            order.core,
+            () if order.core is None else (order.core,),
             close_after=order.close_after,
             workers=order.workers,
             host=order.host,
         ) as server,
         Guard(server.pid, order.limit_s),
     ):
-        spec = _spec(order, server)
-        closed = time_wait_of(spec)
+        target = Target(server.host, server.port, server.pid)
+        closed = TimeWait(target, order.workload.name)
         baseline = process.size(server.pid).descriptors
         attendance.answer("ready", (_reached_at(server, order.host), server.port, baseline))
         for message in attendance.messages(order.limit_s):
             if isinstance(message, Watch):
-                attendance.answer("watched", _watch(server, spec, closed, message, attendance))
+                attendance.answer(
+                    "watched", _watch(target, order.workload.name, closed, message, attendance)
+                )
             else:
                 attendance.answer("looked", look_at(server))
         if ending := server.died():
@@ -220,44 +222,29 @@ def _reached_at(server: Server, host: str) -> str:
     return server.host
 
 
-def _spec(order: ServeOrder, server: Server) -> Spec:
-    """For what looks at a server, and asks for where it is."""
-    return Spec(
-        workload=order.workload.name,
-        host=server.host,
-        port=server.port,
-        connections=order.connections,
-        size=0,
-        warmup_s=0,
-        duration_s=0,
-        seed=0,
-        server_pid=server.pid,
-        server_core=order.core,
-        driver_core=None,
-    )
-
-
 def _watch(
-    server: Server, spec: Spec, closed: TimeWait | None, watch: Watch, attendance: Attendance
+    target: Target, workload: str, closed: TimeWait, watch: Watch, attendance: Attendance
 ) -> Served | None:
     """Raises Stopped."""
     wait_until(watch.plan.window_ns)
     try:
-        meter = Meter(server.pid, spec.server_core)
+        pid = target.pid
+        assert pid is not None
+        meter = Meter(pid)
+        began, before = perf_counter_ns(), meter.cpu_ns()
         end, peak = watch.plan.window_ns + int(watch.duration_s * 1e9), 0
         while (left := end - perf_counter_ns()) > LOOK_NS:
-            peak = max(peak, process.count_descriptors(server.pid))
+            peak = max(peak, process.size(pid).descriptors)
             attendance.take(min(LOOK_NS, left - LOOK_NS) / 1e9)
         wait_until(end)
-        used = meter.window()
-        sizes = sizes_of(spec, closed)
-        if sizes and sizes.time_wait and not ipaddress.ip_address(spec.host).is_loopback:
+        used = meter.usage(perf_counter_ns() - began, meter.cpu_ns() - before)
+        sizes = sizes_of(target, workload, closed)
+        if sizes and not ipaddress.ip_address(target.host).is_loopback:
             # What clients keep, they keep on hosts of their own.
-            ours = sizes.time_wait._replace(client=None)
-            sizes = msgspec.structs.replace(sizes, time_wait=ours)
+            sizes = msgspec.structs.replace(sizes, client_time_wait=None)
         return Served(
-            peak_descriptors=max(peak, process.count_descriptors(server.pid)),
-            window=used,
+            peak_descriptors=max(peak, process.size(pid).descriptors),
+            usage=used,
             sizes=sizes,
         )
     except ProcessLookupError:  # it died; whoever looks next will know how
@@ -317,7 +304,8 @@ def _drive(spec: Spec, order: DriveOrder, attendance: Attendance) -> Outcome:
         return plan
 
     with Driver(order.core) as driver, Guard(driver.pid, order.limit_s):
-        return driver.drive(spec, told, agree)
+        (outcome,) = driver.drive(spec, told, agree)
+        return outcome
 
 
 # What is asked beside the tasks.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from compare.cluster.cell import BEYOND_S, BUSY_S, Cell
@@ -11,13 +11,14 @@ from compare.cluster.hosts import ClusterError, Hosts, Worker
 from compare.cluster.shards import outcome_of, shards_of, split
 from compare.cluster.stage import ClusterStage
 from compare.cluster.tasks import ServeOrder, unsupported, why_not
-from compare.driver.outcome import Outcome
-from compare.host.launch import Place
+from compare.contract.outcome import Outcome
+from compare.contract.spec import Target
+from compare.host.launch import LaunchError, Place
 from compare.host.limits import SPARE_DESCRIPTORS
-from compare.measure.cell import close_after, spec_of
+from compare.measure.block import close_after, spec_of
 from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError, Told
 from compare.measure.rung import CLUSTER_WARMUP_S, Stage
-from compare.measure.testbed import Gone
+from compare.measure.testbed import Finding, Gone
 from compare.models.matrix import MODELS, WORKLOADS, Model, Workload
 from compare.results.aggregation import round_of, with_shards
 from compare.results.records import Host, Key, Round, Settings
@@ -56,7 +57,9 @@ class Cluster:
         first = looks[self.hosts[0].worker]
         self.machine, self.limits = first.machine, first.limits
 
-    def unsupported(self, model: Model, workload: Workload, connections: int) -> str | None:
+    def unsupported(
+        self, model: Model, workload: Workload, connections: int, at_once: int = 1
+    ) -> str | None:
         """Also where the limits of any host are too low."""
         share = -(-connections // self._many)
         looks = self._hosts.look_at(self._hosts.addresses("driver"))
@@ -96,9 +99,26 @@ class Cluster:
         return answer
 
     def measure(
-        self, key: Key, settings: Settings, rate: float | None, told: Told, *, number: int = 0
+        self,
+        keys: Sequence[Key],
+        settings: Settings,
+        rates: Mapping[Key, float],
+        told: Told,
+        *,
+        number: int = 1,
+    ) -> dict[Key, Finding]:
+        """One after the other, each by all drivers there are."""
+        found: dict[Key, Finding] = {}
+        for key in keys:
+            try:
+                found[key] = self._measure(key, settings, rates.get(key), told, number)
+            except (LaunchError, DriverError) as error:
+                found[key] = str(error)
+        return found
+
+    def _measure(
+        self, key: Key, settings: Settings, rate: float | None, told: Told, number: int
     ) -> tuple[Outcome, Round]:
-        """One experiment by all drivers there are. Raises as every testbed does."""
         server, drivers = self._workers(key.connections)
         limit_s = settings.duration_s + GRACE_S + 4 * key.connections / CONNECTS_PER_S + BEYOND_S
         with Cell(self._hosts, limit_s) as cell:
@@ -117,13 +137,15 @@ class Cluster:
                 )
                 host, port, baseline = cell.serve(server, order)
             cell.gather(drivers, host, port)
-            spec = spec_of(key, settings, rate, number, host, port)
-            shares = split(spec, drivers, (host, port))
+            spec = spec_of(key, settings, [Target(host, port, rate=rate)], number)
+            shares = split(spec, drivers)
             driven, served = cell.drive(shares, settings.warmup_s, settings.duration_s, told)
             said = cell.end(key.connections) if server else ""
         outcome = outcome_of(driven, served)
         messages = [*outcome.details, *([said] if said else [])]
-        return outcome, with_shards(round_of(outcome, baseline, messages), shards_of(driven))
+        return outcome, with_shards(
+            round_of(outcome, baseline, messages, number), shards_of(driven)
+        )
 
     def stage(
         self, model: Model, workload: Workload, workers: int, connections: int, seconds: float

@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 
 from compare.commands.options import Names, Share, store_option
-from compare.commands.output import as_json, show
+from compare.commands.output import FAILED, UNCLEAR, as_json, show
 from compare.report.changes import markdown, show_changes
 from compare.report.history import show_entries
 from compare.report.ladder import show_ladder
@@ -23,7 +23,7 @@ from compare.results.export import export as write_histograms
 from compare.results.records import Run
 from compare.results.store import Kind, Result, Store, StoreError, default_path, read
 
-STATUSES = {"better": 0, "same": 0, "worse": 1, "unclear": 3}
+STATUSES = {"better": 0, "same": 0, "worse": FAILED, "unclear": UNCLEAR}
 
 
 def _open(store: Path | None) -> Store:

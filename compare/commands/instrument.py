@@ -8,8 +8,8 @@ from functools import partial
 
 import click
 
+from compare.commands.options import cores_option, pinned_to
 from compare.commands.output import FAILED, INTERRUPTED, interrupt, show
-from compare.host.machine import cores
 from compare.report.progress import saying
 
 
@@ -21,17 +21,18 @@ from compare.report.progress import saying
     show_default=True,
     help="Of a server with itself; 0 leaves them out.",
 )
-def selftest(comparisons: int) -> None:
+@cores_option
+def selftest(comparisons: int, cores: str | None) -> None:
     """Hold the instrument against servers with planted faults, and against itself.
 
     Takes about six minutes, without the comparisons one. Exit status 1 when anything
     was not recovered.
     """
     from compare.report.findings import show_findings
-    from compare.selftest.trials import Cores, Finding
+    from compare.selftest.trials import Finding
     from compare.selftest.trials import selftest as find
 
-    pinned = Cores(*cores())
+    pinned = pinned_to(cores)
     signal.signal(signal.SIGTERM, interrupt)
     found: list[Finding] = []
     interrupted = False

@@ -9,9 +9,12 @@ from typing import Any, ClassVar
 
 import click
 
+from compare.host import cores
+from compare.host.cores import Cores
 from compare.models import choice
 from compare.models.interpreter import Interpreter
 from compare.models.matrix import DEFAULT_MODELS, MODELS, SETS
+from compare.models.source import Source
 
 
 class Names(click.ParamType[list[str]]):
@@ -183,11 +186,32 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return models(sets(pythons(command)))
 
 
+cores_option = click.option(
+    "--cores",
+    metavar="SERVER,DRIVER",
+    help="Where they run, such as 0,1 or 0-3,4.  [default: two that are alike and near]",
+)
+
+
+def pinned_to(text: str | None) -> Cores:
+    """Cores as `--cores` has them, or those that suit best. Raises click.BadParameter."""
+    if text is None:
+        return cores.choose()
+    try:
+        return cores.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--cores'") from None
+
+
 def choose(
-    models: Iterable[str] | None, sets: Iterable[str] | None, pythons: Sequence[str]
-) -> tuple[list[str], list[Interpreter]]:
+    models: Iterable[str] | None,
+    sets: Iterable[str] | None,
+    pythons: Sequence[str],
+    sources: Sequence[str] = (),
+) -> tuple[list[str], list[Interpreter], list[Source]]:
     """As `compare.models.choice.choose`. Raises click.BadParameter."""
     try:
-        return choice.choose(models, sets, pythons)
+        return choice.choose(models, sets, pythons, sources)
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--python'") from None
+        hint = "'--source'" if "checkout" in str(error) or "LABEL" in str(error) else "'--python'"
+        raise click.BadParameter(str(error), param_hint=hint) from None

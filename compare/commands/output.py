@@ -14,7 +14,7 @@ from rich.console import Console
 from compare.results.ladder import Scale
 from compare.results.records import Run
 
-FAILED, INTERRUPTED = 1, 130  # exit statuses
+FAILED, UNCLEAR, INTERRUPTED = 1, 3, 130  # exit statuses
 PIPED_WIDTH = 500  # a table is only as wide as it must be; rich would cut it at 80
 
 

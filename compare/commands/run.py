@@ -18,23 +18,34 @@ from compare.commands.options import (
     Numbers,
     Rounds,
     Seconds,
+    Share,
     choose,
+    cores_option,
     model_options,
+    pinned_to,
     store_option,
 )
-from compare.commands.output import FAILED, INTERRUPTED, deliver, interrupt
+from compare.commands.output import FAILED, INTERRUPTED, UNCLEAR, deliver, interrupt, show
 from compare.commands.recorder import Keeper
 from compare.commands.where import joined, where, where_options
-from compare.driver.load import Closer
-from compare.driver.schedule import Arrivals
-from compare.host.machine import cores
+from compare.contract.spec import Arrivals, Closer
 from compare.measure.run import execute
 from compare.measure.rung import CLUSTER_WARMUP_S, WARMUP_S
 from compare.models.matrix import MODELS, WORKLOADS, Model
 from compare.models.own_servers import from_config, from_option
 from compare.report.progress import watching
+from compare.report.requirements import show_requirements
 from compare.report.terminal import show as show_run
 from compare.results.records import Run, Settings
+from compare.results.requirement import Requirement, check
+
+STATUSES = {"kept": 0, "broken": FAILED, "unclear": UNCLEAR}
+WORST = (0, UNCLEAR, FAILED)
+ROUNDS, QUICK_ROUNDS = 10, 5
+SLICE_US, OPEN_SLICE_US = 20_000.0, 100_000.0
+SLO_SLICE_US = 500_000.0  # near its limit a queue takes its time to build up
+LEAST_SLICE_US, MOST_SLICE_US = 5_000.0, 10_000_000.0
+SLICED_WARMUP_S = 0.5  # at most, of each server in each round
 
 
 def _add_servers(
@@ -69,6 +80,14 @@ def _standing(target: str) -> list[str]:
 @click.command()
 @model_options
 @click.option(
+    "--source",
+    "sources",
+    metavar="LABEL=DIR",
+    multiple=True,
+    help="Another checkout, such as base=../before: its models are measured side by side with "
+    "ours, as epoll@base.",
+)
+@click.option(
     "--workloads",
     type=Names("workload", list(WORKLOADS)),
     default=",".join(WORKLOADS),
@@ -84,9 +103,33 @@ def _standing(target: str) -> list[str]:
 @click.option(
     "--rounds",
     type=Rounds(),
-    help="auto: until the intervals are within 5 %, at most 30.  [default: 5; with --quick 1]",
+    help="With fresh servers, at most. auto: until all is told, at most 30.  [default: 10; with "
+    "--quick 5]",
 )
-@click.option("--duration", type=Seconds(), help="Of a window.  [default: 1; with --quick 0.5]")
+@click.option(
+    "--duration",
+    type=Seconds(),
+    help="Of each server in a round.  [default: 0.25; with --quick 0.1, with --alone 1]",
+)
+@click.option(
+    "--slice",
+    "slice_s",
+    type=Duration(),
+    help="How long the driver turns to a server before the next one has its turn.  [default: "
+    "20ms; in an open loop 100ms, with --slo 500ms]",
+)
+@click.option(
+    "--alone",
+    is_flag=True,
+    help="One server after the other, each in one window: for what slices cannot show.",
+)
+@click.option(
+    "--margin",
+    type=Share(),
+    default="5%",
+    show_default=True,
+    help="What is nearer to the best than this is tied with it.",
+)
 @click.option("--size", type=click.IntRange(1), help="Bytes.  [default: 1000; for chat 100]")
 @click.option(
     "--rate",
@@ -106,9 +149,8 @@ def _standing(target: str) -> list[str]:
 @click.option(
     "--arrivals",
     type=click.Choice(["fixed", "poisson"]),
-    default="fixed",
-    show_default=True,
-    help="Of an open loop: evenly spaced, or independent of each other.",
+    help="Of an open loop: evenly spaced, or independent of each other.  [default: fixed; with "
+    "--slo poisson]",
 )
 @click.option(
     "--close",
@@ -142,21 +184,34 @@ def _standing(target: str) -> list[str]:
     help="A TOML file with [server.NAME] tables: command, workloads, env, cwd, cores.",
 )
 @click.option("--unchecked", is_flag=True, help="Measure your own even if they fail the checks.")
-@click.option("--quick", is_flag=True, help="One round of 0.5 s: a look, not a result.")
+@click.option(
+    "--require",
+    "required",
+    metavar="METRIC<BOUND",
+    multiple=True,
+    help="Such as 'p99<5ms' or 'cpu<=1.05*epoll': exit status 1 where it is broken beyond doubt, "
+    "3 where that cannot be told.",
+)
+@click.option("--quick", is_flag=True, help="Few rounds, and short: a look, with wide intervals.")
+@cores_option
 @where_options
 def run(
     models: list[str] | None,
     sets: list[str] | None,
     pythons: tuple[str, ...],
+    sources: tuple[str, ...],
     workloads: list[str],
     connections: list[int],
     rounds: int | str | None,
     duration: float | None,
+    slice_s: float | None,
+    alone: bool,
+    margin: float,
     size: int | None,
     rate: float | None,
     load: float | None,
     slo: float | None,
-    arrivals: Arrivals,
+    arrivals: Arrivals | None,
     closer: Closer,
     seed: int | None,
     json_path: str | None,
@@ -164,7 +219,9 @@ def run(
     server: list[Model],
     config: list[Model],
     unchecked: bool,
+    required: tuple[str, ...],
     quick: bool,
+    cores: str | None,
     cluster: str | None,
     target: str | None,
     tls_ca: Path | None,
@@ -190,40 +247,77 @@ def run(
             )
     if sum(each is not None for each in (rate, load, slo)) > 1:
         raise click.UsageError("--rate, --load and --slo exclude each other: choose one.")
-    place = where(cluster, target, tls_ca, tls_cert, tls_key, insecure=insecure, pythons=pythons)
+    place = where(
+        cluster,
+        target,
+        tls_ca,
+        tls_cert,
+        tls_key,
+        insecure=insecure,
+        pythons=pythons,
+        sources=sources,
+    )
     if place.target:
-        if models or sets or server or config or pythons or unchecked or closer == "server":
+        if (
+            models
+            or sets
+            or server
+            or config
+            or pythons
+            or sources
+            or unchecked
+            or closer == "server"
+        ):
             raise click.UsageError(
                 "--target is the one server, and stands already: leave --models, --set, --python, "
-                "--server, --config, --unchecked and --close server out."
+                "--source, --server, --config, --unchecked and --close server out."
             )
         models = _standing(target or "")
     own = {each.name: replace(each, unchecked=unchecked) for each in (*server, *config)}
     MODELS.update(own)
-    chosen, interpreters = choose(models, sets, pythons)
-    server_core, driver_core = cores()
+    chosen, interpreters, checkouts = choose(models, sets, pythons, sources)
+    pinned = pinned_to(cores)
+    if slice_s is not None and not LEAST_SLICE_US <= slice_s <= MOST_SLICE_US:
+        raise click.BadParameter(
+            f"a slice lasts from {LEAST_SLICE_US / 1000:g}ms to {MOST_SLICE_US / 1e6:g}s.",
+            param_hint="'--slice'",
+        )
+    paced = any(each is not None for each in (rate, load, slo))
+    default_us = SLO_SLICE_US if slo else OPEN_SLICE_US if paced else SLICE_US
+    one_by_one = alone or cluster is not None
+    usual_rounds, usual_s = ROUNDS, 1.0 if one_by_one or slo else 0.25
+    if quick:  # one by one takes long
+        usual_rounds, usual_s = (1, 0.5) if one_by_one else (QUICK_ROUNDS, 0.1)
     settings = Settings(
         models=list(dict.fromkeys([*own, *chosen])),
         interpreters=interpreters,
+        sources=checkouts,
         servers={name: list(model.command) for name, model in own.items()},
         workloads=workloads,
         connections=connections,
-        rounds=rounds if isinstance(rounds, int) else 1 if quick and not rounds else 5,
+        rounds=rounds if isinstance(rounds, int) else usual_rounds,
         precise=rounds == "auto",
-        duration_s=duration or (0.5 if quick else 1.0),
-        warmup_s=CLUSTER_WARMUP_S if cluster else WARMUP_S,
+        duration_s=duration or usual_s,
+        slice_s=(slice_s or default_us) / 1e6,
+        alone=one_by_one,
+        margin=margin,
+        warmup_s=CLUSTER_WARMUP_S if cluster else WARMUP_S if one_by_one else SLICED_WARMUP_S,
         sizes={name: size or WORKLOADS[name].size for name in workloads},
         seed=random.SystemRandom().getrandbits(32) if seed is None else seed,
         rate=rate,
         load=load,
         slo_us=slo,
-        arrivals=arrivals,
+        arrivals=arrivals or ("fixed" if slo is None else "poisson"),
         close=closer,
-        server_core=None if cluster else server_core,
-        driver_core=None if cluster else driver_core,
+        server_cores=[] if cluster else list(pinned.server),
+        driver_core=None if cluster else pinned.driver,
         cluster=cluster,
         target=target,
     )
+    try:
+        requirements = [Requirement.parse(text, settings.models) for text in required]
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--require'") from None
     keep = Keeper(json_path, store)
     signal.signal(signal.SIGTERM, interrupt)
     with joined(place) as testbed, watching() as view:
@@ -238,4 +332,12 @@ def run(
     keep.say_where(result)
     if result.interrupted:
         sys.exit(INTERRUPTED)
-    sys.exit(FAILED if any(cell.verdict == "failed" for cell in result.cells) else 0)
+    answers = check(requirements, result.cells)
+    if answers:
+        show(partial(show_requirements, answers), stderr=json_path == "-")
+    if any(cell.verdict == "failed" for cell in result.cells):
+        sys.exit(FAILED)
+    statuses = [STATUSES[each.answer] for each in answers]
+    if {each.requirement for each in answers} < set(requirements):  # nothing was held to some
+        statuses.append(UNCLEAR)
+    sys.exit(max(statuses, key=WORST.index, default=0))

@@ -9,11 +9,19 @@ from pathlib import Path
 
 import click
 
-from compare.commands.options import Amount, Numbers, Seconds, choose, model_options, store_option
+from compare.commands.options import (
+    Amount,
+    Numbers,
+    Seconds,
+    choose,
+    cores_option,
+    model_options,
+    pinned_to,
+    store_option,
+)
 from compare.commands.output import INTERRUPTED, deliver, interrupt
 from compare.commands.recorder import Keeper
 from compare.commands.where import joined, where, where_options
-from compare.host.machine import cores
 from compare.measure.ladder import climb, most
 from compare.measure.rung import Here
 from compare.report.ladder import show_ladder
@@ -46,6 +54,7 @@ from compare.results.ladder import Settings
     help="Write the result there as JSON, after every step; - for stdout.",
 )
 @store_option
+@cores_option
 @where_options
 def scale(
     models: list[str] | None,
@@ -59,6 +68,7 @@ def scale(
     duration: float,
     json_path: str | None,
     store: Path | None,
+    cores: str | None,
     cluster: str | None,
     target: str | None,
     tls_ca: Path | None,
@@ -74,12 +84,12 @@ def scale(
     place = where(cluster, target, tls_ca, tls_cert, tls_key, insecure=insecure, pythons=pythons)
     if place.target:
         raise click.UsageError("--target is for compare run: a ladder takes a fresh server.")
-    chosen, interpreters = choose(models, sets, pythons)
-    server_core, driver_core = cores()
+    chosen, interpreters, _ = choose(models, sets, pythons)
+    pinned = pinned_to(cores)
     keep = Keeper(json_path, store)
     signal.signal(signal.SIGTERM, interrupt)
     with joined(place) as joint, saying() as told:
-        stages = joint or Here((server_core, driver_core))
+        stages = joint or Here(pinned)
         counts = (
             [hold]
             if hold
@@ -96,8 +106,8 @@ def scale(
             warmup_s=stages.warmup_s,
             size=100,
             seed=1,
-            server_core=None if cluster else server_core,
-            driver_core=None if cluster else driver_core,
+            server_cores=[] if cluster else list(pinned.server),
+            driver_core=None if cluster else pinned.driver,
             cluster=cluster,
         )
         result = climb(settings, told, keep, stages)

@@ -68,6 +68,7 @@ def where(
     *,
     insecure: bool,
     pythons: Sequence[str],
+    sources: Sequence[str] = (),
 ) -> Where:
     """Raises click.UsageError and click.BadParameter for what cannot be meant."""
     tls = (tls_ca, tls_cert, tls_key)
@@ -87,6 +88,10 @@ def where(
         raise click.UsageError(
             "--python is a program of this machine, and the servers run on others: start their "
             "workers with it instead."
+        )
+    if sources and scheme != "local":
+        raise click.UsageError(
+            "--source is a checkout of this machine, and the servers run on others."
         )
     if scheme == "tls" and not all(tls):
         raise click.UsageError("a tls:// scheduler needs --tls-ca, --tls-cert and --tls-key.")

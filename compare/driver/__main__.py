@@ -1,4 +1,4 @@
-"""python -m compare.driver: a Spec as a line of JSON on stdin, an Outcome as JSON on stdout.
+"""python -m compare.driver: a Spec as a line of JSON on stdin, Outcomes as JSON on stdout.
 
 Before that a line on stdout, some ten times a second, with the number of operations so far. One
 of several drivers says in a line what became of its connections, Counts as JSON, and waits for a
@@ -13,10 +13,10 @@ import sys
 
 import msgspec
 
-from compare.driver.counts import Counts
+from compare.contract.counts import Counts
+from compare.contract.plan import Plan
+from compare.contract.spec import Spec
 from compare.driver.drive import drive
-from compare.driver.load import Spec
-from compare.driver.plan import Plan
 
 
 def main() -> None:
@@ -28,12 +28,11 @@ def main() -> None:
         os.write(out, msgspec.json.encode(counts) + b"\n")
         return msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
 
-    outcome = drive(
-        spec,
-        lambda operations: (os.write(out, b"%d\n" % operations), None)[1],
-        agree if spec.shard else None,
-    )
-    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+    def told(operations: int) -> None:
+        os.write(out, b"%d\n" % operations)
+
+    outcomes = drive(spec, told, agree if spec.shard else None)
+    sys.stdout.buffer.write(msgspec.json.encode(outcomes))
     sys.stdout.buffer.flush()
     os._exit(0)  # to free millions of small things one by one would take a moment
 

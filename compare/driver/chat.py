@@ -13,11 +13,11 @@ import socket
 from time import perf_counter_ns as clock
 from typing import Any
 
+from compare.contract.plan import Peer
 from compare.driver.connect import connect_all
 from compare.driver.load import Load
 from compare.driver.members import Member, PacedMember, Room
 from compare.driver.order import check
-from compare.driver.plan import Peer
 from compare.driver.room_log import longest
 from compare.driver.shared_room import SharedRoom, kind
 from compare.driver.trace import Note
@@ -28,6 +28,8 @@ QUIET_NS = 50_000_000  # nothing more came for this long: nothing more will
 
 
 class Workload:
+    lead_s = 0.04  # all begin to speak at once, and fall out of step
+
     def __init__(self, load: Load) -> None:
         self._load = load
         self._turn = 0
@@ -38,10 +40,10 @@ class Workload:
         shard = load.spec.shard
         if shard is None or shard.of == 1:
             self._room: Room = Room(load)
-            self._kind: type[Member] = Member if load.spec.rate is None else PacedMember
+            self._kind: type[Member] = Member if load.target.rate is None else PacedMember
         else:
             self._room = self._shared = SharedRoom(load)
-            self._kind = kind(paced=load.spec.rate is not None)
+            self._kind = kind(paced=load.target.rate is not None)
             self._prefix = f"s{shard.number}m"
 
     def connect(self) -> None:
@@ -71,6 +73,12 @@ class Workload:
     def begin(self) -> None:
         for member in list(self._room.members):
             member.say_next()
+
+    def pause(self) -> None:
+        """Each asks when its last line is with everybody."""
+
+    def under_way(self) -> int:
+        return self._room.under_way
 
     def offer(self, due: int, now: int) -> None:
         members = self._room.members
@@ -113,7 +121,7 @@ class Workload:
         else:
             self._check([member for member in everybody if member.served])
         load.skews = self._room.skews
-        if load.spec.rate is not None:
+        if load.target.rate is not None:
             for line in said.values():
                 load.missed.extend([line.started] * max(0, line.awaited_by))
 

@@ -65,7 +65,7 @@ def connect_all(load: Load, on_connected: Callable[[socket.socket], None]) -> No
     opening: dict[int, tuple[socket.socket, int]] = {}
     # Half of one address's ports, because others may have some of them.
     many = load.spec.connections > ephemeral_ports() // 2
-    addresses = sources(load.spec.host) if many else None
+    addresses = sources(load.target.host) if many else None
 
     def start_more() -> None:
         while load.counts.attempted < load.spec.connections and len(opening) < AT_ONCE:

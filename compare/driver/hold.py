@@ -19,51 +19,17 @@ from time import perf_counter_ns as clock
 
 import msgspec
 
+from compare.contract.histogram import encode, fold
+from compare.contract.hold import Held, Order
+from compare.contract.spec import Spec, Target
 from compare.driver.connect import CONNECT_TIMEOUT_NS, count_failure, open_socket
-from compare.driver.counts import Counts
-from compare.driver.histogram import encode, fold
-from compare.driver.load import TICK_NS, Load, Spec
+from compare.driver.load import TICK_NS, Load
 from compare.driver.schedule import due_times
 
 AT_ONCE = 256  # connections opened and not answered yet, where no rate is given
 QUIET_NS = 5_000_000_000  # nobody was answered for this long: who is not now never will be
 NAP_S = 0.001  # between looks at the schedule
 LATE_NS = 10_000_000  # of a connection that was due
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to hold. `sources`: addresses to connect from in turn; none is the usual one.
-
-    host, port: where; whoever passes the order on may know it better.
-
-    rate: connections a second, due on a schedule; None is as fast as they are answered.
-    """
-
-    host: str = ""
-    port: int = 0
-    connections: int
-    sources: list[str] = []
-    size: int
-    seed: int
-    rate: float | None
-
-
-class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of them. Latencies are encoded histograms of ns.
-
-    first_reply: from the begin of a connection, or from when it was due, to its verified echo.
-    late: connections begun more than LATE_NS after they were due. stopped: why not all were
-    begun, in words of errno(3).
-    """
-
-    counts: Counts
-    errors: dict[str, int]
-    details: list[str]
-    connect: str
-    first_reply: str
-    late: int
-    took_ns: int
-    stopped: str | None
 
 
 class _Newcomer:
@@ -146,7 +112,7 @@ class _Newcomer:
 class _Holder:
     def __init__(self, order: Order) -> None:
         self.order = order
-        self.load = Load(_spec(order))
+        self.load = Load(_spec(order), Target(order.host, order.port))
         if order.rate is not None:
             self.load.nap_s = NAP_S
         self.message = random.Random(order.seed).randbytes(order.size)
@@ -227,16 +193,12 @@ class _Holder:
 def _spec(order: Order) -> Spec:
     return Spec(
         workload="hold",
-        host=order.host,
-        port=order.port,
+        targets=[],
         connections=order.connections,
         size=order.size,
         warmup_s=0,
-        duration_s=0,
+        slice_s=0,
         seed=order.seed,
-        server_pid=0,
-        server_core=None,
-        driver_core=None,
     )
 
 

@@ -2,78 +2,57 @@
 
 from __future__ import annotations
 
+import random
 import select
 from array import array
 from collections import Counter
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
-from compare.driver.counts import Counts
-from compare.driver.schedule import Arrivals, due_times
+from compare.contract.counts import Counts
+from compare.contract.spec import Spec, Target
+from compare.driver.schedule import due_times
 from compare.host import process
 
 if TYPE_CHECKING:
-    from compare.driver.plan import Peer
-    from compare.driver.room_log import RoomLog
+    from compare.contract.plan import Peer
+    from compare.contract.room_log import RoomLog
 
 MAX_EVENTS = 128  # per poll
+LEAD_S = 0.003
 TICK_NS = 20_000_000  # how often time-outs are looked for
 TOLD_EVERY = 5  # ticks
+LOOK_EVERY_NS = 200_000_000  # at the server's descriptors
 REPLY_TIMEOUT_S = 1.0  # after the window, for what is still on its way
 OPEN_TIMEOUT_S = 3.0  # the same, where the latency of what was due is wanted
 QUIET_NS = 250_000_000  # nobody was answered for this long: who is not now never will be
 NEVER = 2**63
 CATCH_UP = 1000  # messages that were due while the driver did something else
 
-Closer = Literal["client", "server", "reset"]
-
-
-class Shard(msgspec.Struct, frozen=True):
-    """Driver `number`, from 0, `of` so many."""
-
-    number: int
-    of: int
-
-
-class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """What to do: the driver's only input. Times in seconds, `size` in bytes.
-
-    rate: operations due in a second, all connections together; None is a closed loop.
-    close: who ends a short connection, and whether by a reset.
-    trace: whether to go on for a moment after the window, for a picture of it.
-    shard: which of several drivers this is, that put the load on one server together.
-    server_pid: None where the server is somebody else's to look at, as on a cluster.
-    """
-
-    workload: str
-    host: str
-    port: int
-    connections: int
-    size: int
-    warmup_s: float
-    duration_s: float
-    seed: int
-    rate: float | None = None
-    arrivals: Arrivals = "fixed"
-    close: Closer = "client"
-    trace: bool = False
-    shard: Shard | None = None
-    server_pid: int | None
-    server_core: int | None
-    driver_core: int | None
-
 
 class Workload(Protocol):
-    """What a workload's file gives to the loop."""
+    """What a workload's file gives to the loop.
+
+    lead_s: of a turn, until it runs as it will; measured, see docs/measuring.md.
+    """
+
+    lead_s: float
 
     def connect(self) -> None:
         """Open the connections; return when each is there or given up."""
 
     def begin(self) -> None:
-        """Send the first message of each; in a closed loop."""
+        """Who has nothing under way sends its next message; in a closed loop."""
+
+    def pause(self) -> None:
+        """Who is answered from now on sends nothing more; in a closed loop."""
+
+    def under_way(self) -> int:
+        """What is to come home before another server has its turn.
+
+        Replies to those who have been answered before: the others may never be.
+        """
 
     def offer(self, due: int, now: int) -> None:
         """A message is due, in an open loop: send it, or keep it until it can be sent."""
@@ -88,7 +67,7 @@ class Workload(Protocol):
         """Every TICK_NS: deal with what has taken too long."""
 
     def unanswered(self) -> int:
-        """Replies still to be expected from those who have answered before."""
+        """The same at the end, when more patience is in place."""
 
     def finish(self) -> None:
         """Complete the counts once nothing more is expected."""
@@ -120,12 +99,15 @@ class Load:
     sending: while True, a connection sends its next message when its last is answered.
     """
 
-    def __init__(self, spec: Spec, told: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self, spec: Spec, target: Target, told: Callable[[int], None] | None = None
+    ) -> None:
         """`told` hears now and then how many operations there have been."""
         self.spec = spec
+        self.target = target
         self._told = told
         self._ticks = 0
-        self.address = (spec.host, spec.port)
+        self.address = (target.host, target.port)
         self.epoll = select.epoll()
         self.handlers: dict[int, Callable[[], None]] = {}
         self.samples: array[int] = array("Q")
@@ -144,11 +126,13 @@ class Load:
         # Of a room that others share: how wrong its latencies may be, and who received what.
         self.clock_error_ns: int | None = None
         self.room_log: RoomLog | None = None
+        self._schedules = 0
         self._due = NEVER  # the next time that something is
         self._next_due: Callable[[], int]
         self._offer: Callable[[int, int], None]
         self._at_once = 1
         self.nap_s = TICK_NS / 1e9
+        self._looked = 0
         self._counted = -1
         self._counted_at = 0
 
@@ -159,20 +143,24 @@ class Load:
     def keep_to_schedule(self, workload: Workload, rate: float, start: int | None = None) -> None:
         """From now on `run` offers a message whenever one is due; `rate` operations a second.
 
-        With `start`, a time in ns, from then on; and several drivers take turns.
+        With `start`, a time in ns, from then on; and several drivers take turns. Each time is
+        another part of the schedule, or what is due in a slice would always be due in its midst.
         """
         spec = self.spec
         at_once = workload.operations_at_once()
         begin = perf_counter_ns() if start is None else start
-        if spec.shard and spec.arrivals == "fixed":
-            begin += int(1e9 * at_once / rate * spec.shard.number / spec.shard.of)
-        times = due_times(begin, rate / at_once, spec.arrivals, spec.seed)
+        self._schedules += 1
+        chance = random.Random(f"{spec.seed} {self._schedules}")
+        if spec.arrivals == "fixed":
+            share = spec.shard.number / spec.shard.of if spec.shard else chance.random()
+            begin += int(1e9 * at_once / rate * share)
+        times = due_times(begin, rate / at_once, spec.arrivals, chance.getrandbits(64))
         self._next_due = times.__next__
         self._at_once = at_once
         self._due = self._next_due()
         self._offer = workload.offer
         # A sleep ends up to 1 ms late. On a core of its own the driver need not sleep.
-        if spec.driver_core is not None:
+        if spec.pinned:
             self.nap_s = 0.0
 
     def offer_due(self, end: int) -> None:
@@ -207,7 +195,7 @@ class Load:
         while now < deadline:
             if now >= next_tick:
                 next_tick = now + TICK_NS
-                self._look_at_server()
+                self._look_at_server(now)
                 tick(now)
                 self._ticks += 1
                 if self._told and self.sending and not self._ticks % TOLD_EVERY:
@@ -216,7 +204,7 @@ class Load:
                 return
             nap_s = self.nap_s
             if nap_s and self._due != NEVER:
-                nap_s = min(nap_s, max(0.0, (self._due - now) / 1e9))
+                nap_s = min(nap_s, max(0.0, (min(self._due, deadline) - now) / 1e9))
             for fd, _ in poll(nap_s, MAX_EVENTS):
                 try:
                     handler = handlers[fd]
@@ -245,12 +233,12 @@ class Load:
             self._counted_at = now
         return now - self._counted_at
 
-    def _look_at_server(self) -> None:
-        if self.spec.server_pid is None:
+    def _look_at_server(self, now: int) -> None:
+        if self.target.pid is None or now < self._looked + LOOK_EVERY_NS:
             return
-        self.peak_descriptors = max(
-            self.peak_descriptors, process.count_descriptors(self.spec.server_pid)
-        )
+        self._looked = now
+        many = sum(map(process.count_descriptors, process.tree(self.target.pid)))
+        self.peak_descriptors = max(self.peak_descriptors, many)
 
     def wrong(self, expected: bytes, actual: bytes) -> None:
         """Count a reply that is not what was sent, and keep the first ones for the reason."""

@@ -1,70 +1,103 @@
-"""What a process has used within the measured window, and how large it is after."""
+"""What a server has used, and how large it is."""
 
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
-from time import perf_counter_ns
 
-from compare.driver.load import Spec
-from compare.driver.outcome import Sizes, Window
-from compare.host import process, sock_diag
+from compare.contract.outcome import Sizes, Usage
+from compare.contract.spec import Target
+from compare.host import cgroup, machine, process, sock_diag
+
+QUIET_S = 0.0003  # between two looks that show no CPU time used: it has done what was left to do
+SETTLE_S = 0.005  # at most that is waited for this
 
 
 class Meter:
-    """Reads what a process has used, at both ends of the window."""
+    """Reads what a server uses, turn by turn; what it does between them counts for none."""
 
-    def __init__(self, pid: int, core: int | None) -> None:
+    def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._core = core
-        self._began = perf_counter_ns()
-        self._before = self._read()
+        self._first: process.Usage | None = None
+        self._groups = cgroup.of(pid)
+        self._began_ns = time.perf_counter_ns()
+        self._throttled_ns = cgroup.throttled_ns(self._groups)
 
-    def _read(self) -> tuple[process.Usage, process.Core]:
-        core = process.core(self._core) if self._core is not None else process.Core(0, 0)
-        return process.usage(self._pid), core
+    def cpu_ns(self) -> int:
+        """CPU time of all its processes so far. Raises ProcessLookupError when it is gone."""
+        if self._first is None:
+            self._first = process.usage(self._pid)
+        return process.cpu_of_tree_ns(self._pid)
 
-    def window(self) -> Window:
-        (before, core_before), (after, core_after) = self._before, self._read()
-        used = process.Usage(*(b - a for a, b in zip(before, after, strict=True)))
-        others = max(0, core_after.busy_ns - core_before.busy_ns - used.cpu_ns)
-        return Window(
-            elapsed_ns=perf_counter_ns() - self._began,
-            cpu_ns=used.cpu_ns,
-            user_ns=used.user_ns,
-            system_ns=used.system_ns,
-            wait_ns=used.wait_ns,
-            others_ns=None if self._core is None else others,
-            stolen_ns=core_after.stolen_ns - core_before.stolen_ns,
-            switches=used.switches,
-            preemptions=used.preemptions,
+    def settled_ns(self) -> int:
+        """The same, once it no longer grows: what it does after an answer is its cost, too."""
+        deadline = time.perf_counter() + SETTLE_S
+        used = self.cpu_ns()
+        while time.perf_counter() < deadline:
+            time.sleep(QUIET_S)
+            before, used = used, self.cpu_ns()
+            if used == before:
+                break
+        return used
+
+    def usage(self, elapsed_ns: int, cpu_ns: int) -> Usage | None:
+        """In all turns. None if the server is gone: whoever started it will know how."""
+        try:
+            now = process.usage(self._pid)
+        except ProcessLookupError:
+            return None
+        first = self._first or now
+        user, system = now.user_ns - first.user_ns, now.system_ns - first.system_ns
+        return Usage(
+            elapsed_ns=elapsed_ns,
+            cpu_ns=cpu_ns,
+            user_share=user / (user + system) if user + system else None,
+            wait_ns=max(0, now.wait_ns - first.wait_ns),  # less what had waited and has ended
+            switches=now.switches - first.switches,
+            preemptions=now.preemptions - first.preemptions,
+            throttled=(cgroup.throttled_ns(self._groups) - self._throttled_ns)
+            / (time.perf_counter_ns() - self._began_ns),
         )
 
 
-def time_wait_of(spec: Spec) -> sock_diag.TimeWait | None:
-    """For what short connections will leave; None for other workloads, and where it is unknown."""
-    with contextlib.suppress(OSError):  # not permitted, or no such kernel
-        if spec.workload == "tcp-short":
-            return sock_diag.TimeWait(spec.host, spec.port)
-    return None
+class TimeWait:
+    """What short connections leave behind; of other workloads, or where it is unknown, nothing."""
+
+    def __init__(self, target: Target, workload: str) -> None:
+        self._sockets: sock_diag.TimeWait | None = None
+        self._overflow = machine.tcp_ext("TCPTimeWaitOverflow") if workload == "tcp-short" else 0
+        with contextlib.suppress(OSError):  # not permitted, or no such kernel
+            if workload == "tcp-short":
+                self._sockets = sock_diag.TimeWait(target.host, target.port)
+
+    def ends(self) -> sock_diag.Ends | None:
+        return self._sockets.ends() if self._sockets else None
+
+    def overflow(self) -> int:
+        return machine.tcp_ext("TCPTimeWaitOverflow") - self._overflow
 
 
-def sizes_of(spec: Spec, closed: sock_diag.TimeWait | None) -> Sizes | None:
+def sizes_of(target: Target, workload: str, closed: TimeWait) -> Sizes | None:
     """None where the server runs on another host."""
-    if spec.server_pid is None:
+    if target.pid is None:
         return None
-    buffered_kb = time_wait = None
+    buffered_kb = ends = None
     with contextlib.suppress(OSError):
-        if closed is not None:
-            time_wait = closed.ends()
-        elif spec.workload not in ("tcp-short", "udp-echo"):
-            buffered_kb = sock_diag.buffered_kb(spec.host, spec.port)
+        ends = closed.ends()
+        if workload not in ("tcp-short", "udp-echo"):
+            buffered_kb = sock_diag.buffered_kb(target.host, target.port)
+    size = process.size(target.pid)
     return Sizes(
-        process=process.size(spec.server_pid),
-        pss_kb=process.pss_kb(spec.server_pid),
+        rss_kb=size.rss_kb,
+        pss_kb=process.pss_kb(target.pid),
+        threads=size.threads,
+        descriptors=size.descriptors,
         buffered_kb=buffered_kb,
-        time_wait=time_wait,
-        dropped=_dropped(spec.port) if spec.workload == "udp-echo" else None,
+        time_wait=ends.server if ends else None,
+        client_time_wait=ends.client if ends else None,
+        time_wait_overflow=closed.overflow() if workload == "tcp-short" else 0,
+        dropped=_dropped(target.port) if workload == "udp-echo" else None,
     )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import Literal
 
-Arrivals = Literal["fixed", "poisson"]
+from compare.contract.spec import Arrivals
 
 
 def due_times(start: int, rate: float, arrivals: Arrivals, seed: int) -> Iterator[int]:

@@ -13,10 +13,11 @@ from array import array
 from collections import deque
 from time import perf_counter_ns as clock
 
+from compare.contract.plan import Peer
+from compare.contract.room_log import RoomLog, of_member
 from compare.driver.load import Load
 from compare.driver.members import Line, Member, PacedMember, Room
-from compare.driver.plan import Peer
-from compare.driver.room_log import TWO_CLOCKS, RoomLog, of_member
+from compare.driver.room_log import TWO_CLOCKS
 
 SMALLEST = 52  # bytes of a line with all that
 AHEAD = 4  # lines, that a member may have said more than any of another host
@@ -85,7 +86,7 @@ class SharedRoom(Room):
             host.heard = number
             self.let_speak()
         started = min(now, stamp - host.peer.offset_ns)
-        if self.load.spec.rate is None:
+        if self.load.target.rate is None:
             started -= TWO_CLOCKS
         line = Line(len(self.said), host, started, len(self.members))
         self.note(of_member(shard, index), number, stamp)

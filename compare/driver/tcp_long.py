@@ -17,7 +17,7 @@ from time import perf_counter_ns as clock
 from typing import Any
 
 from compare.driver.connect import connect_all, count_failure
-from compare.driver.load import QUIET_NS, Load
+from compare.driver.load import LEAD_S, QUIET_NS, Load
 from compare.driver.trace import Note, telling
 
 POOL_BYTES = 128 * 2**20  # where they need more than this, connections share their messages
@@ -45,26 +45,28 @@ class Conversation:
         "fd",
         "load",
         "message",
-        "most",
         "other",
         "received",
         "record",
         "served",
         "size",
         "sock",
+        "stale",
         "started",
         "unsent",
         "waiting",
     )
+
+    extra = 0  # bytes that are read beyond a reply, where no other one follows to show them
 
     def __init__(self, load: Load, messages: tuple[bytes, bytes]) -> None:
         self.load = load
         self.other, self.message = messages  # the next one, and the last or the one under way
         self.record = load.samples.append
         self.size = load.spec.size
-        self.most = self.size + 1  # so that too much shows
         self.served = False
         self.waiting = False  # a message is under way
+        self.stale = False  # and was sent before this turn, when nobody was served on it yet
         self.received = b""  # the reply so far, where it comes in pieces
         self.unsent = memoryview(b"")  # the rest of the message, where the kernel was full
 
@@ -95,9 +97,12 @@ class Conversation:
         self.load.handlers[self.fd] = self.on_ready
 
     def on_reply(self) -> None:
-        """The hot path: take the reply, verify it, time it, send the next message."""
+        """The hot path: take the reply, verify it, time it, send the next message.
+
+        What is more than the reply shows when the next one is compared.
+        """
         try:
-            data = read(self.fd, self.most)
+            data = read(self.fd, self.size)
         except BlockingIOError:
             return
         except OSError as error:
@@ -109,10 +114,6 @@ class Conversation:
             return
         record = self.record  # a call of self.record() would look it up the slow way
         record(now - self.started)
-        if not self.load.sending:
-            self.waiting = False
-            self.load.handlers[self.fd] = self.on_ready  # which knows that nothing is due
-            return
         self.started = now  # as send_next() does, without the call
         message = self.other
         self.message, self.other = message, self.message
@@ -129,7 +130,7 @@ class Conversation:
         try:
             if self.unsent:
                 self.send_rest()
-            data = read(self.fd, self.most - len(self.received))
+            data = read(self.fd, self.size + self.extra - len(self.received))
         except BlockingIOError:
             return
         except OSError as error:
@@ -162,7 +163,10 @@ class Conversation:
 
     def completed(self, now: int) -> None:
         self.served = True
-        self.record(now - self.started)
+        if self.stale:  # it waited for our turn, not for the server
+            self.stale = False
+        else:
+            self.record(now - self.started)
         self.waiting = False
         if self.load.sending:
             self.load.handlers[self.fd] = self.on_reply
@@ -220,10 +224,12 @@ class PacedConversation(Conversation):
 
 
 class Workload:
+    lead_s = LEAD_S
+
     def __init__(self, load: Load) -> None:
         self._load = load
         self._messages = message_pairs(load)
-        self._kind = Conversation if load.spec.rate is None else PacedConversation
+        self._kind = Conversation if load.target.rate is None else PacedConversation
         self._conversations: list[Any] = []
         self._turns: Iterator[Any]
 
@@ -237,9 +243,22 @@ class Workload:
         self._conversations.append(conversation)
 
     def begin(self) -> None:
-        for conversation in list(self._conversations):
-            if conversation.fd in self._load.handlers:  # not reset before it began
-                conversation.send_next(clock())
+        handlers = self._load.handlers
+        for each in self._conversations:
+            each.stale = each.waiting
+            if not each.waiting and each.fd in handlers:  # not reset before it began
+                handlers[each.fd] = each.on_reply if each.served else each.on_ready
+                each.send_next(clock())
+
+    def pause(self) -> None:
+        """on_ready knows what is to follow; on_reply, the quicker one, always sends."""
+        handlers = self._load.handlers
+        for each in self._conversations:
+            if each.fd in handlers:
+                handlers[each.fd] = each.on_ready
+
+    def under_way(self) -> int:
+        return sum(each.served and each.waiting for each in self._conversations)
 
     def offer(self, due: int, now: int) -> None:
         next(self._turns).offer(due, now)
@@ -257,16 +276,16 @@ class Workload:
         """Those who have been answered before; and the others, while anybody still is."""
         if self._load.quiet_ns() < QUIET_NS:
             return sum(each.waiting for each in self._conversations)
-        return self._unanswered()
-
-    def _unanswered(self) -> int:
-        return sum(each.served and each.waiting for each in self._conversations)
+        return self.under_way()
 
     def finish(self) -> None:
         counts = self._load.counts
+        for each in self._conversations:
+            if not each.waiting and each.fd in self._load.handlers:
+                each.on_ready()  # what came and was not asked for
         counts.served = sum(each.served for each in self._conversations)
         counts.starved = sum(each.waiting and not each.served for each in self._conversations)
-        counts.timed_out += self._unanswered()
+        counts.timed_out += self.under_way()
         if self._kind is PacedConversation:
             if self._load.quiet_ns() < QUIET_NS:  # the server was busy to the end
                 counts.starved = counts.timed_out = 0

@@ -17,7 +17,7 @@ from os import read
 from time import perf_counter_ns as clock
 
 from compare.driver.connect import CONNECT_TIMEOUT_NS, count_failure, open_socket, sources
-from compare.driver.load import QUIET_NS, Load
+from compare.driver.load import LEAD_S, QUIET_NS, Load
 from compare.driver.tcp_long import Conversation, message_pairs
 from compare.driver.trace import Note, telling
 
@@ -28,6 +28,8 @@ class ShortConversation(Conversation):
     """A place that is never empty: when one connection is done, the next is opened."""
 
     __slots__ = ("source",)
+
+    extra = 1
 
     def __init__(self, load: Load, messages: tuple[bytes, bytes], source: Iterator[str | None]):
         super().__init__(load, messages)
@@ -161,16 +163,18 @@ class PacedPlace(ShortConversation):
 
 
 class Workload:
+    lead_s = LEAD_S
+
     def __init__(self, load: Load) -> None:
         self._load = load
         messages = message_pairs(load)
-        addresses: Iterator[str | None] = sources(load.spec.host) or itertools.repeat(None)
+        addresses: Iterator[str | None] = sources(load.target.host) or itertools.repeat(None)
         self._dues: deque[int] = deque()  # of connections for which there was no place yet
         self._quiet_ns = 0  # how long nobody had been answered, when that was last asked
         self._free: list[PacedPlace] = []
         self._places: list[ShortConversation] = []
         for _ in range(load.spec.connections):
-            if load.spec.rate is None:
+            if load.target.rate is None:
                 self._places.append(ShortConversation(load, next(messages), addresses))
             else:
                 place = PacedPlace(load, next(messages), addresses, self._free, self._dues)
@@ -182,7 +186,14 @@ class Workload:
 
     def begin(self) -> None:
         for place in self._places:
-            place.open()
+            if not place.waiting:
+                place.open()
+
+    def pause(self) -> None:
+        """Nobody asks before a connection is open what is to follow it."""
+
+    def under_way(self) -> int:
+        return sum(place.waiting for place in self._places) + len(self._dues)
 
     def offer(self, due: int, now: int) -> None:
         if self._free and not self._dues:
@@ -210,10 +221,10 @@ class Workload:
 
     def unanswered(self) -> int:
         self._quiet_ns = self._load.quiet_ns()
-        return sum(place.waiting for place in self._places)
+        return self.under_way() - len(self._dues)
 
     def finish(self) -> None:
-        busy = self._load.spec.rate is not None and self._quiet_ns < QUIET_NS
+        busy = self._load.target.rate is not None and self._quiet_ns < QUIET_NS
         self._load.counts.starved = 0 if busy else self.unanswered()
         self._load.missed.extend(self._dues)
         for place in self._places:

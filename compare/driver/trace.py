@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter_ns as clock
 
-import msgspec
-
+from compare.contract.trace import Lane, Trace
 from compare.driver.load import Load, Workload
 
 LANES = 12  # that fit into a picture
@@ -17,25 +16,6 @@ OPERATIONS = 10  # that each of them has in it, about
 SHORTEST_NS, LONGEST_NS = 2_000_000, 200_000_000
 
 Note = Callable[[int, int, int], None]  # of a connection's operation: its number, from, to
-
-
-class Lane(msgspec.Struct, frozen=True):
-    """One connection in the picture, in us since that begins.
-
-    spans: from when a message was sent to when its reply was there. waiting_since: when that one
-    was sent whose reply was not there at the end; below 0, before the picture began.
-    """
-
-    connection: int
-    spans: list[tuple[float, float]]
-    waiting_since: float | None
-
-
-class Trace(msgspec.Struct, frozen=True):
-    """The picture, and how many us it is wide."""
-
-    width_us: float
-    lanes: list[Lane]
 
 
 def trace(load: Load, workload: Workload, usual_ns: float) -> Trace | None:

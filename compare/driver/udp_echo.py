@@ -21,7 +21,7 @@ from time import perf_counter_ns as clock
 from typing import Any
 
 from compare.driver.connect import count_failure
-from compare.driver.load import QUIET_NS, Load
+from compare.driver.load import LEAD_S, QUIET_NS, Load
 from compare.driver.trace import Note, telling
 
 HEADER = struct.Struct("!QQ")  # number, ns of the driver's clock
@@ -61,7 +61,7 @@ class Client:
         self.served = False
         self.waiting = False
         self.sock = sock = socket.socket(
-            socket.AF_INET6 if ":" in load.spec.host else socket.AF_INET,
+            socket.AF_INET6 if ":" in load.target.host else socket.AF_INET,
             socket.SOCK_DGRAM | socket.SOCK_NONBLOCK,
         )
         self.fd = sock.fileno()
@@ -176,11 +176,23 @@ class PacedClient(Client):
             self.served = True
         elif due or not self.was_sent(number, data):
             self.load.wrong(self.filler, data)
+        elif number in self.lost:
+            del self.lost[number]
+            self.load.errors["lost"] -= 1
+            self.load.errors["late"] += 1
         else:
             self.load.errors["duplicate"] += 1
 
     def was_sent(self, number: int, data: bytes) -> bool:
         return 0 < number <= self.number and data[HEADER.size :] == self.filler
+
+    def give_up_before(self, then: int) -> None:
+        """What was sent before that is lost."""
+        given_up = [number for number, (_, sent) in self.under_way.items() if sent < then]
+        self.load.errors["lost"] += len(given_up)
+        for number in given_up:
+            del self.under_way[number]
+            self.lost[number] = b""
 
     def fail(self, error: OSError) -> None:
         super().fail(error)
@@ -189,10 +201,12 @@ class PacedClient(Client):
 
 
 class Workload:
+    lead_s = LEAD_S
+
     def __init__(self, load: Load) -> None:
         self._load = load
         self._fillers = self._make_fillers()
-        self._kind = Client if load.spec.rate is None else PacedClient
+        self._kind = Client if load.target.rate is None else PacedClient
         self._clients: list[Any] = []
         self._turns: Iterator[Any]
 
@@ -211,7 +225,20 @@ class Workload:
 
     def begin(self) -> None:
         for client in self._clients:
-            client.send_next(clock())
+            if not (client.waiting or client.refused):
+                client.send_next(clock())
+
+    def pause(self) -> None:
+        """Each asks when it is answered."""
+
+    def under_way(self) -> int:
+        """In an open loop, what does not come while nothing comes is lost."""
+        if self._kind is Client:
+            return sum(client.waiting for client in self._clients)
+        if self._load.quiet_ns() > QUIET_NS:
+            for client in self._clients:
+                client.give_up_before(clock() - QUIET_NS)
+        return sum(len(client.under_way) for client in self._clients)
 
     def offer(self, due: int, now: int) -> None:
         next(self._turns).offer(due, now)
@@ -234,9 +261,7 @@ class Workload:
 
     def unanswered(self) -> int:
         """Those under way; and those given up, while anything comes: late is not lost."""
-        waiting: int = sum(client.waiting for client in self._clients)
-        if self._kind is PacedClient:
-            waiting = sum(len(client.under_way) for client in self._clients)
+        waiting = self.under_way()
         quiet_ns = self._load.quiet_ns()
         if self._load.errors["lost"] and quiet_ns < QUIET_NS:
             waiting += sum(len(client.lost) for client in self._clients)
@@ -250,7 +275,8 @@ class Workload:
             for client in self._clients
         )
         if self._kind is PacedClient:
-            self._load.errors["lost"] += sum(len(each.under_way) for each in self._clients)
+            for client in self._clients:
+                client.give_up_before(clock())
 
     def lanes(self) -> int:
         return len(self._clients)

@@ -8,7 +8,7 @@ from time import perf_counter_ns
 
 from compare.driver.load import Load
 
-SLICE_S = 0.05
+SLICE_S = 0.02
 SLICES = 6  # that must agree
 WILD = 0.5  # standard deviation of a slice, of the rate: this is no noise but a step
 DRIFT = 0.05  # of the rate, from the first half of them to the second

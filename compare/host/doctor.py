@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from compare.host import process
+from compare.host import cgroup, process
+from compare.host.cores import choose, numbers
 
 DESCRIPTORS = 20_000
 BACKLOG = 4096
@@ -19,6 +21,7 @@ PORTS = 28_000
 BUSY = 0.05  # of a core, by others
 STOLEN = 0.01
 LOOK_S = 1.0
+FULL = 0.5  # of what may be in TIME_WAIT, before a run begins
 CONNTRACK = 262_144  # connections; a table that is full drops packets
 _SWITCHES = ("PYTHONDEVMODE", "PYTHONASYNCIODEBUG", "PYTHONTRACEMALLOC", "PYTHONMALLOC")
 
@@ -64,9 +67,10 @@ def _cores(machine: Machine) -> Iterator[Ailment]:
             "taskset -pc 0,1 $$  (or a machine with two cores)",
         )
         return
-    first, last = cores[0], cores[-1]
+    chosen = choose(root=machine.root)
+    first, last = chosen.server[0], chosen.driver
     siblings = machine.read(f"sys/devices/system/cpu/cpu{first}/topology/thread_siblings_list")
-    if siblings is not None and last in _numbers(siblings):
+    if siblings is not None and last in numbers(siblings):
         yield Ailment(
             f"cores {first} and {last}, of server and driver, are threads of one",
             "each slows the other down",
@@ -75,13 +79,25 @@ def _cores(machine: Machine) -> Iterator[Ailment]:
 
 
 def _quota(machine: Machine) -> Iterator[Ailment]:
-    words = (machine.read("sys/fs/cgroup/cpu.max") or "max").split()
-    if words[0] != "max":
-        share = int(words[0]) / int(words[1])
+    if found := cgroup.quota(cgroup.of("self", machine.root)):
+        file = "cpu.max" if (found.folder / "cpu.max").exists() else "cpu.cfs_quota_us"
         yield Ailment(
-            f"the control group may use {share:g} cores, in slices of {int(words[1]) / 1000:g} ms",
-            "it is stopped for the rest of each slice, which shows as stalls",
-            "echo max > /sys/fs/cgroup/cpu.max  (in a container: no CPU limit)",
+            f"the control group may use {found.cpus:g} cores",
+            "it is stopped for the rest of each period, which shows as stalls",
+            f"echo {'max' if file == 'cpu.max' else -1} > {found.folder / file}  (in a container: "
+            "no CPU limit)",
+        )
+
+
+def _time_wait(machine: Machine) -> Iterator[Ailment]:
+    """Short connections leave one socket each there, for a minute."""
+    most = machine.number("proc/sys/net/ipv4/tcp_max_tw_buckets")
+    used = re.search(r"^TCP:.* tw (\d+)", machine.read("proc/net/sockstat") or "", re.MULTILINE)
+    if most and used and int(used[1]) > FULL * most:
+        yield Ailment(
+            f"{int(used[1]):,} connections are in TIME_WAIT, and {most:,} may be",
+            "short connections are closed without it once that is full, which costs less",
+            "wait for a minute; or sysctl -w net.ipv4.tcp_max_tw_buckets=1048576",
         )
 
 
@@ -205,18 +221,10 @@ def _interpreter(machine: Machine) -> Iterator[Ailment]:
             yield Ailment(f"{name} is set", "every server runs more slowly", f"unset {name}")
 
 
-def _numbers(text: str) -> set[int]:
-    """`0,2-3` as the kernel writes lists of cores."""
-    found: set[int] = set()
-    for part in text.split(","):
-        low, _, high = part.partition("-")
-        found.update(range(int(low), int(high or low) + 1))
-    return found
-
-
 _CHECKS: tuple[Callable[[Machine], Iterator[Ailment]], ...] = (
     _cores,
     _quota,
+    _time_wait,
     _clocks,
     _limits,
     _interpreter,

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ class LaunchError(Exception):
 
 def start(
     command: list[str],
-    core: int | None,
+    cores: Collection[int],
     *,
     stdin: int,
     stdout: int,
@@ -44,7 +44,7 @@ def start(
     cwd: str | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in a process group of its own, on `core` if given.
+    """Start `command` in a process group of its own, on `cores`; of none, anywhere.
 
     It is killed by the kernel when we die, however we die, and it may open as many
     descriptors as the hard limit allows. `env` is added to our own environment.
@@ -55,8 +55,8 @@ def start(
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # we died before the line above
             os._exit(1)
-        if core is not None:
-            os.sched_setaffinity(0, {core})
+        if cores:
+            os.sched_setaffinity(0, cores)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -195,7 +195,7 @@ class Server:
     def __init__(
         self,
         command: list[str],
-        core: int | None,
+        cores: Collection[int],
         *,
         place: Place | None = None,
         cwd: str | None = None,
@@ -207,7 +207,7 @@ class Server:
         try:
             self._process = start(
                 command,
-                core,
+                cores,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr.fileno(),

@@ -43,14 +43,16 @@ def per_process() -> int:
 
 
 def misfit(
-    model: Model, workload: Workload, connections: int, *, alone: bool = False
+    model: Model, workload: Workload, connections: int, *, alone: bool = False, at_once: int = 1
 ) -> str | None:
     """Which limit the cell would break and what to type; None if it fits.
 
-    alone: only the server is on this machine, and nobody who connects to it.
+    alone: only the server is on this machine, and nobody who connects to it. at_once: servers
+    that have so many connections at the same time, from one driver.
     """
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     needed = connections + SPARE_DESCRIPTORS
+    together = connections * at_once + SPARE_DESCRIPTORS
     if model.descriptors is not None and needed > model.descriptors:
         return (
             f"{connections} connections need {needed} descriptors, and {model.name} can use no "
@@ -62,6 +64,13 @@ def misfit(
             f"{descriptors}: ulimit -Hn {needed} (as root), or --connections "
             f"{descriptors - SPARE_DESCRIPTORS}"
         )
+    if descriptors != resource.RLIM_INFINITY and together > descriptors and not alone:
+        return (
+            f"{connections} connections to each of {at_once} servers at once need {together} "
+            f"descriptors, and the driver may have {descriptors}: ulimit -Hn {together} (as root), "
+            f"--connections {(descriptors - SPARE_DESCRIPTORS) // at_once}, fewer --models, or "
+            "--alone"
+        )
     threads = model.threads * connections if workload.service != "udp-echo" else 0
     for name in ("kernel/threads-max", "kernel/pid_max"):
         limit = _number(f"/proc/sys/{name}")
@@ -71,11 +80,12 @@ def misfit(
                 f"sysctl -w {name.replace('/', '.')}={2 * threads} (as root)"
             )
     ports = ephemeral_ports()
-    if workload.service == "udp-echo" and connections > ports and not alone:
+    if workload.service == "udp-echo" and connections * at_once > ports and not alone:
         return (
-            f"{connections} client sockets need as many ports, and net.ipv4.ip_local_port_range "
-            f"gives {ports}: sysctl -w net.ipv4.ip_local_port_range='1024 65535' (as root), or "
-            f"--connections {ports}"
+            f"{connections * at_once} client sockets need as many ports, and "
+            f"net.ipv4.ip_local_port_range gives {ports}: sysctl -w "
+            "net.ipv4.ip_local_port_range='1024 65535' (as root), or --connections "
+            f"{ports // at_once}"
         )
     backlog = _number("/proc/sys/net/core/somaxconn")
     held_back = model.few and workload.name in ("tcp-long", "chat")

@@ -45,24 +45,22 @@ def look() -> Machine:
     )
 
 
-def cores() -> tuple[int | None, int | None]:
-    """Of the server and of the driver, on this machine; None is anywhere, where there is one."""
-    mine = sorted(os.sched_getaffinity(0))
-    return (mine[0], mine[-1]) if len(mine) > 1 else (None, None)
-
-
 def memory() -> dict[str, int]:
     """Of the machine, in KB, proc_meminfo(5)."""
     rows = Path("/proc/meminfo").read_text().splitlines()
     return {name: int(rest.split()[0]) for name, _, rest in (row.partition(":") for row in rows)}
 
 
-def overflows() -> int:
-    """How often the accept queue of any socket was full, by /proc/net/netstat."""
-    rows = Path("/proc/net/netstat").read_text().splitlines()
+def tcp_ext(name: str) -> int:
+    """A counter of TCP since boot, of this network namespace, by /proc/net/netstat; 0 if unknown.
+
+    ListenOverflows: the accept queue of any socket was full. TCPTimeWaitOverflow: a connection
+    was closed and there were too many in TIME_WAIT already (net.ipv4.tcp_max_tw_buckets).
+    """
+    rows = (_read("/proc/net/netstat") or "").splitlines()
     for names, values in zip(rows[::2], rows[1::2], strict=False):
         if names.startswith("TcpExt:"):
-            return int(dict(zip(names.split(), values.split(), strict=True))["ListenOverflows"])
+            return int(dict(zip(names.split(), values.split(), strict=True)).get(name, 0))
     return 0
 
 

@@ -66,11 +66,9 @@ def usage(pid: int) -> Usage:
 
 
 def _usage_of_one(pid: int) -> Usage:
-    # proc(5): the name may hold anything, so count from its closing parenthesis.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    user, system, *of_children = (
-        int(each) * 1_000_000_000 // _TICKS_PER_S for each in fields[11:15]
-    )
+    fields = _stat(pid)
+    user, system = (int(each) * 1_000_000_000 // _TICKS_PER_S for each in fields[11:13])
+    of_children = _of_children(fields)
     wait = switches = preemptions = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
@@ -125,6 +123,54 @@ def count_descriptors(pid: int) -> int:
         return many if many > LISTED else len(os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         return 0
+
+
+def doing(pid: int) -> str:
+    """What its main thread does, in words, by proc(5)."""
+    try:
+        state = _stat(pid)[0]
+        where = Path(f"/proc/{pid}/wchan").read_text()
+    except OSError:
+        return "is gone"
+    asleep = f"sleeps in the kernel ({where})" if where not in ("", "0") else "sleeps"
+    words = {"R": "runs", "S": asleep, "D": asleep, "T": "is stopped", "t": "is stopped"}
+    return words.get(state, "is gone")
+
+
+def waited_ns() -> int:
+    """How long our main thread was ready to run while others had the CPU; 0 where unknown.
+
+    proc(5): /proc/PID/schedstat.
+    """
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def cpu_of_tree_ns(pid: int) -> int:
+    """CPU time so far of `pid` and its descendants, those that have ended included, as in usage().
+
+    Raises ProcessLookupError when it is gone.
+    """
+    total = 0
+    for each in tree(pid):
+        try:
+            total += cpu_ns(each) + sum(_of_children(_stat(each)))
+        except OSError:
+            if each == pid:
+                raise ProcessLookupError(f"process {pid} is gone") from None
+    return total
+
+
+def _stat(pid: int) -> list[str]:
+    # proc(5): the name may hold anything, so count from its closing parenthesis.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _of_children(stat: list[str]) -> list[int]:
+    """CPU time of children that have ended, user and system, in ns."""
+    return [int(each) * 1_000_000_000 // _TICKS_PER_S for each in stat[13:15]]
 
 
 class Core(NamedTuple):

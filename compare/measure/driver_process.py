@@ -14,18 +14,30 @@ from types import TracebackType
 
 import msgspec
 
-from compare.driver.counts import Counts
-from compare.driver.load import Spec
-from compare.driver.outcome import Outcome
-from compare.driver.plan import Agree
+from compare.contract.counts import Counts
+from compare.contract.outcome import Outcome
+from compare.contract.plan import Agree
+from compare.contract.spec import Spec
 from compare.host.launch import kill, start
+from compare.models.source import OURS, first_on_path
 
-GRACE_S = 15.0  # beyond warm-up and window, for connecting and counting
+GRACE_S = 15.0  # beyond warm-up and windows, for connecting and counting
+TURN_S = 0.05  # beyond its window, that a turn takes at most, if nothing stands still
+COUNTING = 0.5  # of the windows: what was seen in them is counted after
+STANDS_STILL_S = 5.0  # that a server may hold up all others before it has no more turns
 CONNECTS_PER_S = 500.0  # slower than this, opening or closing is given up
 STEP_S = 1.0  # how often the caller hears that the window is still under way
 
 
 Told = Callable[[int], None]  # of the number of operations so far
+
+
+def limit_s(spec: Spec) -> float:
+    """That a driver takes at most."""
+    windows = spec.slices * (spec.slice_s * (1 + COUNTING) + TURN_S)
+    connecting = spec.connections / CONNECTS_PER_S
+    each = spec.warmup_s + windows + connecting + STANDS_STILL_S
+    return GRACE_S + len(spec.targets) * each
 
 
 class DriverError(Exception):
@@ -38,25 +50,26 @@ class Driver:
     def __init__(self, core: int | None) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
         self._process = start(
-            [sys.executable, "-m", "compare.driver"],
-            core,
+            [sys.executable, "-P", "-m", "compare.driver"],
+            () if core is None else (core,),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr.fileno(),
+            env=first_on_path(str(OURS)),
         )
         self.pid = self._process.pid
 
     def __enter__(self) -> Driver:
         return self
 
-    def drive(self, spec: Spec, told: Told, agree: Agree | None = None) -> Outcome:
-        """Put the load of `spec` on its server. Raises DriverError.
+    def drive(self, spec: Spec, told: Told, agree: Agree | None = None) -> list[Outcome]:
+        """Put the load of `spec` on its servers. Raises DriverError.
 
         `told` hears how many operations there have been, some ten times a second while all goes
         well, and once a second in any case. `agree` is asked when to begin, where this is one of
         several drivers.
         """
-        limit = spec.warmup_s + spec.duration_s + GRACE_S + spec.connections / CONNECTS_PER_S
+        limit = limit_s(spec)
         deadline = time.monotonic() + limit
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
@@ -100,7 +113,7 @@ class Driver:
             said = self._stderr.read().decode(errors="replace").strip().splitlines()
             how = said[-1] if said else f"status {self._process.returncode}"
             raise DriverError(f"the driver failed: {how}")
-        return msgspec.json.decode(output, type=Outcome)
+        return msgspec.json.decode(output, type=list[Outcome])
 
     def __exit__(
         self,

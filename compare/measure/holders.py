@@ -14,13 +14,14 @@ from types import TracebackType
 import msgspec
 import psutil
 
-from compare.driver.counts import added
-from compare.driver.histogram import encode, merge
-from compare.driver.hold import Held, Order
+from compare.contract.counts import added
+from compare.contract.histogram import encode, merge
+from compare.contract.hold import Held, Order
 from compare.host.launch import Guard, kill, start
 from compare.host.limits import per_process
 from compare.host.machine import ephemeral_ports
 from compare.measure.driver_process import DriverError
+from compare.models.source import OURS, first_on_path
 
 PER_ADDRESS = 0.5  # of the ephemeral ports: finding a free one among few takes long
 STEP_S = 0.5  # how often the caller hears that they are under way
@@ -66,11 +67,12 @@ class Holders:
 
     def _start(self, share: Order) -> subprocess.Popen[bytes]:
         process = start(
-            [sys.executable, "-m", "compare.driver.hold"],
-            self._core,
+            [sys.executable, "-P", "-m", "compare.driver.hold"],
+            () if self._core is None else (self._core,),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=first_on_path(str(OURS)),
         )
         self._processes.append(process)
         if self._limit_s is not None:

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from compare.driver.counts import Counts
-from compare.driver.hold import Held, Order
-from compare.driver.load import Spec
-from compare.driver.outcome import Outcome
+from compare.contract.counts import Counts
+from compare.contract.hold import Held, Order
+from compare.contract.outcome import Outcome
+from compare.contract.spec import Spec
 from compare.host.launch import LaunchError
 from compare.host.limits import SPARE_DESCRIPTORS, Limits
 from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError
@@ -164,29 +164,25 @@ def _work(
     failures: list[str] = []
     spec = Spec(
         workload=WORKLOAD,
-        host="",
-        port=0,
+        targets=[],
         connections=settings.connections,
         size=settings.size,
         warmup_s=settings.warmup_s,
-        duration_s=settings.duration_s,
+        slice_s=settings.duration_s,
         seed=settings.seed,
-        server_pid=None,
-        server_core=None,
-        driver_core=None,
     )
-    for _ in range(settings.rounds):
+    for number in range(1, settings.rounds + 1):
         try:
             outcome, shards = stage.work(spec, lambda operations: wait())
         except DriverError as error:
             failures.append(str(error))
             break
         outcomes.append(outcome)
-        finished = round_of(outcome, empty.size.descriptors, outcome.details)
+        finished = round_of(outcome, empty.size.descriptors, outcome.details, number)
         rounds.append(with_shards(finished, shards))
-    verdict, reasons = judge(WORKLOAD, settings.connections, rounds, failures, model.few)
+    verdicts, reasons = judge(WORKLOAD, settings.connections, rounds, failures, model.few)
     key = Key(model.name, WORKLOAD, settings.connections)
-    return cell_of(key, outcomes, rounds, verdict, reasons)
+    return cell_of(key, outcomes, rounds, verdicts, reasons)
 
 
 def _what_gave_way(model: Model, idle: int, held: Held, empty: Seen, full: Seen) -> list[str]:

@@ -12,13 +12,14 @@ from typing import Protocol
 
 import msgspec
 
-from compare.driver.hold import Held, Order
-from compare.driver.load import Spec
-from compare.driver.outcome import Outcome
+from compare.contract.hold import Held, Order
+from compare.contract.outcome import Outcome
+from compare.contract.spec import Spec, Target
 from compare.host import process
+from compare.host.cores import Cores
 from compare.host.launch import Server
 from compare.host.limits import Limits, limits_here
-from compare.host.machine import Machine, look, memory, overflows
+from compare.host.machine import Machine, look, memory, tcp_ext
 from compare.measure.driver_process import Driver, Told
 from compare.measure.holders import Holders
 from compare.models.matrix import Model, Workload
@@ -94,9 +95,9 @@ class Stages(Protocol):
 
 
 class Here:
-    """This machine, with the server on the first of two cores."""
+    """This machine, with the server on cores of its own."""
 
-    def __init__(self, cores: tuple[int | None, int | None]) -> None:
+    def __init__(self, cores: Cores) -> None:
         self._cores = cores
         self.warmup_s = WARMUP_S
         self.machine = look()
@@ -110,17 +111,17 @@ class Here:
         self, model: Model, workload: Workload, workers: int, connections: int, seconds: float
     ) -> AbstractContextManager[Stage]:
         command = model.argv(workload, workers=workers)
-        return _LocalStage(Server(command, self._cores[0], env=model.environment), self._cores)
+        return _LocalStage(Server(command, self._cores.server, env=model.surroundings), self._cores)
 
 
 class _LocalStage:
-    def __init__(self, server: Server, cores: tuple[int | None, int | None]) -> None:
+    def __init__(self, server: Server, cores: Cores) -> None:
         self._server = server
         self._cores = cores
 
     def __enter__(self) -> Stage:
         self._server.__enter__()
-        self._holders = Holders((self._server.host, self._server.port), self._cores[1])
+        self._holders = Holders((self._server.host, self._server.port), self._cores.driver)
         return self
 
     def __exit__(
@@ -149,14 +150,12 @@ class _LocalStage:
         server = self._server
         here = msgspec.structs.replace(
             spec,
-            host=server.host,
-            port=server.port,
-            server_pid=server.pid,
-            server_core=self._cores[0],
-            driver_core=self._cores[1],
+            targets=[Target(server.host, server.port, server.pid)],
+            pinned=self._cores.driver is not None,
         )
-        with Driver(self._cores[1]) as driver:
-            return driver.drive(here, told), []
+        with Driver(self._cores.driver) as driver:
+            (outcome,) = driver.drive(here, told)
+        return outcome, []
 
 
 def look_at(server: Server) -> Seen:
@@ -168,7 +167,7 @@ def look_at(server: Server) -> Seen:
         processes=len(process.tree(server.pid)),
         slab_kb=used["Slab"],
         available_kb=used["MemAvailable"],
-        overflows=overflows(),
+        overflows=tcp_ext("ListenOverflows"),
         limits=limits_here(),
         ended=server.died(),
         stderr=server.stderr_tail(),

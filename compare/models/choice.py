@@ -1,29 +1,40 @@
-"""Which models are measured, and under which Pythons."""
+"""Which models are measured, under which Pythons, and from which checkouts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from compare.models import source
 from compare.models.interpreter import Interpreter, look_at_all
 from compare.models.matrix import DEFAULT_MODELS, MODELS, SETS
+from compare.models.source import Source
 
 
 def choose(
-    models: Iterable[str] | None, sets: Iterable[str] | None, pythons: Sequence[str]
-) -> tuple[list[str], list[Interpreter]]:
-    """The names of models, which MODELS then has, and what runs them where that is not we.
+    models: Iterable[str] | None,
+    sets: Iterable[str] | None,
+    pythons: Sequence[str],
+    sources: Sequence[str] = (),
+) -> tuple[list[str], list[Interpreter], list[Source]]:
+    """The names of models, which MODELS then has, what runs them where that is not we, and the
+    checkouts that they are taken from beside ours.
 
-    Raises ValueError for a Python that cannot be had, with a line for a person.
+    Raises ValueError for a Python or a checkout that cannot be had, with a line for a person.
     """
     names = [name for each in sets or () for name in SETS[each][1]] + [*(models or [])]
     names = list(dict.fromkeys(names)) or DEFAULT_MODELS
     interpreters = look_at_all(list(pythons))
-    if not interpreters:
-        return names, []
+    checkouts = [source.parse(text) for text in sources]
+    labels = [each.label for each in checkouts]
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"two checkouts have one label: {', '.join(labels)}")
     chosen = []
     for name in names:
         model = MODELS[name]
-        variants = [model] if model.own else [model.under(each) for each in interpreters]
+        variants = [model]
+        if not model.own:
+            variants = [model.under(each) for each in interpreters] or [model]
+            variants += [each.at(checkout) for each in variants for checkout in checkouts]
         MODELS.update({each.name: each for each in variants})
         chosen += [each.name for each in variants]
-    return chosen, interpreters
+    return chosen, interpreters, checkouts

@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import shlex
 import subprocess
-import tempfile
-from pathlib import Path
 
 import msgspec
 
+from compare.models.source import OURS, folder_of
+
 OLDEST = (3, 11)
-PACKAGES = ("aionet", "blocking", "compare")
 LOOK_TIMEOUT_S = 30.0
+# As -P, which no Python before 3.11 knows.
+_NOT_FROM_HERE = "import sys; sys.path[:1] = []\n"
 _LOOK = """
 import json, platform, sys, sysconfig
 jit = getattr(sys, "_jit", None)
@@ -50,7 +51,7 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
 
     def sources(self) -> str:
         """A folder with our packages and nothing else, which needs no installation."""
-        return _sources()
+        return folder_of(str(OURS))
 
 
 class _Seen(msgspec.Struct):
@@ -71,7 +72,7 @@ def look(command: str) -> Interpreter:
     """What `command` runs. Raises ValueError, with a line for a person."""
     try:
         done = subprocess.run(
-            [command, "-c", _LOOK],
+            [command, "-c", _NOT_FROM_HERE + _LOOK],
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=LOOK_TIMEOUT_S,
@@ -109,21 +110,11 @@ def look_at_all(commands: list[str]) -> list[Interpreter]:
 @functools.cache
 def _why_without(path: str, module: str) -> str | None:
     attempt = subprocess.run(
-        [path, "-c", f"import {module}"], capture_output=True, stdin=subprocess.DEVNULL, check=False
+        [path, "-c", f"{_NOT_FROM_HERE}import {module}"],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
     if attempt.returncode == 0:
         return None
     return f"{module} is not installed for {path}: {path} -m pip install {module}"
-
-
-_folders: list[tempfile.TemporaryDirectory[str]] = []
-
-
-@functools.cache
-def _sources() -> str:
-    """Not where we are installed, for there are modules of our own Python, too."""
-    folder = tempfile.TemporaryDirectory(prefix="aionet-compare-")
-    _folders.append(folder)  # until we end
-    for name in PACKAGES:
-        Path(folder.name, name).symlink_to(Path(__file__).parents[2] / name)
-    return folder.name

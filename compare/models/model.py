@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from compare.models.interpreter import Interpreter
+from compare.models.source import OURS, Source, first_on_path, folder_of
 
 Group = Literal[
     "one at a time",
@@ -101,7 +102,15 @@ class Model:
             where = [host]
         elif host:
             where = ["--listen", f"{scheme}://{f'[{host}]' if ':' in host else host}:0"]
-        return [python, *command, *closing, *where]
+        # -P: nothing is imported from the folder that we happen to be in.
+        return [python, "-P", *command, *closing, *where]
+
+    @property
+    def surroundings(self) -> Mapping[str, str] | None:
+        """What is added to its environment; ours come from where we do, installed or not."""
+        if self.own or self.environment:
+            return self.environment
+        return first_on_path(str(OURS))
 
     def unsupported(self, workload: Workload) -> str | None:
         """Why this cell cannot run here; None if it can."""
@@ -114,6 +123,14 @@ class Model:
         if importlib.util.find_spec(self.module) is None:
             return f"{self.module} is not installed: pip install {self.module}"
         return None
+
+    def at(self, source: Source) -> Model:
+        """The same model, as it is in another checkout."""
+        return replace(
+            self,
+            name=f"{self.name}@{source.label}",
+            environment=first_on_path(folder_of(source.path)),
+        )
 
     def under(self, interpreter: Interpreter) -> Model:
         """The same model, run by another Python."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import tomllib
@@ -69,6 +70,8 @@ def _model(name: str, described: Described) -> Model:
             raise ValueError(
                 f"{name}: there is no workload {workload!r}; choose from {', '.join(WORKLOADS)}"
             )
+    if missing := sorted(set(described.cores) - os.sched_getaffinity(0)):
+        raise ValueError(f"{name}: there is no core {missing[0]} for us")
     served = described.workloads or list(WORKLOADS)
     return Model(
         name,

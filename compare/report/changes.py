@@ -81,11 +81,6 @@ def _notes(diff: Diff) -> Iterator[str]:
             f"{METRICS[metric].words} of the {diff.control} moved by {moved - 1:+.1%} in all; the "
             "changes are beside that"
         )
-    out, every = diff.left_out
-    if out:
-        yield (
-            f"{out} of {every} rounds are left out: the machine was slower then than at other times"
-        )
     if diff.answer == "worse":
         yield from diff.advice
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import msgspec
 
-from compare.driver.histogram import merge
+from compare.contract.histogram import merge
 from compare.report.sentences import Load
 from compare.results.ladder import Scale
 from compare.results.records import Cell
-from compare.results.statistics import centre
 
 Trace = dict[str, Any]
 TICKS_PER_HALF = 8  # of a percentile curve: so many points each time the rest halves
@@ -84,7 +83,7 @@ def percentiles(load: Load, cells: Sequence[Cell]) -> Figure | None:
         " Dotted: counted from sending, which hides what waiting cost." if load[2] == "open" else ""
     )
     return Figure(
-        _id("latency", load),
+        identify("latency", load),
         "Latency by percentile",
         f"Further right is rarer: at 99 % one operation in a hundred takes longer.{raw}",
         traces,
@@ -103,27 +102,26 @@ def percentiles(load: Load, cells: Sequence[Cell]) -> Figure | None:
 
 
 def speed(load: Load, cells: Sequence[Cell]) -> Figure | None:
-    """Operations a second, with the interval of their median."""
+    """Operations a second, with the interval of their mean."""
     shown = [cell for cell in cells if cell.ops_per_s]
     return _bars(
-        _id("speed", load),
+        identify("speed", load),
         "Speed",
-        "Operations a second; the line is the interval of the median over rounds.",
+        "Operations a second; the line is the interval of the mean over rounds.",
         "operations a second",
         [(cell, cell.ops_per_s or 0.0, cell.ops_per_s_ci95) for cell in shown],
     )
 
 
 def cost(load: Load, cells: Sequence[Cell]) -> Figure | None:
-    """Server CPU per operation, with the interval of its median."""
-    shown = []
-    for cell in cells:
-        if cell.server.cpu_us_per_op is not None:
-            values = [value for each in cell.rounds if (value := each.server.cpu_us_per_op)]
-            interval = centre(values).interval if values else None
-            shown.append((cell, cell.server.cpu_us_per_op, interval))
+    """Server CPU per operation, with the interval of its mean."""
+    shown = [
+        (cell, each_us, cell.cpu_us_per_op_ci95)
+        for cell in cells
+        if (each_us := cell.server.cpu_us_per_op) is not None
+    ]
     return _bars(
-        _id("cost", load),
+        identify("cost", load),
         "Cost",
         "CPU time of the server for one operation, all its threads: what you pay where speed is "
         "not the limit.",
@@ -163,39 +161,6 @@ def _bars(
     return Figure(id_, title, caption, traces, layout, rows)
 
 
-def speed_against_cost(load: Load, cells: Sequence[Cell]) -> Figure | None:
-    """A scatter: to the upper left is better."""
-    shown = [cell for cell in cells if cell.ops_per_s and cell.server.cpu_us_per_op]
-    if len(shown) < 2:
-        return None
-    return Figure(
-        _id("scatter", load),
-        "Speed against cost",
-        "The upper left is best: many operations, each for little CPU.",
-        [
-            {
-                "model": cell.model,
-                "name": cell.model,
-                "x": [cell.server.cpu_us_per_op],
-                "y": [cell.ops_per_s],
-                "mode": "markers+text",
-                "text": [cell.model],
-                "textposition": "top center",
-                "showlegend": False,
-            }
-            for cell in shown
-        ],
-        {
-            "xaxis": {"title": {"text": "server CPU, µs an operation"}, "type": "log"},
-            "yaxis": {"title": {"text": "operations a second"}, "rangemode": "tozero"},
-        },
-        [
-            ["model", "CPU, µs an operation", "operations a second"],
-            *([c.model, f"{c.server.cpu_us_per_op:.3g}", f"{c.ops_per_s:,.0f}"] for c in shown),
-        ],
-    )
-
-
 def connections(load: Load, cells: Sequence[Cell]) -> Figure | None:
     """What became of the connections, as stacked bars."""
     shown = [cell for cell in cells if cell.counts.attempted]
@@ -217,7 +182,7 @@ def connections(load: Load, cells: Sequence[Cell]) -> Figure | None:
                 }
             )
     return Figure(
-        _id("connections", load),
+        identify("connections", load),
         "What became of the connections",
         "Served means at least one right answer. The kernel completes handshakes by itself, so "
         "that being connected says little.",
@@ -244,76 +209,6 @@ def connections(load: Load, cells: Sequence[Cell]) -> Figure | None:
 def _share(cell: Cell, state: str) -> float:
     count: int = getattr(cell.counts, state)
     return round(100 * count / cell.counts.attempted, 3)
-
-
-def timeline(load: Load, cell: Cell, number: int) -> Figure | None:
-    """When connections of one model waited for their replies, as bars."""
-    if cell.trace is None:
-        return None
-    lanes = cell.trace.lanes
-    width = cell.trace.width_us / 1000
-    kinds: dict[str, Trace] = {
-        kind: {
-            "type": "bar",
-            "orientation": "h",
-            "lane": kind,
-            "name": kind,
-            "y": [],
-            "base": [],
-            "x": [],
-        }
-        for kind in ("waiting", "waiting, next", "no reply yet")
-    }
-
-    def add(kind: str, lane: int, start: float, end: float) -> None:
-        start, end = max(0.0, start / 1000), min(width, end / 1000)
-        if end > start:
-            kinds[kind]["y"].append(f"{lane + 1}")
-            kinds[kind]["base"].append(round(start, 4))
-            kinds[kind]["x"].append(round(end - start, 4))
-
-    rows = [["connection", "replies", "longest wait, ms", "awaits a reply since, ms"]]
-    for lane in lanes:
-        for turn, (start, end) in enumerate(lane.spans):
-            add(("waiting", "waiting, next")[turn % 2], lane.connection, start, end)
-        if lane.waiting_since is not None:
-            last = lane.spans[-1][1] if lane.spans else lane.waiting_since
-            kind = (
-                "no reply yet"
-                if not lane.spans
-                else ("waiting", "waiting, next")[len(lane.spans) % 2]
-            )
-            add(kind, lane.connection, max(lane.waiting_since, last), cell.trace.width_us)
-        waits = [end - start for start, end in lane.spans]
-        since = lane.waiting_since
-        rows.append(
-            [
-                f"{lane.connection + 1}",
-                f"{len(lane.spans)}",
-                f"{max(waits) / 1000:.3f}" if waits else "-",
-                "-" if since is None else f"{(cell.trace.width_us - since) / 1000:.3f}",
-            ]
-        )
-    return Figure(
-        _id(f"timeline-{number}", load),
-        cell.model,
-        f"{sum(len(lane.spans) for lane in lanes)} replies to {len(lanes)} connections in "
-        f"{width:.3g} ms.",
-        [each for each in kinds.values() if each["x"]],
-        {
-            "barmode": "overlay",
-            "xaxis": {"title": {"text": "ms"}, "range": [0, width]},
-            "yaxis": {
-                "title": {"text": "connection"},
-                "type": "category",
-                "categoryorder": "array",
-                "categoryarray": [f"{lane.connection + 1}" for lane in reversed(lanes)],
-            },
-            "lines": len(lanes),
-            "showlegend": False,
-        },
-        rows,
-    )
 
 
 def ladder(scale: Scale, number: int) -> Iterator[Figure]:
@@ -367,5 +262,5 @@ def _cpu(cell: Cell | None) -> float | None:
     return cell.server.cpu_us_per_op if cell else None
 
 
-def _id(kind: str, load: Load) -> str:
+def identify(kind: str, load: Load) -> str:
     return f"{kind}-{load[0]}-{load[1]}-{load[2]}"

@@ -19,19 +19,20 @@ from rich.text import Text
 
 from compare.host.machine import Machine, describe
 from compare.models.matrix import WORKLOADS, group_of
-from compare.report import figures
+from compare.report import figures, scatter, timeline
 from compare.report.figures import Figure
 from compare.report.sentences import Load, amount, answer, loads_of
-from compare.report.terminal import clean, milliseconds, standings_of
+from compare.report.terminal import clean, load_of, milliseconds, standing_text, standings_of
 from compare.results.ladder import Scale
-from compare.results.records import Cell, Run
+from compare.results.records import Cell, Comparison, Metric, Run
 
 HEAT_STEPS = 6
 PER_LOAD = (
     figures.percentiles,
     figures.speed,
     figures.cost,
-    figures.speed_against_cost,
+    scatter.speed_against_cost,
+    timeline.over_time,
     figures.connections,
 )
 COLUMNS = (
@@ -53,10 +54,13 @@ def page(given: Sequence[Given]) -> str:
     runs = [(each, each.result) for each in given if isinstance(each.result, Run)]
     scales = [(each, each.result) for each in given if isinstance(each.result, Scale)]
     loads: dict[Load, list[Cell]] = {}
+    ranked: list[Comparison] = []
     for each, run in runs:
-        for load, cells in loads_of(run).items():
-            mine = cells if len(runs) == 1 else [_named(cell, each.name) for cell in cells]
-            loads.setdefault(load, []).extend(mine)
+        named = run if len(runs) == 1 else _named(run, each.name)
+        ranked += named.comparisons
+        for load, cells in loads_of(named).items():
+            loads.setdefault(load, []).extend(cells)
+    of_load = {load: [each for each in ranked if load_of(each) == load] for load in loads}
     sections = [_section(load, cells) for load, cells in loads.items()]
     ladders = [
         figure
@@ -85,11 +89,14 @@ def page(given: Sequence[Given]) -> str:
             parts=list(_parts(sections, ladders)),
             interrupted=any(run.interrupted for _, run in runs),
             answers=[
-                {"title": _title(load), "sentences": answer(cells)} for load, cells in loads.items()
+                {"title": _title(load), "sentences": answer(cells, of_load[load])}
+                for load, cells in loads.items()
             ],
-            heat=_heat(loads, list(models)),
+            heat=_heat(loads, of_load, list(models)),
             columns=COLUMNS,
-            cells=[_row(load, cell, cells) for load, cells in loads.items() for cell in cells],
+            cells=[
+                _row(load, cell, of_load[load]) for load, cells in loads.items() for cell in cells
+            ],
             groups=list(dict.fromkeys(map(group_of, models))),
             verdicts=sorted({cell.verdict for cells in loads.values() for cell in cells}),
             loads=sections,
@@ -105,8 +112,20 @@ def page(given: Sequence[Given]) -> str:
     )
 
 
-def _named(cell: Cell, name: str) -> Cell:
-    return msgspec.structs.replace(cell, model=f"{cell.model} ({name})")
+def _named(run: Run, name: str) -> Run:
+    """With its models named after it, since others have the same."""
+
+    def named(each: Any) -> Any:
+        return msgspec.structs.replace(each, model=f"{each.model} ({name})")
+
+    return msgspec.structs.replace(
+        run,
+        cells=[named(cell) for cell in run.cells],
+        comparisons=[
+            msgspec.structs.replace(named(each), best=f"{each.best} ({name})")
+            for each in run.comparisons
+        ],
+    )
 
 
 def _title(load: Load) -> str:
@@ -127,7 +146,7 @@ def _section(load: Load, cells: list[Cell]) -> dict[str, Any]:
         "timelines": [
             figure
             for number, cell in enumerate(cells)
-            if (figure := figures.timeline(load, cell, number))
+            if (figure := timeline.timeline(load, cell, number))
         ],
     }
 
@@ -145,32 +164,40 @@ def _parts(
     yield "how", "How it was measured"
 
 
-def _heat(loads: dict[Load, list[Cell]], models: Sequence[str]) -> dict[str, Any]:
+def _heat(
+    loads: dict[Load, list[Cell]],
+    ranked: dict[Load, list[Comparison]],
+    models: Sequence[str],
+) -> dict[str, Any]:
+    """How many times the operations of the best, paired; where nothing is, of the most."""
     rows: dict[str, list[tuple[str, list[tuple[str, int]]]]] = {}
     for model in models:
         row: list[tuple[str, int]] = []
-        for cells in loads.values():
+        for load, cells in loads.items():
+            ratios = {each.model: each.ratio for each in ranked[load] if each.metric == "ops_per_s"}
             top = max((cell.ops_per_s or 0.0 for cell in cells), default=0.0)
             mine = next((cell for cell in cells if cell.model == model), None)
             if mine is None or not mine.ops_per_s or not top:
                 words = "" if mine is None else "0" if mine.verdict == "ok" else mine.verdict
                 row.append((words, 0))
                 continue
-            share = mine.ops_per_s / top
+            share = min(1.0, ratios.get(model, mine.ops_per_s / top))
             row.append((f"{share:.2f}", max(1, round(share * HEAT_STEPS))))
         if any(text for text, _ in row):
             rows.setdefault(group_of(model), []).append((model, row))
     return {"heads": [_title(load) for load in loads], "groups": list(rows.items())}
 
 
-def _row(load: Load, cell: Cell, cells: list[Cell]) -> dict[str, Any]:
+def _row(load: Load, cell: Cell, ranked: list[Comparison]) -> dict[str, Any]:
     us, server, counts = cell.latency_us, cell.server, cell.counts
-    standing = Text.from_markup(standings_of(cells).get(cell.model, "")).plain
+    standings = standings_of(ranked)
+    metric: Metric = "p99_us" if cell.pace else "ops_per_s"
+    standing = Text.from_markup(standing_text(standings.get((cell.model, metric)))).plain
     numbers: list[tuple[float | None, str]] = [
         (cell.ops_per_s, amount(cell.ops_per_s)),
         *((value, milliseconds(value)) for value in (us.p50, us.p99, us.p99_9)),
         (server.cpu_us_per_op, amount(server.cpu_us_per_op)),
-        (server.rss_kb, "-" if server.rss_kb is None else f"{server.rss_kb / 1024:.0f}"),
+        (server.pss_kb, "-" if server.pss_kb is None else f"{server.pss_kb / 1024:.0f}"),
         (counts.served, f"{counts.served:,} of {counts.attempted:,}"),
     ]
     return {
@@ -182,7 +209,7 @@ def _row(load: Load, cell: Cell, cells: list[Cell]) -> dict[str, Any]:
             (_title(load), _title(load)),
             (standing, standing),
             *((text, "" if value is None else repr(value)) for value, text in numbers),
-            ("; ".join([cell.verdict, *cell.reasons]), cell.verdict),
+            ("; ".join([*(cell.verdicts or [cell.verdict]), *cell.reasons]), cell.verdict),
         ],
     }
 
@@ -203,7 +230,6 @@ def _how(given: Given) -> dict[str, Any]:
     if result.ended:
         rows.append(["ended", result.ended])
     if isinstance(result, Run):
-        rows.append(["rounds thrown away", str(sum(cell.discarded for cell in result.cells))])
         command = given.command or "compare run"
         if "--seed" not in command:
             command += f" --seed {result.settings.seed}"

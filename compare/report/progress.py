@@ -13,8 +13,8 @@ from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from compare.measure.run import Progress
-from compare.report.terminal import table_of
+from compare.measure.progress import Progress
+from compare.report.terminal import load_of, table_of
 from compare.results.records import Run
 
 DRAWN_EVERY_S = 0.5
@@ -71,7 +71,8 @@ class Live:
         mine = [each for each in cells if (each.workload, each.connections, each.loop) == load]
         if mine:
             yield Text(f"{key.workload}   {key.connections} connections, {key.loop} loop", "bold")
-            yield table_of(mine, wide=False)
+            ranked = [] if self._run is None else self._run.comparisons
+            yield table_of(mine, [each for each in ranked if load_of(each) == load], wide=False)
         yield Text(f"{self._what(progress)}  {spark(progress.rates)}{self._rate(progress)}")
         share = progress.done / progress.total if progress.total else 0.0
         bar = ProgressBar(total=max(1, progress.total), completed=progress.done, width=30)
@@ -82,7 +83,8 @@ class Live:
     def _what(self, progress: Progress) -> str:
         key = progress.key
         note = f"  {progress.note}" if progress.note else ""
-        return f"round {progress.round}  {key.model} {key.workload} {key.connections}{note}"
+        who = f"{progress.beside + 1} models" if progress.beside else key.model
+        return f"round {progress.round}  {who} {key.workload} {key.connections}{note}"
 
     def _rate(self, progress: Progress) -> str:
         return f" {progress.rates[-1]:,.0f}/s" if progress.rates else ""

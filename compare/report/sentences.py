@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from compare.results.ranking import rank
 from compare.results.records import Cell, Comparison, Loop, Run
 
 Load = tuple[str, int, Loop]
 MOST_NAMED = 8  # in one sentence
-STANDINGS = ("best", "tied", "close", "behind")
+STANDINGS = ("best", "tied", "unclear", "behind")
 
 
 def loads_of(run: Run) -> dict[Load, list[Cell]]:
@@ -23,14 +22,17 @@ def loads_of(run: Run) -> dict[Load, list[Cell]]:
     }
 
 
-def answer(cells: Sequence[Cell]) -> list[str]:
-    """Sentences on one load, the most important first."""
-    sentences = [*_speed(rank(cells), cells), *_cost(cells), *_left_out(cells)]
+def answer(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> list[str]:
+    """Sentences on one load, the most important first. Several runs have each their own best."""
+    ranked = [each for each in comparisons if each.metric == "ops_per_s"]
+    costs = [each for each in comparisons if each.metric == "cpu_us_per_op"]
+    sentences = [*_speed(ranked, cells), *_cost(costs, cells), *_left_out(cells)]
     return sentences or ["Nothing was measured."]
 
 
 def _speed(ranked: Sequence[Comparison], cells: Sequence[Cell]) -> Iterator[str]:
     rates = {cell.model: cell.ops_per_s or 0.0 for cell in cells}
+    ranked = [each for each in ranked if each.model in rates]
     if not ranked:
         able = [cell for cell in cells if cell.ops_per_s]
         if len(able) == 1:
@@ -38,19 +40,23 @@ def _speed(ranked: Sequence[Comparison], cells: Sequence[Cell]) -> Iterator[str]
         elif able and able[0].pace:
             yield "All were asked for the same rate, so there is no fastest: see the latencies."
         return
-    best = ranked[0].model
+    for best in [each.model for each in ranked if each.standing == "best"]:
+        yield from _beside(best, rates[best], [each for each in ranked if each.best == best])
+
+
+def _beside(best: str, rate: float, ranked: Sequence[Comparison]) -> Iterator[str]:
     by = {
         standing: [each for each in ranked if each.standing == standing] for standing in STANDINGS
     }
-    words = f"{best} is the fastest with {amount(rates[best])} operations a second"
+    words = f"{best} is the fastest with {amount(rate)} operations a second"
     if by["tied"]:
         words += f"; {_names(by['tied'])} {'is' if len(by['tied']) == 1 else 'are'} tied with it"
     yield words + "."
     if by["behind"]:
         behind = [f"{each.model} at {_times(each)}" for each in by["behind"][:MOST_NAMED]]
         yield f"Behind it, beyond doubt: {', '.join(behind)}."
-    if by["close"]:
-        close = [f"{each.model} ({_times(each)})" for each in by["close"][:MOST_NAMED]]
+    if by["unclear"]:
+        close = [f"{each.model} ({_times(each)})" for each in by["unclear"][:MOST_NAMED]]
         yield f"More rounds would tell where these stand: {', '.join(close)}."
 
 
@@ -66,31 +72,27 @@ def _names(ranked: Sequence[Comparison]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _cost(cells: Sequence[Cell]) -> Iterator[str]:
-    costs = {
-        cell.model: cost
-        for cell in cells
-        if cell.ops_per_s and (cost := cell.server.cpu_us_per_op) is not None
-    }
-    if len(costs) > 1:
-        cheapest = min(costs, key=costs.__getitem__)
-        dearest = max(costs, key=costs.__getitem__)
-        yield (
-            f"{cheapest} costs the server least CPU, {amount(costs[cheapest])} µs an operation; "
-            f"{dearest} most, {amount(costs[dearest])} µs."
+def _cost(ranked: Sequence[Comparison], cells: Sequence[Cell]) -> Iterator[str]:
+    costs = {cell.model: cell.server.cpu_us_per_op for cell in cells}
+    ranked = [each for each in ranked if each.model in costs]
+    for best in [each for each in ranked if each.standing == "best"]:
+        beside = [each for each in ranked if each.best == best.model and each is not best]
+        words = (
+            f"{best.model} costs the server least CPU, {amount(costs[best.model])} µs an operation"
         )
+        if beside:
+            dearest = max(beside, key=lambda each: each.ratio)
+            words += f"; {dearest.model} most, {_times(dearest)} as much"
+        yield words + "."
 
 
 def _left_out(cells: Sequence[Cell]) -> Iterator[str]:
     for cell in cells:
         counts = cell.counts
-        if cell.verdict in ("failed", "unsupported"):
+        if cell.verdict in ("failed", "unsupported", "errors"):
             yield f"{cell.model}: {cell.verdict}."
         elif counts.served < counts.attempted and cell.workload != "tcp-short":
             yield f"{cell.model} serves {counts.served} of {counts.attempted} connections."
-    noisy = [cell.model for cell in cells if cell.verdict == "noisy"]
-    if noisy:
-        yield f"Noisy, so their figures are less certain: {', '.join(noisy)}."
 
 
 def amount(value: float | None) -> str:

@@ -29,6 +29,7 @@ _COLUMNS: dict[str, Callable[[Any], object]] = {
     "served": lambda cell: cell.counts.served,
     "cpu_us_per_op": lambda cell: cell.server.cpu_us_per_op,
     "rss_kb": lambda cell: cell.server.rss_kb,
+    "pss_kb": lambda cell: cell.server.pss_kb,
     "rounds": lambda cell: len(cell.rounds),
     "reasons": lambda cell: "; ".join(cell.reasons),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rich import box, markup
 from rich.console import Console
@@ -11,21 +11,14 @@ from rich.table import Table
 from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
 from compare.models.matrix import WORKLOADS
-from compare.results.ranking import ENOUGH, rank
-from compare.results.records import Cell, Comparison, Loop, Run, Settings
+from compare.results.records import Cell, Comparison, Loop, Metric, Run, Settings
 
 BAR_WIDTH = 14
 LONGEST = 4000  # characters of what somebody else said
 WIDE = 120  # columns that the whole table needs, with a reason or two
-CLOSE = 0.05  # with too few rounds to tell apart, this near is worth saying
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_COLOURS = {
-    "ok": "",
-    "failed": "red",
-    "noisy": "yellow",
-    "driver-bound": "yellow",
-    "rate-unmet": "yellow",
-}
+_COLOURS = {"ok": "", "failed": "red", "errors": "red"}
+Standings = Mapping[tuple[str, Metric], Comparison]
 
 
 def clean(text: str) -> str:
@@ -46,9 +39,10 @@ def show(run: Run, console: Console) -> None:
         groups.setdefault((cell.workload, cell.connections, cell.loop), []).append(cell)
     for (workload, connections, loop), cells in groups.items():
         console.print()
-        console.print(_heading(run, workload, connections, loop), soft_wrap=True)
+        console.print(_heading(run, cells), soft_wrap=True)
         wide = console.width >= WIDE
-        console.print(table_of(cells, wide=wide))
+        mine = [each for each in run.comparisons if load_of(each) == (workload, connections, loop)]
+        console.print(table_of(cells, mine, wide=wide))
         if not wide:
             for cell in cells:
                 for reason in cell.reasons:
@@ -60,23 +54,29 @@ def show(run: Run, console: Console) -> None:
         console.print(note, soft_wrap=True)
 
 
-def _heading(run: Run, workload: str, connections: int, loop: Loop) -> str:
+def _heading(run: Run, cells: list[Cell]) -> str:
     settings = run.settings
-    rounds = "1 round" if settings.rounds == 1 else f"{settings.rounds} rounds"
-    if settings.precise:
-        rounds = f"{settings.rounds} rounds and more"
+    workload, connections, loop = load_of(cells[0])
+    made = max((len(c.rounds) for c in cells), default=0)
+    rounds = "1 round" if made == 1 else f"{made} rounds"
+    each = f"{settings.duration_s:g} s"
+    windows = [one.window_ns for cell in cells for round_ in cell.rounds for one in round_.slices]
+    if not settings.alone and windows:
+        each += f" in slices of {sum(windows) / len(windows) / 1e6:.0f} ms"
     how = f"{loop} loop" if loop == "closed" else f"open loop, {_schedule(settings)}"
     if settings.cluster is not None:
         drivers = sum(each.role == "driver" for each in run.hosts)
         pinned = f"{drivers} driver{'s' if drivers != 1 else ''} on {settings.cluster}"
-    elif settings.server_core is None:
+    elif not settings.server_cores:
         pinned = "not pinned"
     else:
-        pinned = f"server on core {settings.server_core}, driver on core {settings.driver_core}"
+        many = "core" if len(settings.server_cores) == 1 else "cores"
+        theirs = ",".join(map(str, settings.server_cores))
+        pinned = f"server on {many} {theirs}, driver on core {settings.driver_core}"
     noun = {"udp-echo": "client sockets", "chat": "members", "tcp-short": "connections at a time"}
     return (
         f"[bold]{workload}[/]   {connections} {noun.get(workload, 'connections')}, "
-        f"{settings.sizes[workload]} B, {how}, {rounds} of {settings.duration_s:g} s"
+        f"{settings.sizes[workload]} B, {how}, {rounds} of {each}"
         f"   [dim]{pinned}; one operation is {WORKLOADS[workload].operation}[/]"
     )
 
@@ -91,9 +91,13 @@ def _schedule(settings: Settings) -> str:
     return f"{rate}, {settings.arrivals} arrivals"
 
 
-def table_of(cells: list[Cell], *, wide: bool) -> Table:
+def load_of(each: Cell | Comparison) -> tuple[str, int, Loop]:
+    return each.workload, each.connections, each.loop
+
+
+def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, wide: bool) -> Table:
     """One workload. On a narrow terminal without bars, tails, memory and reasons."""
-    standings = standings_of(cells)
+    standings = standings_of(comparisons)
     top = max((cell.ops_per_s or 0 for cell in cells), default=0)
     columns: dict[str, Callable[[Cell], str]] = {
         "model": lambda cell: escape(cell.model),
@@ -104,12 +108,13 @@ def table_of(cells: list[Cell], *, wide: bool) -> Table:
         "p99.9": lambda cell: milliseconds(cell.latency_us.p99_9),
         "service p99": lambda cell: milliseconds(cell.pace.service_us.p99 if cell.pace else None),
         "served": _served,
-        "CPU/op": lambda cell: microseconds(cell.server.cpu_us_per_op),
-        "memory": lambda cell: f"{rss / 1024:.0f} MB" if (rss := cell.server.rss_kb) else "-",
-        "verdict": lambda cell: verdict_text(cell, standings.get(cell.model), reasons=wide),
+        "CPU/op": lambda cell: microseconds(cell.server.cpu_us_per_op) + _cost_spread(cell),
+        "x least": lambda cell: ratio_text(standings.get((cell.model, "cpu_us_per_op"))),
+        "memory": lambda cell: f"{pss / 1024:.0f} MB" if (pss := cell.server.pss_kb) else "-",
+        "verdict": lambda cell: verdict_text(cell, standings, reasons=wide),
     }
     if not wide:
-        del columns["p99.9"], columns["memory"]
+        del columns["p99.9"], columns["memory"], columns["x least"]
     if cells[0].loop == "open":
         del columns["memory" if wide else "served"]
     else:
@@ -133,34 +138,78 @@ def _served(cell: Cell) -> str:
     return f"{counts.served}/{counts.attempted}" if counts.attempted else "-"
 
 
-def verdict_text(cell: Cell, standing: str | None, *, reasons: bool = True) -> str:
-    """The verdict in words, with colour where it is not plain ok."""
-    colour = _COLOURS.get(cell.verdict, "dim")
-    words = [] if cell.verdict == "ok" else [f"[{colour}]{cell.verdict}[/]"]
-    if standing is not None:
-        words.append(standing)
+def verdict_text(cell: Cell, standings: Standings, *, reasons: bool = True) -> str:
+    """Where it stands, and all verdicts in words, with colour where they are not plain ok."""
+    words = []
+    for verdict in cell.verdicts or [cell.verdict]:
+        colour = _COLOURS.get(verdict, "yellow")
+        words += [] if verdict == "ok" else [f"[{colour}]{verdict}[/]"]
+    ranked: tuple[Metric, ...] = ("p99_us",) if cell.pace else ("ops_per_s",)
+    for metric in ranked:
+        if standing := standing_text(standings.get((cell.model, metric))):
+            words.insert(0, f"p99: {standing}" if cell.pace else standing)
     if reasons:
         words += [escape(reason) for reason in cell.reasons]
     return "; ".join(words) if words else "ok"
 
 
-def standings_of(cells: list[Cell]) -> dict[str, str]:
-    """For each model that can be ranked: the best, tied with it, or how far behind."""
-    return {each.model: words for each in rank(cells) if (words := _standing(each, cells))}
+def standings_of(comparisons: Iterable[Comparison]) -> Standings:
+    """By model and metric; of one load."""
+    return {(each.model, each.metric): each for each in comparisons}
 
 
-def _standing(each: Comparison, cells: list[Cell]) -> str:
-    few = min(len(cell.rounds) for cell in cells if cell.model in (each.model, each.best)) < ENOUGH
+def standing_text(each: Comparison | None) -> str:
+    """The best, tied with it, how far behind, or what it would take to tell."""
+    if each is None:
+        return ""
     if each.standing == "best":
-        return "[green]fastest[/]" if few else "[bold green]best[/]"
-    if few:
-        close = each.ratio > 1 - CLOSE
-        return f"within {CLOSE:.0%} of {each.best}: more rounds would tell" if close else ""
-    low, high = each.ratio_ci95 or (each.ratio, each.ratio)
-    figures = f"{each.ratio:.2f} x {each.best} ({low:.2f} to {high:.2f})"
+        return "[bold green]best[/]"
+    best = escape(each.best)
     if each.standing == "tied":
-        return f"[green]tied with {each.best}[/]"
-    return figures if each.standing == "behind" else f"{figures}: more rounds would tell"
+        return f"[green]tied with {best}[/]"
+    if each.ratio_ci95 is None:
+        return f"{each.ratio:.2f} x {best}, of one round: --rounds tells more"
+    low, high = each.ratio_ci95
+    if each.standing == "behind":
+        return f"behind {best} by {_by(each.metric, low, high)}"
+    more = f", about {duration(each.needs_s)} more would" if each.needs_s else ""
+    return f"cannot tell yet from {best}: {each.ratio:.2f} x ({low:.2f} to {high:.2f}){more}"
+
+
+def _by(metric: Metric, low: float, high: float) -> str:
+    """By how much it is less, or more; from 2 x on, how many times."""
+    if metric != "ops_per_s":
+        return f"{low:.1f} to {high:.1f} x" if low > 2 else f"{_percent(low)} to {_percent(high)} %"
+    if high < 0.5:
+        return f"{1 / high:.1f} to {1 / low:.1f} x"
+    return f"{_percent(high)} to {_percent(low)} %"
+
+
+def _percent(ratio: float) -> str:
+    off = abs(ratio - 1) * 100
+    return f"{off:.1f}" if off < 10 else f"{off:.0f}"
+
+
+def ratio_text(each: Comparison | None) -> str:
+    """How many times the least, as a column has it."""
+    if each is None:
+        return "-"
+    if each.standing == "best" or each.ratio_ci95 is None:
+        return "1" if each.standing == "best" else f"{each.ratio:.2f}"
+    half = (each.ratio_ci95[1] - each.ratio_ci95[0]) / 2
+    return f"{each.ratio:.2f} ±{half:.2f}"
+
+
+def duration(seconds: float) -> str:
+    """As people say it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+
+
+def _cost_spread(cell: Cell) -> str:
+    cost, interval = cell.server.cpu_us_per_op, cell.cpu_us_per_op_ci95
+    return f" ±{(interval[1] - interval[0]) / 2 / cost:.0%}" if cost and interval else ""
 
 
 def _rate(cell: Cell) -> str:
@@ -224,14 +273,14 @@ def _notes(run: Run) -> Iterable[str]:
         f"{spent:.0f} s of it neither measuring nor warming up[/]"
     )
     yield from pythons(run.settings.interpreters)
+    for source in run.settings.sources:
+        yield f"[dim]@{source.label}: {escape(source.commit or source.path)}[/]"
     yield from _shards(run)
-    if again := sum(cell.discarded for cell in run.cells):
-        rounds = (
-            "1 round was noisy and was" if again == 1 else f"{again} rounds were noisy and were"
-        )
-        yield f"[dim]{rounds} made again.[/]"
-    if run.settings.rounds < 4:
-        yield "[dim]Too few rounds for intervals between models: --rounds 5 tells them apart.[/]"
+    yield (
+        "[dim]Ratios are paired slice by slice; what is said of all models of a load holds "
+        "together with 95 %. Tied is within "
+        f"{run.settings.margin:.0%}.[/]"
+    )
     loops = {cell.loop for cell in run.cells}
     if "closed" in loops:
         yield (

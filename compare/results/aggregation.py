@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import msgspec
 
-from compare.driver.histogram import encode, merge
-from compare.driver.outcome import Outcome, Window
+from compare.contract.histogram import encode, merge
+from compare.contract.outcome import Outcome, Usage
 from compare.results.percentiles import percentiles
 from compare.results.records import Cell, Driver, Key, Pace, Round, Server, Shard, Verdict
-from compare.results.statistics import centre
+from compare.results.statistics import mean_of, midmean
 
 
-def round_of(outcome: Outcome, baseline_descriptors: int, messages: list[str]) -> Round:
+def round_of(
+    outcome: Outcome, baseline_descriptors: int, messages: list[str], number: int
+) -> Round:
     """What one outcome of the driver says."""
     seconds = outcome.window_ns / 1e9
-    rate = outcome.operations / seconds
+    rates = [each.operations / each.window_ns * 1e9 for each in outcome.slices]
     closed = outcome.pace is None and outcome.operations
     return Round(
-        ops_per_s=rate,
+        number=number,
+        ops_per_s=midmean(rates) if rates else 0.0,
         operations=outcome.operations,
         window_s=seconds,
+        slices=outcome.slices,
         warmup_s=outcome.warmup_ns / 1e9,
         settled=outcome.settled,
         pace=_pace([outcome]),
@@ -30,17 +35,15 @@ def round_of(outcome: Outcome, baseline_descriptors: int, messages: list[str]) -
         counts=outcome.counts,
         errors=outcome.errors,
         server=_server(outcome, baseline_descriptors),
-        driver=Driver(cpu_fraction=outcome.driver.cpu_ns / outcome.driver.elapsed_ns),
-        server_wait_fraction=_wait_fraction(outcome.server, stood_still=not outcome.operations)
-        if outcome.server
-        else 0.0,
-        driver_wait_fraction=_wait_fraction(outcome.driver),
-        work=outcome.work,
+        driver=Driver(
+            cpu_fraction=outcome.driver_cpu_ns / outcome.window_ns,
+            wait_fraction=outcome.driver_wait_ns / outcome.window_ns,
+        )
+        if outcome.window_ns
+        else Driver(),
         untimed=outcome.untimed,
-        stolen_fraction=max(
-            each.stolen_ns / each.elapsed_ns for each in (outcome.server, outcome.driver) if each
-        ),
         messages=messages,
+        gave_up=outcome.gave_up,
     )
 
 
@@ -61,7 +64,7 @@ def _pace(outcomes: list[Outcome]) -> Pace | None:
     return Pace(
         rate=paces[0].rate,
         offered=sum(each.offered for each in paces)
-        / sum(each.window_ns for each in outcomes)
+        / max(1, sum(each.window_ns for each in outcomes))
         * 1e9,
         late_fraction=sum(each.late for each in paces) / sends if sends else 0.0,
         lateness_p99_us=max(each.lateness_p99_ns for each in paces) / 1000,
@@ -71,54 +74,52 @@ def _pace(outcomes: list[Outcome]) -> Pace | None:
 
 
 def _server(outcome: Outcome, baseline_descriptors: int) -> Server:
-    used, sizes, operations = outcome.server, outcome.sizes, outcome.metered
+    used, sizes = outcome.server, outcome.sizes
     if used is None or sizes is None:
         return Server()
-    busy = used.user_ns + used.system_ns
+    operations = sum(each.turn_operations for each in outcome.slices)
     each_us = used.cpu_ns / 1000 / operations if operations else None
-    user = used.user_ns / busy if busy else None
+    user = used.user_share
     known = each_us is not None and user is not None
     return Server(
         cpu_us_per_op=each_us,
         user_us_per_op=each_us * user if known else None,  # type: ignore[operator]
         system_us_per_op=each_us * (1 - user) if known else None,  # type: ignore[operator]
-        cpu_fraction=used.cpu_ns / used.elapsed_ns,
+        cpu_fraction=_busy(used),
         user_fraction=user,
         # Those of processes that have ended are not known, and theirs may be nearly all.
         switches_per_op=used.switches / operations if operations and used.switches >= 0 else None,
         preemptions=used.preemptions if used.preemptions >= 0 else None,
-        rss_kb=sizes.process.rss_kb,
+        throttled=used.throttled,
+        rss_kb=sizes.rss_kb,
         pss_kb=sizes.pss_kb,
         buffered_kb=sizes.buffered_kb,
-        threads=sizes.process.threads,
+        threads=sizes.threads,
         peak_connections=max(0, outcome.peak_descriptors - baseline_descriptors),
-        time_wait=sizes.time_wait.server if sizes.time_wait else None,
-        client_time_wait=sizes.time_wait.client if sizes.time_wait else None,
+        time_wait=sizes.time_wait,
+        client_time_wait=sizes.client_time_wait,
+        time_wait_overflow=sizes.time_wait_overflow,
         dropped=sizes.dropped,
     )
 
 
-def _wait_fraction(used: Window, *, stood_still: bool = False) -> float:
-    """How long it waited for a CPU that something else had, of the window.
+def _busy(used: Usage) -> float | None:
+    """Of the time that it was asked for something: whether it could have done more.
 
-    Threads and processes of one server also wait for each other, which is no noise; so what the
-    core did for others is an upper bound, as far as it is known.
+    Time for which something else had its core counts as used: it would have been. Threads of one
+    server wait for each other, too, which is the same.
     """
-    wait = max(0, used.wait_ns)  # less what had waited and has ended
-    if stood_still:  # the kernel adds up a wait when it ends, which this one had not yet
-        wait = max(wait, used.others_ns or 0)
-    elif used.others_ns is not None:
-        wait = min(wait, used.others_ns)
-    return min(1.0, wait / used.elapsed_ns)
+    if not used.elapsed_ns:
+        return None
+    return max(used.cpu_ns, min(used.elapsed_ns, used.cpu_ns + used.wait_ns)) / used.elapsed_ns
 
 
 def cell_of(
     key: Key,
     outcomes: list[Outcome],
     rounds: list[Round],
-    verdict: Verdict,
+    verdicts: list[Verdict],
     reasons: list[str],
-    discarded: int = 0,
 ) -> Cell:
     """All rounds of a cell as one record."""
     bare = Cell(
@@ -126,14 +127,15 @@ def cell_of(
         workload=key.workload,
         connections=key.connections,
         loop=key.loop,
-        verdict=verdict,
+        verdict=verdicts[0],
+        verdicts=verdicts,
         reasons=reasons,
-        discarded=discarded,
     )
     if not rounds:
         return bare
-    rate = centre([each.ops_per_s for each in rounds])
-    tails = [each.latency_us.p99 for each in rounds]
+    rate = mean_of([each.ops_per_s for each in rounds])
+    costs = _known([each.server.cpu_us_per_op for each in rounds])
+    tails = _known([each.latency_us.p99 for each in rounds])
     errors: Counter[str] = Counter()
     for each in rounds:
         errors.update(each.errors)
@@ -142,21 +144,22 @@ def cell_of(
         bare,
         ops_per_s=rate.value,
         ops_per_s_ci95=rate.interval,
-        confidence=rate.confidence,
         pace=_pace(outcomes),
         trace=next((each.trace for each in outcomes if each.trace), None),
         latency_us=percentiles(
             [each.latency for each in outcomes], max(each.latency_max_ns for each in outcomes)
         ),
-        p99_us_ci95=centre([tail for tail in tails if tail is not None]).interval
-        if all(tail is not None for tail in tails)
-        else None,
+        cpu_us_per_op_ci95=mean_of(costs).interval if costs else None,
+        p99_us_ci95=mean_of(tails).interval if len(tails) == len(rounds) else None,
         connect_us=percentiles([each.connect for each in outcomes]),
         skew_us=percentiles([each.skew for each in outcomes]) if key.workload == "chat" else None,
         counts=worst.counts,
         errors=dict(errors),
-        server=_servers([each.server for each in rounds], [each.metered for each in outcomes]),
-        driver=Driver(cpu_fraction=_mean([each.driver.cpu_fraction for each in rounds])),
+        server=_servers([each.server for each in rounds], [each.operations for each in rounds]),
+        driver=Driver(
+            cpu_fraction=_mean([each.driver.cpu_fraction for each in rounds]),
+            wait_fraction=_mean([each.driver.wait_fraction for each in rounds]),
+        ),
         rounds=rounds,
         latency_hdr=encode(merge([each.latency for each in outcomes])),
     )
@@ -184,6 +187,10 @@ def _servers(rounds: list[Server], operations: list[int]) -> Server:
     return Server(**merged)  # type: ignore[arg-type]
 
 
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
 def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
+    known = _known(values)
     return sum(known) / len(known) if known else None

@@ -17,16 +17,15 @@ from typing import Literal
 import msgspec
 
 from compare.models.matrix import MODELS
+from compare.results.ranking import UNRANKED
 from compare.results.records import Cell, Key, Loop, Round, Run
-from compare.results.slowdown import at_full_speed
-from compare.results.statistics import chance, holm, least_rounds, ratio
+from compare.results.statistics import ratio_between
 
 FORMAT = "compare-diff/1"
 ENOUGH = 3  # other cells, for their median to be the machine's doing and not that of one of them
-MEASURED = ("ok", "driver-bound", "noisy")
 MOST_ROUNDS = 100  # worth advising
-LEAST = 5  # rounds at full speed, to leave the others out
-FEWER = 0.01  # of the connections, that are served no more
+FEWER = 0.01  # of the connections, that are served no more: less is chance
+ALLOWED = 0.05  # of whole comparisons, that may err anywhere
 
 Metric = Literal["ops_per_s", "p99", "cpu"]
 Answer = Literal["better", "same", "worse", "unclear"]
@@ -55,8 +54,8 @@ class Incomparable(Exception):  # noqa: N818  no error: an answer
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One metric of one cell. base, new: medians over rounds, as they were measured.
 
-    ratio: new divided by base, what the others have in common divided out, with its exact 95 %
-    interval. chance: that equal servers would look so different.
+    ratio: new divided by base, what the others have in common divided out, with its 95 % interval.
+    certain: the same interval, so wide that all of a comparison hold together.
     """
 
     model: str
@@ -68,7 +67,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     new: float
     ratio: float
     ratio_ci95: tuple[float, float] | None
-    chance: float
+    certain: tuple[float, float] | None
     answer: Answer = "unclear"
 
     @property
@@ -82,8 +81,6 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     forced: in what the runs differ, where they were compared all the same. control: what cells
     were held against; reference servers are that and nothing else. drift: by metric, what these
     have in common, new divided by base.
-    left_out: rounds that were measured while the machine was slower than at other times, of so
-        many.
     broken: cells that fail in new and did not in base, and how. missing: cells that were not
     measured in both. advice: what to run to be sure, where something is unclear.
     """
@@ -95,7 +92,6 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     control: Control
     drift: dict[Metric, float]
     changes: list[Change]
-    left_out: tuple[int, int] = (0, 0)
     broken: dict[str, str]
     missing: list[str]
     advice: list[str]
@@ -110,11 +106,11 @@ def name_of(key: Key) -> str:
 def differences(base: Run, new: Run) -> list[str]:
     """In what the two were not made alike, in words; empty where they can be compared."""
     found = []
-    for name in ("cpu", "cores", "memory_mb", "kernel"):
+    for name in ("cpu", "cores", "memory_mb", "kernel", "python", "uvloop"):
         ours, theirs = getattr(base.machine, name), getattr(new.machine, name)
         if ours != theirs:
             found.append(f"machine: {name} {ours} and {theirs}")
-    for name in ("duration_s", "warmup_s", "rate", "load", "slo_us", "arrivals", "close"):
+    for name in ("duration_s", "alone", "warmup_s", "rate", "load", "slo_us", "arrivals", "close"):
         ours, theirs = getattr(base.settings, name), getattr(new.settings, name)
         if ours != theirs:
             found.append(f"settings: {name} {ours} and {theirs}")
@@ -124,8 +120,9 @@ def differences(base: Run, new: Run) -> list[str]:
         for name in sorted(sizes[0].keys() & sizes[1].keys())
         if sizes[0][name] != sizes[1][name]
     ]
-    if (base.settings.server_core is None) != (new.settings.server_core is None):
-        found.append("settings: pinned to cores, and not")
+    pinned = [len(run.settings.server_cores) for run in (base, new)]
+    if pinned[0] != pinned[1]:
+        found.append(f"settings: {pinned[0] or 'any'} and {pinned[1] or 'any'} cores of a server")
     drivers = [sum(each.role == "driver" for each in run.hosts) for run in (base, new)]
     if drivers[0] != drivers[1]:
         found.append(f"hosts: {drivers[0] or 'no'} and {drivers[1] or 'no'} drivers of a cluster")
@@ -152,23 +149,17 @@ def compare(
     able = [key for key in both if _able(before[key]) and _able(after[key])]
     broken = {name_of(key): words for key in both if (words := _broken(before[key], after[key]))}
     control, others = _control(able)
-    fast = _at_full_speed(before, after, able)
     changes: list[Change] = []
     drift: dict[Metric, float] = {}
     for metric in metrics:
-        old, fresh = (
-            _logs(cells, able, metric, kept)
-            for cells, kept in zip((before, after), fast, strict=True)
-        )
+        old, fresh = (_logs(cells, able, metric) for cells in (before, after))
         known = [key for key in able if key in old and key in fresh]
         mine = [key for key in others if key in known]
         judged = [key for key in known if control != "reference servers" or key not in mine]
-        changes += [_change(key, metric, old, fresh, mine) for key in judged]
+        many = len(judged) * len(metrics)
+        changes += [_change(key, metric, old, fresh, mine, many) for key in judged]
         if mine:
-            moved = (
-                statistics.fmean(_known(fresh[key])) - statistics.fmean(_known(old[key]))
-                for key in mine
-            )
+            moved = (statistics.fmean(fresh[key]) - statistics.fmean(old[key]) for key in mine)
             drift[metric] = math.exp(statistics.median(moved))
     changes = _judged(changes, threshold)
     advice = _advice(base, new, changes, control, drift, threshold)
@@ -183,7 +174,6 @@ def compare(
         control=control,
         drift=drift,
         changes=changes,
-        left_out=_left_out(fast),
         broken=broken,
         missing=[
             name_of(key)
@@ -195,62 +185,35 @@ def compare(
 
 
 def _able(cell: Cell) -> bool:
-    return cell.verdict in MEASURED and bool(cell.ops_per_s)
+    return cell.verdict not in UNRANKED and bool(cell.ops_per_s)
 
 
 def _broken(before: Cell, after: Cell) -> str | None:
     """How a cell that worked does not work any more."""
-    if before.verdict not in MEASURED:
+    if before.verdict in UNRANKED:
         return None
-    if after.verdict == "failed":
-        return f"failed: {'; '.join(after.reasons)}"
+    if after.verdict in ("failed", "errors"):
+        return f"{after.verdict}: {'; '.join(after.reasons)}"
     served = [each.counts.served / each.counts.attempted for each in (before, after)]
-    if served[1] < served[0]:
+    if served[1] < served[0] - FEWER:
         return (
             f"served {after.counts.served:,} of {after.counts.attempted:,}; {served[0]:.0%} before"
         )
     return None
 
 
-Logs = dict[Key, list[float | None]]  # of one metric, by cell and round; None: left out
+Logs = dict[Key, list[float]]  # of one metric, by cell and round
 
 
-def _logs(
-    cells: Mapping[Key, Cell], keys: Sequence[Key], metric: Metric, fast: Mapping[Key, list[bool]]
-) -> Logs:
+def _logs(cells: Mapping[Key, Cell], keys: Sequence[Key], metric: Metric) -> Logs:
     """Of the cells that have it in every round."""
     logs: Logs = {}
     for key in keys:
         values = [METRICS[metric].of(each) for each in cells[key].rounds]
-        if all(values):
-            logs[key] = [
-                math.log(value) if value and keep else None
-                for value, keep in zip(values, fast[key], strict=True)
-            ]
+        known = [math.log(value) for value in values if value]
+        if known and len(known) == len(values):
+            logs[key] = known
     return logs
-
-
-def _at_full_speed(
-    before: Mapping[Key, Cell], after: Mapping[Key, Cell], keys: Sequence[Key]
-) -> tuple[dict[Key, list[bool]], dict[Key, list[bool]]]:
-    """Which rounds count: those at full speed, where enough are, and else all."""
-    rounds = [each for cells in (before, after) for key in keys for each in cells[key].rounds]
-    found: tuple[dict[Key, list[bool]], dict[Key, list[bool]]] = ({}, {})
-    for key in keys:
-        kept = [at_full_speed(cells[key].rounds, rounds) for cells in (before, after)]
-        enough = all(sum(each) >= LEAST for each in kept)
-        for each, mine in zip(found, kept, strict=True):
-            each[key] = mine if enough else [True] * len(mine)
-    return found
-
-
-def _left_out(fast: tuple[dict[Key, list[bool]], dict[Key, list[bool]]]) -> tuple[int, int]:
-    every = [keep for kept in fast for rounds in kept.values() for keep in rounds]
-    return every.count(False), len(every)
-
-
-def _known(values: Sequence[float | None]) -> list[float]:
-    return [each for each in values if each is not None]
 
 
 def _control(able: Sequence[Key]) -> tuple[Control, list[Key]]:
@@ -263,37 +226,34 @@ def _control(able: Sequence[Key]) -> tuple[Control, list[Key]]:
     return "nothing", []
 
 
-def _change(key: Key, metric: Metric, old: Logs, fresh: Logs, others: Sequence[Key]) -> Change:
+def _change(
+    key: Key, metric: Metric, old: Logs, fresh: Logs, others: Sequence[Key], many: int
+) -> Change:
+    """many: changes that are looked at, of which none is to be said wrongly (Bonferroni)."""
     others = [each for each in others if each != key]
-    usual = {each: statistics.fmean(_known(old[each] + fresh[each])) for each in others}
+    usual = {each: statistics.fmean([*old[each], *fresh[each]]) for each in others}
     base, new = (_apart(logs, key, usual) for logs in (old, fresh))
-    estimate = ratio(new, base)
+    estimate = ratio_between(new, base)
     return Change(
         model=key.model,
         workload=key.workload,
         connections=key.connections,
         loop=key.loop,
         metric=metric,
-        base=math.exp(statistics.median(_known(old[key]))),
-        new=math.exp(statistics.median(_known(fresh[key]))),
+        base=math.exp(statistics.median(old[key])),
+        new=math.exp(statistics.median(fresh[key])),
         ratio=estimate.value,
         ratio_ci95=estimate.interval,
-        chance=chance(new, base),
+        certain=ratio_between(new, base, 1 - ALLOWED / many).interval,
     )
 
 
 def _apart(logs: Logs, key: Key, usual: Mapping[Key, float]) -> list[float]:
-    """A cell's rounds, each divided by what the others did of their usual in the same round."""
+    """A cell's rounds, less what the others did beside their usual in the same round."""
     apart = []
     for number, value in enumerate(logs[key]):
-        if value is None:
-            continue
-        moved = [
-            theirs - usual[each]
-            for each in usual
-            if number < len(logs[each]) and (theirs := logs[each][number]) is not None
-        ]
-        apart.append(math.exp(value - (statistics.median(moved) if moved else 0.0)))
+        moved = [logs[each][number] - usual[each] for each in usual if number < len(logs[each])]
+        apart.append(value - (statistics.median(moved) if moved else 0.0))
     return apart
 
 
@@ -306,9 +266,11 @@ def _worsening(change: Change) -> tuple[float, float]:
 
 
 def _judged(changes: Sequence[Change], threshold: float) -> list[Change]:
-    """Worse and better are said so that 95 % of whole comparisons err nowhere (Holm)."""
+    """Worse and better are said so that 95 % of whole comparisons err nowhere."""
     judged = []
-    for each, real in zip(changes, holm([each.chance for each in changes]), strict=True):
+    for each in changes:
+        low, high = each.certain or (0.0, math.inf)
+        real = not low <= 1 <= high
         worse, at_most = _worsening(each)
         answer: Answer = "unclear"
         if real and worse >= 1 + threshold:
@@ -340,7 +302,7 @@ def _advice(
             for each in unclear
             if each.ratio_ci95
         ]
-        needed = least_rounds(len(changes))
+        needed = rounds + 1
         if widths:
             needed = max(needed, math.ceil(rounds * (statistics.median(widths) / allowed) ** 2))
         if rounds < needed <= MOST_ROUNDS:
@@ -348,7 +310,7 @@ def _advice(
         else:
             advice.append(
                 f"run both again one right after the other, on a quieter machine (compare "
-                f"doctor); or ask for less than {threshold:.0%} by --threshold"
+                f"doctor); or ask for less than {threshold:.3g} by --threshold"
             )
     for metric, moved in drift.items():
         worse = 1 / moved if METRICS[metric].more_is_better else moved

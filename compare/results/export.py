@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hdrh.log import HistogramLogWriter
 
-from compare.driver.histogram import merge
+from compare.contract.histogram import merge
 from compare.results.records import Run
 
 NS_PER_MS = 1e6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from compare.driver.counts import Counts
+from compare.contract.counts import Counts
 from compare.host.limits import Limits
 from compare.host.machine import Machine
 from compare.models.interpreter import Interpreter
@@ -27,7 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     warmup_s: float
     size: int
     seed: int
-    server_core: int | None
+    server_cores: list[int] = []
     driver_core: int | None
     cluster: str | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from compare.driver.histogram import merge, percentile_us
+from compare.contract.histogram import merge, percentile_us
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):

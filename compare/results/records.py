@@ -6,18 +6,31 @@ from typing import Literal
 
 import msgspec
 
-from compare.driver.counts import Counts
-from compare.driver.load import Closer
-from compare.driver.probe import Work
-from compare.driver.schedule import Arrivals
-from compare.driver.trace import Trace
+from compare.contract.counts import Counts
+from compare.contract.outcome import Slice
+from compare.contract.spec import Arrivals, Closer
+from compare.contract.trace import Trace
 from compare.host.machine import Machine
 from compare.models.interpreter import Interpreter
+from compare.models.source import Source
 from compare.results.percentiles import Percentiles as Percentiles
 
 FORMAT = "compare-run/1"
 
-Verdict = Literal["ok", "driver-bound", "rate-unmet", "noisy", "failed", "unsupported"]
+# What is to be said of a cell, the gravest first.
+Verdict = Literal[
+    "unsupported",
+    "failed",
+    "errors",
+    "throttled",
+    "rate-unmet",
+    "driver-bound",
+    "both-full",
+    "unbound",
+    "not-pinned",
+    "ok",
+]
+Metric = Literal["ops_per_s", "cpu_us_per_op", "p99_us"]
 Loop = Literal["closed", "open"]
 
 
@@ -34,6 +47,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     """What the operations cost on the server's side, all its threads and children together.
 
     preemptions: context switches that took the CPU from a thread which was not done with it.
+    throttled: share of the time in which a CPU quota of its control group held it back.
+    time_wait_overflow: closes that the kernel had no more room for in TIME_WAIT.
     pss_kb: its memory, what processes share counted once. buffered_kb: what the kernel held in
         the buffers of its connections.
     peak_connections: the most descriptors it held beyond those it had when it was ready.
@@ -48,6 +63,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     user_fraction: float | None = None
     switches_per_op: float | None = None
     preemptions: int | None = None
+    throttled: float | None = None
     rss_kb: int | None = None
     pss_kb: int | None = None
     buffered_kb: int | None = None
@@ -55,11 +71,15 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     peak_connections: int | None = None
     time_wait: int | None = None
     client_time_wait: int | None = None
+    time_wait_overflow: int | None = None
     dropped: int | None = None
 
 
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
+    """What the driver used of its core, and for how much of it others made it wait."""
+
     cpu_fraction: float | None = None
+    wait_fraction: float | None = None
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,18 +121,22 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
-    """One measured window against one fresh server.
+    """One fresh server in its turns.
 
-    work: how long the same work took on and between both cores, at the slower end of the window.
+    number: of the round; cells that have the same were measured in the same minute, and where
+        they have the same load, slice by slice. ops_per_s: the mean of the middle half of slices.
+    gave_up: why it had no more turns.
     untimed: operations that are not in the latencies: two hosts had part in them whose clocks
         are not known well enough.
     shards: the drivers, where there are several. start_skew_us: between the first of them to begin
         and the last.
     """
 
+    number: int = 1
     ops_per_s: float
     operations: int
     window_s: float
+    slices: list[Slice] = []
     warmup_s: float
     settled: bool
     pace: Pace | None = None
@@ -122,11 +146,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
     server: Server
     driver: Driver
-    work: Work | None = None
-    server_wait_fraction: float
-    driver_wait_fraction: float
-    stolen_fraction: float
     messages: list[str]
+    gave_up: str | None = None
     untimed: int = 0
     shards: list[Shard] = []
     start_skew_us: float | None = None
@@ -135,12 +156,12 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """All rounds of one cell together.
 
-    ops_per_s: the median over rounds. Its interval is exact, between two of the rounds, and
-    covers the true median with `confidence`, which for five rounds is 94 % and else 95 % or
-    more; fewer have none. p99_us_ci95: the same of the rounds' p99.
+    verdict: the gravest of `verdicts`, which are all that hold.
+    ops_per_s: the mean over rounds, and its interval by Student's t; of absolute figures, which
+    belong to this machine in these minutes. cpu_us_per_op_ci95, p99_us_ci95: the same of the
+    server's CPU time and of the rounds' p99. See `Comparison` for what tells models apart.
     latency_us, pace.service_us: of the operations of all rounds together.
     counts: of the round in which the most connections went unserved. errors: of all rounds.
-    discarded: rounds that were too noisy and were made again.
     trace: when some of the connections waited, in a moment after the window of one round.
     """
 
@@ -149,10 +170,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
     loop: Loop = "closed"
     verdict: Verdict
+    verdicts: list[Verdict] = []
     reasons: list[str]
     ops_per_s: float | None = None
     ops_per_s_ci95: tuple[float, float] | None = None
-    confidence: float | None = None
+    cpu_us_per_op_ci95: tuple[float, float] | None = None
     pace: Pace | None = None
     latency_us: Percentiles = Percentiles()
     p99_us_ci95: tuple[float, float] | None = None
@@ -163,7 +185,6 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     server: Server = Server()
     driver: Driver = Driver()
     rounds: list[Round] = []
-    discarded: int = 0
     latency_hdr: str | None = None
     trace: Trace | None = None
 
@@ -172,27 +193,30 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return Key(self.model, self.workload, self.connections, self.loop)
 
 
-Standing = Literal["best", "tied", "close", "behind"]
+Standing = Literal["best", "tied", "behind", "unclear"]
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell held against the best of its load, by operations per second.
+    """A cell held against the best of its load, by one metric.
 
-    ratio: how many times those of the best it does, the Hodges-Lehmann shift, with its exact
-    95 % interval. chance: that equal models would look so different. standing: `behind` where
-    they differ by Holm's correction for all that is held against this best, `tied` where the
-    interval holds 1, and `close` where neither is so, which more rounds would settle.
+    ratio: how many times that of the best it is, slices paired within rounds. ratio_ci95: all
+    intervals of a load and metric hold together with 95 %, also for the one that turned out best.
+    standing: `behind` where the interval leaves out 1, `tied` where it holds 1 and lies within
+    `margin` of it, `unclear` where neither is so; needs_s: about so much longer the run would
+    have to take to tell.
     """
 
     model: str
     workload: str
     connections: int
     loop: Loop
+    metric: Metric
     best: str
     ratio: float
     ratio_ci95: tuple[float, float] | None
-    chance: float
+    margin: float
     standing: Standing
+    needs_s: float | None = None
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,22 +231,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for. Times in seconds; `sizes` in bytes, by workload.
 
     interpreters: that ran the servers, where not the one that ran the rest.
+    sources: checkouts that models were taken from, beside ours.
     servers: the commands of the user's own, by name.
-    rounds: of each cell; where `precise`, at least so many, until its intervals are narrow.
+    rounds: with fresh servers, at most; where `precise`, at most MOST_ROUNDS.
+    duration_s: that each server is measured in a round, in slices of `slice_s` by turns with the
+        others of the same load; where `alone`, in one window with nobody beside it.
+    margin: what is nearer to the best than this is tied with it.
     rate: operations a second of an open loop. load: the same as a share of what the model does
         in a closed loop. slo_us: the highest rate is looked for whose p99 stays below.
     warmup_s: at most; on a cluster exactly.
+    server_cores, driver_core: where they run; none is anywhere.
     cluster: the scheduler's address, or local:N. target: where the server stands already.
     """
 
     models: list[str]
     interpreters: list[Interpreter] = []
+    sources: list[Source] = []
     servers: dict[str, list[str]] = {}
     workloads: list[str]
     connections: list[int]
     rounds: int
     precise: bool = False
     duration_s: float
+    slice_s: float = 0.02
+    alone: bool = False
+    margin: float = 0.05
     warmup_s: float
     sizes: dict[str, int]
     seed: int
@@ -231,7 +264,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     slo_us: float | None = None
     arrivals: Arrivals = "fixed"
     close: Closer = "client"
-    server_core: int | None
+    server_cores: list[int] = []
     driver_core: int | None
     cluster: str | None = None
     target: str | None = None

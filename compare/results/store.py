@@ -140,20 +140,23 @@ class Store:
 
         It returns the run's ID. Raises StoreError.
         """
-        known: list[Cell | Step] = []
+        known: dict[int, tuple[bytes, bytes | None]] = {}
         token = uuid.uuid4().hex
 
         def keep(result: Result) -> int:
             parts = _parts(result)
             with self._told("write"), self._transaction():
                 number = self._note(token, result, command)
-                for place, part in enumerate(parts):
-                    if place >= len(known) or known[place] is not part:
-                        self._database.execute(
-                            "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?)",
-                            (number, place, *_split(part)),
-                        )
-            known[:] = parts
+                written = {place: _split(part) for place, part in enumerate(parts)}
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?)",
+                    [
+                        (number, place, *row)
+                        for place, row in written.items()
+                        if known.get(place) != row
+                    ],
+                )
+            known.update(written)
             return number
 
         return keep

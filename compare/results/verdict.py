@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import get_args
 
-from compare.driver.histogram import BEYOND
+from compare.contract.histogram import BEYOND
 from compare.results.records import Round, Verdict
-from compare.results.slowdown import at_full_speed
-from compare.results.statistics import centre
 
 BUSY = 0.90  # of a core: at its limit
-WAITED = 0.05  # of the window, for a CPU that something else had
-NO_CHANCE = 0.50  # as WAITED, where nothing at all was done
-WIDE = 0.10  # half the interval over rounds, of the value
+ERRORS = 0.01  # of the operations or connections: they are part of the answer
+THROTTLED = 0.01  # of the time
+OTHERS = 0.05  # of the driver's core
 LATE = 0.05  # of the sends: the driver did not keep to the schedule
+LATE_TAIL = 0.1  # of the p99, that the latest of its sends may have
 MET = 0.99  # of the operations that were due
 UNSURE = 0.1  # of the median latency
 TIMED = ("untimed", "operations")
@@ -26,58 +27,121 @@ WRONG = {
     "duplicate": "replies or lines that came twice",
     "reordered": "replies or lines out of order",
 }
+NOT_PINNED = (
+    "server and driver shared a core, or were not held to one: the driver's work is in the rate; "
+    "compare CPU/op"
+)
+Found = tuple[Verdict, str]
 # Datagrams may be lost or late; what a stream lost is wrong.
 MISSING = {"lost": "lost", "late": "late"}
 
 
 def judge(
-    workload: str, connections: int, rounds: list[Round], failures: list[str], few: str
-) -> tuple[Verdict, list[str]]:
-    """The verdict on a cell and the reasons for it; `failures` are rounds that were no round.
+    workload: str,
+    connections: int,
+    rounds: list[Round],
+    failures: list[str],
+    few: str,
+    *,
+    pinned: bool = True,
+) -> tuple[list[Verdict], list[str]]:
+    """All that is to be said of a cell, the gravest first, and the reasons for it.
 
-    `few` says why the model leaves connections unserved, if it does so by nature.
+    `failures` are rounds that were no round. `few` says why the model leaves connections unserved,
+    if it does so by nature. `pinned`: server and driver had a core each.
     """
     if failures:
-        return "failed", list(dict.fromkeys(failures))
+        return ["failed"], list(dict.fromkeys(failures))
     reasons = [*_wrong(workload, rounds)]
     if reasons:
-        return "failed", reasons + _details(rounds)
+        return ["failed"], reasons + _details(rounds)
     reasons += _left_out(rounds, few) + _shards(workload, rounds)
     if all(each.pace and not each.pace.offered for each in rounds):
-        return "ok", [*reasons, "nothing was due in the window: a longer --duration"]
+        return ["ok"], [*reasons, "nothing was due in the window: a longer --duration"]
     empty = sum(not each.operations for each in rounds)
     alone = connections < 2 or max(each.counts.served for each in rounds) < 2
     if empty == len(rounds) and workload == "chat" and alone:
-        return "ok", reasons or ["alone in the room: nobody to deliver to"]
+        kept_out: list[Verdict] = [verdict for verdict, _ in _errors(workload, rounds, few)]
+        return kept_out or ["ok"], reasons or ["alone in the room: nobody to deliver to"]
     if not any(each.counts.served for each in rounds):
-        return "failed", [*reasons, "no operation was completed in the window"]
-    waits = [noise(each) for each in rounds]
-    # A window without any operation is excused only if most of it was not to be had.
-    if _mean(waits) > (NO_CHANCE if empty else WAITED):
-        return "noisy", [*reasons, _who_waited(rounds)]
+        return ["failed"], [*reasons, "no operation was completed in the window"]
     if empty:
         where = f"{empty} of the rounds" if len(rounds) > 1 else "the window"
-        return "failed", [*reasons, f"no operation was completed in {where}"]
+        return ["failed"], [*reasons, f"no operation was completed in {where}"]
+    found = [*_errors(workload, rounds, few), *_throttled(rounds)]
+    if rounds[0].pace is not None:
+        found += _paced(workload, connections, rounds)
+    elif not pinned:
+        found.append(("not-pinned", NOT_PINNED))
+    elif not few:
+        found += _bound(rounds)
+    if not any(each.pace for each in rounds):
+        reasons += _others(rounds) or _little(workload, rounds) + _drifting(rounds)
+    found.sort(key=lambda each: get_args(Verdict).index(each[0]))
+    verdicts: list[Verdict] = [verdict for verdict, _ in found]
+    return verdicts or ["ok"], [*(why for _, why in found), *reasons, *_too_short(rounds)]
+
+
+def _errors(workload: str, rounds: list[Round], few: str) -> Iterator[Found]:
+    """Who is not served costs nothing, so that many of them would make a server look fast."""
+    failed = served = 0
+    for each in rounds:
+        counts = each.counts
+        failed += counts.refused + counts.reset + counts.timed_out
+        failed += sum(n for name, n in each.errors.items() if name not in (*WRONG, *MISSING))
+        failed += 0 if few else counts.starved
+        served += counts.attempted
+        if workload == "udp-echo":
+            failed += sum(each.errors.get(name, 0) for name in MISSING)
+            served += each.operations
+    share = failed / served if served else 0.0
+    if share > ERRORS:
+        what = "datagrams were lost or late" if workload == "udp-echo" else "connections failed"
+        yield "errors", f"{share:.1%} of the {what}: it is not ranked"
+
+
+def _throttled(rounds: list[Round]) -> Iterator[Found]:
+    share = _mean([each.server.throttled or 0.0 for each in rounds])
+    if share > THROTTLED:
+        yield (
+            "throttled",
+            f"a CPU quota held the server back for {share:.0%} of the time: lift it (cpu.max of "
+            "its control group; in a container, its CPU limit)",
+        )
+
+
+def _others(rounds: list[Round]) -> list[str]:
+    share = _mean([each.driver.wait_fraction or 0 for each in rounds])
+    if share <= OTHERS:
+        return []
+    return [f"other programs had {share:.0%} of the driver's core"]
+
+
+def _bound(rounds: list[Round]) -> Iterator[Found]:
+    """What was at its limit, in a closed loop: by what room is left, and not by what was used."""
+    if _others(rounds):
+        return  # whose limit it was nobody can tell: see _others
     driver = _mean([each.driver.cpu_fraction or 0 for each in rounds])
     server = _mean([each.server.cpu_fraction or 0 for each in rounds])
-    rates = [each.ops_per_s for each in rounds]
-    spread = centre(rates).spread or (max(rates) - min(rates)) / 2 / centre(rates).value
-    if len(rounds) > 2 and spread > WIDE:
-        return "noisy", [
-            *reasons,
-            f"the rounds differ by ±{spread:.0%}{_why(rounds)}: run again with more --rounds or a "
-            "longer --duration",
-        ]
-    if rounds[0].pace is not None:
-        return _paced(workload, connections, rounds, reasons)
+    theirs = f"{server:.0%}" if server else "we do not know what"
     if driver > BUSY >= server:
-        return "driver-bound", [
-            *reasons,
-            f"{_busiest(rounds)} used {driver:.0%} of its core, the server "
-            f"{f'{server:.0%}' if server else 'we do not know what'}: the server can do more than "
-            "is shown; compare CPU/op",
-        ]
-    return "ok", reasons + _little(workload, rounds) + _drifting(rounds) + _too_short(rounds)
+        yield (
+            "driver-bound",
+            f"{_busiest(rounds)} used {driver:.0%} of its core, the server {theirs}: the server "
+            "can do more than is shown; compare CPU/op",
+        )
+    elif driver > BUSY:
+        yield (
+            "both-full",
+            f"both cores were full, the driver's to {driver:.0%}: the server may do a few per "
+            "cent more; compare CPU/op",
+        )
+    elif server <= BUSY:
+        yield (
+            "unbound",
+            f"nobody was at its limit, the server at {server:.0%} of a core and the driver at "
+            f"{driver:.0%}: each waits for the other; more --connections would show what it can do",
+        )
 
 
 def _latest(rounds: list[Round]) -> str:
@@ -128,59 +192,30 @@ def _clocks(rounds: list[Round]) -> list[str]:
     return []
 
 
-def _why(rounds: list[Round]) -> str:
-    slow = at_full_speed(rounds, rounds).count(False)
-    if not slow:
-        return ""
-    return (
-        f", and in {slow} of {len(rounds)} something else on the same hardware slowed the machine "
-        "down"
-    )
-
-
-def noise(each: Round) -> float:
-    """Of a round's window: how long one of both could not run, because others did."""
-    return max(each.server_wait_fraction, each.driver_wait_fraction, each.stolen_fraction)
-
-
-def _who_waited(rounds: list[Round]) -> str:
-    waited = _mean([noise(each) for each in rounds])
-    if _mean([each.stolen_fraction for each in rounds]) > WAITED:
-        return (
-            f"the hypervisor gave {waited:.0%} of the time to other machines: measure at another "
-            "time, or on a machine of your own"
-        )
-    who = "server" if _mean([each.server_wait_fraction for each in rounds]) > WAITED else "driver"
-    return (
-        f"the {who} waited {waited:.0%} of the time for a CPU that something else used: stop other "
-        "programs, then run again"
-    )
-
-
-def _paced(
-    workload: str, connections: int, rounds: list[Round], reasons: list[str]
-) -> tuple[Verdict, list[str]]:
-    """The verdict on an open loop."""
-    late = _mean([each.pace.late_fraction for each in rounds if each.pace])
-    if late > LATE:
-        worst = max(each.pace.lateness_p99_us for each in rounds if each.pace)
-        return "driver-bound", [
-            *reasons,
+def _paced(workload: str, connections: int, rounds: list[Round]) -> Iterator[Found]:
+    """What is to be said of an open loop."""
+    paces = [(each.pace, each.latency_us.p99) for each in rounds if each.pace]
+    late = _mean([pace.late_fraction for pace, _ in paces])
+    worst = max(pace.lateness_p99_us for pace, _ in paces)
+    tail = _mean([p99 for _, p99 in paces if p99 is not None] or [math.inf])
+    if late > LATE or worst > LATE_TAIL * tail:
+        yield (
+            "driver-bound",
             f"{_latest(rounds)} sent {late:.0%} of the messages more than 0.1 ms late, 1 % of them "
-            f"by {worst / 1000:.1f} ms and more: ask for a lower rate",
-        ]
+            f"by {worst / 1000:.1f} ms and more, which is in the latencies: ask for a lower rate",
+        )
     seconds = sum(each.window_s for each in rounds)
-    offered = sum(each.pace.offered * each.window_s for each in rounds if each.pace)
+    offered = sum(pace.offered * each.window_s for each in rounds if (pace := each.pace))
     done = sum(each.operations for each in rounds)
     # Those under way at either end of a window are due in one and done in another.
-    at_the_ends = 2 * len(rounds) * (connections - 1 if workload == "chat" else 1)
+    ends = 2 * sum(max(1, len(each.slices)) for each in rounds)
+    at_the_ends = ends * (connections - 1 if workload == "chat" else 1)
     if done + at_the_ends < MET * offered:
-        return "rate-unmet", [
-            *reasons,
+        yield (
+            "rate-unmet",
             f"{done / seconds:,.0f} of {offered / seconds:,.0f} operations due in a second were "
             "done: ask for a lower rate; without --rate a run shows what the model can do",
-        ]
-    return "ok", reasons + _too_short(rounds)
+        )
 
 
 def _drifting(rounds: list[Round]) -> list[str]:
@@ -241,6 +276,11 @@ def _left_out(rounds: list[Round], few: str) -> list[str]:
         found.append(
             f"the kernel dropped {dropped} datagrams: they came faster than the server read them, "
             "and its receive buffer was full (net.core.rmem_default)"
+        )
+    found += [f"in one round {each.gave_up}" for each in rounds if each.gave_up]
+    if overflow := max(each.server.time_wait_overflow or 0 for each in rounds):
+        found.append(
+            f"{overflow:,} closes without TIME_WAIT, which was full (net.ipv4.tcp_max_tw_buckets)"
         )
     for name in sorted({name for each in rounds for name in each.errors} - known):
         count = sum(each.errors.get(name, 0) for each in rounds)

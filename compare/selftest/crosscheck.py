@@ -12,7 +12,8 @@ import statistics
 import subprocess
 from collections.abc import Callable
 
-from compare.driver.load import Spec
+from compare.contract.spec import Spec, Target
+from compare.host.cores import Cores
 from compare.host.launch import Server
 from compare.measure.driver_process import Driver, DriverError
 from compare.results.percentiles import percentiles
@@ -33,14 +34,14 @@ def is_installed() -> bool:
     return shutil.which("sockperf") is not None
 
 
-def sockperf(protocol: str, server_core: int | None, driver_core: int | None) -> float:
+def sockperf(protocol: str, cores: Cores) -> float:
     """Its p50 of a round trip in us. Raises CrossCheckError, LaunchError."""
-    with Server(planted.command("pong.py", protocol, "sockperf"), server_core) as server:
+    with Server(planted.command("pong.py", protocol, "sockperf"), cores.server) as server:
         command = ["sockperf", "ping-pong", "-i", server.host, "-p", str(server.port)]
         command += ["-t", str(SECONDS), "-m", str(SIZE), "--full-rtt"]
         command += ["--tcp"] if protocol == "tcp" else []
-        if driver_core is not None:
-            command = ["taskset", "-c", str(driver_core), *command]
+        if cores.driver is not None:
+            command = ["taskset", "-c", str(cores.driver), *command]
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS + 20)
     if not (found := _P50.search(done.stdout)):
         said = (done.stdout + done.stderr).strip().splitlines()
@@ -48,25 +49,22 @@ def sockperf(protocol: str, server_core: int | None, driver_core: int | None) ->
     return float(found[1])
 
 
-def ours(protocol: str, server_core: int | None, driver_core: int | None) -> float:
+def ours(protocol: str, cores: Cores) -> float:
     """Our p50 of the same. Raises DriverError, LaunchError."""
     with (
-        Driver(driver_core) as driver,
-        Server(planted.command("pong.py", protocol, "plain"), server_core) as server,
+        Driver(cores.driver) as driver,
+        Server(planted.command("pong.py", protocol, "plain"), cores.server) as server,
     ):
-        outcome = driver.drive(
+        (outcome,) = driver.drive(
             Spec(
                 workload="udp-echo" if protocol == "udp" else "tcp-long",
-                host=server.host,
-                port=server.port,
+                targets=[Target(server.host, server.port, server.pid)],
                 connections=1,
                 size=SIZE,
                 warmup_s=0.4,
-                duration_s=SECONDS,
+                slice_s=SECONDS,
                 seed=1,
-                server_pid=server.pid,
-                server_core=server_core,
-                driver_core=driver_core,
+                pinned=cores.driver is not None,
             ),
             lambda operations: None,
         )
@@ -76,12 +74,12 @@ def ours(protocol: str, server_core: int | None, driver_core: int | None) -> flo
 
 
 def compare_medians(
-    protocol: str, server_core: int | None, driver_core: int | None, told: Callable[[str], None]
+    protocol: str, cores: Cores, told: Callable[[str], None]
 ) -> tuple[float, float]:
     """The p50 of sockperf and ours, in us: medians of interleaved rounds."""
     theirs, mine = [], []
     for number in range(ROUNDS):
         told(f"sockperf {protocol} {number + 1}/{ROUNDS}")
-        theirs.append(sockperf(protocol, server_core, driver_core))
-        mine.append(ours(protocol, server_core, driver_core))
+        theirs.append(sockperf(protocol, cores))
+        mine.append(ours(protocol, cores))
     return statistics.median(theirs), statistics.median(mine)

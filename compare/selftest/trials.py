@@ -11,21 +11,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from compare.driver.load import Spec
-from compare.driver.outcome import Outcome
+from compare.contract.outcome import Outcome
+from compare.contract.spec import Spec, Target
+from compare.host.cores import Cores
 from compare.host.launch import LaunchError, Server
-from compare.measure.cell import measure
+from compare.measure.block import measure
 from compare.measure.driver_process import Driver, DriverError
-from compare.results.aggregation import round_of
-from compare.results.records import Key, Round, Settings
-from compare.results.statistics import chance
-from compare.results.verdict import WAITED, noise
+from compare.models.matrix import MODELS, Model
+from compare.results.aggregation import cell_of, round_of
+from compare.results.ranking import METRICS, paired, rank
+from compare.results.records import Cell, Key, Round, Settings
+from compare.results.statistics import ratio_of
 from compare.selftest import crosscheck, planted
 from compare.selftest.crosscheck import AGREE, CrossCheckError, compare_medians
 
@@ -33,8 +35,10 @@ LATENCY = 0.05
 UNMOVED = 0.01  # of the stall: where a closed loop's p99 is after it
 ALLOWED = 0.05  # of the comparisons of a server with itself
 AA_ROUNDS = 5
-AA_WINDOW_S = 0.1
+AA_S = 0.2  # in a round, of each
 AA_MODEL = "epoll"
+DEARER = 0.05
+DEARER_ROUNDS = 8
 
 State = Literal["right", "wrong", "differs", "noisy"]
 
@@ -46,14 +50,6 @@ class Finding(NamedTuple):
     planted: str
     recovered: str
     state: State
-
-
-@dataclass(frozen=True)
-class Cores:
-    """Where the server and the driver run; None is anywhere."""
-
-    server: int | None
-    driver: int | None
 
 
 class Trial(NamedTuple):
@@ -83,25 +79,22 @@ def trial(
         Driver(cores.driver) as driver,
         Server(planted.command(script, *arguments), cores.server) as server,
     ):
-        outcome = driver.drive(
+        (outcome,) = driver.drive(
             Spec(
                 workload=workload,
-                host=server.host,
-                port=server.port,
+                targets=[Target(server.host, server.port, server.pid, rate)],
                 connections=connections,
                 size=size,
                 warmup_s=warmup_s,
-                duration_s=duration_s,
+                slice_s=duration_s,
                 seed=1,
-                rate=rate,
-                server_pid=server.pid,
-                server_core=cores.server,
-                driver_core=cores.driver,
+                pinned=cores.driver is not None,
             ),
             lambda operations: None,
         )
         server.stop()
-        return Trial(outcome, round_of(outcome, 0, []), json.loads(server.last_words() or b"{}"))
+        did = json.loads(server.last_words() or b"{}")
+        return Trial(outcome, round_of(outcome, 0, [], 1), did)
 
 
 # Counts.
@@ -202,11 +195,17 @@ COUNTS: list[Check] = [
 # Latencies.
 
 
-def timed(name: str, predicted_us: float, seen: Round, seen_us: float | None) -> Finding:
+def noise(outcome: Outcome) -> float:
+    """Share of the time in which the server could not run because something else did."""
+    used = outcome.server
+    return used.wait_ns / used.elapsed_ns if used and used.elapsed_ns else 0.0
+
+
+def timed(name: str, predicted_us: float, outcome: Outcome, seen_us: float | None) -> Finding:
     if seen_us is not None and abs(seen_us / predicted_us - 1) <= LATENCY:
         state: State = "right"
     else:
-        state = "noisy" if noise(seen) > LATENCY / 2 else "wrong"
+        state = "noisy" if noise(outcome) > LATENCY / 2 else "wrong"
     return Finding(name, f"{predicted_us / 1000:.2f} ms", f"{(seen_us or 0) / 1000:.2f} ms", state)
 
 
@@ -216,19 +215,19 @@ def service_time(cores: Cores) -> Iterator[Finding]:
     Which of them waits longer than the others is the server's choice.
     """
     for connections, ms in ((1, 10.0), (8, 2.0)):
-        outcome, seen, _ = trial(
+        outcome, *_ = trial(
             cores, "timing.py", "service", ms, connections=connections, duration_s=1.0
         )
         name = f"service time of {ms:g} ms, {connections} at a time: mean"
         mean_us = outcome.latency_sum_ns / max(1, outcome.operations) / 1000
-        yield timed(name, connections * ms * 1000, seen, mean_us)
+        yield timed(name, connections * ms * 1000, outcome, mean_us)
 
 
 def slow_accept(cores: Cores) -> Iterator[Finding]:
-    _, seen, _ = trial(
+    outcome, seen, _ = trial(
         cores, "timing.py", "accept", 10, workload="tcp-short", connections=4, duration_s=1.0
     )
-    yield timed("accept every 10 ms, 4 at a time: p50", 4 * 10_000, seen, seen.latency_us.p50)
+    yield timed("accept every 10 ms, 4 at a time: p50", 4 * 10_000, outcome, seen.latency_us.p50)
 
 
 def stall(cores: Cores) -> Iterator[Finding]:
@@ -247,21 +246,21 @@ def stall(cores: Cores) -> Iterator[Finding]:
         for due in (outcome.began_ns + k * 1e9 / rate for k in range(int(rate * duration_s)))
     )
     predicted_us = waits[-len(waits) // 100] / 1000
-    yield timed("stall of 1.4 s, open loop: p99", predicted_us, seen, seen.latency_us.p99)
+    yield timed("stall of 1.4 s, open loop: p99", predicted_us, outcome, seen.latency_us.p99)
     pace = seen.pace
     lasted_us = (did["ended"] - did["began"]) / 1000
-    yield timed("stall of 1.4 s, open loop: longest", lasted_us, seen, seen.latency_us.max)
+    yield timed("stall of 1.4 s, open loop: longest", lasted_us, outcome, seen.latency_us.max)
     assert pace is not None
-    _, seen, _ = trial(cores, *how, connections=16, duration_s=duration_s, warmup_s=1.0)
+    outcome, seen, _ = trial(cores, *how, connections=16, duration_s=duration_s, warmup_s=1.0)
     p99 = seen.latency_us.p99 or 0.0
     moved = p99 > UNMOVED * lasted_us
     yield Finding(
         "stall of 1.4 s, closed loop: p99, which cannot show it",
         f"< {UNMOVED * lasted_us / 1000:.0f} ms",
         f"{p99 / 1000:.2f} ms",
-        "right" if not moved else "noisy" if noise(seen) > WAITED else "wrong",
+        "right" if not moved else "noisy" if noise(outcome) > LATENCY / 2 else "wrong",
     )
-    yield timed("stall of 1.4 s, closed loop: longest", lasted_us, seen, seen.latency_us.max)
+    yield timed("stall of 1.4 s, closed loop: longest", lasted_us, outcome, seen.latency_us.max)
 
 
 LATENCIES: list[Check] = [service_time, slow_accept, stall]
@@ -270,42 +269,80 @@ LATENCIES: list[Check] = [service_time, slow_accept, stall]
 # The same twice.
 
 
-FIGURES: list[Callable[[Round], float | None]] = [
-    lambda each: each.ops_per_s,
-    lambda each: each.latency_us.p50,
-    lambda each: each.server.cpu_us_per_op,
-]
+def side_by_side(
+    cores: Cores, models: Sequence[Model], workload: str, rounds: int, **changes: Any
+) -> list[Cell]:
+    """Some models as a run measures them. Raises LaunchError."""
+    settings = msgspec.structs.replace(
+        Settings(
+            models=[each.name for each in models],
+            workloads=[workload],
+            connections=[16],
+            rounds=rounds,
+            duration_s=AA_S,
+            warmup_s=0.05,
+            sizes={workload: 100},
+            seed=1,
+            server_cores=list(cores.server),
+            driver_core=cores.driver,
+        ),
+        **changes,
+    )
+    MODELS.update({each.name: each for each in models})
+    keys = [Key(each.name, workload, settings.connections[0]) for each in models]
+    seen: dict[Key, list[tuple[Outcome, Round]]] = {key: [] for key in keys}
+    for number in range(1, rounds + 1):
+        found = measure(keys, settings, {}, lambda operations: None, number=number)
+        for key, finding in found.items():
+            if isinstance(finding, str):
+                raise LaunchError(finding)
+            seen[key].append(finding)
+    return [
+        cell_of(key, [each[0] for each in seen[key]], [each[1] for each in seen[key]], ["ok"], [])
+        for key in keys
+    ]
+
+
+def dearer(cores: Cores) -> Iterator[Finding]:
+    """Of three servers one costs 5 % more CPU: it is behind by as much, and nobody else is."""
+
+    def costly(name: str, burn_ns: float) -> Model:
+        return Model(name, "planted", (str(planted.FOLDER / "costly.py"), f"{burn_ns:.0f}"))
+
+    plain = [costly("plain", 0), costly("plain too", 0)]
+    load: dict[str, Any] = {"sizes": {"tcp-long": 1000}, "connections": [64], "duration_s": 0.5}
+    before = side_by_side(cores, plain, "tcp-long", 1, **load)
+    cost_us = before[0].server.cpu_us_per_op or 0.0
+    models = [*plain, costly("dearer", DEARER * cost_us * 1000)]
+    cells = side_by_side(cores, models, "tcp-long", DEARER_ROUNDS, **load)
+    standings = {each.model: each for each in rank(cells, "cpu_us_per_op")}
+    found = standings["dearer"]
+    low, high = found.ratio_ci95 or (1.0, 1.0)
+    others = [each for each in standings.values() if each.model != "dearer"]
+    accused = any(each.standing == "behind" for each in others)
+    state: State = "wrong" if accused or not low <= 1 + DEARER <= high else "right"
+    if state == "right" and found.standing != "behind":
+        state = "noisy"  # it says itself that it cannot tell
+    yield Finding(
+        "5 % more CPU in one of three servers: behind alone, by",
+        f"{DEARER:.0%}",
+        f"{found.ratio - 1:.1%} ({low - 1:.1%} to {high - 1:.1%})",
+        state,
+    )
 
 
 def same_twice(cores: Cores, comparisons: int, told: Callable[[str], None]) -> Finding:
     """Compare a model with itself, as a run would compare it with another."""
-    workloads = ["udp-echo", "tcp-short", "tcp-long", "chat"]
-    settings = Settings(
-        models=[AA_MODEL],
-        workloads=workloads,
-        connections=[16],
-        rounds=AA_ROUNDS,
-        duration_s=AA_WINDOW_S,
-        warmup_s=0.05,
-        sizes=dict.fromkeys(workloads, 100),
-        seed=1,
-        server_core=cores.server,
-        driver_core=cores.driver,
-    )
+    pair = [replace(MODELS[AA_MODEL], name=f"{AA_MODEL} {side}") for side in "AB"]
     done = different = 0
     while done < comparisons:
-        for workload in workloads:
+        for workload in ("udp-echo", "tcp-short", "tcp-long", "chat"):
             told(f"A/A {done}/{comparisons}")
-            key = Key(AA_MODEL, workload, 16)
-            sides: tuple[list[Round], list[Round]] = ([], [])
-            for number in range(2 * AA_ROUNDS):
-                # A B B A A B B A: neither is always the first.
-                side = sides[((number + 1) // 2) % 2]
-                side.append(measure(key, settings, None, lambda operations: None)[1])
-            for figure in FIGURES:
-                a, b = ([figure(each) or 0.0 for each in side] for side in sides)
+            ours, theirs = side_by_side(cores, pair, workload, AA_ROUNDS)
+            for metric in METRICS:
                 done += 1
-                different += chance(a, b) <= ALLOWED
+                low, high = ratio_of(paired(ours, theirs, metric) or [0.0]).interval or (1.0, 1.0)
+                different += not low <= 1 <= high
     return Finding(
         f"the same server as A and as B: of {done} comparisons, those that differ",
         f"<= {ALLOWED:.0%}",
@@ -328,7 +365,7 @@ def most_by_chance(comparisons: int) -> int:
 def cross_check(cores: Cores, told: Callable[[str], None]) -> Iterator[Finding]:
     """Our latencies beside those of sockperf."""
     for protocol in ("tcp", "udp"):
-        theirs, mine = compare_medians(protocol, cores.server, cores.driver, told)
+        theirs, mine = compare_medians(protocol, cores, told)
         yield Finding(
             f"{protocol} echo, one at a time: p50 by sockperf and by us",
             f"{theirs:.1f} µs",
@@ -339,7 +376,7 @@ def cross_check(cores: Cores, told: Callable[[str], None]) -> Iterator[Finding]:
 
 def selftest(cores: Cores, comparisons: int, told: Callable[[str], None]) -> Iterator[Finding]:
     """Every row, as it is found; `told` hears what is under way."""
-    for check in (*COUNTS, *LATENCIES):
+    for check in (*COUNTS, *LATENCIES, dearer):
         told(getattr(check, "__name__", "").replace("_", " "))
         try:
             yield from check(cores)
@@ -351,4 +388,7 @@ def selftest(cores: Cores, comparisons: int, told: Callable[[str], None]) -> Ite
         except (LaunchError, DriverError, CrossCheckError) as failure:
             yield Finding("cross-check with sockperf", "a measurement", str(failure), "differs")
     if comparisons:
-        yield same_twice(cores, comparisons, told)
+        try:
+            yield same_twice(cores, comparisons, told)
+        except (LaunchError, DriverError) as failure:
+            yield Finding("the same server as A and as B", "a measurement", str(failure), "wrong")

@@ -11,12 +11,23 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from compare.driver.counts import Counts
-from compare.driver.histogram import encode, fold
-from compare.driver.trace import Lane, Trace
+from compare.contract.counts import Counts
+from compare.contract.histogram import encode, fold
+from compare.contract.outcome import Slice
+from compare.contract.trace import Lane, Trace
 from compare.host.machine import look
 from compare.report.page import Given, page
-from compare.results.records import Cell, Driver, Percentiles, Round, Run, Server, Settings
+from compare.results.ranking import rank_all
+from compare.results.records import (
+    Cell,
+    Driver,
+    Percentiles,
+    Round,
+    Run,
+    Server,
+    Settings,
+    Verdict,
+)
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install '.[browser]'")
 axe = pytest.importorskip(
@@ -61,10 +72,24 @@ def made_up(models: tuple[str, ...], connections: tuple[int, ...]) -> Run:
             warmup_s=2.0,
             sizes=dict.fromkeys(workloads, 1000),
             seed=7,
-            server_core=0,
+            server_cores=[0],
             driver_core=1,
         ),
         cells=cells,
+        comparisons=rank_all(cells),
+    )
+
+
+def _slice(rate: float) -> Slice:
+    operations = int(rate * 0.04)
+    return Slice(
+        window_ns=40_000_000,
+        operations=operations,
+        driver_cpu_ns=36_000_000,
+        driver_wait_ns=0,
+        turn_ns=45_000_000,
+        turn_operations=operations,
+        cpu_ns=40_000_000,
     )
 
 
@@ -76,12 +101,14 @@ def _cell(model: str, workload: str, connections: int, rate: float, histogram: s
         served=served,
         starved=connections - served,
     )
-    server = Server(cpu_us_per_op=1e6 / rate, rss_kb=20_000)
+    server = Server(cpu_us_per_op=1e6 / rate, rss_kb=25_000, pss_kb=20_000)
     rounds = [
         Round(
+            number=number,
             ops_per_s=rate * (1 + 0.01 * number),
             operations=int(rate),
             window_s=1.0,
+            slices=[_slice(rate * (1 + 0.01 * number)) for _ in range(25)],
             warmup_s=0.3,
             settled=True,
             latency_us=Percentiles(p50=400.0, p90=600.0, p99=900.0, p99_9=2000.0, max=9000.0),
@@ -89,23 +116,23 @@ def _cell(model: str, workload: str, connections: int, rate: float, histogram: s
             counts=counts,
             errors={},
             server=server,
-            driver=Driver(cpu_fraction=0.9),
-            server_wait_fraction=0.0,
-            driver_wait_fraction=0.0,
-            stolen_fraction=0.0,
+            driver=Driver(cpu_fraction=0.9, wait_fraction=0.0),
             messages=[],
         )
         for number in range(5)
     ]
+    verdicts: list[Verdict] = ["driver-bound"] if model == "threaded" else ["ok"]
     spans = [(100.0 * number, 100.0 * number + 90) for number in range(10)]
     return Cell(
         model=model,
         workload=workload,
         connections=connections,
-        verdict="noisy" if model == "threaded" else "ok",
-        reasons=["the rounds differ by 11 %"] if model == "threaded" else [],
+        verdict=verdicts[0],
+        verdicts=verdicts,
+        reasons=["the driver used 99% of its core"] if model == "threaded" else [],
         ops_per_s=rate * 1.02,
         ops_per_s_ci95=(rate, rate * 1.04),
+        cpu_us_per_op_ci95=(0.98e6 / rate, 1.02e6 / rate),
         latency_us=rounds[0].latency_us,
         counts=counts,
         server=server,
@@ -209,11 +236,11 @@ def test_table_is_filtered(shown, report) -> None:
     opened = shown(report)
     visible = opened.locator("#cells tbody tr:visible")
     assert visible.count() == 20
-    opened.fill("#find", "DIFFER BY 11")
+    opened.fill("#find", "DRIVER USED 99")
     assert visible.count() == 4
     assert opened.inner_text("#found") == "4 of 20 cells"
     opened.fill("#find", "")
-    opened.select_option("#verdict", "noisy")
+    opened.select_option("#verdict", "driver-bound")
     assert visible.count() == 4
     opened.select_option("#load", "chat, 64 connections")
     assert visible.count() == 1
@@ -244,8 +271,10 @@ def test_hostile_text_does_nothing(shown, tmp_path: Path) -> None:
     cell = msgspec.structs.replace(
         run.cells[0], model=HOSTILE[:80], verdict="failed", reasons=[HOSTILE]
     )
+    best = msgspec.structs.replace(run.cells[1], model=HOSTILE[:81])
+    cells = [cell, best, *run.cells[2:], made_up(MODELS[2:3], (64,)).cells[0]]
     path = tmp_path / "hostile.html"
-    hostile = msgspec.structs.replace(run, cells=[cell, *run.cells[1:]])
+    hostile = msgspec.structs.replace(run, cells=cells, comparisons=rank_all(cells))
     path.write_text(page([Given(HOSTILE[:60], hostile, HOSTILE[:60])]))
     opened = shown(path)
     draw_all(opened)

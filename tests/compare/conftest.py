@@ -16,12 +16,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from compare.driver.counts import Counts
-from compare.driver.histogram import empty, encode
-from compare.driver.load import Spec
-from compare.driver.outcome import Outcome, Sizes, Window
-from compare.host import process
+from compare.contract.counts import Counts
+from compare.contract.histogram import empty, encode
+from compare.contract.outcome import Outcome, Sizes, Slice, Usage
+from compare.contract.spec import Spec, Target
 from compare.host.machine import Machine
+from compare.results.ranking import rank_all
 from compare.results.records import Cell, Driver, Pace, Percentiles, Round, Run, Server, Settings
 from compare.selftest import planted
 
@@ -84,7 +84,7 @@ def serve() -> Iterator[Plant]:
 
 def impatient(seconds: float) -> list[str]:
     """What starts the driver with another OPEN_TIMEOUT_S."""
-    code = f"from compare.driver import __main__, drive; drive.OPEN_TIMEOUT_S = {seconds}; "
+    code = f"from compare.driver import __main__, turns; turns.OPEN_TIMEOUT_S = {seconds}; "
     return ["-c", code + "__main__.main()"]
 
 
@@ -97,20 +97,19 @@ def _drive(
     window: float = WINDOW_S,
     warmup: float = 0.0,
     patience: float | None = None,
+    rate: float | None = None,
     **more: Any,
 ) -> Outcome:
     """`patience`: how long an open loop awaits what is due, other than OPEN_TIMEOUT_S."""
     spec = Spec(
         workload=workload,
-        host=server.host,
-        port=server.port,
+        targets=[Target(server.host, server.port, server.pid, rate)],
         connections=connections,
         size=size,
         warmup_s=warmup,
-        duration_s=window,
+        slice_s=window,
         seed=1,
-        server_pid=server.pid,
-        **{"server_core": None, "driver_core": None, **more},
+        **more,
     )
     done = subprocess.run(
         [sys.executable, *(["-m", "compare.driver"] if patience is None else impatient(patience))],
@@ -120,7 +119,8 @@ def _drive(
     )
     assert done.returncode == 0, done.stderr.decode()
     assert done.stderr == b""
-    return msgspec.json.decode(done.stdout.rpartition(b"\n")[2], type=Outcome)
+    (outcome,) = msgspec.json.decode(done.stdout.rpartition(b"\n")[2], type=list[Outcome])
+    return outcome
 
 
 @pytest.fixture
@@ -189,16 +189,12 @@ def nothing_left() -> Iterator[None]:
 def _spec(**changes: Any) -> Spec:
     values: dict[str, Any] = {
         "workload": "tcp-long",
-        "host": "127.0.0.1",
-        "port": 0,
+        "targets": [],
         "connections": 1,
         "size": 10,
         "warmup_s": 0,
-        "duration_s": 0,
+        "slice_s": 0,
         "seed": 1,
-        "server_pid": os.getpid(),
-        "server_core": None,
-        "driver_core": None,
     }
     return Spec(**values | changes)
 
@@ -224,13 +220,30 @@ def pairs() -> Iterator[Pairs]:
         yield pair
 
 
+def made_up_slice(operations: int, window_s: float = 0.02, cost_us: float = 5.0) -> Slice:
+    window_ns = int(window_s * 1e9)
+    return Slice(
+        window_ns=window_ns,
+        operations=operations,
+        driver_cpu_ns=window_ns // 2,
+        driver_wait_ns=0,
+        turn_ns=window_ns,
+        turn_operations=operations,
+        cpu_ns=round(operations * cost_us * 1000),
+    )
+
+
 def _round(rate: float = 1000.0, **changes: Any) -> Round:
     window_s = changes.pop("window_s", 10.0)  # enough operations for every percentile
     counts = changes.pop("counts", {})
     served = counts.get("served", 4)
+    operations = changes.pop("operations", int(rate * window_s))
+    cost = changes.pop("cost", 5.0)
     return Round(
+        number=changes.pop("number", 1),
         ops_per_s=rate,
-        operations=changes.pop("operations", int(rate * window_s)),
+        operations=operations,
+        slices=changes.pop("slices", [made_up_slice(operations, window_s, cost or 0.0)]),
         window_s=window_s,
         warmup_s=changes.pop("warmup_s", 0.3),
         settled=changes.pop("settled", True),
@@ -240,12 +253,16 @@ def _round(rate: float = 1000.0, **changes: Any) -> Round:
         counts=Counts(**{"attempted": 4, "connected": 4, "served": 4} | counts),
         errors=changes.pop("errors", {}),
         server=Server(
-            cpu_us_per_op=5.0, cpu_fraction=changes.pop("server_busy", 0.95), rss_kb=20480
+            cpu_us_per_op=cost,
+            cpu_fraction=changes.pop("server_busy", 0.95),
+            throttled=changes.pop("throttled", 0.0),
+            rss_kb=20480,
+            pss_kb=20480,
         ),
-        driver=Driver(cpu_fraction=changes.pop("driver_busy", 0.5)),
-        server_wait_fraction=changes.pop("server_waited", 0.0),
-        driver_wait_fraction=changes.pop("driver_waited", 0.0),
-        stolen_fraction=changes.pop("stolen", 0.0),
+        driver=Driver(
+            cpu_fraction=changes.pop("driver_busy", 0.5),
+            wait_fraction=changes.pop("driver_waited", 0.0),
+        ),
         messages=changes.pop("messages", []),
         **changes,
     )
@@ -273,7 +290,7 @@ def made_up_pace() -> Callable[..., Pace]:
 
 
 def _cell(model: str, rates: tuple[float, ...], **changes: Any) -> Cell:
-    rounds = [_round(rate) for rate in rates]
+    rounds = [_round(rate, number=number) for number, rate in enumerate(rates, 1)]
     values: dict[str, Any] = {
         "workload": "tcp-long",
         "connections": 4,
@@ -282,7 +299,7 @@ def _cell(model: str, rates: tuple[float, ...], **changes: Any) -> Cell:
         "ops_per_s": sum(rates) / len(rates) if rates else None,
         "latency_us": Percentiles(p50=100.0, p90=200.0, p99=300.0, p99_9=900.0, max=1000.0),
         "counts": Counts(attempted=4, connected=4, served=4),
-        "server": Server(cpu_us_per_op=5.25, rss_kb=20480),
+        "server": Server(cpu_us_per_op=5.25, rss_kb=20480, pss_kb=20480),
         "rounds": rounds,
     }
     return Cell(model=model, **values | changes)
@@ -304,7 +321,7 @@ def _run(cells: list[Cell], *, rounds: int = 5, interrupted: bool = False, **cha
         "warmup_s": 0.3,
         "sizes": {"tcp-long": 1000},
         "seed": 7,
-        "server_core": 0,
+        "server_cores": [0],
         "driver_core": 1,
     }
     return Run(
@@ -327,6 +344,7 @@ def _run(cells: list[Cell], *, rounds: int = 5, interrupted: bool = False, **cha
         ),
         settings=Settings(**asked | changes),
         cells=cells,
+        comparisons=rank_all(cells),
     )
 
 
@@ -335,28 +353,19 @@ def made_up_run() -> Callable[..., Run]:
     return _run
 
 
-# A process did nothing, and nothing kept it from that.
-_A_WINDOW = Window(
-    elapsed_ns=10**9,
-    cpu_ns=0,
-    user_ns=0,
-    system_ns=0,
-    wait_ns=0,
-    others_ns=None,
-    stolen_ns=0,
-    switches=0,
-    preemptions=0,
-)
+# A server that did nothing, and nothing kept it from that.
+USAGE = Usage(elapsed_ns=10**9, cpu_ns=0, user_share=None, wait_ns=0, switches=0, preemptions=0)
 
 
 def _outcome(**changes: Any) -> Outcome:
     values: dict[str, Any] = {
+        "slices": [made_up_slice(1000, 1.0)],
         "began_ns": 10**9,
+        "late_ns": 0,
         "window_ns": 10**9,
         "warmup_ns": 3 * 10**8,
         "settled": True,
         "operations": 1000,
-        "metered": 1000,
         "pace": None,
         "latency": encode(empty()),
         "latency_sum_ns": 4 * 10**9,
@@ -366,9 +375,10 @@ def _outcome(**changes: Any) -> Outcome:
         "counts": Counts(attempted=4, connected=4, served=4),
         "errors": {},
         "details": [],
-        "server": _A_WINDOW,
-        "driver": _A_WINDOW,
-        "sizes": Sizes(process=process.Size(1, 1, 1), pss_kb=1, buffered_kb=None, time_wait=None),
+        "driver_cpu_ns": 0,
+        "driver_wait_ns": 0,
+        "server": USAGE,
+        "sizes": Sizes(rss_kb=1, pss_kb=1, threads=1, descriptors=1),
         "peak_descriptors": 5,
     }
     return Outcome(**values | changes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from compare.driver.outcome import Outcome
+from compare.contract.outcome import Outcome
 
 Plant = Callable[..., Any]
 Drive = Callable[..., Outcome]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 BELOW: dict[str, set[str]] = {
     "models": set(),
+    "contract": set(),
     "host": {"models"},
-    "driver": {"host"},
+    "driver": {"contract", "host"},
     "check": {"host"},
-    "results": {"driver", "host", "models"},
-    "measure": {"results", "check", "driver", "host", "models"},
+    "results": {"contract", "host", "models"},
+    "measure": {"results", "check", "contract", "host", "models"},
 }
-BELOW["selftest"] = BELOW["cluster"] = {"measure", *BELOW["measure"]}
-BELOW["report"] = {"selftest", "cluster", *BELOW["selftest"]}
+BELOW["selftest"] = {"measure", *BELOW["measure"]}
+BELOW["cluster"] = {"measure", "driver", *BELOW["measure"]}
+BELOW["report"] = {"selftest", "cluster", *BELOW["cluster"]}
 BELOW["commands"] = {"report", *BELOW["report"]}

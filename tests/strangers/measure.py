@@ -211,7 +211,7 @@ def _ours(name: str, profile: Profile, limits: Limits) -> Server:
     workload = next(each for each in WORKLOADS.values() if PROFILE_OF[each.service] == profile)
     scheme = "udp" if profile == "udp-echo" else "tcp"
     command = (*model.argv(workload), "--listen", f"{scheme}://{{host}}:{{port}}")
-    package, _, _ = command[2].partition(".")
+    package, _, _ = command[command.index("-m") + 1].partition(".")
     return Server(
         f"{package}: {name}",
         profile,

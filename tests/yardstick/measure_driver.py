@@ -27,8 +27,8 @@ from pathlib import Path
 
 import msgspec
 
-from compare.driver.drive import Outcome
-from compare.driver.load import Spec
+from compare.contract.outcome import Outcome
+from compare.contract.spec import Spec, Target
 from compare.host.launch import Server
 
 HERE = Path(__file__).parent
@@ -39,20 +39,17 @@ SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 1.5
 def ours(server: Server, core: int) -> float:
     spec = Spec(
         workload="tcp-long",
-        host=server.host,
-        port=server.port,
+        targets=[Target(server.host, server.port, server.pid)],
         connections=CONNECTIONS,
         size=SIZE,
         warmup_s=WARMUP_S,
-        duration_s=SECONDS,
+        slice_s=SECONDS,
         seed=1,
-        server_pid=server.pid,
-        server_core=None,
-        driver_core=None,
+        pinned=True,
     )
     command = ["taskset", "-c", str(core), sys.executable, "-m", "compare.driver"]
     done = subprocess.run(command, input=msgspec.json.encode(spec), capture_output=True, check=True)
-    outcome = msgspec.json.decode(done.stdout.rpartition(b"\n")[2], type=Outcome)
+    (outcome,) = msgspec.json.decode(done.stdout.rpartition(b"\n")[2], type=list[Outcome])
     assert not outcome.errors, outcome.errors
     return outcome.operations / outcome.window_ns * 1e9
 
@@ -101,7 +98,7 @@ def main(rounds: int) -> None:
         rates: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
         for number in range(rounds):
             for kind, name in random.sample(pairs, len(pairs)):
-                with Server(servers[kind], cores[0]) as server:
+                with Server(servers[kind], cores[:1]) as server:
                     rates[kind, name].append(clients[name](server))
             print(number + 1, {pair: round(each[-1]) for pair, each in rates.items()}, flush=True)
     for (kind, name), values in rates.items():

@@ -24,9 +24,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from compare.driver.drive import Outcome
-from compare.driver.histogram import merge, percentile_us
-from compare.driver.load import Spec
+from compare.contract.histogram import merge, percentile_us
+from compare.contract.outcome import Outcome
+from compare.contract.spec import Spec, Target
 from compare.host.launch import Server
 from compare.host.process import cpu_ns, size
 
@@ -68,20 +68,17 @@ def holding(server: Server, idle: int, stalled: bool) -> Iterator[None]:
 def drive(server: Server, core: int) -> Outcome:
     spec = Spec(
         workload="tcp-long",
-        host=server.host,
-        port=server.port,
+        targets=[Target(server.host, server.port, server.pid)],
         connections=CONNECTIONS,
         size=SIZE,
         warmup_s=WARMUP_S,
-        duration_s=SECONDS,
+        slice_s=SECONDS,
         seed=1,
-        server_pid=server.pid,
-        server_core=None,
-        driver_core=None,
+        pinned=True,
     )
     command = ["taskset", "-c", str(core), sys.executable, "-m", "compare.driver"]
     done = subprocess.run(command, input=msgspec.json.encode(spec), capture_output=True, check=True)
-    outcome = msgspec.json.decode(done.stdout, type=Outcome)
+    (outcome,) = msgspec.json.decode(done.stdout.rpartition(b"\n")[2], type=list[Outcome])
     assert not outcome.errors, outcome.errors
     return outcome
 
@@ -97,7 +94,7 @@ def main(rounds: int, loop: str) -> None:
         for name in random.sample(list(CASES), len(CASES)):
             idle, stalled, options = CASES[name]
             command = [sys.executable, "-m", "aionet", "serve", "echo", "--loop", loop, *options]
-            with Server(command, cores[0]) as server:
+            with Server(command, cores[:1]) as server:
                 before = size(server.pid).rss_kb
                 with holding(server, idle, stalled):
                     if stalled:
@@ -105,7 +102,8 @@ def main(rounds: int, loop: str) -> None:
                     outcome = drive(server, cores[-1])
             assert outcome.server is not None
             p99[name].append(percentile_us(merge([outcome.latency]), 99) or 0)
-            cpu[name].append(outcome.server.cpu_ns / outcome.operations / 1000)
+            operations = sum(each.turn_operations for each in outcome.slices)
+            cpu[name].append(outcome.server.cpu_ns / operations / 1000)
         print(number + 1, {name: round(each[-1]) for name, each in p99.items()}, flush=True)
     base = "alone"
     for name in CASES:
@@ -119,7 +117,7 @@ def main(rounds: int, loop: str) -> None:
     for name in ("idle", "idle, unlimited"):
         idle, _, options = CASES[name]
         command = [sys.executable, "-m", "aionet", "serve", "echo", "--loop", loop, *options]
-        with Server(command, cores[0]) as server, holding(server, idle, stalled=False):
+        with Server(command, cores[:1]) as server, holding(server, idle, stalled=False):
             began = cpu_ns(server.pid)
             time.sleep(REST_S)
             share = (cpu_ns(server.pid) - began) / 1e9 / REST_S

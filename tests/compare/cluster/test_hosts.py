@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 import pytest
+from short_runs import BELIEVED
 
 from .conftest import Compare, Dask
 
@@ -125,10 +126,11 @@ def _run(process: subprocess.Popen[str], expected: int = 0) -> dict[str, Any]:
 def test_matrix_fills_from_two_hosts_to_a_third(net: Net, dask: MakeDask, compare: Compare) -> None:
     cluster = dask(bare=True)
     _three_hosts(net, cluster)
-    words = ("run", "--quick", "--cluster", cluster.address, "--insecure", "--json", "-")
-    run = _run(compare(*words, inside=net.inside(1)))
+    asked = ("run", "--rounds", "1", "--duration", "0.5", "--cluster", cluster.address)
+    run = _run(compare(*asked, "--insecure", "--json", "-", inside=net.inside(1)))
     assert len(run["cells"]) == 20
-    assert {each["verdict"] for each in run["cells"]} <= {"ok", "driver-bound", "noisy"}
+    # What was at its limit depends on what else this machine does.
+    assert {each["verdict"] for each in run["cells"]} <= {*BELIEVED}
     hosts = {each["worker"].partition("//")[2].partition(":")[0] for each in run["hosts"]}
     assert hosts == {"10.77.1.1", "10.77.2.1", "10.77.3.1"}
     for cell in run["cells"]:
@@ -142,7 +144,7 @@ def test_delay_of_a_link_shows_on_its_shard_alone(
     cluster = dask(bare=True)
     _three_hosts(net, cluster, DELAY_MS / 2000)
     words = ("--models", "epoll,asyncio", "--workloads", "tcp-long,udp-echo,chat", "--json", "-")
-    asked = ("run", "--quick", "--cluster", cluster.address, "--insecure", *words)
+    asked = ("run", "--rounds", "1", "--cluster", cluster.address, "--insecure", *words)
     run = _run(compare(*asked, inside=net.inside(1)))
     assert len(run["cells"]) == 6
     for cell in run["cells"]:

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compare.cluster.merge import merged
-from compare.driver.counts import Counts
-from compare.driver.histogram import encode, fold, merge
-from compare.driver.outcome import Outcome, Pace
+from compare.contract.counts import Counts
+from compare.contract.histogram import encode, fold, merge
+from compare.contract.outcome import Outcome, Pace
 
 NOWHERE = [None, None]
 SAMPLES = st.lists(st.integers(1, 10**10), max_size=50)
@@ -73,38 +73,59 @@ def test_counts_and_errors_add_up(made_up_outcome: Callable[..., Outcome]) -> No
     assert one.server is None
 
 
+def _busy(outcome: Outcome, share: float, wait_ns: int = 0) -> Outcome:
+    cpu_ns = int(share * outcome.window_ns)
+    return msgspec.structs.replace(outcome, driver_cpu_ns=cpu_ns, driver_wait_ns=wait_ns)
+
+
 def test_driver_is_the_one_most_at_its_limit(made_up_outcome: Callable[..., Outcome]) -> None:
+    idle = _busy(made_up_outcome(), 0.1, 300)
+    busy = _busy(_seen(made_up_outcome(), [1] * 100, 10**8), 0.95, 10)
+    one = merged([idle, busy], NOWHERE, None, None, 0)
+    assert one.driver_cpu_ns / one.window_ns == pytest.approx(0.95)
+    assert one.driver_wait_ns == 300
+
+
+def test_drivers_that_share_a_core_are_one(made_up_outcome: Callable[..., Outcome]) -> None:
+    """Which cannot do more than a core can."""
+
+    def busy(shares: tuple[float, float], cores: list[tuple[str, int] | None]) -> float:
+        parts = [_busy(made_up_outcome(), share) for share in shares]
+        one = merged(parts, cores, None, None, 0)
+        return one.driver_cpu_ns / one.window_ns
+
+    assert busy((0.4, 0.55), [("host", 1)] * 2) == pytest.approx(0.95)
+    assert busy((0.6, 0.55), [("host", 1)] * 2) == pytest.approx(1.0)
+    assert busy((0.4, 0.55), [("host", 1), ("other", 1)]) == pytest.approx(0.55)
+    assert busy((0.4, 0.55), [None, None]) == pytest.approx(0.55)
+
+
+def test_all_shards_are_one_slice(made_up_outcome: Callable[..., Outcome]) -> None:
+    """With what the server used meanwhile, where it is ours."""
     outcome = made_up_outcome()
-    idle, busy = (
-        msgspec.structs.replace(
-            outcome,
-            driver=msgspec.structs.replace(
-                outcome.driver, elapsed_ns=1000, cpu_ns=cpu, wait_ns=wait
-            ),
-        )
-        for cpu, wait in ((100, 300), (950, 10))
-    )
-    driver = merged([idle, busy], NOWHERE, None, None, 0).driver
-    assert (driver.cpu_ns, driver.wait_ns) == (950, 300)
+    assert outcome.server is not None
+    server = msgspec.structs.replace(outcome.server, cpu_ns=7000)
+    parts = [_seen(outcome, [1] * 100), _seen(outcome, [1] * 50)]
+    for used, cpu_ns in ((server, 7000), (None, None)):
+        one = merged(parts, NOWHERE, used, outcome.sizes if used else None, 0)
+        (together,) = one.slices
+        assert (together.operations, together.turn_operations) == (150, 150)
+        assert together.window_ns == together.turn_ns == one.window_ns
+        assert together.cpu_ns == cpu_ns
+        assert one.server == used
 
 
-def test_drivers_that_share_a_core_do_not_disturb_each_other(
+def test_driver_that_gave_up_and_one_that_began_late_are_told(
     made_up_outcome: Callable[..., Outcome],
 ) -> None:
-    outcome = made_up_outcome()
     parts = [
-        msgspec.structs.replace(
-            outcome,
-            driver=msgspec.structs.replace(
-                outcome.driver, elapsed_ns=1000, cpu_ns=cpu, wait_ns=400, others_ns=1000 - cpu
-            ),
-        )
-        for cpu in (400, 550)
+        made_up_outcome(late_ns=70),
+        made_up_outcome(gave_up="1 replies did not come within 1 s"),
+        made_up_outcome(late_ns=30),
     ]
-    one = merged(parts, [("host", 1)] * 2, None, None, 0).driver
-    assert (one.cpu_ns, one.others_ns) == (950, 50)
-    apart = merged(parts, [("host", 1), ("other", 1)], None, None, 0).driver
-    assert (apart.cpu_ns, apart.others_ns) == (550, 600)
+    one = merged(parts, [None] * 3, None, None, 0)
+    assert one.gave_up == "1 replies did not come within 1 s"
+    assert one.late_ns == 70
 
 
 def test_open_loops_are_one_at_the_sum_of_their_rates(

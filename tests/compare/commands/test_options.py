@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from click.testing import Result
 
 from compare.commands import run as cli
+from compare.commands import where
 from compare.models.matrix import DEFAULT_MODELS, SETS, WORKLOADS
 from compare.results.records import Run, Settings
 
@@ -62,6 +64,12 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--load", "1.6", "1.6"),
         ("--load", "70%", "'70%'"),
         pytest.param("--load", "nan", "nan"),
+        ("--slice", "20", "'20' is not a time from 1us to 1000s, such as 5ms"),
+        ("--slice", "0ms", "'0ms'"),
+        ("--margin", "0", "'0' is not a share from 0.01% to 1000%, such as 5%"),
+        ("--margin", "-5%", "'-5%'"),
+        ("--margin", "some", "'some'"),
+        ("--margin", "nan", "'nan'"),
         ("--slo", "5", "'5' is not a time from 1us to 1000s, such as 5ms"),
         ("--slo", "ms", "'ms'"),
         ("--slo", "", "''"),
@@ -195,15 +203,51 @@ def test_defaults_are_the_plain_models_and_all_workloads(
     settings = asked()
     assert settings.models == ["blocking", "threaded", "epoll", "asyncio", "uvloop"]
     assert settings.workloads == list(WORKLOADS)
-    assert (settings.connections, settings.rounds, settings.duration_s) == ([64], 5, 1.0)
+    assert (settings.connections, settings.rounds, settings.duration_s) == ([64], 10, 0.25)
+    assert (settings.slice_s, settings.alone, settings.margin) == (0.02, False, 0.05)
     assert settings.sizes == {"udp-echo": 1000, "tcp-short": 1000, "tcp-long": 1000, "chat": 100}
 
 
-def test_quick_is_one_short_round_unless_more_is_asked_for(asked: Callable[..., Settings]) -> None:
+def test_quick_is_few_short_rounds_unless_more_is_asked_for(
+    asked: Callable[..., Settings],
+) -> None:
     quick = asked("--quick")
-    assert (quick.rounds, quick.duration_s) == (1, 0.5)
+    assert (quick.rounds, quick.duration_s) == (5, 0.1)
     longer = asked("--quick", "--rounds", "2", "--duration", "3")
     assert (longer.rounds, longer.duration_s) == (2, 3.0)
+
+
+def test_alone_is_in_one_window_of_a_second(asked: Callable[..., Settings]) -> None:
+    alone = asked("--alone")
+    assert (alone.alone, alone.rounds, alone.duration_s) == (True, 10, 1.0)
+    assert asked("--alone", "--duration", "3").duration_s == 3.0
+    assert alone.warmup_s > asked().warmup_s
+
+
+def test_cluster_measures_one_server_after_the_other_and_holds_nobody_to_a_core(
+    asked: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "joined", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(where, "missing", lambda: None)
+    settings = asked("--cluster", "local:2", "--quick")
+    assert (settings.alone, settings.rounds, settings.duration_s) == (True, 1, 0.5)
+    assert (settings.server_cores, settings.driver_core) == ([], None)
+
+
+def test_slices_are_longer_where_a_rate_is_kept_up(asked: Callable[..., Settings]) -> None:
+    for options, usual in (
+        (("--rate", "250"), 0.1),
+        (("--load", "0.7"), 0.1),
+        (("--slo", "5ms"), 0.5),
+    ):
+        assert asked(*options).slice_s == usual
+        assert asked(*options, "--slice", "5ms").slice_s == 0.005
+    assert asked("--slice", "50ms").slice_s == 0.05
+
+
+@pytest.mark.parametrize(("margin", "share"), [("1%", 0.01), ("0.02", 0.02), ("2.5%", 0.025)])
+def test_margin_is_a_share(asked: Callable[..., Settings], margin: str, share: float) -> None:
+    assert asked("--margin", margin).margin == pytest.approx(share)
 
 
 def test_loop_is_closed_unless_a_rate_is_asked_for(asked: Callable[..., Settings]) -> None:
@@ -240,7 +284,7 @@ def test_rounds_are_a_number_or_as_many_as_it_takes(asked: Callable[..., Setting
     assert (settings.rounds, settings.precise) == (7, False)
     for options in (("--rounds", "auto"), ("--rounds", "auto", "--quick")):
         settings = asked(*options)
-        assert (settings.rounds, settings.precise) == (5, True)
+        assert settings.precise
 
 
 def test_what_is_named_twice_is_measured_once(asked: Callable[..., Settings]) -> None:
@@ -259,10 +303,10 @@ def test_server_and_driver_have_cores_of_their_own_where_there_are_two(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 9})
     settings = asked()
-    assert (settings.server_core, settings.driver_core) == (3, 9)
+    assert (settings.server_cores, settings.driver_core) == ([3], 5)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
     settings = asked()
-    assert (settings.server_core, settings.driver_core) == (None, None)
+    assert (settings.server_cores, settings.driver_core) == ([], None)
 
 
 # What is told of them
@@ -271,7 +315,19 @@ def test_server_and_driver_have_cores_of_their_own_where_there_are_two(
 def test_help_names_every_option_and_the_version_is_told(invoke: Invoke) -> None:
     shown = invoke("run", "-h").stdout
     options = ("models", "workloads", "connections", "rounds", "duration", "size", "json")
-    for option in (*options, "rate", "load", "slo", "arrivals", "close", "set", "python"):
+    for option in (
+        *options,
+        "rate",
+        "load",
+        "slo",
+        "slice",
+        "alone",
+        "margin",
+        "arrivals",
+        "close",
+        "set",
+        "python",
+    ):
         assert f"--{option} " in shown
     for name in [*DEFAULT_MODELS, *SETS]:
         assert name in shown

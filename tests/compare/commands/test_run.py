@@ -107,27 +107,51 @@ def assert_is_a_run(run: dict[str, Any], cells: int) -> None:
     assert len(run["cells"]) == cells
     for cell in run["cells"]:
         assert {
-            *("model", "workload", "connections", "loop", "verdict", "reasons"),
-            *("ops_per_s", "ops_per_s_ci95", "latency_us", "connect_us", "counts", "errors"),
-            *("server", "driver", "rounds"),
+            *("model", "workload", "connections", "loop", "verdict", "verdicts", "reasons"),
+            *("ops_per_s", "ops_per_s_ci95", "cpu_us_per_op_ci95", "latency_us", "connect_us"),
+            *("counts", "errors", "server", "driver", "rounds"),
         } <= set(cell)
         assert {"p50", "p90", "p99", "p99_9", "max"} <= set(cell["latency_us"])
         assert {"p50", "p99"} <= set(cell["connect_us"])
         counted = {"attempted", "connected", "served", "starved", "refused", "reset", "timed_out"}
         assert counted <= set(cell["counts"])
-        assert {"cpu_us_per_op", "rss_kb", "peak_connections"} <= set(cell["server"])
-        assert "cpu_fraction" in cell["driver"]
+        assert {"cpu_us_per_op", "rss_kb", "pss_kb", "peak_connections"} <= set(cell["server"])
+        assert {"cpu_fraction", "wait_fraction"} <= set(cell["driver"])
+        assert cell["verdict"] == cell["verdicts"][0]
         assert cell["loop"] == "closed"
         if cell["verdict"] == "unsupported":
             assert cell["ops_per_s"] is None
             assert cell["rounds"] == []
             continue
-        if cell["verdict"] == "noisy":  # the machine stood still, and that is what it says
-            continue
         assert cell["ops_per_s"], cell["reasons"]
         assert cell["counts"]["served"] == cell["connections"] == 4
         assert cell["errors"] == {}
         assert len(cell["rounds"]) == 1
+        assert len(cell["rounds"][0]["slices"]) == 5  # of 20 ms
+
+
+def test_models_of_a_load_are_held_against_the_best_by_every_metric(start: Start) -> None:
+    models = ["epoll", "bare-epoll", "asyncio"]
+    options = ("--models", ",".join(models), "--workloads", "tcp-long", *TINY)
+    process = start("run", *options, "--rounds", "2", "--json", "-")
+    stdout, stderr = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, stderr.decode()
+    run = msgspec.json.decode(stdout, type=Run)
+    for metric in ("ops_per_s", "cpu_us_per_op"):
+        found = [each for each in run.comparisons if each.metric == metric]
+        assert sorted(each.model for each in found) == sorted(models)
+        assert [each.standing == "best" for each in found] == [True, False, False]
+        assert all(each.ratio_ci95 for each in found[1:])
+
+
+def test_alone_has_one_window_a_round(start: Start) -> None:
+    options = ("--models", "epoll,bare-epoll", "--workloads", "tcp-long", *TINY)
+    process = start("run", *options, "--alone", "--json", "-")
+    stdout, stderr = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, stderr.decode()
+    cells = msgspec.json.decode(stdout, type=Run).cells
+    assert [len(cell.rounds[0].slices) for cell in cells] == [1, 1]
+    assert "closed loop, 1 round of 0.1 s   " in stderr.decode()
 
 
 # Piped
@@ -249,3 +273,17 @@ def test_more_connections_than_descriptors_are_told_with_what_to_type(start: Sta
     assert "ulimit -Hn 364" in text
     assert "--connections 192" in text
     assert "4/4" in text, text
+
+
+def test_connections_to_all_servers_at_once_are_told_with_what_to_type(start: Start) -> None:
+    """One driver holds those of all models of a load."""
+    process = start(
+        *("run", "--models", "epoll,bare-epoll,asyncio", "--workloads", "tcp-long"),
+        *("--rounds", "1", "--duration", "0.05", "--connections", "100"),
+        descriptors=256,
+    )
+    stdout, stderr = process.communicate(timeout=DEADLINE_S)
+    text = stdout.decode()
+    assert "the driver failed" not in text
+    assert "ulimit -Hn " in text
+    assert process.returncode == 0, stderr.decode()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from planted_servers import LONG_ENOUGH_S, Drive, Plant
 
-from compare.driver.outcome import Outcome
+from compare.contract.outcome import Outcome
+
+SPOKEN = 20  # lines, when each member has said one, by which the room was warmed up
 
 
 def faults_of(outcome: Outcome) -> dict[str, int]:
@@ -39,7 +41,7 @@ def test_one_alone_in_a_room_talks_to_nobody(plant: Plant, drive: Drive) -> None
 def test_faults_of_a_room_are_counted_exactly(
     plant: Plant, drive: Drive, fault: str, error: str
 ) -> None:
-    server = plant("room.py", fault, 5, 3)
+    server = plant("room.py", fault, SPOKEN, 3)
     outcome = drive(server, "chat", connections=5, window=LONG_ENOUGH_S)
     assert server.report()["faults"] == 3
     assert faults_of(outcome) == {error: 3}
@@ -47,7 +49,7 @@ def test_faults_of_a_room_are_counted_exactly(
 
 
 def test_garbled_line_is_wrong_and_its_right_form_lost(plant: Plant, drive: Drive) -> None:
-    server = plant("room.py", "garbles", 5, 3)
+    server = plant("room.py", "garbles", SPOKEN, 3)
     outcome = drive(server, "chat", connections=5, window=LONG_ENOUGH_S)
     assert server.report()["faults"] == 3
     assert faults_of(outcome) == {"wrong_bytes": 3, "lost": 3}
@@ -70,7 +72,7 @@ def test_member_that_is_thrown_out_is_counted_and_the_others_go_on(
 
 def test_members_thrown_out_one_after_the_other_do_no_harm(plant: Plant, drive: Drive) -> None:
     """One that is gone may come to be read from in the batch in which it was found gone."""
-    server = plant("room.py", "resets", 7, 12)
+    server = plant("room.py", "resets", SPOKEN, 12)
     outcome = drive(server, "chat", connections=16, window=LONG_ENOUGH_S)
     assert server.report()["faults"] == 12
     assert outcome.errors.get("eof", 0) + outcome.counts.reset == 12
@@ -83,6 +85,14 @@ def test_member_let_in_late_did_not_lose_what_was_said_before(plant: Plant, driv
     assert server.report()["faults"] == 1
     assert outcome.counts.served == 3
     assert faults_of(outcome) == {}
+
+
+def test_room_that_keeps_a_line_back_has_no_more_turns(plant: Plant, drive: Drive) -> None:
+    """Its sender waits for ever; what is missing is counted all the same."""
+    outcome = drive(plant("room.py", "loses", 5), "chat", connections=5, slices=5)
+    assert faults_of(outcome) == {"lost": 1}
+    assert outcome.slices == []
+    assert outcome.gave_up
 
 
 def test_room_that_greets_nobody_starves_all(plant: Plant, drive: Drive) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 from planted_servers import CORRECT, LONG_ENOUGH_S, Drive, Plant
 
-from compare.driver import histogram
-from compare.driver.outcome import Outcome
+from compare.contract import histogram
+from compare.contract.outcome import Outcome
 from compare.host import process
 
 TCP = ["tcp-long", "tcp-short"]
@@ -50,14 +50,19 @@ def test_outcome_hangs_together(plant: Plant, drive: Drive, workload: str) -> No
     assert outcome.latency_sum_ns <= 4 * 3 * most
     assert outcome.server is not None
     assert outcome.server.cpu_ns > 0
-    assert outcome.driver.cpu_ns > 0
+    assert outcome.driver_cpu_ns > 0
     assert outcome.server.elapsed_ns >= outcome.window_ns
-    assert outcome.metered >= outcome.operations
-    assert outcome.sizes.process.rss_kb >= outcome.sizes.pss_kb > 1000
-    assert outcome.pace is None
-    buffered, time_wait = outcome.sizes.buffered_kb, outcome.sizes.time_wait
-    assert (buffered is None) == (workload in ("udp-echo", "tcp-short"))
-    assert (time_wait is None) == (workload != "tcp-short")
+    (turn,) = outcome.slices
+    assert turn.operations == outcome.operations <= turn.turn_operations
+    assert turn.window_ns == outcome.window_ns <= turn.turn_ns == outcome.server.elapsed_ns
+    assert turn.cpu_ns == outcome.server.cpu_ns
+    assert outcome.pace is outcome.gave_up is None
+    sizes = outcome.sizes
+    assert sizes is not None
+    assert sizes.rss_kb >= sizes.pss_kb > 1000
+    assert (sizes.buffered_kb is None) == (workload in ("udp-echo", "tcp-short"))
+    assert (sizes.time_wait is None) == (workload != "tcp-short")
+    assert (sizes.dropped is None) == (workload != "udp-echo")
     if workload == "tcp-long":
         assert outcome.peak_descriptors == idle + 4
         assert histogram.merge([outcome.connect]).get_total_count() == 4
@@ -67,10 +72,11 @@ def test_outcome_hangs_together(plant: Plant, drive: Drive, workload: str) -> No
 def test_every_message_that_the_server_received_is_accounted_for(
     plant: Plant, drive: Drive, workload: str
 ) -> None:
-    """In the window, or one for each connection on its way when it ended."""
+    """In a turn, or as the first of each connection, by which it was warmed up."""
     server = plant("echo.py", "flipped", 100, 1_000_000_000)
     outcome = drive(server, workload)
-    assert 0 <= server.report()["received"] - outcome.operations <= 4
+    (turn,) = outcome.slices
+    assert server.report()["received"] == turn.turn_operations + 4
 
 
 @pytest.mark.parametrize("workload", TCP)
@@ -173,5 +179,6 @@ def test_server_that_dies_is_survived(
 ) -> None:
     outcome = drive(plant(*server), workload)
     counts = outcome.counts
-    assert outcome.operations > 0
+    (turn,) = outcome.slices
+    assert turn.turn_operations > 0
     assert counts.reset + outcome.errors.get("eof", 0) + counts.refused >= 4

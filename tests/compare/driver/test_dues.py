@@ -11,8 +11,9 @@ from time import perf_counter_ns as clock
 import msgspec
 import pytest
 
+from compare.contract.spec import Spec, Target
 from compare.driver import chat, members, tcp_long, tcp_short, udp_echo
-from compare.driver.load import Load, Spec
+from compare.driver.load import Load
 
 Pairs = Callable[[], tuple[socket.socket, socket.socket]]
 SECOND = 10**9
@@ -24,7 +25,7 @@ SECOND = 10**9
 @pytest.fixture
 def load(made_up_spec: Callable[..., Spec]) -> Iterator[Load]:
     """An open loop in this process, where nothing is due by itself."""
-    load = Load(made_up_spec(rate=1.0, size=16))
+    load = Load(made_up_spec(size=16), Target("127.0.0.1", 0, rate=1.0))
     yield load
     load.epoll.close()
 
@@ -252,6 +253,20 @@ def test_operations_are_offered_by_as_many_as_one_message_is(load: Load) -> None
     assert load.offered == 2 * len(workload.dues)
     began, *_, last = workload.dues
     assert len(workload.dues) - 1 == pytest.approx((last - began) * 1000 / SECOND, abs=0.01)
+
+
+def test_arrivals_of_one_turn_are_not_those_of_another(load: Load) -> None:
+    """Or a pattern that chance has made would be measured again and again."""
+    load.spec = msgspec.structs.replace(load.spec, arrivals="poisson")
+    patterns = []
+    for _ in range(2):
+        workload = FakeWorkload()
+        began = clock()
+        load.keep_to_schedule(workload, 2000, began)  # type: ignore[arg-type]
+        load.offer_due(began + SECOND // 10)
+        load.offer_no_more()
+        patterns.append([due - began for due in workload.dues])
+    assert patterns[0] != patterns[1]
 
 
 def test_loop_sleeps_no_longer_than_until_something_is_due(load: Load) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare.driver.histogram import BEYOND, empty, encode, fold, merge, percentile_us
+from compare.contract.histogram import BEYOND, empty, encode, fold, merge, percentile_us
 
 # From 10 us, as fast as a reply can be, to an hour.
 latencies = st.integers(10_000, 3_600_000_000_000)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from planted_servers import CORRECT, Drive, Plant
 
-from compare.driver import histogram
-from compare.driver.outcome import Outcome, Pace
+from compare.contract import histogram
+from compare.contract.outcome import Outcome, Pace
 
 AT_ONCE = {"chat": 3}  # operations by one message, with four members
 WINDOW_S = 0.3

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare.driver.schedule import Arrivals, due_times
+from compare.contract.spec import Arrivals
+from compare.driver.schedule import due_times
 
 NS = 10**9
 starts = st.integers(0, 10**17)  # three years of uptime

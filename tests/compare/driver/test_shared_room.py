@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from array import array
 from collections.abc import Callable
@@ -16,12 +15,14 @@ from hypothesis import strategies as st
 
 from compare.cluster.clock import SAME, Clock
 from compare.cluster.room import faults
-from compare.driver.counts import Counts
-from compare.driver.load import Load, Shard, Spec
+from compare.contract.counts import Counts
+from compare.contract.outcome import Outcome
+from compare.contract.plan import Peer, Plan
+from compare.contract.room_log import RoomLog, of_member
+from compare.contract.spec import Shard, Spec, Target
+from compare.driver.load import Load
 from compare.driver.order import Faults
-from compare.driver.outcome import Outcome
-from compare.driver.plan import Peer, Plan
-from compare.driver.room_log import TWO_CLOCKS, RoomLog, of_member, timed_well
+from compare.driver.room_log import TWO_CLOCKS, timed_well
 from compare.driver.shared_room import SMALLEST, SharedRoom, text_of
 from compare.measure.driver_process import Driver
 
@@ -36,7 +37,7 @@ def _together(
     *,
     members: tuple[int, ...] = (),
     error_ns: int = 0,
-    **more: Any,
+    rate: float | None = None,
 ) -> list[Outcome]:
     """Drive a room by so many drivers at once, as a cluster does."""
     members = members or (MEMBERS,) * shards
@@ -63,21 +64,16 @@ def _together(
     def work(number: int) -> None:
         spec = Spec(
             workload="chat",
-            host=server.host,
-            port=server.port,
+            targets=[Target(server.host, server.port, rate=rate)],
             connections=members[number],
             size=100,
             warmup_s=0.1,
-            duration_s=WINDOW_S,
+            slice_s=WINDOW_S,
             seed=number,
             shard=Shard(number, shards),
-            server_pid=None,
-            server_core=None,
-            driver_core=None,
-            **more,
         )
         with Driver(None) as driver:
-            outcomes[number] = driver.drive(spec, lambda operations: None, agree_as(number))
+            (outcomes[number],) = driver.drive(spec, lambda operations: None, agree_as(number))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(shards)]
     for each in threads:
@@ -143,16 +139,25 @@ def test_with_clocks_hardly_known_only_what_needs_one_is_timed(
 # What is known of a line.
 
 
-def _room(made_up_spec: Callable[..., Spec], size: int) -> SharedRoom:
-    spec = made_up_spec(workload="chat", size=size, shard=Shard(0, 2))
-    room = SharedRoom(Load(spec))
+def _room() -> SharedRoom:
+    spec = Spec(
+        workload="chat",
+        targets=[],
+        connections=1,
+        size=100,
+        warmup_s=0,
+        slice_s=0,
+        seed=1,
+        shard=Shard(0, 2),
+    )
+    room = SharedRoom(Load(spec, Target("127.0.0.1", 0)))
     room.meet([Peer(1, 3, 0, 0)])
     return room
 
 
 @pytest.fixture
-def room(made_up_spec: Callable[..., Spec]) -> SharedRoom:
-    return _room(made_up_spec, 100)
+def room() -> SharedRoom:
+    return _room()
 
 
 def _said(number: int = 1, stamp: int = 1000, length: int = 99) -> bytes:
@@ -182,12 +187,7 @@ def test_smallest_line_holds_all_that_tells_it_apart() -> None:
 
 @given(st.data())
 def test_no_single_wrong_byte_passes(data: st.DataObject) -> None:
-    spec = Spec(
-        workload="chat", host="", port=0, connections=1, size=100, warmup_s=0, duration_s=0,
-        seed=1, server_pid=os.getpid(), server_core=None, driver_core=None, shard=Shard(0, 2),
-    )  # fmt: skip
-    room = SharedRoom(Load(spec))
-    room.meet([Peer(1, 3, 0, 0)])
+    room = _room()
     text = bytearray(_said(data.draw(st.integers(1, 10**9 - 1)), data.draw(st.integers(0, 2**63))))
     place = data.draw(st.integers(0, len(text) - 1))
     wrong = data.draw(st.integers(0, 255).filter(lambda byte: byte != text[place]))
@@ -198,12 +198,7 @@ def test_no_single_wrong_byte_passes(data: st.DataObject) -> None:
 
 @given(st.binary(max_size=120))
 def test_no_bytes_do_harm(text: bytes) -> None:
-    spec = Spec(
-        workload="chat", host="", port=0, connections=1, size=100, warmup_s=0, duration_s=0,
-        seed=1, server_pid=os.getpid(), server_core=None, driver_core=None, shard=Shard(0, 2),
-    )  # fmt: skip
-    room = SharedRoom(Load(spec))
-    room.meet([Peer(1, 3, 0, 0)])
+    room = _room()
     assert room.line_from_elsewhere(text, perf_counter_ns()) is None
     room.load.epoll.close()
 

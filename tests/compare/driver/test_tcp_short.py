@@ -30,11 +30,13 @@ def test_server_that_closes_first_keeps_time_wait(
     serve: Plant, drive: Drive, argv: tuple[str, ...]
 ) -> None:
     outcome = drive(serve(*argv), "tcp-short", close="server")
-    served, time_wait = outcome.counts.served, outcome.sizes.time_wait
+    served, sizes = outcome.counts.served, outcome.sizes
     assert served == outcome.counts.attempted > 0
-    assert time_wait is not None
-    assert time_wait.server == pytest.approx(served, abs=A_FEW)
-    assert time_wait.client <= A_FEW
+    assert sizes is not None
+    assert sizes.time_wait is not None
+    assert sizes.client_time_wait is not None
+    assert sizes.time_wait == pytest.approx(served, abs=A_FEW)
+    assert sizes.client_time_wait <= A_FEW
     assert outcome.errors == {}
 
 
@@ -43,11 +45,13 @@ def test_client_that_closes_first_keeps_time_wait_unless_it_resets(
     plant: Plant, drive: Drive, close: str
 ) -> None:
     outcome = drive(plant("echo.py", "correct"), "tcp-short", close=close)
-    served, time_wait = outcome.counts.served, outcome.sizes.time_wait
+    served, sizes = outcome.counts.served, outcome.sizes
     assert served == outcome.counts.attempted > 0
-    assert time_wait is not None
-    assert time_wait.server <= A_FEW
-    assert time_wait.client == pytest.approx(served if close == "client" else 0, abs=A_FEW)
+    assert sizes is not None
+    assert sizes.time_wait is not None
+    assert sizes.client_time_wait is not None
+    assert sizes.time_wait <= A_FEW
+    assert sizes.client_time_wait == pytest.approx(served if close == "client" else 0, abs=A_FEW)
     assert outcome.errors == {}
     assert outcome.counts.reset == 0
 

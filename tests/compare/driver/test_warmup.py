@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from array import array
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compare.driver import warmup
-from compare.driver.warmup import DRIFT, SLICES, is_stationary, warm_up
+from compare.driver.warmup import DRIFT, SLICE_S, SLICES, is_stationary, warm_up
 
 counts = st.integers(0, 10**6)
 
@@ -128,7 +129,7 @@ def warm(monkeypatch: pytest.MonkeyPatch) -> WarmUp:
 
 def growing() -> Iterable[int]:
     """By so much that it shows in any six of them."""
-    return range(1000, 100_000, 300)
+    return (round(1000 * 1.03**number) for number in itertools.count())
 
 
 def test_steady_server_is_warm_as_soon_as_that_is_known(warm: WarmUp) -> None:
@@ -151,8 +152,8 @@ def test_server_that_never_settles_is_driven_for_as_long_as_is_allowed(warm: War
 
 def test_last_slice_does_not_exceed_what_is_allowed(warm: WarmUp) -> None:
     load = FakeLoad(growing())
-    assert not warm(load, 0.12)
-    assert load.slices == pytest.approx([0.05, 0.05, 0.02])
+    assert not warm(load, 2.4 * SLICE_S)
+    assert load.slices == pytest.approx([SLICE_S, SLICE_S, 0.4 * SLICE_S])
 
 
 def test_no_time_is_no_warm_up(warm: WarmUp) -> None:

@@ -28,7 +28,7 @@ def command(how: str) -> list[str]:
 
 def why_not(how: str) -> str:
     """What is said of a server that does not become ready."""
-    server = Server(command(how), None)
+    server = Server(command(how), ())
     with pytest.raises(LaunchError) as caught, server:
         pytest.fail("it says that it is ready")
     assert not Path(f"/proc/{server.pid}").exists()
@@ -39,7 +39,7 @@ def why_not(how: str) -> str:
 
 
 def test_server_is_ready_where_it_says(is_alive: IsAlive) -> None:
-    with Server(command("polite"), None) as server:
+    with Server(command("polite"), ()) as server:
         assert (server.scheme, server.host, server.port) == ("tcp", "127.0.0.1", 7)
         assert is_alive(server.pid)
         assert server.died() is None
@@ -47,35 +47,35 @@ def test_server_is_ready_where_it_says(is_alive: IsAlive) -> None:
 
 
 def test_ipv6_address_comes_without_its_brackets() -> None:
-    with Server(command("ipv6"), None) as server:
+    with Server(command("ipv6"), ()) as server:
         assert (server.host, server.port) == ("::1", 7)
 
 
 def test_ready_line_that_comes_in_pieces_is_read_whole() -> None:
-    with Server(command("in-pieces"), None) as server:
+    with Server(command("in-pieces"), ()) as server:
         assert server.port == 12345
 
 
 def test_what_a_server_says_before_ready_is_passed_over() -> None:
-    with Server(command("floods"), None) as server:
+    with Server(command("floods"), ()) as server:
         assert server.port == 7
 
 
 def test_server_has_all_the_descriptors_that_the_hard_limit_allows() -> None:
-    with Server(command("polite"), None) as server:
+    with Server(command("polite"), ()) as server:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE) == (hard, hard)
 
 
 def test_server_is_on_its_core_and_in_a_group_of_its_own() -> None:
     core = max(os.sched_getaffinity(0))
-    with Server(command("polite"), core) as server:
+    with Server(command("polite"), (core,)) as server:
         assert os.sched_getaffinity(server.pid) == {core}
         assert os.getpgid(server.pid) == server.pid
 
 
 def test_server_without_a_core_may_run_on_all() -> None:
-    with Server(command("polite"), None) as server:
+    with Server(command("polite"), ()) as server:
         assert os.sched_getaffinity(server.pid) == os.sched_getaffinity(0)
 
 
@@ -85,12 +85,12 @@ def test_server_without_a_core_may_run_on_all() -> None:
 def test_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "server")
     with pytest.raises(LaunchError, match=f"cannot start {missing}: No such file"):
-        Server([missing], None)
+        Server([missing], ())
 
 
 def test_command_that_may_not_be_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match=f"cannot start {tmp_path}: Permission denied"):
-        Server([str(tmp_path)], None)
+        Server([str(tmp_path)], ())
 
 
 def test_server_that_exits_says_how_and_what_it_wrote_to_stderr() -> None:
@@ -136,27 +136,27 @@ def test_server_that_closes_its_output_says_so(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_polite_server_stops() -> None:
-    with Server(command("polite"), None) as server:
+    with Server(command("polite"), ()) as server:
         server.stop()
         assert server.died() == "exit status 0"
 
 
 def test_server_without_arrangements_stops_of_the_signal() -> None:
-    with Server(command("plain"), None) as server:
+    with Server(command("plain"), ()) as server:
         server.stop()
         assert server.died() == "killed by SIGTERM"
 
 
 def test_server_that_ends_badly_says_how() -> None:
     with (
-        Server(command("ends-badly"), None) as server,
+        Server(command("ends-badly"), ()) as server,
         pytest.raises(LaunchError, match="ended badly after SIGTERM: exit status 4"),
     ):
         server.stop()
 
 
 def test_server_that_ignores_sigterm_is_told_and_killed(is_alive: IsAlive) -> None:
-    with Server(command("stubborn"), None) as server:
+    with Server(command("stubborn"), ()) as server:
         expected = "did not end within 0.1 s of SIGTERM; stderr: not yet"
         with pytest.raises(LaunchError, match=expected):
             server.stop(0.1)
@@ -165,28 +165,28 @@ def test_server_that_ignores_sigterm_is_told_and_killed(is_alive: IsAlive) -> No
 
 
 def test_server_that_died_says_of_what(wait_until: WaitUntil) -> None:
-    with Server(command("plain"), None) as server:
+    with Server(command("plain"), ()) as server:
         os.kill(server.pid, signal.SIGKILL)
         wait_until(server.died, "it is dead")
         assert server.died() == "killed by SIGKILL"
 
 
 def test_server_that_is_already_gone_can_be_stopped() -> None:
-    with Server(command("plain"), None) as server:
+    with Server(command("plain"), ()) as server:
         os.kill(server.pid, signal.SIGTERM)
         os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
         server.stop()
 
 
 def test_children_of_a_server_go_with_it(is_alive: IsAlive, wait_until: WaitUntil) -> None:
-    with Server(command("leaves-a-child"), None) as server:
+    with Server(command("leaves-a-child"), ()) as server:
         family = process.tree(server.pid)
         assert len(family) == 2
     wait_until(lambda: not any(map(is_alive, family)), "the group is gone")
 
 
 def test_children_of_a_server_that_died_go_too(is_alive: IsAlive, wait_until: WaitUntil) -> None:
-    with Server(command("leaves-a-child"), None) as server:
+    with Server(command("leaves-a-child"), ()) as server:
         _, child = process.tree(server.pid)
         server.stop()
         assert is_alive(child)
@@ -194,7 +194,7 @@ def test_children_of_a_server_that_died_go_too(is_alive: IsAlive, wait_until: Wa
 
 
 def test_an_error_inside_ends_the_server(is_alive: IsAlive) -> None:
-    with pytest.raises(RuntimeError), Server(command("plain"), None) as server:
+    with pytest.raises(RuntimeError), Server(command("plain"), ()) as server:
         raise RuntimeError
     assert not is_alive(server.pid)
 
@@ -211,7 +211,7 @@ def test_only_the_end_of_stderr_is_told() -> None:
     code = "import sys; sys.stderr.write('x' * 100_000 + 'the end'); sys.exit(1)"
     with (
         pytest.raises(LaunchError) as caught,
-        Server([sys.executable, "-c", code], None),
+        Server([sys.executable, "-c", code], ()),
     ):
         pytest.fail("it says that it is ready")
     assert str(caught.value).endswith("the end")
@@ -222,7 +222,7 @@ def test_stderr_that_is_no_text_is_told_as_far_as_it_goes() -> None:
     code = r"import os, sys; os.write(2, b'\xff\xfe ouch \x80'); sys.exit(1)"
     with (
         pytest.raises(LaunchError, match="ouch"),
-        Server([sys.executable, "-c", code], None),
+        Server([sys.executable, "-c", code], ()),
     ):
         pytest.fail("it says that it is ready")
 
@@ -231,7 +231,7 @@ def test_server_dies_with_whoever_started_it(is_alive: IsAlive, wait_until: Wait
     code = f"""
 import signal
 from compare.host.launch import Server
-with Server({command("polite")!r}, None) as server:
+with Server({command("polite")!r}, ()) as server:
     print(server.pid, flush=True)
     signal.pause()
 """
@@ -250,7 +250,7 @@ with Server({command("polite")!r}, None) as server:
 def test_guard_kills_the_whole_group_when_its_owner_is_killed(
     is_alive: IsAlive, wait_until: WaitUntil
 ) -> None:
-    with Server(command("leaves-a-child"), None) as server:
+    with Server(command("leaves-a-child"), ()) as server:
         family = process.tree(server.pid)
         code = f"""
 import signal
@@ -269,12 +269,12 @@ with Guard({server.pid}, 60):
 
 
 def test_guard_kills_when_the_time_is_over(wait_until: WaitUntil) -> None:
-    with Server(command("plain"), None) as server, Guard(server.pid, 0.2):
+    with Server(command("plain"), ()) as server, Guard(server.pid, 0.2):
         wait_until(lambda: server.died() is not None, "the server is gone")
 
 
 def test_guard_leaves_alone_what_was_ended_well(is_alive: IsAlive) -> None:
-    with Server(command("plain"), None) as server:
+    with Server(command("plain"), ()) as server:
         with Guard(server.pid, 60):
             pass
         assert is_alive(server.pid)
@@ -285,7 +285,7 @@ import os, signal, sys
 from compare.host.launch import Server
 os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGINT))
 try:
-    Server(["sleep", "60"], None)
+    Server(["sleep", "60"], ())
 except KeyboardInterrupt:
     print("interrupted, and of children there are", len(os.listdir("/proc/self/task")) - 1,
           open("/proc/self/task/%d/children" % os.getpid()).read().split())

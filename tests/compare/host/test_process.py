@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -68,6 +69,52 @@ def test_children_that_have_ended_count_once_they_are_waited_for(child: Child) -
     seen = process.usage(parent.pid)
     assert 400_000_000 <= seen.cpu_ns + 10_000_000 < 800_000_000  # to the tick, and its own start
     assert seen.user_ns + seen.system_ns == pytest.approx(seen.cpu_ns, abs=50_000_000)
+
+
+def test_cpu_time_of_a_tree_includes_children_that_have_ended(child: Child) -> None:
+    parent = child(
+        "import os, time\n"
+        "for _ in range(4):\n"
+        "    if pid := os.fork(): os.waitpid(pid, 0)\n"
+        "    else:\n"
+        "        while time.process_time() < 0.1: pass\n"
+        "        os._exit(0)\n"
+        "print('done', flush=True); input()"
+    )
+    assert process.tree(parent.pid) == [parent.pid]
+    assert process.cpu_ns(parent.pid) < 350_000_000
+    seen = process.cpu_of_tree_ns(parent.pid)
+    assert 400_000_000 <= seen + 10_000_000 < 800_000_000  # to the tick, and its own start
+
+
+def test_cpu_time_of_a_tree_is_that_of_children_that_live_too(child: Child) -> None:
+    code = f"""
+import subprocess, sys
+inner = subprocess.Popen([sys.executable, "-c", {BURN.format(seconds=0.1)!r}], stdin=-1, stdout=-1)
+inner.stdout.readline()
+print("done", flush=True)
+sys.stdin.read()
+"""
+    pid = child(code).pid
+    parent, inner = process.tree(pid)
+    assert process.cpu_of_tree_ns(pid) >= process.cpu_ns(parent) + 100_000_000
+    assert process.cpu_of_tree_ns(pid) >= process.cpu_ns(inner)
+
+
+def test_cpu_time_of_a_tree_is_as_in_its_usage(child: Child) -> None:
+    pid = child(BURN.format(seconds=0.1)).pid
+    before = process.cpu_of_tree_ns(pid)
+    assert before <= process.usage(pid).cpu_ns <= process.cpu_of_tree_ns(pid)
+
+
+def test_cpu_time_of_a_tree_that_is_gone_raises(gone: int) -> None:
+    with pytest.raises(ProcessLookupError, match=f"process {gone} is gone"):
+        process.cpu_of_tree_ns(gone)
+
+
+def test_time_that_this_thread_waited_for_a_core_only_grows() -> None:
+    before = process.waited_ns()
+    assert 0 <= before <= process.waited_ns()
 
 
 def test_cpu_time_of_this_process_is_that_of_its_own_clock() -> None:
@@ -241,6 +288,25 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
     wait_until(is_asleep, "it waits in accept()")
     assert process.count_descriptors(pid) == 4
     assert process.size(pid).descriptors == 4
+
+
+def test_what_a_process_does_is_told_in_words(
+    child: Child, wait_until: Callable[[Callable[[], object], str], None]
+) -> None:
+    waits = child(BURN.format(seconds=0)).pid
+    works = child("print('done', flush=True)\nwhile True: pass").pid
+    wait_until(lambda: process.doing(waits).startswith("sleeps"), "it waits for its input")
+    wait_until(lambda: process.doing(works) == "runs", "it works")
+    os.kill(works, signal.SIGSTOP)
+    wait_until(lambda: process.doing(works) == "is stopped", "it is stopped")
+
+
+def test_process_that_has_ended_does_nothing(gone: int) -> None:
+    """Waited for or not."""
+    assert process.doing(gone) == "is gone"
+    with subprocess.Popen([sys.executable, "-c", ""]) as zombie:
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        assert process.doing(zombie.pid) == "is gone"
 
 
 def test_usage_of_a_process_that_is_gone_raises(gone: int) -> None:

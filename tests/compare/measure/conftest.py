@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from made_up_instrument import Instrument
 
-from compare.driver.outcome import Outcome
-from compare.measure import cell as one_cell
-from compare.measure import gate
+from compare.contract.outcome import Outcome
+from compare.measure import block, gate
 from compare.models.matrix import MODELS, Model
 from compare.results.records import Round
 from compare.selftest import planted
@@ -53,7 +52,7 @@ def instrument(
 ) -> Instrument:
     """With models `one` and `two`, and `bad`, which always fails."""
     instrument = Instrument(made_up_outcome(), made_up_round)
-    monkeypatch.setattr(one_cell, "measure", instrument.measure)
+    monkeypatch.setattr(block, "measure", instrument.measure)
     for name in ("one", "two", "bad"):
         monkeypatch.setitem(MODELS, name, Model(name, "made up", ()))
     return instrument

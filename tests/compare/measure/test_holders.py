@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare.driver.counts import Counts
-from compare.driver.histogram import encode, fold, merge
-from compare.driver.hold import Held, Order
+from compare.contract.counts import Counts
+from compare.contract.histogram import encode, fold, merge
+from compare.contract.hold import Held, Order
 from compare.measure.holders import merge_held, own_addresses, split_order
 
 

@@ -1,140 +1,260 @@
-"""The rounds of a run: their order, those that are noisy, and how many it takes."""
+"""The rounds of a run: who is measured together, in which order, and how many it takes."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from made_up_instrument import Instrument
-from short_runs import asked, ignore
+from short_runs import BELIEVED, asked, ignore
 
-from compare.driver.probe import Work
-from compare.measure import run
-from compare.measure.run import MOST_ROUNDS, execute
-from compare.results.records import Key, Percentiles
+from compare.measure.progress import Progress
+from compare.measure.run import EARLY, LOOKS_FROM, MOST_ROUNDS, execute
+from compare.results.ranking import rank
+from compare.results.records import Cell, Key, Run
 
 pytestmark = pytest.mark.usefixtures("nothing_left", "whom_the_gate_lets_in")
 
+FOUR_LOADS: dict[str, Any] = {"workloads": ["tcp-long", "chat"], "connections": [1, 8]}
 
-# Their order
+
+def loads(keys: list[Key]) -> set[tuple[str, int]]:
+    return {(key.workload, key.connections) for key in keys}
 
 
-def test_every_round_has_every_cell_once_in_an_order_of_its_own(instrument: Instrument) -> None:
-    settings = asked("one", "two", workloads=["tcp-long", "chat"], connections=[1, 8], rounds=6)
+@pytest.fixture
+def noisy(instrument: Instrument) -> Callable[..., None]:
+    """Has every round find other figures; those of `two` are so many times those of `one`.
+
+    steady: the ratio is the same in every round, and not a little different.
+    """
+
+    def noisy(rate: float = 1.0, cost: float = 1.0, *, steady: bool = False) -> None:
+        def find(key: Key, _: float | None) -> dict[str, Any]:
+            number = instrument.numbers[-1]
+            minute = 1 + 0.3 * (number % 3)
+            own = 1.0 if steady else (1.2, 0.8)[number % 2]
+            ratios = (rate * own, cost * own) if key.model == "two" else (1.0, 1.0)
+            return {"rate": 1000 * minute * ratios[0], "cost": 5 / minute * ratios[1]}
+
+        instrument.find = find
+
+    return noisy
+
+
+Noisy = Callable[..., None]
+
+
+# Who is measured together
+
+
+def test_all_cells_with_the_same_load_are_measured_together(instrument: Instrument) -> None:
+    execute(asked("one", "two", **FOUR_LOADS, rounds=3), ignore, ignore)
+    assert len(instrument.blocks) == 4 * 3
+    for block in instrument.blocks:
+        assert [key.model for key in block] == ["one", "two"]
+        assert len(loads(block)) == 1
+
+
+def test_every_round_has_every_block_once_and_its_number(instrument: Instrument) -> None:
+    """So that the rounds of one block are far from each other."""
+    result = execute(asked("one", "two", **FOUR_LOADS, rounds=3), ignore, ignore)
+    assert instrument.numbers == [1] * 4 + [2] * 4 + [3] * 4
+    for number in range(3):
+        blocks = instrument.blocks[4 * number : 4 * number + 4]
+        assert len(set.union(*map(loads, blocks))) == 4
+    for cell in result.cells:
+        assert [each.number for each in cell.rounds] == [1, 2, 3]
+
+
+def test_alone_each_is_measured_by_itself_in_an_order_of_its_own(
+    instrument: Instrument, noisy: Noisy
+) -> None:
+    noisy()
+    settings = asked("one", "two", connections=[1, 8], rounds=6, alone=True)
     result = execute(settings, ignore, ignore)
-    rounds = [instrument.keys[start : start + 8] for start in range(0, 48, 8)]
+    assert all(len(block) == 1 for block in instrument.blocks)
+    rounds = [instrument.keys[start : start + 4] for start in range(0, 24, 4)]
     cells = {cell.key for cell in result.cells}
-    assert len(cells) == 8
     assert all(set(each) == cells for each in rounds)
-    assert len({tuple(each) for each in rounds}) > 3
+    assert len({tuple(each) for each in rounds}) > 1
     assert {len(cell.rounds) for cell in result.cells} == {6}
 
 
-def test_seed_decides_the_order(instrument: Instrument) -> None:
+def test_seed_decides_the_order_of_those_that_are_alone(instrument: Instrument) -> None:
     orders = []
     for seed in (1, 1, 2):
-        execute(asked("one", "two", connections=[1, 2, 3, 4], seed=seed), ignore, ignore)
-        orders.append([instrument.keys.pop(0) for _ in range(8)])
+        settings = asked("one", "two", connections=[*range(1, 9)], alone=True, seed=seed)
+        execute(settings, ignore, ignore)
+        orders.append([instrument.keys.pop(0) for _ in range(16)])
     assert orders[0] == orders[1] != orders[2]
 
 
-# Noise
-
-
-def test_noisy_round_is_made_again_and_counted(instrument: Instrument) -> None:
-    noisy = iter([False, True, True, False, False])
-    instrument.find = lambda key, rate: {"server_waited": 0.5 if next(noisy) else 0.0}
-    notes: list[str] = []
-    settings = asked("one", rounds=3)
-    (cell,) = execute(settings, lambda progress: notes.append(progress.note), ignore).cells
-    assert (len(cell.rounds), cell.discarded) == (3, 2)
-    assert cell.verdict == "ok"
-    assert len(instrument.keys) == 5
-    assert "noisy, once more" in notes
-
-
-def test_round_on_a_slower_machine_is_made_again_once(instrument: Instrument) -> None:
-    """As slow as it has become after the first round, which tells how fast it can be."""
-    works = iter([Work(100, 100, 100), *[Work(100, 100, 200)] * 4])
-    instrument.find = lambda key, rate: {"work": next(works)}
-    (cell,) = execute(asked("one", rounds=3), ignore, ignore).cells
-    assert [each.work and each.work.between_ns for each in cell.rounds] == [100, 200, 200]
-    assert cell.discarded == 2
-
-
-def test_single_round_is_not_made_again_for_that(instrument: Instrument) -> None:
-    works = iter([Work(100, 100, 100), Work(100, 100, 200)])
-    instrument.find = lambda key, rate: {"work": next(works)}
-    result = execute(asked("one", "two", rounds=1), ignore, ignore)
-    assert [cell.discarded for cell in result.cells] == [0, 0]
-
-
-@pytest.mark.parametrize("what", ["server_waited", "driver_waited", "stolen"])
-def test_noise_that_does_not_end_is_kept_after_as_many_rounds_again(
-    instrument: Instrument, what: str
-) -> None:
-    instrument.find = lambda key, rate: {what: 0.5}
-    (cell,) = execute(asked("one", rounds=3), ignore, ignore).cells
-    assert (len(cell.rounds), cell.discarded) == (3, 3)
-    assert cell.verdict == "noisy"
-    assert len(instrument.keys) == 6
-
-
-def test_noise_of_one_cell_costs_the_others_nothing(instrument: Instrument) -> None:
-    instrument.find = lambda key, rate: {"stolen": 0.5 if key.model == "two" else 0.0}
-    one, two = execute(asked("one", "two", rounds=2), ignore, ignore).cells
-    assert (one.discarded, two.discarded) == (0, 2)
-    assert one.verdict == "ok"
-
-
-# Rounds without a number
-
-
-def test_narrow_intervals_need_no_more_rounds(instrument: Instrument) -> None:
-    (cell,) = execute(asked("one", rounds=5, precise=True), ignore, ignore).cells
-    assert len(cell.rounds) == 5
-    assert cell.verdict == "ok"
-
-
-@pytest.mark.parametrize("what", ["rate", "p99"])
-def test_rounds_go_on_until_both_intervals_are_narrow(instrument: Instrument, what: str) -> None:
-    def find(key: Key, rate: float | None) -> dict[str, Any]:
-        value = 1000.0 + (100.0 * len(instrument.keys) if len(instrument.keys) <= 5 else 0)
-        if what == "rate":
-            return {"rate": value}
-        return {"latency_us": Percentiles(p99=value)}
-
-    instrument.find = find
-    seen: list[tuple[int, int]] = []
-    settings = asked("one", rounds=5, precise=True)
-    (cell,) = execute(
-        settings, lambda progress: seen.append((progress.done, progress.total)), ignore
-    ).cells
-    assert 5 < len(cell.rounds) < MOST_ROUNDS
-    ci95 = cell.ops_per_s_ci95 if what == "rate" else cell.p99_us_ci95
-    assert ci95 is not None
-    assert ci95[1] - ci95[0] <= 2 * run.PRECISE * ci95[1]
-    assert all(done <= total for done, total in seen)
-    assert seen[-1] == (len(cell.rounds),) * 2
-
-
-def test_only_what_is_wide_goes_on(instrument: Instrument) -> None:
-    instrument.find = lambda key, rate: {
-        "rate": 1000.0 + 300 * (key.model == "two" and len(instrument.keys) % 2)
-    }
-    one, two = execute(asked("one", "two", rounds=5, precise=True), ignore, ignore).cells
-    assert (len(one.rounds), len(two.rounds)) == (5, MOST_ROUNDS)
-
-
-def test_what_stays_wide_says_so(instrument: Instrument) -> None:
-    instrument.find = lambda key, rate: {"rate": 1000.0 + 300 * (len(instrument.keys) % 2)}
-    (cell,) = execute(asked("one", rounds=5, precise=True), ignore, ignore).cells
-    assert len(cell.rounds) == MOST_ROUNDS
-    told = "after 30 rounds the interval of the rate or of the p99 is still ±"
-    assert any(reason.startswith(told) for reason in cell.reasons)
+def test_cell_that_failed_leaves_its_block(instrument: Instrument) -> None:
+    execute(asked("one", "two", "bad", rounds=3), ignore, ignore)
+    models = [[key.model for key in block] for block in instrument.blocks]
+    assert models == [["one", "two", "bad"], ["one", "two"], ["one", "two"]]
 
 
 @pytest.mark.usefixtures("instrument")
-def test_cell_that_failed_does_not_keep_the_others_from_going_on() -> None:
-    one, bad = execute(asked("one", "bad", rounds=5, precise=True), ignore, ignore).cells
-    assert (one.verdict, bad.verdict) == ("ok", "failed")
+def test_watcher_is_told_how_many_are_beside() -> None:
+    seen: set[tuple[int, int]] = set()
+
+    def watch(progress: Progress) -> None:
+        if progress.finished is None and progress.round:
+            seen.add((progress.round, progress.beside))
+
+    execute(asked("one", "two", "bad", rounds=2), watch, ignore)
+    assert {(1, 2), (2, 1)} <= seen
+
+
+# How many rounds
+
+
+def rounds_of(run: Run) -> list[int]:
+    return [len(cell.rounds) for cell in run.cells]
+
+
+@pytest.mark.parametrize("ratios", [(0.9, 1.0), (1.0, 1.2), (0.9, 1.2), (1.0, 1.0)])
+def test_block_whose_questions_are_answered_is_over(
+    noisy: Noisy, ratios: tuple[float, float]
+) -> None:
+    """Behind or tied, by the rate and by the CPU time, however much both vary together."""
+    noisy(*ratios, steady=True)
+    run = execute(asked("one", "two", rounds=10), ignore, ignore)
+    assert rounds_of(run) == [LOOKS_FROM] * 2
+    decided = [each for each in run.comparisons if each.metric != "p99_us"]
+    assert len(decided) == 4
+    assert all(each.standing != "unclear" for each in decided)
+
+
+@pytest.mark.parametrize("what", ["rate", "cost"])
+def test_block_with_one_open_question_has_all_its_rounds(
+    instrument: Instrument, noisy: Noisy, what: str
+) -> None:
+    noisy(0.8, 1.2, steady=True)
+    find = instrument.find
+
+    def find_with_noise(key: Key, rate: float | None) -> dict[str, Any]:
+        found = find(key, rate)
+        assert not isinstance(found, str)
+        if key.model == "two":
+            found[what] *= 1 + 0.8 * (instrument.numbers[-1] % 2)
+        return found
+
+    instrument.find = find_with_noise
+    run = execute(asked("one", "two", rounds=10), ignore, ignore)
+    assert rounds_of(run) == [10, 10]
+
+
+def first_rounds(cells: list[Cell], many: int) -> list[Cell]:
+    return [msgspec.structs.replace(cell, rounds=cell.rounds[:many]) for cell in cells]
+
+
+def test_early_answer_must_be_surer_than_one_at_the_end(
+    instrument: Instrument, noisy: Noisy
+) -> None:
+    noisy(steady=True)
+    find, ratios = instrument.find, itertools.cycle([0.88, 0.93])
+
+    def find_behind(key: Key, rate: float | None) -> dict[str, Any]:
+        found = find(key, rate)
+        assert not isinstance(found, str)
+        if key.model == "two":
+            found["rate"] *= next(ratios)
+        return found
+
+    instrument.find = find_behind
+    run = execute(asked("one", "two", rounds=10), ignore, ignore)
+    early = first_rounds(run.cells, LOOKS_FROM)
+    assert [each.standing for each in rank(early)] == ["best", "behind"]
+    assert [each.standing for each in rank(early, confidence=EARLY)] == ["best", "unclear"]
+    (many,) = {*rounds_of(run)}
+    assert LOOKS_FROM < many < 10
+    assert [each.standing for each in rank(run.cells, confidence=EARLY)] == ["best", "behind"]
+
+
+def test_fewer_rounds_than_it_takes_to_look_are_all_made(noisy: Noisy) -> None:
+    noisy(0.5, steady=True)
+    assert rounds_of(execute(asked("one", "two", rounds=3), ignore, ignore)) == [3, 3]
+
+
+def test_one_with_nobody_to_be_compared_with_has_all_its_rounds(noisy: Noisy) -> None:
+    noisy(steady=True)
+    assert rounds_of(execute(asked("one", rounds=6), ignore, ignore)) == [6]
+
+
+def test_block_that_is_over_does_not_end_the_others(instrument: Instrument, noisy: Noisy) -> None:
+    noisy()
+    unclear = instrument.find
+
+    def find(key: Key, rate: float | None) -> dict[str, Any] | str:
+        return {} if key.workload == "chat" else unclear(key, rate)
+
+    instrument.find = find
+    run = execute(asked("one", "two", workloads=["chat", "tcp-long"], rounds=8), ignore, ignore)
+    assert rounds_of(run) == [LOOKS_FROM] * 2 + [8] * 2
+
+
+def test_precise_goes_on_until_all_is_answered(instrument: Instrument, noisy: Noisy) -> None:
+    """What differs by chance is tied after all, once there are enough rounds."""
+    noisy(steady=True)
+    find = instrument.find
+
+    def find_nearly_the_same(key: Key, rate: float | None) -> dict[str, Any]:
+        found = find(key, rate)
+        assert not isinstance(found, str)
+        if key.model == "two":
+            found["rate"] *= 0.97 + 0.06 * (instrument.numbers[-1] % 2)
+        return found
+
+    instrument.find = find_nearly_the_same
+    seen: list[tuple[int, int]] = []
+    settings = asked("one", "two", rounds=5, precise=True)
+    run = execute(settings, lambda told: seen.append((told.done, told.total)), ignore)
+    (many,) = {*rounds_of(run)}
+    assert 5 < many < MOST_ROUNDS
+    assert all(done <= total for done, total in seen)
+    assert seen[-1] == (2 * many, 2 * many)
+
+
+def test_precise_ends_all_the_same(noisy: Noisy) -> None:
+    noisy()
+    run = execute(asked("one", "two", rounds=5, precise=True), ignore, ignore)
+    assert rounds_of(run) == [MOST_ROUNDS] * 2
+    unclear = [each for each in run.comparisons if each.standing == "unclear"]
+    assert all(each.needs_s for each in unclear)
+    assert unclear
+
+
+@pytest.mark.parametrize("models", [("one", "two"), ("one", "two", "bad"), ("bad",)])
+def test_progress_ends_at_its_total(noisy: Noisy, models: tuple[str, ...]) -> None:
+    """Also where a block is over sooner, and whoever has failed in it."""
+    noisy(0.5, steady=True)
+    seen: list[tuple[int, int]] = []
+    settings = asked(*models, connections=[1, 8], rounds=10)
+    execute(settings, lambda told: seen.append((told.done, told.total)), ignore)
+    assert seen[0] == (0, 2 * len(models) * 10)
+    assert all(done <= total for done, total in seen)
+    assert seen[-1][0] == seen[-1][1]
+
+
+def test_progress_of_a_precise_run_does_not_exceed_its_total(noisy: Noisy) -> None:
+    noisy()
+    seen: list[tuple[int, int]] = []
+    settings = asked("one", "two", "bad", rounds=5, precise=True)
+    execute(settings, lambda told: seen.append((told.done, told.total)), ignore)
+    assert all(done <= total for done, total in seen)
+
+
+@pytest.mark.usefixtures("instrument")
+def test_cell_that_failed_does_not_keep_the_others_from_an_answer() -> None:
+    run = execute(asked("one", "two", "bad", rounds=9), ignore, ignore)
+    one, two, bad = run.cells
+    assert bad.verdict == "failed"
+    assert {one.verdict, two.verdict} <= {*BELIEVED}
+    assert [len(one.rounds), len(two.rounds)] == [LOOKS_FROM] * 2
+    assert {each.model for each in run.comparisons} == {"one", "two"}

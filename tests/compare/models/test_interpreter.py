@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from compare.__main__ import main
-from compare.models import interpreter
 from compare.models.interpreter import look, look_at_all
 from compare.models.matrix import MODELS, SETS, WORKLOADS
+from compare.models.source import PACKAGES
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -83,7 +83,7 @@ def test_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
 
 def test_sources_are_our_packages_and_nothing_else() -> None:
     folder = look(sys.executable).sources()
-    assert sorted(os.listdir(folder)) == sorted(interpreter.PACKAGES)
+    assert sorted(os.listdir(folder)) == sorted(PACKAGES)
     code = "import aionet, blocking.epoll, compare.contenders; print(aionet.__file__)"
     done = subprocess.run(
         [sys.executable, "-S", "-c", code],
@@ -155,7 +155,7 @@ def test_python_that_cannot_be_used_is_one_line() -> None:
 def test_sets_name_models_and_may_be_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
     from compare.models.choice import choose
 
-    assert choose(None, None, []) == ([*SETS["default"][1]], [])
+    assert choose(None, None, []) == ([*SETS["default"][1]], [], [])
     assert choose(["gevent"], ["readiness"], [])[0] == [*SETS["readiness"][1], "gevent"]
     both = choose(None, ["readiness", "asyncio"], [])[0]
     assert len(both) == len(set(both))

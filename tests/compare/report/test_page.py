@@ -10,11 +10,12 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from compare.driver.histogram import encode, fold
-from compare.driver.trace import Lane, Trace
+from compare.contract.histogram import encode, fold
+from compare.contract.trace import Lane, Trace
 from compare.report.page import Given, page
-from compare.report.sentences import amount, answer
-from compare.results.records import Cell, Run
+from compare.report.sentences import amount
+from compare.results.ranking import rank_all
+from compare.results.records import Cell, Round, Run, Server
 
 MakeCell = Callable[..., Cell]
 MakeRun = Callable[..., Run]
@@ -68,7 +69,7 @@ def run(made_up_cell: MakeCell, made_up_run: MakeRun) -> Run:
             made_up_cell("epoll", rates, latency_hdr=HISTOGRAM, trace=PICTURE),
             made_up_cell(
                 "uvloop",
-                tuple(rate / 2 for rate in rates),
+                tuple(rate * 0.6 for rate in rates),
                 latency_hdr=HISTOGRAM,
                 trace=PICTURE,
             ),
@@ -115,7 +116,7 @@ def test_answer_comes_first_and_every_figure_is_a_table_too(run: Run) -> None:
     headings = re.findall(r'<h2 id="([^"]+)', text)
     assert headings[:2] == ["answer-title", "matrix-title"]
     plots = [each for _, each in tags.tags if each.get("class") == "plot"]
-    assert len(plots) == 7
+    assert len(plots) == 8
     assert text.count("</details>") == len(plots)
 
 
@@ -126,10 +127,13 @@ def test_how_it_was_measured_tells_how_to_do_it_again(run: Run) -> None:
 
 
 def test_hostile_text_stays_text(run: Run) -> None:
-    cell = msgspec.structs.replace(
-        run.cells[0], model=HOSTILE[:60], verdict="failed", reasons=[HOSTILE]
-    )
-    hostile = msgspec.structs.replace(run, cells=[cell, run.cells[1]])
+    best, behind, failed = run.cells
+    cells = [
+        msgspec.structs.replace(best, model=HOSTILE[:60]),
+        behind,
+        msgspec.structs.replace(failed, model=HOSTILE[:61], reasons=[HOSTILE]),
+    ]
+    hostile = msgspec.structs.replace(run, cells=cells, comparisons=rank_all(cells))
     text = page([Given(HOSTILE[:40], hostile, HOSTILE[:40])])
     tags = parsed(text)
     assert [tag for tag, _ in tags.tags].count("script") == 3
@@ -138,22 +142,42 @@ def test_hostile_text_stays_text(run: Run) -> None:
     assert len(text) < 6_000_000
 
 
-def test_several_runs_stand_side_by_side(run: Run) -> None:
+def test_several_runs_stand_side_by_side_and_each_has_its_own_best(run: Run) -> None:
     tags = parsed(page([Given("run 7", run), Given("run 8", run)]))
-    assert "epoll (run 7)" in tags.text
-    assert "epoll (run 8)" in tags.text
+    for name in ("run 7", "run 8"):
+        assert f"epoll ({name}) is the fastest with 1,000 operations a second." in tags.text
+        assert f"behind epoll ({name}) by 40 to 40 %" in tags.text
+
+
+def test_row_says_where_a_cell_stands_its_memory_and_all_its_verdicts(run: Run) -> None:
+    verdicts = {"verdict": "throttled", "verdicts": ["throttled", "driver-bound"]}
+    server = Server(cpu_us_per_op=5.0, rss_kb=90 * 1024, pss_kb=33 * 1024)
+    cell = msgspec.structs.replace(run.cells[1], server=server, reasons=["a reason"], **verdicts)
+    shown = msgspec.structs.replace(run, cells=[run.cells[0], cell])
+    rows = re.findall(r"<tr.*?</tr>", page([Given("run 7", shown)]), re.DOTALL)
+    (row,) = (each for each in rows if "throttled" in each)
+    words = re.sub(r"\s*<[^>]*>\s*", "|", row)
+    assert "|behind epoll by 40 to 40 %|" in words
+    assert "|33|" in words
+    assert "|throttled; driver-bound; a reason|" in words
+
+
+def test_matrix_shows_ratios_that_are_paired(
+    made_up_cell: MakeCell, made_up_run: MakeRun, made_up_round: Callable[..., Round]
+) -> None:
+    """Not those of the means, which are of other minutes where one has more rounds."""
+    rounds = [made_up_round(500.0, number=1), made_up_round(10.0, number=2)]
+    cells = [
+        made_up_cell("epoll", (1000.0,)),
+        made_up_cell("uvloop", (), rounds=rounds, ops_per_s=255.0),
+    ]
+    text = page([Given("run 7", made_up_run(cells))])
+    assert re.findall(r'<td class="heat\d">([^<]+)</td>', text) == ["1.00", "0.50"]
 
 
 def test_interrupted_run_says_so(run: Run) -> None:
     tags = parsed(page([Given("run 7", msgspec.structs.replace(run, interrupted=True))]))
     assert "This run was interrupted" in tags.text
-
-
-def test_one_cell_alone_has_a_sentence(made_up_cell: MakeCell) -> None:
-    assert answer([made_up_cell("epoll", (1234567.0,))]) == [
-        "epoll does 1.23 million operations a second."
-    ]
-    assert answer([]) == ["Nothing was measured."]
 
 
 def test_amounts_are_rounded_as_people_say_them() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from compare.measure.run import Progress
+from compare.measure.progress import Progress
 from compare.report import progress
 from compare.report.progress import Live, Plain, spark
 from compare.results.records import Cell, Key, Round, Run
@@ -59,6 +59,18 @@ def test_table_fills_and_is_drawn_twice_a_second_at_most(
     assert "epoll" in drawn
     assert "round 2  asyncio tcp-long 4  ▄█ 200/s" in drawn
     assert "1/4   0:03 left" in drawn
+
+
+def test_those_that_are_measured_beside_each_other_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 100.0)
+    file = io.StringIO()
+    with Live(Console(file=file, force_terminal=True, width=100, color_system=None)) as view:
+        under_way = Progress(Key("asyncio", "tcp-long", 4), 2, 1, 4)
+        under_way.beside = 4
+        view.watch(under_way)
+    assert "round 2  5 models tcp-long 4" in file.getvalue()
 
 
 def test_elsewhere_a_line_tells_of_each_cell_that_is_done(

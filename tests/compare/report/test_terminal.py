@@ -1,4 +1,4 @@
-"""The tables, from made-up runs."""
+"""The tables, from made-up runs; what is said of who is best is in test_standings."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from compare.report.terminal import show, standings_of
+from compare.report.terminal import show
 from compare.results.records import Cell, Pace, Percentiles, Run, Server
 
 MakeRun = Callable[..., Run]
 MakeCell = Callable[..., Cell]
 
 SLOW = (100_000.0, 101_000.0, 99_000.0, 100_500.0, 99_500.0)
-SLOW_TOO = (100_100.0, 100_900.0, 99_100.0, 100_400.0, 99_600.0)
 FAST = (200_000.0, 201_000.0, 199_000.0, 200_500.0, 199_500.0)
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 HOSTILE = {
@@ -63,65 +62,6 @@ def rows_of(text: str) -> dict[str, str]:
         if row.strip():
             rows.setdefault(row.split()[0], row.rstrip())
     return rows
-
-
-# Best and tied
-
-
-def test_best_is_marked_and_comes_first(made_up_run: MakeRun, made_up_cell: MakeCell) -> None:
-    text = shown(made_up_run([made_up_cell("slow", SLOW), made_up_cell("fast", FAST)]))
-    rows = rows_of(text)
-    assert rows["fast"].endswith("   best")
-    assert re.search(r"   0\.50 x fast \(0\.50 to 0\.51\)$", rows["slow"])
-    assert text.index("\nfast ") < text.index("\nslow ")
-
-
-def test_what_cannot_be_told_apart_from_the_best_is_tied_with_it(
-    made_up_run: MakeRun, made_up_cell: MakeCell
-) -> None:
-    cells = [made_up_cell("one", SLOW), made_up_cell("two", SLOW_TOO)]
-    rows = rows_of(shown(made_up_run(cells)))
-    assert rows["two"].endswith("   best")
-    assert rows["one"].endswith("   tied with two")
-
-
-def test_few_rounds_are_not_called_a_result(made_up_run: MakeRun, made_up_cell: MakeCell) -> None:
-    cells = [made_up_cell("fast", FAST[:1]), made_up_cell("near", (195_000.0,))]
-    cells.append(made_up_cell("slow", SLOW[:1]))
-    text = shown(made_up_run(cells, rounds=1))
-    rows = rows_of(text)
-    assert rows["fast"].endswith("   fastest")
-    assert rows["near"].endswith("   within 5% of fast: more rounds would tell")
-    assert rows["slow"].endswith("   ok")
-    assert "best" not in text.replace("best to", "")
-    assert "--rounds 5" in text
-
-
-@pytest.mark.parametrize("verdict", ["failed", "unsupported"])
-def test_figure_that_cannot_be_believed_is_never_best(
-    made_up_run: MakeRun, made_up_cell: MakeCell, verdict: str
-) -> None:
-    doubtful = made_up_cell("doubtful", FAST, verdict=verdict, reasons=["a reason"])
-    cells = [made_up_cell("one", SLOW), doubtful, made_up_cell("two", (1.0, 1.0, 1.0, 1.0))]
-    rows = rows_of(shown(made_up_run(cells)))
-    assert rows["doubtful"].endswith(f"   {verdict}; a reason")
-    assert rows["one"].endswith("   best")
-
-
-def test_noisy_rounds_are_ranked_and_called_noisy(
-    made_up_run: MakeRun, made_up_cell: MakeCell
-) -> None:
-    noisy = made_up_cell("noisy-one", FAST, verdict="noisy", reasons=["a reason"])
-    rows = rows_of(shown(made_up_run([noisy, made_up_cell("slow", SLOW)])))
-    assert rows["noisy-one"].endswith("   noisy; best; a reason")
-    assert "   0.50 x noisy-one " in rows["slow"]
-
-
-def test_one_alone_is_not_best(made_up_cell: MakeCell) -> None:
-    assert standings_of([made_up_cell("only", FAST)]) == {}
-    failed = made_up_cell("bad", SLOW, verdict="failed")
-    assert standings_of([made_up_cell("only", FAST), failed]) == {}
-    assert standings_of([]) == {}
 
 
 # Figures
@@ -173,14 +113,22 @@ def test_cost_and_memory_stand_with_their_units(
     made_up_run: MakeRun, made_up_cell: MakeCell
 ) -> None:
     cells = [
-        made_up_cell("cheap", FAST, server=Server(cpu_us_per_op=6.3, rss_kb=19 * 1024)),
-        made_up_cell("dear", SLOW, server=Server(cpu_us_per_op=96.34, rss_kb=None)),
+        made_up_cell("cheap", FAST, server=Server(cpu_us_per_op=6.3, pss_kb=19 * 1024)),
+        made_up_cell("dear", SLOW, server=Server(cpu_us_per_op=96.34, rss_kb=19 * 1024)),
         made_up_cell("dead", SLOW, server=Server()),
     ]
     rows = rows_of(shown(made_up_run(cells)))
-    assert re.search(r" 6\.30 µs +19 MB ", rows["cheap"])
-    assert re.search(r" 96\.3 µs +- ", rows["dear"])
-    assert re.search(r" 4/4 +- +- ", rows["dead"])
+    assert re.search(r" 6\.30 µs +1 +19 MB ", rows["cheap"])
+    assert re.search(r" 96\.3 µs +1\.00 ±0\.00 +- ", rows["dear"])
+    assert re.search(r" 4/4 +- +1\.00 ±0\.00 +- ", rows["dead"])
+
+
+def test_interval_of_the_cost_is_shown_beside_it(
+    made_up_run: MakeRun, made_up_cell: MakeCell
+) -> None:
+    server = Server(cpu_us_per_op=6.0)
+    cell = made_up_cell("epoll", SLOW, server=server, cpu_us_per_op_ci95=(5.7, 6.3))
+    assert " 6.00 µs ±5% " in rows_of(shown(made_up_run([cell])))["epoll"]
 
 
 def test_longest_bar_is_that_of_the_largest_rate(
@@ -202,7 +150,7 @@ def test_cell_without_a_figure_is_dashes_and_its_reason(
     )
     rows = rows_of(shown(made_up_run([cell, made_up_cell("epoll", SLOW)])))
     assert re.search(
-        r"^uvloop( +-){7} +unsupported; uvloop is not installed: pip install uvloop$",
+        r"^uvloop( +-){8} +unsupported; uvloop is not installed: pip install uvloop$",
         rows["uvloop"],
     )
 
@@ -252,15 +200,6 @@ def test_open_loop_says_where_its_rate_is_from(
     assert text.count("\nepoll ") == 2  # each loop has a table
 
 
-def test_nobody_is_best_at_the_same_rate(
-    made_up_run: MakeRun, made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
-) -> None:
-    cells = [paced(made_up_cell, made_up_pace, model) for model in ("one", "two")]
-    rows = rows_of(shown(made_up_run(cells, rate=5000.0)))
-    assert rows["one"].endswith("   ok")
-    assert rows["two"].endswith("   ok")
-
-
 def test_rate_that_is_not_met_is_told_with_its_reason(
     made_up_run: MakeRun, made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
 ) -> None:
@@ -293,19 +232,28 @@ def test_each_number_of_connections_has_a_table(
     assert text.count("\nepoll ") == 2
 
 
-def test_rounds_without_a_number_are_called_the_least(
+def test_rounds_that_were_made_are_said_and_not_those_asked_for(
     made_up_run: MakeRun, made_up_cell: MakeCell
 ) -> None:
-    text = shown(made_up_run([made_up_cell("epoll", SLOW)], precise=True))
-    assert "closed loop, 5 rounds and more of 1 s" in text
+    text = shown(made_up_run([made_up_cell("epoll", SLOW)], rounds=30, precise=True))
+    assert "closed loop, 5 rounds of 1 s in slices of " in text
 
 
-def test_noisy_rounds_that_were_made_again_are_counted(
+def test_one_window_a_round_is_not_called_slices(
     made_up_run: MakeRun, made_up_cell: MakeCell
 ) -> None:
-    cells = [made_up_cell("one", SLOW, discarded=2), made_up_cell("two", SLOW, discarded=1)]
-    assert "3 rounds were noisy and were made again." in shown(made_up_run(cells))
-    assert "made again" not in shown(made_up_run([made_up_cell("one", SLOW)]))
+    text = shown(made_up_run([made_up_cell("epoll", SLOW)], alone=True))
+    assert "closed loop, 5 rounds of 1 s " in text
+    assert "in slices" not in text
+
+
+def test_cores_that_were_shared_are_said(made_up_run: MakeRun, made_up_cell: MakeCell) -> None:
+    cells = [made_up_cell("epoll", SLOW)]
+    assert "not pinned; " in shown(made_up_run(cells, server_cores=[], driver_core=None))
+
+
+def test_margin_is_said(made_up_run: MakeRun, made_up_cell: MakeCell) -> None:
+    assert "Tied is within 2%." in shown(made_up_run([made_up_cell("epoll", SLOW)], margin=0.02))
 
 
 def test_interrupted_run_says_so(made_up_run: MakeRun, made_up_cell: MakeCell) -> None:

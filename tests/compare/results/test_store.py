@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare.driver.histogram import encode, fold
+from compare.contract.histogram import encode, fold
 from compare.host.machine import look
 from compare.measure.ladder import Limits
 from compare.results.ladder import Scale, Settings, Step
@@ -84,7 +84,7 @@ def test_ladder_comes_back_as_it_was(store: Store, made_up_cell: MakeCell) -> No
             warmup_s=1.0,
             size=100,
             seed=1,
-            server_core=None,
+            server_cores=[],
             driver_core=None,
         ),
         steps=[step, msgspec.structs.replace(step, cell=None)],
@@ -141,7 +141,7 @@ def _run_of(cells: list[Cell]) -> Run:
             "warmup_s": 1.0,
             "sizes": {},
             "seed": 1,
-            "server_core": None,
+            "server_cores": [],
             "driver_core": None,
         },
         "cells": cells,

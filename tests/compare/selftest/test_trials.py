@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import msgspec
 import pytest
 
-from compare.driver.counts import Counts
-from compare.driver.outcome import Outcome
+from compare.contract.counts import Counts
+from compare.contract.outcome import Outcome
 from compare.host.launch import LaunchError
-from compare.results.records import Key, Percentiles, Round, Server, Settings
-from compare.selftest import trials
+from compare.measure.testbed import Finding as Found
+from compare.models.matrix import MODELS, Model
+from compare.results.records import Key, Percentiles, Round
+from compare.selftest import planted, trials
 from compare.selftest.trials import (
     COUNTS,
     Check,
@@ -21,16 +22,26 @@ from compare.selftest.trials import (
     Finding,
     Trial,
     crosscheck,
+    dearer,
     same_twice,
     service_time,
+    side_by_side,
     timed,
 )
 
-ANYWHERE = Cores(None, None)
+ANYWHERE = Cores()
 MakeOutcome = Callable[..., Outcome]
 MakeRound = Callable[..., Round]
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+@pytest.fixture(autouse=True)
+def _models_as_they_were() -> Iterator[None]:
+    before = dict(MODELS)
+    yield
+    MODELS.clear()
+    MODELS.update(before)
 
 
 def ignore(text: str) -> None:
@@ -94,17 +105,7 @@ def tell(
     return tell
 
 
-# tests/compare/driver has the same faults one by one.
-QUICK = ("datagrams doubled", "connections reset", "chat lines lost", "unserved")
-SHORT_FORM = [
-    pytest.param(
-        check, id=check.__name__, marks=[] if check.__name__ in QUICK else [pytest.mark.slow]
-    )
-    for check in COUNTS
-]
-
-
-@pytest.mark.parametrize("check", SHORT_FORM)
+@pytest.mark.parametrize("check", COUNTS, ids=[check.__name__ for check in COUNTS])
 def test_count_that_is_not_what_happened_is_wrong(
     tell: Callable[[int, int], None], check: Check
 ) -> None:
@@ -131,19 +132,23 @@ def test_fault_that_never_happened_was_not_tested(
     [
         (1000.0, {}, "right"),
         (1049.0, {}, "right"),
-        (951.0, {"stolen": 0.5}, "right"),
+        (951.0, {"wait_ns": 500_000_000}, "right"),
         (1051.0, {}, "wrong"),
         (949.0, {}, "wrong"),
         (None, {}, "wrong"),
-        (1051.0, {"stolen": 0.06}, "noisy"),
-        (1051.0, {"server_waited": 0.06}, "noisy"),
-        (None, {"driver_waited": 0.06}, "noisy"),
+        (1051.0, {"wait_ns": 60_000_000}, "noisy"),
+        (None, {"wait_ns": 60_000_000}, "noisy"),
+        (1051.0, {"wait_ns": 10_000_000}, "wrong"),
     ],
 )
 def test_latency_is_right_within_five_per_cent_and_else_wrong_or_noisy(
-    made_up_round: MakeRound, seen_us: float | None, noise: dict[str, float], state: str
+    made_up_outcome: MakeOutcome, seen_us: float | None, noise: dict[str, int], state: str
 ) -> None:
-    finding = timed("it", 1000.0, made_up_round(**noise), seen_us)
+    """Where the server waited for its core for more than half as much of its time."""
+    server = made_up_outcome().server
+    assert server is not None
+    outcome = made_up_outcome(server=msgspec.structs.replace(server, **noise))
+    finding = timed("it", 1000.0, outcome, seen_us)
     assert finding.state == state
     assert finding.planted == "1.00 ms"
 
@@ -155,17 +160,20 @@ def test_latency_is_right_within_five_per_cent_and_else_wrong_or_noisy(
 def find(
     monkeypatch: pytest.MonkeyPatch, made_up_outcome: MakeOutcome, made_up_round: MakeRound
 ) -> Callable[[Iterator[float]], list[Key]]:
-    """Has rounds find these rates; the keys that are measured."""
+    """Has rounds find these rates, costs and latencies; the keys that are measured."""
 
     def find(rates: Iterator[float]) -> list[Key]:
         keys: list[Key] = []
 
-        def measure(key: Key, settings: Settings, rate: float | None, wait: object) -> Any:
-            keys.append(key)
-            value = next(rates)
-            made = made_up_round(value, latency_us=Percentiles(p50=value))
-            costs = Server(cpu_us_per_op=value)
-            return made_up_outcome(), msgspec.structs.replace(made, server=costs)
+        def measure(block: list[Key], *_: object, number: int) -> dict[Key, Found]:
+            keys.extend(block)
+            found: dict[Key, Found] = {}
+            for key in block:
+                value = next(rates)
+                latency = Percentiles(p50=value, p99=value)
+                made = made_up_round(value, cost=value, latency_us=latency, number=number)
+                found[key] = made_up_outcome(), made
+            return found
 
         monkeypatch.setattr(trials, "measure", measure)
         return keys
@@ -187,8 +195,8 @@ def test_server_that_is_the_same_twice_is_right(
 def test_instrument_that_favours_one_side_is_found_out(
     find: Callable[[Iterator[float]], list[Key]],
 ) -> None:
-    """A B B A A B B A A B: A always does more."""
-    find(itertools.cycle([2.0, 1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 1.0]))
+    """A always does more."""
+    find(itertools.cycle([2.0, 1.0]))
     finding = same_twice(ANYWHERE, 1, ignore)
     assert finding.state == "wrong"
     assert "of 12 comparisons" in finding.name
@@ -197,8 +205,73 @@ def test_instrument_that_favours_one_side_is_found_out(
 
 def test_drift_favours_neither_side(find: Callable[[Iterator[float]], list[Key]]) -> None:
     """A machine that grows warm does less and less; both sides lose by it."""
-    find(itertools.count(1000.0, -1.0))
+    rounds = itertools.count(1000.0, -1.0)
+    find(itertools.chain.from_iterable((rate, rate) for rate in rounds))
     assert same_twice(ANYWHERE, 12, ignore).state == "right"
+
+
+def test_server_that_fails_is_told_and_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(block: list[Key], *_: object, number: int) -> dict[Key, Found]:
+        return dict.fromkeys(block, "no more ports")
+
+    monkeypatch.setattr(trials, "measure", measure)
+    with pytest.raises(LaunchError, match="no more ports"):
+        same_twice(ANYWHERE, 1, ignore)
+
+
+# One that costs more
+
+
+@pytest.fixture
+def cost(
+    monkeypatch: pytest.MonkeyPatch, made_up_outcome: MakeOutcome, made_up_round: MakeRound
+) -> Callable[..., None]:
+    """Has each of the three servers cost so many us, and a little more or less in every round."""
+
+    def cost(**costs: float) -> None:
+        def measure(block: list[Key], *_: object, number: int) -> dict[Key, Found]:
+            found: dict[Key, Found] = {}
+            for place, key in enumerate(block):
+                chance = 1 + 0.004 * ((number + place) % 2)
+                us = costs.get(key.model.replace(" ", "_"), 5.0) * chance
+                found[key] = made_up_outcome(), made_up_round(cost=us, number=number)
+            return found
+
+        monkeypatch.setattr(trials, "measure", measure)
+
+    return cost
+
+
+def test_server_that_costs_more_is_found_to_be_behind(cost: Callable[..., None]) -> None:
+    cost(dearer=5.25)
+    (finding,) = dearer(ANYWHERE)
+    assert finding.state == "right"
+    assert finding.recovered.startswith("5.0% (")
+
+
+@pytest.mark.parametrize(
+    "costs", [{}, {"dearer": 6.0}, {"dearer": 5.25, "plain": 5.25}, {"plain": 5.25}]
+)
+def test_instrument_that_sees_other_costs_is_found_out(
+    cost: Callable[..., None], costs: dict[str, float]
+) -> None:
+    """None, too much of it, that of another one as well, or that of another one."""
+    cost(**costs)
+    (finding,) = dearer(ANYWHERE)
+    assert finding.state == "wrong"
+
+
+def test_planted_server_that_costs_more_is_measured() -> None:
+    models = [
+        Model(f"costs {ns} ns", "planted", (str(planted.FOLDER / "costly.py"), str(ns)))
+        for ns in (0, 2_000_000)
+    ]
+    cheap, dear = side_by_side(ANYWHERE, models, "tcp-long", 1, connections=[1])
+    for cell in (cheap, dear):
+        assert cell.counts.served == 1
+        assert cell.errors == {}
+    # A hundred times what an echo costs.
+    assert (dear.server.cpu_us_per_op or 0) > (cheap.server.cpu_us_per_op or 0)
 
 
 # All together
@@ -211,6 +284,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def replace(*checks: Check) -> None:
         monkeypatch.setattr(trials, "COUNTS", list(checks))
         monkeypatch.setattr(trials, "LATENCIES", [])
+        monkeypatch.setattr(trials, "dearer", lambda cores: iter(()))
         monkeypatch.setattr(crosscheck, "is_installed", lambda: False)
 
     return replace

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from time import perf_counter_ns
 
 import msgspec
 
-from compare.driver.counts import Counts
-
-SPIN_NS = 100_000  # the end of a wait: a sleep ends some 0.06 ms late
+from compare.contract.counts import Counts
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -37,10 +33,3 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 Agree = Callable[[Counts], Plan]  # given what became of the connections
-
-
-def wait_until(instant_ns: int) -> None:
-    """Sleep, and spin for the last of it."""
-    while (left := instant_ns - perf_counter_ns()) > 0:
-        if left > SPIN_NS:
-            time.sleep((left - SPIN_NS) / 1e9)

@@ -1,0 +1,56 @@
+"""What the driver is to do: its only input."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Arrivals = Literal["fixed", "poisson"]
+Closer = Literal["client", "server", "reset"]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A server that is ready.
+
+    rate: operations due in a second, all its connections together; None is a closed loop.
+    pid: None where the server is somebody else's to look at, as on a cluster.
+    """
+
+    host: str
+    port: int
+    pid: int | None = None
+    rate: float | None = None
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """Driver `number`, from 0, `of` so many."""
+
+    number: int
+    of: int
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """A load for several servers, to which the driver turns in slices. Times in s, sizes in bytes.
+
+    connections: to each server. warmup_s: at most; with several drivers exactly.
+    slices: turns of each server, in shuffled order, whose windows last `slice_s`.
+    close: who ends a short connection, and whether by a reset.
+    trace: whether to go on for a moment after all turns, for a picture of it.
+    shard: which of several drivers this is, that put the load on one server together.
+    pinned: whether the driver has a core of its own, so that it need not sleep.
+    """
+
+    workload: str
+    targets: list[Target]
+    connections: int
+    size: int
+    warmup_s: float
+    slices: int = 1
+    slice_s: float
+    seed: int
+    arrivals: Arrivals = "fixed"
+    close: Closer = "client"
+    trace: bool = False
+    shard: Shard | None = None
+    pinned: bool = False

@@ -1,0 +1,145 @@
+"""What a server has used and how large it is, against servers that are known or made up."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compare.contract.spec import Target
+from compare.driver import meter as metering
+from compare.driver.meter import Meter, TimeWait, sizes_of
+from compare.host import cgroup, process
+
+
+@pytest.fixture
+def made_up_cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[Iterable[int]], None]:
+    """What the CPU clock shows, look by look."""
+
+    def made_up_cpu(looks: Iterable[int]) -> None:
+        shown = iter(looks)
+        monkeypatch.setattr(process, "cpu_of_tree_ns", lambda pid: next(shown))
+
+    return made_up_cpu
+
+
+def test_what_a_server_does_after_its_answer_is_its_cost(
+    made_up_cpu: Callable[[Iterable[int]], None],
+) -> None:
+    made_up_cpu([10, 20, 30, 30, 40])
+    assert Meter(os.getpid()).settled_ns() == 30
+
+
+def test_server_that_never_rests_is_not_waited_for(
+    made_up_cpu: Callable[[Iterable[int]], None],
+) -> None:
+    made_up_cpu(itertools.count())
+    began = time.perf_counter()
+    assert Meter(os.getpid()).settled_ns() > 0
+    assert time.perf_counter() - began < 100 * metering.SETTLE_S
+
+
+def test_usage_is_from_the_first_look_on(plant: Callable[..., Any]) -> None:
+    server = plant("timing.py", "service", 50)
+    with socket.create_connection((server.host, server.port)) as conn:
+
+        def ask() -> None:
+            conn.send(b"x")
+            conn.recv(1)
+
+        ask()
+        meter = Meter(server.pid)
+        before = meter.cpu_ns()
+        for _ in range(4):
+            ask()
+        spent = meter.settled_ns() - before
+        used = meter.usage(10**9, spent)
+    assert 0 < spent < process.cpu_of_tree_ns(server.pid)
+    assert used is not None
+    assert (used.elapsed_ns, used.cpu_ns) == (10**9, spent)
+    assert used.user_share is not None
+    assert 0.5 < used.user_share <= 1
+    assert 0 <= used.preemptions <= used.switches
+    assert used.switches >= 4
+
+
+def test_server_that_is_gone_has_used_nothing_that_is_known() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    meter = Meter(ended.pid)
+    with pytest.raises(ProcessLookupError):
+        meter.cpu_ns()
+    assert meter.usage(10**9, 0) is None
+
+
+def test_share_of_the_time_that_a_quota_held_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_back = tmp_path / "cpu.stat"
+    held_back.write_text("usage_usec 100\nthrottled_usec 7000000\n")
+    monkeypatch.setattr(cgroup, "of", lambda pid: [tmp_path])
+    began = time.perf_counter_ns()
+    meter = Meter(os.getpid())
+    assert meter.cpu_ns() > 0
+    held_back.write_text("usage_usec 100\nthrottled_usec 7005000\n")
+    used = meter.usage(10**9, 0)
+    assert used is not None
+    assert used.throttled >= 5_000_000 / (time.perf_counter_ns() - began)
+
+
+def test_server_without_a_quota_was_never_held_back() -> None:
+    meter = Meter(os.getpid())
+    meter.cpu_ns()
+    used = meter.usage(10**9, 0)
+    assert used is not None
+    assert used.throttled == 0
+
+
+# How large
+
+
+def test_server_of_somebody_else_has_no_size() -> None:
+    target = Target("127.0.0.1", 7)
+    assert sizes_of(target, "tcp-long", TimeWait(target, "tcp-long")) is None
+
+
+def test_datagrams_that_found_its_buffer_full_are_counted() -> None:
+    many = 1000
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        server.bind(("127.0.0.1", 0))
+        server.setblocking(False)
+        for _ in range(many):
+            client.sendto(b"x" * 500, server.getsockname())
+        target = Target(*server.getsockname(), pid=os.getpid())
+        sizes = sizes_of(target, "udp-echo", TimeWait(target, "udp-echo"))
+        came = 0
+        try:
+            while server.recv(500):
+                came += 1
+        except BlockingIOError:
+            pass
+    assert sizes is not None
+    assert sizes.dropped == many - came > 0
+    assert sizes.buffered_kb is sizes.time_wait is None
+
+
+def test_sizes_are_those_of_all_its_processes(serve: Callable[..., Any]) -> None:
+    server = serve("blocking", "serve", "echo", "--model", "prefork")
+    assert len(process.tree(server.pid)) > 1
+    target = Target(server.host, server.port, server.pid)
+    sizes = sizes_of(target, "tcp-long", TimeWait(target, "tcp-long"))
+    assert sizes is not None
+    assert sizes.threads >= len(process.tree(server.pid))
+    assert sizes.rss_kb > sizes.pss_kb > 0

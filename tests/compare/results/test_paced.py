@@ -1,0 +1,113 @@
+"""Verdicts on open loops and their reasons, from made-up rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from verdicts import verdict
+
+from compare.results.records import Pace, Percentiles, Round
+
+MakeRound = Callable[..., Round]
+MakePace = Callable[..., Pace]
+SLOW_TAIL = Percentiles(p50=100.0, p99=50_000.0)
+
+
+def test_driver_that_is_late_is_driver_bound(
+    made_up_round: MakeRound, made_up_pace: MakePace
+) -> None:
+    paces = [made_up_pace(late_fraction=late, lateness_p99_us=late * 20_000) for late in (0.1, 0.3)]
+    rounds = [made_up_round(pace=pace, latency_us=SLOW_TAIL) for pace in paces]
+    assert verdict(rounds) == (
+        "driver-bound",
+        "the driver sent 20% of the messages more than 0.1 ms late, 1 % of them by 6.0 ms and "
+        "more, which is in the latencies: ask for a lower rate",
+    )
+
+
+@pytest.mark.parametrize(("lateness_us", "expected"), [(290.0, "ok"), (310.0, "driver-bound")])
+def test_latest_sends_may_be_a_tenth_of_the_p99_late(
+    made_up_round: MakeRound, made_up_pace: MakePace, lateness_us: float, expected: str
+) -> None:
+    """What the driver adds to a latency must be small beside it, however few are late."""
+    pace = made_up_pace(late_fraction=0.02, lateness_p99_us=lateness_us)
+    latency = Percentiles(p50=100.0, p99=3000.0)
+    assert verdict([made_up_round(pace=pace, latency_us=latency)])[0] == expected
+
+
+def test_lateness_is_held_against_no_p99_that_is_not_known(
+    made_up_round: MakeRound, made_up_pace: MakePace
+) -> None:
+    pace = made_up_pace(lateness_p99_us=1e6)
+    found, _ = verdict([made_up_round(pace=pace, latency_us=Percentiles(p50=100.0))])
+    assert found == "ok"
+
+
+def test_driver_that_never_sleeps_is_not_driver_bound(
+    made_up_round: MakeRound, made_up_pace: MakePace
+) -> None:
+    """In an open loop it waits for what is due, all the time."""
+    rounds = [paced(made_up_round, made_up_pace, driver_busy=1.0, server_busy=0.1)]
+    assert verdict(rounds) == ("ok", "")
+    assert verdict(rounds, pinned=False) == ("ok", "")
+
+
+def paced(make_round: MakeRound, make_pace: MakePace, **changes: object) -> Round:
+    return make_round(pace=make_pace(), latency_us=SLOW_TAIL, **changes)
+
+
+@pytest.mark.parametrize("changes", [{"littles_law": 0.1}, {"driver_waited": 0.9}])
+def test_what_is_true_of_closed_loops_is_not_held_against_an_open_one(
+    made_up_round: MakeRound, made_up_pace: MakePace, changes: dict[str, float]
+) -> None:
+    assert verdict([paced(made_up_round, made_up_pace, **changes)]) == ("ok", "")
+
+
+def test_rate_that_is_not_met_is_told_with_what_was(
+    made_up_round: MakeRound, made_up_pace: MakePace
+) -> None:
+    rounds = [
+        made_up_round(rate, pace=made_up_pace(5000.0), latency_us=SLOW_TAIL)
+        for rate in (4000.0, 4200.0)
+    ]
+    assert verdict(rounds) == (
+        "rate-unmet",
+        "4,100 of 5,000 operations due in a second were done: ask for a lower rate; without "
+        "--rate a run shows what the model can do",
+    )
+
+
+@pytest.mark.parametrize("workload", ["udp-echo", "tcp-short", "tcp-long", "chat"])
+@pytest.mark.parametrize("rate", [991.0, 1000.0, 1100.0])
+def test_rate_that_is_nearly_met_is_ok(
+    made_up_round: MakeRound, made_up_pace: MakePace, rate: float, workload: str
+) -> None:
+    latency = {"latency_us": SLOW_TAIL}
+    rounds = [made_up_round(rate, window_s=20.0, pace=made_up_pace(1000.0), **latency)]
+    assert verdict(rounds, workload=workload) == ("ok", "")
+
+
+@pytest.mark.parametrize(("slices", "expected"), [(1, "rate-unmet"), (200, "ok")])
+def test_what_is_under_way_at_the_ends_of_slices_is_not_missed(
+    made_up_round: MakeRound, made_up_pace: MakePace, slices: int, expected: str
+) -> None:
+    """It is due in one window and done in another, once for each slice."""
+    (only,) = made_up_round().slices
+    made = [made_up_round(970.0, pace=made_up_pace(), latency_us=SLOW_TAIL, slices=[only] * slices)]
+    assert verdict(made)[0] == expected
+
+
+def test_window_in_which_nothing_was_due_is_no_failure(
+    made_up_round: MakeRound, made_up_pace: MakePace
+) -> None:
+    rounds = [made_up_round(0, pace=made_up_pace(0.1, offered=0.0))]
+    assert verdict(rounds) == ("ok", "nothing was due in the window: a longer --duration")
+
+
+def test_errors_and_quotas_are_told_of_an_open_loop_too(
+    made_up_round: MakeRound, made_up_pace: MakePace
+) -> None:
+    changes = {"counts": {"served": 3, "reset": 1}, "throttled": 0.3}
+    found, _ = verdict([paced(made_up_round, made_up_pace, **changes)])
+    assert found == "errors, throttled"
