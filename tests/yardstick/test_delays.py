@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.serial, pytest.mark.timeout(120)]
 SHORT_US, LONG_US, EVERY = 2000, 10_000, 20  # one in twenty takes longer
 CONNECTIONS = 16
 WITHIN_US = 500.0  # for waking up one of the threads, and for TCP there and back
+TRIES = 3  # of which the quickest counts: what else the machine does only adds
 HERE = Path(__file__).parent
 
 
@@ -74,7 +75,8 @@ def drive(command: list[str], **how: Any) -> Outcome:
 def test_percentiles_are_those_of_the_planted_delays(
     delays: list[str], how: dict[str, Any]
 ) -> None:
-    found = percentiles([drive(delays, **how).latency])
-    for seen, planted in ((found.p50, SHORT_US), (found.p90, SHORT_US), (found.p99, LONG_US)):
-        assert seen is not None
-        assert planted <= seen <= planted + WITHIN_US
+    tries = [percentiles([drive(delays, **how).latency]) for _ in range(TRIES)]
+    for name, planted in (("p50", SHORT_US), ("p90", SHORT_US), ("p99", LONG_US)):
+        seen = [getattr(each, name) for each in tries]
+        assert None not in seen
+        assert planted <= min(seen) <= planted + WITHIN_US, seen

@@ -108,6 +108,7 @@ def test_model_that_holds_the_driver_up_costs_only_its_cell(
     add: Add, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver_process, "GRACE_S", 1.0)
+    monkeypatch.setattr(driver_process, "STANDS_STILL_S", 0.2)
     monkeypatch.setattr(driver_process, "STEP_S", 0.1)
     add("bad", "room.py", "restless")
     add("good", "room.py", "correct")

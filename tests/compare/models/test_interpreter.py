@@ -114,7 +114,7 @@ def test_module_that_another_python_lacks_makes_a_model_unsupported(tmp_path: Pa
 
 
 def run(*words: str) -> Result:
-    load = ("--quick", "--duration", "0.1", "--workloads", "tcp-long", "--connections", "4")
+    load = ("--rounds", "1", "--duration", "0.1", "--workloads", "tcp-long", "--connections", "4")
     return CliRunner().invoke(main, ["run", *load, *words])
 
 

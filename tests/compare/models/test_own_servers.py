@@ -120,7 +120,7 @@ def test_ours_may_be_measured(name: str, workload: str) -> None:
 
 
 def compare(*words: str) -> Result:
-    load = ("--quick", "--duration", "0.1", "--workloads", "tcp-long", "--connections", "4")
+    load = ("--rounds", "1", "--duration", "0.1", "--workloads", "tcp-long", "--connections", "4")
     return CliRunner().invoke(main, ["run", *load, *words])
 
 
