@@ -18,7 +18,7 @@ COMMANDS = [
     for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
-SHORT = ("--quick", "--duration", "0.1", "--workloads", "tcp-long", "--connections", "2")
+SHORT = ("--rounds", "1", "--duration", "0.1", "--workloads", "tcp-long", "--connections", "2")
 
 
 def compare(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
