@@ -5,9 +5,11 @@ Judges times, so it runs alone: pytest -n 0 -m serial tests/yardstick
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,10 @@ from compare.results.percentiles import percentiles
 
 pytestmark = [pytest.mark.serial, pytest.mark.timeout(120)]
 
-SHORT_US, LONG_US, EVERY = 2000, 10_000, 20  # one in twenty takes longer
+# One in so many takes longer, and where messages are due every 10 ms the next one waits for it.
+SHORT_US, LONG_US, EVERY = 2000, 10_000, 25
 CONNECTIONS = 16
-WITHIN_US = 500.0  # for waking up one of the threads, and for TCP there and back
-TRIES = 3  # of which the quickest counts: what else the machine does only adds
+WITHIN_US = 300.0  # for waking up one of the threads, and for TCP there and back
 HERE = Path(__file__).parent
 
 
@@ -36,6 +38,26 @@ def delays(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         ["cc", "-O2", "-pthread", "-o", binary, HERE / "delays.c"], check=True, timeout=60
     )
     return [str(binary), str(SHORT_US), str(LONG_US), str(EVERY)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def awake() -> Iterator[None]:
+    """Every core has something to do that gives way to all else (SCHED_IDLE, sched(7)).
+
+    A core that has gone to sleep, under a hypervisor above all, takes up to 0.7 ms to wake up.
+    That is the machine's doing, and would be in every figure.
+    """
+    spin = (
+        "import os; os.sched_setaffinity(0, {%d}); "
+        "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n"
+        "while os.getppid() == %d: pass"
+    )
+    with contextlib.ExitStack() as stack:
+        for core in os.sched_getaffinity(0):
+            process = subprocess.Popen([sys.executable, "-c", spin % (core, os.getpid())])
+            stack.enter_context(process)
+            stack.callback(process.kill)
+        yield
 
 
 def drive(command: list[str], **how: Any) -> Outcome:
@@ -75,8 +97,8 @@ def drive(command: list[str], **how: Any) -> Outcome:
 def test_percentiles_are_those_of_the_planted_delays(
     delays: list[str], how: dict[str, Any]
 ) -> None:
-    tries = [percentiles([drive(delays, **how).latency]) for _ in range(TRIES)]
+    seen = percentiles([drive(delays, **how).latency])
     for name, planted in (("p50", SHORT_US), ("p90", SHORT_US), ("p99", LONG_US)):
-        seen = [getattr(each, name) for each in tries]
-        assert None not in seen
-        assert planted <= min(seen) <= planted + WITHIN_US, seen
+        value = getattr(seen, name)
+        assert value is not None
+        assert planted <= value <= planted + WITHIN_US, name
