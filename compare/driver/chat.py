@@ -18,7 +18,6 @@ from compare.driver.connect import connect_all
 from compare.driver.load import Load
 from compare.driver.members import Member, PacedMember, Room
 from compare.driver.order import check
-from compare.driver.room_log import longest
 from compare.driver.shared_room import SharedRoom, kind
 from compare.driver.trace import Note
 
@@ -107,7 +106,7 @@ class Workload:
         """Lines under way; also, for a moment, what might still come that should not."""
         if self._shared and not self._quiet_ns:
             # What others have said may be on a longer way than what ours have.
-            self._quiet_ns = QUIET_NS + 2 * longest(self._load.samples)
+            self._quiet_ns = QUIET_NS + 2 * max(self._load.samples, default=0)
         quiet_ns = self._quiet_ns or QUIET_NS
         return self._room.under_way or clock() - self._room.last_delivery < quiet_ns
 

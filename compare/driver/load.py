@@ -90,9 +90,9 @@ class Workload(Protocol):
 class Load:
     """What the loop and the connections share.
 
-    samples: one latency in ns for every operation, in the order they were completed. In an
-        open loop it counts from when the operation was due, and beside it, operation by
-        operation, stand `service` from when it was sent, and `dues`.
+    samples: one latency in ns for every operation, in the order they were completed. Beside it,
+        operation by operation, stands in `starts` when it was sent; in an open loop when it was
+        due, which the latency counts from, too, and in `service` the latency from sending.
     lateness: ns that a message was sent after it was due and could be; open loop.
     missed: when those were due that were never answered, lost datagrams not counted; open loop.
     connect_samples: one in ns for every connection.
@@ -111,8 +111,8 @@ class Load:
         self.epoll = select.epoll()
         self.handlers: dict[int, Callable[[], None]] = {}
         self.samples: array[int] = array("Q")
+        self.starts: array[int] = array("Q")
         self.service: array[int] = array("Q")
-        self.dues: array[int] = array("Q")
         self.lateness: array[int] = array("Q")
         self.missed: array[int] = array("Q")
         self.offered = 0  # operations
@@ -123,8 +123,10 @@ class Load:
         self.details: list[str] = []  # what exactly was wrong, for the first few
         self.sending = True
         self.peak_descriptors = 0
-        # Of a room that others share: how wrong its latencies may be, and who received what.
+        # Of a room that others share: how wrong two clocks make a latency, when those operations
+        # began for which it takes two, and who received what.
         self.clock_error_ns: int | None = None
+        self.elsewhere_starts: set[int] = set()
         self.room_log: RoomLog | None = None
         self._schedules = 0
         self._due = NEVER  # the next time that something is
@@ -221,8 +223,8 @@ class Load:
     def answered(self, due: int, sent: int, now: int) -> None:
         """An operation of an open loop is done."""
         self.samples.append(now - due)
+        self.starts.append(due)
         self.service.append(now - sent)
-        self.dues.append(due)
 
     def quiet_ns(self) -> int:
         """How long no answer came, in time or late, as far as calls of this have noticed."""

@@ -146,7 +146,8 @@ class Member:
     def take(self, lines: list[bytes]) -> None:
         """The hot path: match each line with what was said, and time it."""
         room = self.room
-        said, received, record = room.said, self.received.append, room.load.samples.append
+        said, received = room.said, self.received.append
+        record, start = room.load.samples.append, room.load.starts.append
         room.last_delivery = now = clock()
         for text in lines:
             line = said.get(text)
@@ -155,6 +156,7 @@ class Member:
                 continue
             received(line.id)
             record(now - line.started)
+            start(line.started)
             line.awaited_by = left = line.awaited_by - 1
             if not left:
                 room.received_by_all(line, now)
@@ -267,4 +269,3 @@ class PacedMember(Member):
         for text in lines:
             if line := said.get(text):
                 load.service.append(now - line.sent)
-                load.dues.append(line.started)

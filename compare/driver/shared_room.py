@@ -17,7 +17,6 @@ from compare.contract.plan import Peer
 from compare.contract.room_log import RoomLog, of_member
 from compare.driver.load import Load
 from compare.driver.members import Line, Member, PacedMember, Room
-from compare.driver.room_log import TWO_CLOCKS
 
 SMALLEST = 52  # bytes of a line with all that
 AHEAD = 4  # lines, that a member may have said more than any of another host
@@ -86,8 +85,7 @@ class SharedRoom(Room):
             host.heard = number
             self.let_speak()
         started = min(now, stamp - host.peer.offset_ns)
-        if self.load.target.rate is None:
-            started -= TWO_CLOCKS
+        self.load.elsewhere_starts.add(started)
         line = Line(len(self.said), host, started, len(self.members))
         self.note(of_member(shard, index), number, stamp)
         self.said[text] = line
@@ -157,6 +155,7 @@ class SharedMember(Member):
     def receive(self, line: Line, now: int) -> None:
         self.received.append(line.id)
         self.room.load.samples.append(now - line.started)
+        self.room.load.starts.append(line.started)
         line.first = now
         line.awaited_by -= 1
         if not line.awaited_by:

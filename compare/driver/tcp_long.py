@@ -52,6 +52,7 @@ class Conversation:
         "size",
         "sock",
         "stale",
+        "start",
         "started",
         "unsent",
         "waiting",
@@ -62,7 +63,7 @@ class Conversation:
     def __init__(self, load: Load, messages: tuple[bytes, bytes]) -> None:
         self.load = load
         self.other, self.message = messages  # the next one, and the last or the one under way
-        self.record = load.samples.append
+        self.record, self.start = load.samples.append, load.starts.append
         self.size = load.spec.size
         self.served = False
         self.waiting = False  # a message is under way
@@ -112,8 +113,10 @@ class Conversation:
         if data != self.message:
             self.on_piece(data, now)
             return
-        record = self.record  # a call of self.record() would look it up the slow way
-        record(now - self.started)
+        record, start = self.record, self.start  # self.record() would look it up the slow way
+        started = self.started
+        record(now - started)
+        start(started)
         self.started = now  # as send_next() does, without the call
         message = self.other
         self.message, self.other = message, self.message
@@ -167,6 +170,7 @@ class Conversation:
             self.stale = False
         else:
             self.record(now - self.started)
+            self.start(self.started)
         self.waiting = False
         if self.load.sending:
             self.load.handlers[self.fd] = self.on_reply

@@ -84,6 +84,7 @@ class ShortConversation(Conversation):
 
     def completed(self, now: int) -> None:
         self.record(now - self.started)
+        self.start(self.started)
         self.load.counts.served += 1
         self.end()
 

@@ -9,7 +9,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from itertools import chain, compress
+from itertools import chain
 from time import perf_counter_ns, process_time_ns
 
 from compare.contract.histogram import encode, fold
@@ -19,16 +19,21 @@ from compare.contract.spec import Spec, Target
 from compare.contract.trace import Trace
 from compare.driver.load import LEAD_S, OPEN_TIMEOUT_S, REPLY_TIMEOUT_S, TICK_NS, Load, Workload
 from compare.driver.meter import Meter, TimeWait, sizes_of
-from compare.driver.room_log import timed_well
 from compare.driver.trace import trace
 from compare.driver.warmup import warm_up
 from compare.host import process
 
+UNSURE = 0.1  # of the median latency: how wrong two clocks may be
 LATE_NS = 100_000  # less than any latency here that is worth telling from another
 
 
 class Window:
-    """What of a turn is measured: which operations, samples and sends belong to it."""
+    """What of a turn is measured: which operations and sends belong to it.
+
+    The rate is that of operations completed in it. Latencies are of those that began in it, in an
+    open loop were due in it, whenever they were completed: whether one counts must not depend on
+    how long it took, or the long ones that its end cuts off would be missing.
+    """
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -44,23 +49,18 @@ class Window:
         self.ended = perf_counter_ns()
         self.driver_cpu_ns = process_time_ns() - self._cpu
         self.driver_wait_ns = process.waited_ns() - self._waited
-        self._last, sends = len(load.samples), len(load.lateness)
-        self._sends = self._before[0], sends
+        self._sends = self._before[0], len(load.lateness)
         load.offer_due(self.ended)
         load.offer_no_more()
         self.offered = load.offered - self._before[1]
-        self.operations = self._last - self._first
+        self.operations = len(load.samples) - self._first
 
     def close(self) -> None:
         """All that was under way is home, or given up."""
         self.home = perf_counter_ns()
 
-    def samples(self) -> array[int]:
-        """Latencies of what was completed in the window; of a closed loop."""
-        return self._load.samples[self._first : self._last]
-
-    def holds(self, due: int) -> bool:
-        return self.began <= due < self.ended
+    def holds(self, start: int) -> bool:
+        return self.began <= start < self.ended
 
     def lateness(self) -> array[int]:
         first, last = self._sends
@@ -144,12 +144,11 @@ class Turns:
 
     def take_picture(self) -> None:
         """Of when some of the connections wait; of a closed loop."""
-        usual = sum(map(sum, map(Window.samples, self._windows)))
-        operations = sum(each.operations for each in self._slices)
-        if self._paced or not operations or self._gave_up:
+        latencies = self.load.samples
+        if self._paced or not latencies or self._gave_up:
             return
         self._begin()
-        self._picture = trace(self.load, self.workload, usual / operations)
+        self._picture = trace(self.load, self.workload, sum(latencies) / len(latencies))
         self._come_home(self.workload.under_way)
 
     def finish(self) -> Outcome:
@@ -195,15 +194,12 @@ class Turns:
 
     def _outcome(self, sizes: Sizes | None) -> Outcome:
         load, slices = self.load, self._slices
-        samples = array("Q")
-        if self._paced:
-            samples.extend(self._due(load.samples))
-        else:
-            for window in self._windows:
-                samples.extend(window.samples())
-        untimed = 0
+        samples, untimed = array("Q", self._of_windows(load.samples)), 0
         if load.clock_error_ns is not None:
-            samples, untimed = timed_well(samples, load.clock_error_ns)
+            starts = array("Q", self._of_windows(load.starts))
+            samples, untimed = timed_well(
+                samples, starts, load.elsewhere_starts, load.clock_error_ns
+            )
         if self._paced:
             samples.extend(home - due for due, home in self._missed())
         turns_ns = sum(each.turn_ns for each in slices)
@@ -236,15 +232,14 @@ class Turns:
             room=load.room_log,
         )
 
-    def _due(self, values: array[int]) -> Iterator[int]:
-        """Of the operations of an open loop those that were due in a window, whenever done."""
+    def _of_windows(self, values: array[int]) -> Iterator[int]:
+        """Of values operation by operation, those of what began in a window, whenever done."""
         begun = [each.began for each in self._windows]
-
-        def is_in_one(due: int) -> bool:
-            place = bisect_right(begun, due) - 1
-            return place >= 0 and self._windows[place].holds(due)
-
-        return compress(values, map(is_in_one, self.load.dues))
+        ended = [each.ended for each in self._windows]
+        for start, value in zip(self.load.starts, values, strict=True):
+            place = bisect_right(begun, start) - 1
+            if place >= 0 and start < ended[place]:
+                yield value
 
     def _missed(self) -> list[tuple[int, int]]:
         """When those were due that were never answered, and when they were given up."""
@@ -266,5 +261,20 @@ class Turns:
             late=len(lateness) - bisect_right(lateness, LATE_NS),
             lateness_p99_ns=lateness[len(lateness) * 99 // 100] if lateness else 0,
             missed=len(self._missed()),
-            service=encode(fold(array("Q", self._due(self.load.service)))),
+            service=encode(fold(array("Q", self._of_windows(self.load.service)))),
         )
+
+
+def timed_well(
+    samples: array[int], starts: array[int], elsewhere: set[int], error_ns: int
+) -> tuple[array[int], int]:
+    """Latencies of a room that others share, and how many are not among them.
+
+    Those for which two clocks were needed are, by their starts, unless the clocks are less well
+    known than a share of the median of the others.
+    """
+    both = zip(samples, starts, strict=True)
+    ours = array("Q", (latency for latency, start in both if start not in elsewhere))
+    if ours and error_ns > UNSURE * sorted(ours)[len(ours) // 2]:
+        return ours, len(samples) - len(ours)
+    return samples, 0

@@ -45,13 +45,14 @@ class Client:
         "refused",
         "served",
         "sock",
+        "start",
         "started",
         "waiting",
     )
 
     def __init__(self, load: Load, filler: bytes) -> None:
         self.load = load
-        self.record = load.samples.append
+        self.record, self.start = load.samples.append, load.starts.append
         self.filler = filler
         self.number = 0  # of the datagram under way
         self.highest = 0  # of those answered
@@ -94,6 +95,7 @@ class Client:
             self.on_other(data)
             return
         self.record(now - self.started)
+        self.start(self.started)
         self.served = True
         self.highest = self.number
         if self.load.sending:

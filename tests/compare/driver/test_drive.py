@@ -58,7 +58,8 @@ def test_outcome_is_that_of_its_turns(plant: Plant, drive_all: DriveAll, workloa
         assert used.cpu_ns == sum(each.cpu_ns or 0 for each in slices)
         assert 0 < used.cpu_ns <= process.cpu_of_tree_ns(server.pid)
         timed = histogram.merge([outcome.latency]).get_total_count()
-        assert timed == outcome.operations
+        # What began in a slice and what was completed in it differ by what was under way.
+        assert timed == pytest.approx(outcome.operations, abs=len(slices) * 64)
         assert outcome.latency_max_ns <= max(each.turn_ns for each in slices)
 
 

@@ -43,7 +43,8 @@ def test_outcome_hangs_together(plant: Plant, drive: Drive, workload: str) -> No
     idle = process.count_descriptors(server.pid)
     outcome = drive(server, workload)
     assert outcome.window_ns >= 100_000_000
-    assert operations_of(outcome) == outcome.operations
+    # What began in the window and what was completed in it differ by what was under way.
+    assert operations_of(outcome) == pytest.approx(outcome.operations, abs=64)
     assert 0 < outcome.latency_max_ns <= outcome.latency_sum_ns
     # In chat, for three others; what was under way when the window began took longer.
     most = outcome.window_ns + outcome.latency_max_ns

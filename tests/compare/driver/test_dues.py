@@ -32,7 +32,7 @@ def load(made_up_spec: Callable[..., Spec]) -> Iterator[Load]:
 
 def check_one_operation(load: Load, due: int) -> None:
     """It was due a second before it was sent, and answered at once."""
-    assert list(load.dues) == [due]
+    assert list(load.starts) == [due]
     (latency,), (service,) = load.samples, load.service
     assert latency - service == pytest.approx(SECOND, abs=1)
     assert latency >= SECOND
@@ -72,7 +72,7 @@ def test_message_due_while_its_connection_waits_is_sent_when_that_was_answered(
     assert theirs.recv(100) == b"b" * 16
     theirs.send(b"b" * 16)
     load.run(10.0, lambda now: None, done=lambda: len(load.samples) == 2)
-    assert list(load.dues) == [first, first + 1]
+    assert list(load.starts) == [first, first + 1]
     assert load.samples[1] - load.service[1] >= load.samples[0] - 1
     assert list(load.lateness) == [0]
 
@@ -141,7 +141,7 @@ def test_latency_of_a_short_connection_counts_from_when_it_was_due(load: Load) -
                 load.run(10.0, workload.tick, done=lambda: len(load.samples) == number)  # noqa: B023
         assert workload.unanswered() == 0
         workload.finish()
-    assert list(load.dues) == [now - SECOND] * 2
+    assert list(load.starts) == [now - SECOND] * 2
     assert all(latency >= SECOND for latency in load.samples)
     assert load.samples[0] - load.service[0] < load.samples[1] - load.service[1]
     assert list(load.lateness) == [SECOND]

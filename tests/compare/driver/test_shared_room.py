@@ -22,8 +22,8 @@ from compare.contract.room_log import RoomLog, of_member
 from compare.contract.spec import Shard, Spec, Target
 from compare.driver.load import Load
 from compare.driver.order import Faults
-from compare.driver.room_log import TWO_CLOCKS, timed_well
 from compare.driver.shared_room import SMALLEST, SharedRoom, text_of
+from compare.driver.turns import timed_well
 from compare.measure.driver_process import Driver
 
 MEMBERS = 4
@@ -168,14 +168,15 @@ def test_line_from_elsewhere_is_recognised(room: SharedRoom) -> None:
     now = perf_counter_ns()
     line = room.line_from_elsewhere(_said(stamp=now - 500), now)
     assert line is not None
-    assert now - line.started == 500 + TWO_CLOCKS
+    assert now - line.started == 500
+    assert room.load.elsewhere_starts == {line.started}
 
 
 def test_line_is_never_received_before_it_was_said(room: SharedRoom) -> None:
     """Whatever the clocks say."""
     line = room.line_from_elsewhere(_said(stamp=5000), 1000)
     assert line is not None
-    assert 1000 - line.started == TWO_CLOCKS
+    assert line.started == 1000
 
 
 def test_smallest_line_holds_all_that_tells_it_apart() -> None:
@@ -219,9 +220,10 @@ def test_host_whose_members_have_all_left_is_not_waited_for(room: SharedRoom) ->
 
 @given(st.lists(st.integers(0, 10**6), min_size=1), st.lists(st.integers(0, 10**6)))
 def test_latencies_that_need_two_clocks_are_told_apart(own: list[int], across: list[int]) -> None:
-    samples = array("Q", [*own, *(each + TWO_CLOCKS for each in across)])
-    assert timed_well(samples, 0) == (array("Q", [*own, *across]), 0)
-    assert timed_well(samples, 10**9) == (array("Q", own), len(across))
+    samples, starts = array("Q", [*own, *across]), array("Q", range(len(own) + len(across)))
+    elsewhere = {*starts[len(own) :]}
+    assert timed_well(samples, starts, elsewhere, 0) == (samples, 0)
+    assert timed_well(samples, starts, elsewhere, 10**9) == (array("Q", own), len(across))
 
 
 # What they know together.
