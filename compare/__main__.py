@@ -7,8 +7,7 @@ import click
 from compare.commands.check import check, explain
 from compare.commands.history import diff, export, history, report, show_again
 from compare.commands.instrument import doctor, list_cells, selftest
-from compare.commands.run import run
-from compare.commands.scale import scale
+from compare.commands.run import run, scale
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

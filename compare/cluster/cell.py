@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from time import perf_counter_ns
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from distributed import Future
 
 from compare.cluster.clock import Clock
 from compare.cluster.hosts import TOPIC, Hosts, Worker
+from compare.cluster.shards import Driven
 from compare.cluster.tasks import (
     LOOK,
     STOP,
     DriveOrder,
-    Served,
     ServeOrder,
     Watch,
     collect,
@@ -27,13 +27,13 @@ from compare.cluster.tasks import (
     post,
     serve,
 )
+from compare.cluster.watch import Served
 from compare.contract.hold import Held, Order
-from compare.contract.outcome import Outcome
 from compare.contract.plan import Peer, Plan
 from compare.contract.spec import Spec
 from compare.host.launch import READY_TIMEOUT_S, STOP_TIMEOUT_S, LaunchError
 from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError
-from compare.measure.rung import Seen
+from compare.measure.idle import Seen
 
 BUSY_S = 120.0  # that somebody else's cell may take
 BEYOND_S = 30.0  # what a task's time is beyond what it should take
@@ -45,15 +45,6 @@ STEP_S = 0.1  # between looks at the tasks
 LOOK_S = 1.0  # between looks at the workers
 ADDRESSES = 1000  # of loopback, that a driver may have to itself
 SERVER = "server"
-
-
-class Driven(NamedTuple):
-    """What one driver was to do, where, by which clock, and what it saw."""
-
-    worker: Worker
-    clock: Clock
-    spec: Spec
-    outcome: Outcome
 
 
 class Cell:

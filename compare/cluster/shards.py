@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from compare.cluster.cell import Driven
-from compare.cluster.hosts import Worker
-from compare.cluster.merge import merged
+from compare.cluster.clock import Clock
+from compare.cluster.merge import Core, merged
 from compare.cluster.room import faults
-from compare.cluster.tasks import Served
+from compare.cluster.watch import Served
 from compare.contract.outcome import Outcome
 from compare.contract.spec import Shard as ShardOf
 from compare.contract.spec import Spec, Target
@@ -24,7 +23,30 @@ from compare.results.records import Shard
 SEED_STEP = 1_000_003  # from one shard's messages to the next one's
 
 
-def split(spec: Spec, workers: Sequence[Worker]) -> list[Spec]:
+class Seat(Protocol):
+    """Where a driver runs. address: what it is called. core: its own, if it has one; place: the
+    same, and of which host."""
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def core(self) -> int | None: ...
+
+    @property
+    def place(self) -> Core | None: ...
+
+
+class Driven(NamedTuple):
+    """What one driver was to do, where, by which clock, and what it saw."""
+
+    worker: Seat
+    clock: Clock
+    spec: Spec
+    outcome: Outcome
+
+
+def split(spec: Spec, workers: Sequence[Seat]) -> list[Spec]:
     """Connections and rate, shared out, against the one server.
 
     Of a room each has two members at least, or nothing would be delivered within it; and lines

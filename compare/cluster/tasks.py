@@ -25,13 +25,13 @@ import msgspec
 from distributed import Status, get_worker
 
 import compare
+from compare.cluster.watch import watch
 from compare.contract.counts import Counts
 from compare.contract.hold import Order
-from compare.contract.outcome import Outcome, Sizes, Usage
+from compare.contract.outcome import Outcome
 from compare.contract.plan import Plan
 from compare.contract.spec import Spec, Target
-from compare.driver.drive import wait_until
-from compare.driver.meter import Meter, TimeWait, sizes_of
+from compare.driver.meter import TimeWait
 from compare.host import process
 from compare.host.launch import STOP_TIMEOUT_S, Guard, LaunchError, Server
 from compare.host.limits import Limits, limits_here, misfit
@@ -41,12 +41,11 @@ from compare.measure import gate
 from compare.measure.block import start
 from compare.measure.driver_process import CONNECTS_PER_S, Driver, DriverError
 from compare.measure.holders import Holders
-from compare.measure.rung import look_at
+from compare.measure.idle import look_at
 from compare.models.matrix import Model, Workload
 from compare.models.model import WORKERS
 
 AGREE_S = 60.0  # that a shard waits for the others
-LOOK_NS = 50_000_000  # between looks at the server's descriptors
 TOLD_S = 0.5  # between words of how far a shard is
 STOP = "stop"
 CORES = "COMPARE_CORES"
@@ -163,14 +162,6 @@ class Watch(msgspec.Struct, frozen=True):
     duration_s: float
 
 
-class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """What it used within the window, and how large it was then; None if it died."""
-
-    peak_descriptors: int
-    usage: Usage | None
-    sizes: Sizes | None
-
-
 LOOK = "look"
 
 
@@ -197,9 +188,15 @@ def serve(topic: str, name: str, order: ServeOrder) -> str:
         attendance.answer("ready", (_reached_at(server, order.host), server.port, baseline))
         for message in attendance.messages(order.limit_s):
             if isinstance(message, Watch):
-                attendance.answer(
-                    "watched", _watch(target, order.workload.name, closed, message, attendance)
+                served = watch(
+                    target,
+                    order.workload.name,
+                    closed,
+                    message.plan.window_ns,
+                    message.duration_s,
+                    attendance.take,
                 )
+                attendance.answer("watched", served)
             else:
                 attendance.answer("looked", look_at(server))
         if ending := server.died():
@@ -220,35 +217,6 @@ def _reached_at(server: Server, host: str) -> str:
             f"{{host}}, which is replaced by {host}"
         )
     return server.host
-
-
-def _watch(
-    target: Target, workload: str, closed: TimeWait, watch: Watch, attendance: Attendance
-) -> Served | None:
-    """Raises Stopped."""
-    wait_until(watch.plan.window_ns)
-    try:
-        pid = target.pid
-        assert pid is not None
-        meter = Meter(pid)
-        began, before = perf_counter_ns(), meter.cpu_ns()
-        end, peak = watch.plan.window_ns + int(watch.duration_s * 1e9), 0
-        while (left := end - perf_counter_ns()) > LOOK_NS:
-            peak = max(peak, process.size(pid).descriptors)
-            attendance.take(min(LOOK_NS, left - LOOK_NS) / 1e9)
-        wait_until(end)
-        used = meter.usage(perf_counter_ns() - began, meter.cpu_ns() - before)
-        sizes = sizes_of(target, workload, closed)
-        if sizes and not ipaddress.ip_address(target.host).is_loopback:
-            # What clients keep, they keep on hosts of their own.
-            sizes = msgspec.structs.replace(sizes, client_time_wait=None)
-        return Served(
-            peak_descriptors=max(peak, process.size(pid).descriptors),
-            usage=used,
-            sizes=sizes,
-        )
-    except ProcessLookupError:  # it died; whoever looks next will know how
-        return None
 
 
 # A shard of the load.

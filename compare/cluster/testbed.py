@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 
 from compare.cluster.cell import BEYOND_S, BUSY_S, Cell
 from compare.cluster.hosts import ClusterError, Hosts, Worker
 from compare.cluster.shards import outcome_of, shards_of, split
-from compare.cluster.stage import ClusterStage
 from compare.cluster.tasks import ServeOrder, unsupported, why_not
-from compare.contract.outcome import Outcome
 from compare.contract.spec import Target
 from compare.host.launch import LaunchError, Place
 from compare.host.limits import SPARE_DESCRIPTORS
 from compare.measure.block import close_after, spec_of
 from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError, Told
-from compare.measure.rung import CLUSTER_WARMUP_S, Stage
-from compare.measure.testbed import Finding, Gone
-from compare.models.matrix import MODELS, WORKLOADS, Model, Workload
+from compare.measure.holders import merge_held, split_order
+from compare.measure.idle import idle_of, order_of, workers
+from compare.measure.testbed import Block, Finding, Gone, Say
+from compare.models.matrix import WORKLOADS
+from compare.models.model import Model, Workload
 from compare.results.aggregation import round_of, with_shards
-from compare.results.records import Host, Key, Round, Settings
+from compare.results.records import Host, Idle
 
 AGAIN_S = 5.0  # that a worker may take to come back
 POLL_S = 0.02
@@ -53,12 +52,11 @@ class Cluster:
             Host(worker=each, role="server" if each == server else "driver", machine=look.machine)
             for each, look in looks.items()
         ]
-        self.warmup_s = CLUSTER_WARMUP_S
         first = looks[self.hosts[0].worker]
         self.machine, self.limits = first.machine, first.limits
 
     def unsupported(
-        self, model: Model, workload: Workload, connections: int, at_once: int = 1
+        self, model: Model, workload: Workload, connections: int, at_once: int
     ) -> str | None:
         """Also where the limits of any host are too low."""
         share = -(-connections // self._many)
@@ -98,71 +96,65 @@ class Cluster:
             future.cancel()
         return answer
 
-    def measure(
-        self,
-        keys: Sequence[Key],
-        settings: Settings,
-        rates: Mapping[Key, float],
-        told: Told,
-        *,
-        number: int = 1,
-    ) -> dict[Key, Finding]:
+    def measure(self, block: Block, told: Told, say: Say) -> dict[str, Finding]:
         """One after the other, each by all drivers there are."""
-        found: dict[Key, Finding] = {}
-        for key in keys:
+        found: dict[str, Finding] = {}
+        for model in block.models:
             try:
-                found[key] = self._measure(key, settings, rates.get(key), told, number)
+                found[model.name] = self._measure(model, block, told, say)
             except (LaunchError, DriverError) as error:
-                found[key] = str(error)
+                found[model.name] = str(error)
         return found
 
-    def _measure(
-        self, key: Key, settings: Settings, rate: float | None, told: Told, number: int
-    ) -> tuple[Outcome, Round]:
-        server, drivers = self._workers(key.connections)
-        limit_s = settings.duration_s + GRACE_S + 4 * key.connections / CONNECTS_PER_S + BEYOND_S
+    def _measure(self, model: Model, block: Block, told: Told, say: Say) -> Finding:
+        load, settings = block.load, block.settings
+        server, drivers = self._workers(max(load.connections, load.idle))
+        many = load.connections + load.idle
+        opening_s = 2 * load.idle / min(CONNECTS_PER_S, settings.ramp or CONNECTS_PER_S)
+        limit_s = settings.duration_s + GRACE_S + 4 * many / CONNECTS_PER_S + BEYOND_S + opening_s
         with Cell(self._hosts, limit_s) as cell:
             if server is None:
                 assert self._target is not None
                 host, port, baseline = self._target.host, self._target.port, 0
             else:
                 order = ServeOrder(
-                    model=MODELS[key.model],
-                    workload=WORKLOADS[key.workload],
+                    model=model,
+                    workload=WORKLOADS[load.workload],
                     host=server.host,
                     core=server.core,
-                    close_after=close_after(key, settings),
-                    connections=key.connections,
+                    close_after=close_after(load, settings),
+                    workers=workers(load.idle, self.limits),
+                    connections=many,
                     limit_s=BUSY_S + limit_s,
                 )
                 host, port, baseline = cell.serve(server, order)
             cell.gather(drivers, host, port)
-            spec = spec_of(key, settings, [Target(host, port, rate=rate)], number)
-            shares = split(spec, drivers)
+            idle = self._hold(cell, model, block, len(drivers), say) if load.idle else None
+            if idle:
+                if not idle.all_served:
+                    return idle
+                baseline = cell.look().size.descriptors
+            target = Target(host, port, rate=block.rates.get(model.name))
+            shares = split(spec_of(block, [target]), drivers)
             driven, served = cell.drive(shares, settings.warmup_s, settings.duration_s, told)
-            said = cell.end(key.connections) if server else ""
+            said = cell.end(many) if server else ""
         outcome = outcome_of(driven, served)
         messages = [*outcome.details, *([said] if said else [])]
         return outcome, with_shards(
-            round_of(outcome, baseline, messages, number), shards_of(driven)
+            round_of(outcome, baseline, messages, block.number, idle), shards_of(driven)
         )
 
-    def stage(
-        self, model: Model, workload: Workload, workers: int, connections: int, seconds: float
-    ) -> AbstractContextManager[Stage]:
-        """As every one of `compare.measure.rung.Stages`. Raises Gone, too."""
-        server, drivers = self._workers(connections)
-        assert server is not None
-        order = ServeOrder(
-            model=model,
-            workload=workload,
-            host=server.host,
-            core=server.core,
-            workers=workers,
-            connections=connections,
-            limit_s=seconds,
-        )
-        return ClusterStage(self._hosts, server, drivers, order)
+    def _hold(self, cell: Cell, model: Model, block: Block, drivers: int, say: Say) -> Idle:
+        """Idle connections from all drivers; nobody counts them meanwhile."""
+        order = order_of(block.load, block.settings, block.number)
+        before = cell.look()
+        parts = split_order(order, min(drivers, order.connections))
+        words = f"{model.name}: opening {order.connections:,} idle connections"
+        held = cell.hold(parts, lambda: say(words))
+        say("")
+        together = merge_held([each for each, _ in held])
+        processes = sum(many for _, many in held)
+        return idle_of(model, together, before, cell.look(), processes)
 
     def _workers(self, most: int) -> tuple[Worker | None, list[Worker]]:
         """A server's, if it is ours, and drivers, as many as there are and no more than that."""

@@ -22,7 +22,7 @@ from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt,
 from compare.host.launch import LaunchError, Place
 from compare.report import checks
 from compare.report.progress import saying
-from compare.report.terminal import escape
+from compare.report.words import escape
 
 PASSED = 0
 _UNITS = {"ms": 1e-3, "s": 1.0, "k": 1024.0, "M": 1024.0**2, "": 1.0}

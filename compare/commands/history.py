@@ -5,23 +5,20 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
 
-from compare.commands.options import Names, Share, store_option
+from compare.commands.options import SHARE, Names, store_option
 from compare.commands.output import FAILED, UNCLEAR, as_json, show
 from compare.report.changes import markdown, show_changes
 from compare.report.history import show_entries
-from compare.report.ladder import show_ladder
 from compare.report.spreadsheet import table_of
 from compare.report.terminal import show as show_run
 from compare.results import diff as differ
 from compare.results.export import export as write_histograms
 from compare.results.records import Run
-from compare.results.store import Kind, Result, Store, StoreError, default_path, read
+from compare.results.store import Store, StoreError, default_path, read
 
 STATUSES = {"better": 0, "same": 0, "worse": FAILED, "unclear": UNCLEAR}
 
@@ -33,10 +30,10 @@ def _open(store: Path | None) -> Store:
         raise click.BadParameter(str(error), param_hint="'--store'") from None
 
 
-def load(name: str, store: Path | None, kind: Kind | None = None) -> Any:
+def load(name: str, store: Path | None) -> Run:
     """A run by its number, `latest`, or the name of a JSON file. Raises click.BadParameter."""
     try:
-        return read(name, partial(_open, store), kind)
+        return read(name, partial(_open, store))
     except StoreError as error:
         raise click.BadParameter(str(error), param_hint="'RUN'") from None
 
@@ -57,14 +54,7 @@ def history(store: Path | None) -> None:
 @store_option
 def show_again(run: str, store: Path | None) -> None:
     """Print a run again. RUN is its number, latest, latest~1, or a JSON file."""
-    show(partial(_show_result, load(run, store)))
-
-
-def _show_result(result: Result, console: Console) -> None:
-    if isinstance(result, Run):
-        show_run(result, console)
-    else:
-        show_ladder(result, console)
+    show(partial(show_run, load(run, store)))
 
 
 @click.command()
@@ -87,7 +77,7 @@ def export(
     """
     if not (json_path or csv_path or folder):
         raise click.UsageError("say what to write: --json FILE, --csv FILE or --hlog FOLDER")
-    result = load(run, store, Run if csv_path or folder else None)
+    result = load(run, store)
     if json_path:
         _write(json_path, as_json(result) + b"\n", "--json")
     if csv_path:
@@ -117,7 +107,7 @@ def _write(path: str, content: bytes, option: str) -> None:
 @click.command()
 @click.argument("base")
 @click.argument("new", default="latest")
-@click.option("--threshold", type=Share(), default="5%", show_default=True, help="What is worse.")
+@click.option("--threshold", type=SHARE, default="5%", show_default=True, help="What is worse.")
 @click.option(
     "--metrics",
     type=Names("metric", list(differ.METRICS)),
@@ -143,9 +133,9 @@ def diff(
     Each is the number of a run, latest, latest~1, or a JSON file. Exit status 0 when nothing is
     worse, 1 when something is, 3 when it cannot be told; then it says what to run.
     """
-    runs = [load(name, store, Run) for name in (base, new)]
+    runs = [load(name, store) for name in (base, new)]
     try:
-        found = differ.compare(*runs, threshold=threshold, metrics=metrics, force=force)
+        found = differ.compare(runs[0], runs[1], threshold=threshold, metrics=metrics, force=force)
     except differ.Incomparable as error:
         raise click.UsageError(
             f"these runs were not made alike ({error}); --force compares them all the same"
@@ -173,8 +163,7 @@ def diff(
 def report(runs: tuple[str, ...], output: Path, open_it: bool, store: Path | None) -> None:
     """Write one page of HTML on a run, that needs no network.
 
-    RUN is a number, latest, latest~1, or a JSON file; of `compare scale`, too. Several runs
-    stand side by side.
+    RUN is a number, latest, latest~1, or a JSON file. Several runs stand side by side.
     """
     from compare.report.page import Given, page  # which takes its time
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 
 from compare.host import cores
 from compare.host.cores import Cores
-from compare.models import choice
+from compare.models import choice, units
 from compare.models.interpreter import Interpreter
 from compare.models.matrix import DEFAULT_MODELS, MODELS, SETS
+from compare.models.model import Model
 from compare.models.source import Source
+
+OWN = "compare: models of the user's own"  # of a click.Context
+STEPS, MOST_STEPS = 5, 100  # of a range
 
 
 class Names(click.ParamType[list[str]]):
@@ -32,22 +36,48 @@ class Names(click.ParamType[list[str]]):
         if isinstance(value, list):
             return value
         names = [name.strip() for name in value.split(",")]
+        known = [*self._known, *(ctx.meta.get(OWN, ()) if ctx and self._kind == "model" else ())]
         for name in names:
-            if name not in self._known:
+            if name not in known:
                 self.fail(
-                    f"there is no {self._kind} {name!r}; choose from {', '.join(self._known)}",
+                    f"there is no {self._kind} {name!r}; choose from {', '.join(known)}",
                     param,
                     ctx,
                 )
         return list(dict.fromkeys(names))
 
 
-class Numbers(click.ParamType[list[Any]]):
-    """Comma-separated whole numbers from 1 up, and perhaps a word."""
+class Quantity(click.ParamType[float]):
+    """One value with its unit, within bounds."""
 
-    name = "N,..."
+    def __init__(
+        self, name: str, parse: Callable[[str], float], low: float, high: float, what: str
+    ) -> None:
+        self.name = name
+        self._parse = parse
+        self._low, self._high, self._what = low, high, what
 
-    def __init__(self, word: str | None = None) -> None:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if not isinstance(value, str):
+            return float(value)
+        try:
+            number = self._parse(value)
+        except ValueError:
+            number = math.nan
+        if not self._low <= number <= self._high:
+            self.fail(f"{value[:40]!r} is not {self._what}", param, ctx)
+        return number
+
+
+class Several(click.ParamType[list[Any]]):
+    """Values with commas between them, and ranges: `0.1..0.9` is five, `1k..64k/3` three."""
+
+    def __init__(self, one: Quantity, *, whole: bool = False, word: str | None = None) -> None:
+        self.name = f"{one.name},..."
+        self._one = one
+        self._whole = whole
         self._word = word
 
     def convert(
@@ -55,39 +85,58 @@ class Numbers(click.ParamType[list[Any]]):
     ) -> list[Any]:
         if isinstance(value, list):
             return value
-        numbers: list[Any] = []
-        for word in value.split(","):
-            text = word.strip()
+        found: list[Any] = []
+        for text in map(str.strip, value.split(",")):
+            low, dots, rest = text.partition("..")
+            high, _, many = rest.partition("/")
             if text == self._word:
-                numbers.append(text)
-                continue
-            known = text.isascii() and text.isdigit() and len(text) <= 7
-            if not known or not 1 <= int(text) <= 1_000_000:
-                also = f" or {self._word}" if self._word else ""
-                self.fail(f"{text!r} is not a whole number from 1 to 1,000,000{also}", param, ctx)
-            numbers.append(int(text))
-        return list(dict.fromkeys(numbers))
+                found.append(text)
+            elif dots:
+                ends = [self._one.convert(each, param, ctx) for each in (low, high)]
+                found += _range(ends[0], ends[1], self._steps(many, param, ctx))
+            else:
+                found.append(self._one.convert(text, param, ctx))
+        found = [round(each) if self._whole and each != self._word else each for each in found]
+        return list(dict.fromkeys(found))
+
+    def _steps(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if not text:
+            return STEPS
+        if not (text.isascii() and text.isdigit() and 2 <= int(text[:4]) <= MOST_STEPS):
+            self.fail(f"{text[:40]!r} is not a number of steps from 2 to {MOST_STEPS}", param, ctx)
+        return int(text)
 
 
-class Duration(click.ParamType[float]):
-    """A time with its unit, in microseconds."""
+def _range(low: float, high: float, steps: int) -> list[float]:
+    step = (high - low) / (steps - 1)
+    return [float(f"{low + number * step:.6g}") for number in range(steps)]
 
-    name = "TIME"
-    _units: ClassVar = {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, float):
-            return value
-        number = value.rstrip("µmus")
-        try:
-            us = float(number) * self._units[value[len(number) :].strip()]
-        except (ValueError, KeyError):
-            us = math.nan
-        if not 1 <= us <= 1e9:
-            self.fail(f"{value!r} is not a time from 1us to 1000s, such as 5ms", param, ctx)
-        return us
+def _whole(text: str) -> float:
+    number = units.amount(text)
+    return number if number.is_integer() else math.nan
+
+
+def whole(most: int) -> Quantity:
+    return Quantity("N", _whole, 1, most, f"a whole number from 1 to {most:,}")
+
+
+DURATION = Quantity("TIME", units.time_us, 1, 1e9, "a time from 1us to 1000s, such as 5ms")
+SECONDS = Quantity(
+    "TIME",
+    lambda text: units.time_us(text, bare=1e6) / 1e6,
+    0.05,
+    3600,
+    "a time from 0.05 to 3600 s, such as 2s or 500ms",
+)
+SHARE = Quantity(
+    "SHARE", units.share, 0.0001, 10, "a share from 0.01% to 1000%, such as 5% or 0.05"
+)
+LOAD = Quantity("SHARE", units.share, 0.01, 1.5, "a share from 1% to 150%, such as 70% or 0.7")
+RATE = Quantity(
+    "RATE", units.amount, 0.1, 1e7, "a number from 0.1 to 10,000,000 a second, such as 20k"
+)
+SIZE = Quantity("BYTES", units.size_bytes, 1, 2**30, "a number of bytes, such as 1000 or 64k")
 
 
 class Rounds(click.ParamType["int | str"]):
@@ -98,61 +147,17 @@ class Rounds(click.ParamType["int | str"]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | str:
+        if isinstance(value, int):
+            return value
         if value == "auto":
             return "auto"
-        text = str(value)
-        if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
-            self.fail(f"{text!r} is neither a whole number from 1 to 1000 nor auto", param, ctx)
-        return int(text)
-
-
-class Amount(click.FloatRange):
-    """A number within bounds; nan is within none."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number", param, ctx)
-        return float(number)
-
-
-class Seconds(click.ParamType[float]):
-    """A time in seconds, above 0."""
-
-    name = "SECONDS"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = math.nan
-        if not 0.05 <= seconds <= 3600:
-            self.fail(f"{value!r} is not a number of seconds from 0.05 to 3600", param, ctx)
-        return seconds
-
-
-class Share(click.ParamType[float]):
-    """A part of something: `5%` or `0.05`."""
-
-    name = "SHARE"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, float):
-            return value
-        number = value.removesuffix("%")
-        try:
-            share = float(number) / (100 if number != value else 1)
-        except ValueError:
-            share = math.nan
-        if not 0.0001 <= share <= 10:
-            self.fail(f"{value!r} is not a share from 0.01% to 1000%, such as 5%", param, ctx)
-        return share
+        if not (
+            value.isascii() and value.isdigit() and len(value) <= 4 and 1 <= int(value) <= 1000
+        ):
+            self.fail(
+                f"{value[:40]!r} is neither a whole number from 1 to 1000 nor auto", param, ctx
+            )
+        return int(value)
 
 
 store_option = click.option(
@@ -164,7 +169,7 @@ store_option = click.option(
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--models, --set and --python; `choose` makes of them what is measured."""
+    """--models, --set and --python; `chosen` makes of them what is measured."""
     models = click.option(
         "--models",
         type=Names("model", MODELS),
@@ -203,15 +208,16 @@ def pinned_to(text: str | None) -> Cores:
         raise click.BadParameter(str(error), param_hint="'--cores'") from None
 
 
-def choose(
+def chosen(
     models: Iterable[str] | None,
     sets: Iterable[str] | None,
     pythons: Sequence[str],
     sources: Sequence[str] = (),
-) -> tuple[list[str], list[Interpreter], list[Source]]:
+    own: Sequence[Model] = (),
+) -> tuple[list[Model], list[Interpreter], list[Source]]:
     """As `compare.models.choice.choose`. Raises click.BadParameter."""
     try:
-        return choice.choose(models, sets, pythons, sources)
+        return choice.choose(models, sets, pythons, sources, own)
     except ValueError as error:
         hint = "'--source'" if "checkout" in str(error) or "LABEL" in str(error) else "'--python'"
         raise click.BadParameter(str(error), param_hint=hint) from None

@@ -11,7 +11,6 @@ import click
 import msgspec
 from rich.console import Console
 
-from compare.results.ladder import Scale
 from compare.results.records import Run
 
 FAILED, UNCLEAR, INTERRUPTED = 1, 3, 130  # exit statuses
@@ -33,7 +32,7 @@ def show(shown: Callable[[Console], None], *, stderr: bool = False) -> None:
         click.echo(line.rstrip(), err=stderr)
 
 
-def deliver(result: Run | Scale, shown: Callable[[Console], None], json_path: str | None) -> None:
+def deliver(result: Run, shown: Callable[[Console], None], json_path: str | None) -> None:
     """The tables; and the JSON on stdout where that was asked for, which it then has alone."""
     to_stdout = json_path == "-"
     if to_stdout:
@@ -41,7 +40,7 @@ def deliver(result: Run | Scale, shown: Callable[[Console], None], json_path: st
     show(shown, stderr=to_stdout)
 
 
-def as_json(result: Run | Scale) -> bytes:
+def as_json(result: Run) -> bytes:
     return msgspec.json.format(msgspec.json.encode(result), indent=1)
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import click
 
 from compare.commands.output import as_json
-from compare.results.ladder import Scale
 from compare.results.records import Run
-from compare.results.store import Result, Store, StoreError, command_line, default_path
+from compare.results.store import Store, StoreError, command_line, default_path
 
 
 class Keeper:
@@ -33,7 +32,7 @@ class Keeper:
                 raise click.BadParameter(str(error), param_hint="'--store'") from None
             self._give_up(error)
 
-    def __call__(self, result: Result) -> None:
+    def __call__(self, result: Run) -> None:
         if self._target is not None:
             part = _part(self._target)
             part.write_bytes(as_json(result))
@@ -44,7 +43,7 @@ class Keeper:
             except StoreError as error:
                 self._give_up(error)
 
-    def say_where(self, result: Run | Scale) -> None:
+    def say_where(self, result: Run) -> None:
         """On stderr. Raises click.ClickException where the result ended before it was through."""
         if self.number is not None:
             click.echo(f"kept as run {self.number}: compare show {self.number}", err=True)

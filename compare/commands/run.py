@@ -1,51 +1,52 @@
-"""`compare run`: models under workloads, from the command line."""
+"""`compare run`: models under loads, from the command line; and `compare scale`, a name for one."""
 
 from __future__ import annotations
 
-import random
+import copy
 import signal
 import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
+from compare.commands.asked import Asked
 from compare.commands.options import (
-    Amount,
-    Duration,
+    DURATION,
+    LOAD,
+    OWN,
+    RATE,
+    SECONDS,
+    SHARE,
+    SIZE,
     Names,
-    Numbers,
     Rounds,
-    Seconds,
-    Share,
-    choose,
+    Several,
+    chosen,
     cores_option,
     model_options,
     pinned_to,
     store_option,
+    whole,
 )
 from compare.commands.output import FAILED, INTERRUPTED, UNCLEAR, deliver, interrupt, show
 from compare.commands.recorder import Keeper
-from compare.commands.where import joined, where, where_options
-from compare.contract.spec import Arrivals, Closer
+from compare.commands.where import joined, where_options
 from compare.measure.run import execute
-from compare.measure.rung import CLUSTER_WARMUP_S, WARMUP_S
-from compare.models.matrix import MODELS, WORKLOADS, Model
+from compare.models.matrix import WORKLOADS
+from compare.models.model import Model
 from compare.models.own_servers import from_config, from_option
 from compare.report.progress import watching
 from compare.report.requirements import show_requirements
 from compare.report.terminal import show as show_run
-from compare.results.records import Run, Settings
+from compare.results.records import Run
 from compare.results.requirement import Requirement, check
 
 STATUSES = {"kept": 0, "broken": FAILED, "unclear": UNCLEAR}
 WORST = (0, UNCLEAR, FAILED)
-ROUNDS, QUICK_ROUNDS = 10, 5
-SLICE_US, OPEN_SLICE_US = 20_000.0, 100_000.0
-SLO_SLICE_US = 500_000.0  # near its limit a queue takes its time to build up
-LEAST_SLICE_US, MOST_SLICE_US = 5_000.0, 10_000_000.0
-SLICED_WARMUP_S = 0.5  # at most, of each server in each round
+LADDER = "10,100,1000,10000,most"
 
 
 def _add_servers(
@@ -53,28 +54,23 @@ def _add_servers(
 ) -> list[Model]:
     """Known before --models is read, which may name them."""
     try:
-        models = [from_option(text) for text in values]
+        return _own(context, [from_option(text) for text in values])
     except ValueError as error:
         raise click.BadParameter(str(error), context, parameter) from None
-    MODELS.update({each.name: each for each in models})
-    return models
 
 
 def _add_config(
     context: click.Context, parameter: click.Parameter, value: Path | None
 ) -> list[Model]:
     try:
-        models = from_config(value) if value else []
+        return _own(context, from_config(value) if value else [])
     except ValueError as error:
         raise click.BadParameter(str(error), context, parameter) from None
-    MODELS.update({each.name: each for each in models})
+
+
+def _own(context: click.Context, models: list[Model]) -> list[Model]:
+    context.meta[OWN] = [*context.meta.get(OWN, []), *(each.name for each in models)]
     return models
-
-
-def _standing(target: str) -> list[str]:
-    """What stands at a target, as the one model."""
-    MODELS[target] = Model(target, "what stands there", (), own=True, unchecked=True)
-    return [target]
 
 
 @click.command()
@@ -95,26 +91,33 @@ def _standing(target: str) -> list[str]:
 )
 @click.option(
     "--connections",
-    type=Numbers(),
+    type=Several(whole(1_000_000), whole=True),
     default="64",
     show_default=True,
     help="For udp-echo client sockets, for chat members.",
 )
 @click.option(
+    "--idle",
+    type=Several(whole(10_000_000), whole=True, word="most"),
+    help="Connections that stand beside those that work; most: as many as a process may have.",
+)
+@click.option("--hold", type=whole(10_000_000), help="The same as --idle N: so many, once.")
+@click.option("--ramp", type=RATE, help="Open the idle at so many a second; see what gives way.")
+@click.option(
     "--rounds",
     type=Rounds(),
     help="With fresh servers, at most. auto: until all is told, at most 30.  [default: 10; with "
-    "--quick 5]",
+    "--quick 4, with --idle 3]",
 )
 @click.option(
     "--duration",
-    type=Seconds(),
+    type=SECONDS,
     help="Of each server in a round.  [default: 0.25; with --quick 0.1, with --alone 1]",
 )
 @click.option(
     "--slice",
     "slice_s",
-    type=Duration(),
+    type=DURATION,
     help="How long the driver turns to a server before the next one has its turn.  [default: "
     "20ms; in an open loop 100ms, with --slo 500ms]",
 )
@@ -125,25 +128,32 @@ def _standing(target: str) -> list[str]:
 )
 @click.option(
     "--margin",
-    type=Share(),
+    type=SHARE,
     default="5%",
     show_default=True,
     help="What is nearer to the best than this is tied with it.",
 )
-@click.option("--size", type=click.IntRange(1), help="Bytes.  [default: 1000; for chat 100]")
+@click.option(
+    "--size",
+    "sizes",
+    type=Several(SIZE, whole=True),
+    help="Bytes of a message.  [default: 1000; for chat 100]",
+)
 @click.option(
     "--rate",
-    type=Amount(0.1, 10_000_000),
+    "rates",
+    type=Several(RATE),
     help="Open loop: so many operations are due in a second, whatever the server does.",
 )
 @click.option(
     "--load",
-    type=Amount(0.01, 1.5),
-    help="Open loop, at this share of what each model does in a closed one.",
+    "shares",
+    type=Several(LOAD),
+    help="Open loop, at this share of what each model does in a closed one, such as 70%.",
 )
 @click.option(
     "--slo",
-    type=Duration(),
+    type=DURATION,
     help="Open loop, at the highest rate whose p99 is below this, such as 5ms.",
 )
 @click.option(
@@ -193,148 +203,96 @@ def _standing(target: str) -> list[str]:
     "3 where that cannot be told.",
 )
 @click.option("--quick", is_flag=True, help="Few rounds, and short: a look, with wide intervals.")
+@click.option(
+    "--drivers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes on this machine that put the load on one server together, where one does not "
+    "suffice; each server is measured alone then.",
+)
 @cores_option
 @where_options
-def run(
-    models: list[str] | None,
-    sets: list[str] | None,
-    pythons: tuple[str, ...],
-    sources: tuple[str, ...],
-    workloads: list[str],
-    connections: list[int],
-    rounds: int | str | None,
-    duration: float | None,
-    slice_s: float | None,
-    alone: bool,
-    margin: float,
-    size: int | None,
-    rate: float | None,
-    load: float | None,
-    slo: float | None,
-    arrivals: Arrivals | None,
-    closer: Closer,
-    seed: int | None,
-    json_path: str | None,
-    store: Path | None,
-    server: list[Model],
-    config: list[Model],
-    unchecked: bool,
-    required: tuple[str, ...],
-    quick: bool,
-    cores: str | None,
-    cluster: str | None,
-    target: str | None,
-    tls_ca: Path | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    insecure: bool,
-) -> None:
-    """Measure models under workloads and print a table for each workload.
+def run(**given: Any) -> None:
+    """Measure models under workloads and print a table for each load.
 
     A closed loop, in which every connection waits for its reply before it sends the next
     message, shows what a model can do. An open loop shows latencies: choose it by --rate,
     --load or --slo.
 
+    --connections, --idle, --size, --rate and --load take several values, such as 16,1k,64k or
+    0.1..0.9, and what changes with them is shown, too.
+
     Exit status 1 when a cell failed, 130 when interrupted; what was measured is shown.
     """
-    for name in workloads:
-        workload = WORKLOADS[name]
-        if size is not None and not workload.smallest <= size <= workload.largest:
-            raise click.BadParameter(
-                f"{size} does not suit {name}, whose messages have {workload.smallest} to "
-                f"{workload.largest} bytes.",
-                param_hint="'--size'",
-            )
-    if sum(each is not None for each in (rate, load, slo)) > 1:
-        raise click.UsageError("--rate, --load and --slo exclude each other: choose one.")
-    place = where(
-        cluster,
-        target,
-        tls_ca,
-        tls_cert,
-        tls_key,
-        insecure=insecure,
-        pythons=pythons,
-        sources=sources,
+    measure(Asked(**given))
+
+
+def _scale() -> click.Command:
+    """The same command with other defaults."""
+    defaults = {"workloads": "tcp-long", "idle": LADDER}
+    params = []
+    for param in run.params:
+        mine = copy.copy(param)
+        if isinstance(mine, click.Option) and mine.name in defaults:
+            mine.default, mine.show_default = defaults[mine.name], True
+        params.append(mine)
+    return click.Command(
+        "scale",
+        params=params,
+        callback=run.callback,
+        help="Measure 64 working connections beside 10, 100, 1,000, ... that stand idle.\n\n"
+        "Each of the idle is served once, and stays. Where a model cannot serve them all, what "
+        "gave way is named, and it is asked for no more. It is compare run --workloads tcp-long "
+        f"--idle {LADDER}.",
     )
-    if place.target:
-        if (
-            models
-            or sets
-            or server
-            or config
-            or pythons
-            or sources
-            or unchecked
-            or closer == "server"
-        ):
-            raise click.UsageError(
-                "--target is the one server, and stands already: leave --models, --set, --python, "
-                "--source, --server, --config, --unchecked and --close server out."
-            )
-        models = _standing(target or "")
-    own = {each.name: replace(each, unchecked=unchecked) for each in (*server, *config)}
-    MODELS.update(own)
-    chosen, interpreters, checkouts = choose(models, sets, pythons, sources)
-    pinned = pinned_to(cores)
-    if slice_s is not None and not LEAST_SLICE_US <= slice_s <= MOST_SLICE_US:
-        raise click.BadParameter(
-            f"a slice lasts from {LEAST_SLICE_US / 1000:g}ms to {MOST_SLICE_US / 1e6:g}s.",
-            param_hint="'--slice'",
-        )
-    paced = any(each is not None for each in (rate, load, slo))
-    default_us = SLO_SLICE_US if slo else OPEN_SLICE_US if paced else SLICE_US
-    one_by_one = alone or cluster is not None
-    usual_rounds, usual_s = ROUNDS, 1.0 if one_by_one or slo else 0.25
-    if quick:  # one by one takes long
-        usual_rounds, usual_s = (1, 0.5) if one_by_one else (QUICK_ROUNDS, 0.1)
-    settings = Settings(
-        models=list(dict.fromkeys([*own, *chosen])),
-        interpreters=interpreters,
-        sources=checkouts,
-        servers={name: list(model.command) for name, model in own.items()},
-        workloads=workloads,
-        connections=connections,
-        rounds=rounds if isinstance(rounds, int) else usual_rounds,
-        precise=rounds == "auto",
-        duration_s=duration or usual_s,
-        slice_s=(slice_s or default_us) / 1e6,
-        alone=one_by_one,
-        margin=margin,
-        warmup_s=CLUSTER_WARMUP_S if cluster else WARMUP_S if one_by_one else SLICED_WARMUP_S,
-        sizes={name: size or WORKLOADS[name].size for name in workloads},
-        seed=random.SystemRandom().getrandbits(32) if seed is None else seed,
-        rate=rate,
-        load=load,
-        slo_us=slo,
-        arrivals=arrivals or ("fixed" if slo is None else "poisson"),
-        close=closer,
-        server_cores=[] if cluster else list(pinned.server),
-        driver_core=None if cluster else pinned.driver,
-        cluster=cluster,
-        target=target,
+
+
+scale = _scale()
+
+
+def measure(asked: Asked) -> None:
+    """Do what was asked, and exit."""
+    asked.check()
+    place = asked.place()
+    pinned = pinned_to(asked.cores)
+    own = [replace(each, unchecked=asked.unchecked) for each in (*asked.server, *asked.config)]
+    models, interpreters, checkouts = chosen(
+        asked.models, asked.sets, asked.pythons, asked.sources, own
     )
+    if asked.target:
+        models = [Model(asked.target, "what stands there", (), own=True, unchecked=True)]
     try:
-        requirements = [Requirement.parse(text, settings.models) for text in required]
+        requirements = [
+            Requirement.parse(text, [each.name for each in models]) for text in asked.required
+        ]
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--require'") from None
-    keep = Keeper(json_path, store)
+    keep = Keeper(asked.json_path, asked.store)
     signal.signal(signal.SIGTERM, interrupt)
-    with joined(place) as testbed, watching() as view:
+    with joined(place, asked.drivers, pinned) as testbed, watching() as view:
 
         def keep_and_show(run: Run) -> None:
             keep(run)
             view.show(run)
 
-        result = execute(settings, view.watch, keep_and_show, testbed)
+        settings = asked.settings(
+            models,
+            testbed.limits,
+            interpreters=interpreters,
+            sources=checkouts,
+            server_cores=[] if place.cluster else list(pinned.server),
+            driver_core=None if place.cluster else pinned.driver,
+        )
+        result = execute(settings, models, view.watch, keep_and_show, testbed)
     keep(result)
-    deliver(result, partial(show_run, result), json_path)
+    deliver(result, partial(show_run, result), asked.json_path)
     keep.say_where(result)
     if result.interrupted:
         sys.exit(INTERRUPTED)
     answers = check(requirements, result.cells)
     if answers:
-        show(partial(show_requirements, answers), stderr=json_path == "-")
+        show(partial(show_requirements, answers), stderr=asked.json_path == "-")
     if any(cell.verdict == "failed" for cell in result.cells):
         sys.exit(FAILED)
     statuses = [STATUSES[each.answer] for each in answers]

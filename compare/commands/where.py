@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from compare.cluster.needs import missing
+from compare.cluster.several import Several
+from compare.host.cores import Cores
 from compare.host.launch import Place
-from compare.measure.testbed import Gone
+from compare.measure.block import Here
+from compare.measure.testbed import Gone, Testbed
 
 if TYPE_CHECKING:
     from distributed.security import Security
-
-    from compare.cluster.testbed import Cluster
 
 MOST_LOCAL = 64
 _LOCAL = re.compile(r"local:(\d{1,3})")
@@ -147,13 +148,14 @@ def _place(target: str) -> Place:
 
 
 @contextlib.contextmanager
-def joined(chosen: Where) -> Iterator[Cluster | None]:
-    """The cluster that was asked for, started if it is a local one; None is this machine.
+def joined(chosen: Where, drivers: int, cores: Cores) -> Iterator[Testbed]:
+    """This machine, with so many drivers; or the cluster that was asked for, started if it is a
+    local one.
 
     Raises click.ClickException.
     """
     if chosen.cluster is None:
-        yield None
+        yield Several(drivers, cores) if drivers > 1 else Here()
         return
     from compare.cluster.hosts import ClusterError, Hosts
     from compare.cluster.local import LocalCluster

@@ -24,6 +24,7 @@ from compare.driver.warmup import warm_up
 from compare.host import process
 
 UNSURE = 0.1  # of the median latency: how wrong two clocks may be
+READ_S = 0.001
 LATE_NS = 100_000  # less than any latency here that is worth telling from another
 
 
@@ -102,7 +103,7 @@ class Turns:
         if not self.workload.idle():
             self._begin()
             self._settled = warm_up(self.load, self.workload.tick, self.spec.warmup_s)
-            self._come_home(self.workload.unanswered)
+            self._come_home(self.workload.under_way)
         else:
             self._settled = True
         self._warmup_ns = perf_counter_ns() - began
@@ -154,6 +155,7 @@ class Turns:
     def finish(self) -> Outcome:
         """No more turns: wait for what might still come, and say what was seen."""
         load, workload = self.load, self.workload
+        load.run(READ_S, workload.tick)  # what came while others had their turns
         load.run(self._patience_s(), workload.tick, done=lambda: not workload.unanswered())
         sizes = sizes_of(self._target, self.spec.workload, self._closed)
         workload.finish()
@@ -175,6 +177,7 @@ class Turns:
             workload.pause()
         patience_s = self._patience_s()
         load.run(patience_s, workload.tick, done=lambda: not under_way())
+        load.quiet_ns()  # from now on, if nothing more comes
         if waiting := workload.under_way():
             self._gave_up = f"{waiting} replies did not come within {patience_s:g} s"
             if self._target.pid is not None:

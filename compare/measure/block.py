@@ -8,7 +8,8 @@ business.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
+from dataclasses import replace
 
 import msgspec
 
@@ -17,16 +18,18 @@ from compare.contract.outcome import Outcome
 from compare.contract.spec import Spec, Target
 from compare.host import process
 from compare.host.launch import STOP_TIMEOUT_S, LaunchError, Place, Server
-from compare.host.limits import misfit
+from compare.host.limits import limits_here, misfit
 from compare.host.machine import look
 from compare.measure import gate
 from compare.measure.driver_process import CONNECTS_PER_S, Driver, DriverError, Told
 from compare.measure.gate import PROFILE_OF
-from compare.measure.testbed import Finding
-from compare.models.matrix import MODELS, WORKLOADS, Model, Workload
-from compare.models.model import WORKERS
+from compare.measure.holders import Holders
+from compare.measure.idle import hold, order_of, workers
+from compare.measure.testbed import Block, Finding, Say
+from compare.models.matrix import WORKLOADS
+from compare.models.model import WORKERS, Model, Workload
 from compare.results.aggregation import round_of
-from compare.results.records import Host, Key, Settings
+from compare.results.records import Host, Idle, Load, Settings
 
 
 class Here:
@@ -34,6 +37,7 @@ class Here:
 
     def __init__(self) -> None:
         self.machine = look()
+        self.limits = limits_here()
         self.hosts: list[Host] = []
 
     def unsupported(
@@ -44,143 +48,158 @@ class Here:
     def why_not(self, model: Model, workload: Workload) -> str | None:
         return gate.why_not(model, workload)
 
-    def measure(
-        self,
-        keys: Sequence[Key],
-        settings: Settings,
-        rates: Mapping[Key, float],
-        told: Told,
-        *,
-        number: int = 1,
-    ) -> dict[Key, Finding]:
-        return measure(keys, settings, rates, told, number=number)
+    def measure(self, block: Block, told: Told, say: Say) -> dict[str, Finding]:
+        return measure(block, told, say)
 
 
-def close_after(key: Key, settings: Settings) -> int | None:
+def close_after(load: Load, settings: Settings) -> int | None:
     """After how many bytes the server is to close a connection, if it is."""
-    if settings.close == "server" and key.workload == "tcp-short":
-        return settings.sizes[key.workload]
-    return None
+    return load.size if settings.close == "server" and load.workload == "tcp-short" else None
 
 
-def spec_of(key: Key, settings: Settings, targets: list[Target], number: int) -> Spec:
+def spec_of(block: Block, targets: list[Target]) -> Spec:
     """What the driver is to do to servers that it knows no more of."""
+    load, settings = block.load, block.settings
     slices = 1 if settings.alone else max(1, round(settings.duration_s / settings.slice_s))
     return Spec(
-        workload=key.workload,
+        workload=load.workload,
         targets=targets,
-        connections=key.connections,
-        size=settings.sizes[key.workload],
+        connections=load.connections,
+        size=load.size,
         warmup_s=settings.warmup_s,
         slices=slices,
         slice_s=settings.duration_s / slices,
-        seed=settings.seed + number,
+        seed=settings.seed + block.number,
         arrivals=settings.arrivals,
         close=settings.close,
     )
 
 
-def measure(
-    keys: Sequence[Key],
-    settings: Settings,
-    rates: Mapping[Key, float],
-    told: Told,
-    *,
-    number: int = 1,
-) -> dict[Key, Finding]:
+def measure(block: Block, told: Told, say: Say = lambda words: None) -> dict[str, Finding]:
     """As `Testbed.measure`, on this machine: all servers are there at once, and one driver."""
-    found, failure = _together(keys, settings, rates, told, number)
-    left = [key for key in keys if key not in found]
+    found, failure = _together(block, told, say)
+    left = [each for each in block.models if each.name not in found]
     if len(left) == 1:
-        found[left[0]] = failure
-    for place, key in enumerate(left if len(left) > 1 else []):
+        found[left[0].name] = failure
+    for place, model in enumerate(left if len(left) > 1 else []):
         # One of them held the driver up, or made it fail: each by itself, to see which. What is
         # measured apart is no round of the others, and is not paired with one.
-        apart, why = _together([key], settings, rates, told, -(number * len(keys) + place))
-        found[key] = apart.get(key, why)
+        number = -(block.number * len(block.models) + place)
+        apart, why = _together(replace(block, models=[model], number=number), told, say)
+        found[model.name] = apart.get(model.name, why)
     return found
 
 
-def _together(
-    keys: Sequence[Key],
-    settings: Settings,
-    rates: Mapping[Key, float],
-    told: Told,
-    number: int,
-) -> tuple[dict[Key, Finding], str]:
+def _together(block: Block, told: Told, say: Say) -> tuple[dict[str, Finding], str]:
     """What was found, and what became of the driver if of some nothing was."""
-    found: dict[Key, Finding] = {}
+    found: dict[str, Finding] = {}
     failure = ""
+    driver_core = block.settings.driver_core
     with contextlib.ExitStack() as stack:
-        driver = stack.enter_context(Driver(settings.driver_core))
-        servers = _ready(keys, settings, stack, found)
-        if not servers:
-            return found, failure
-        baselines = {key: process.size(each.pid).descriptors for key, each in servers.items()}
-        targets = [
-            Target(each.host, each.port, each.pid, rates.get(key)) for key, each in servers.items()
-        ]
-        spec = msgspec.structs.replace(
-            spec_of(keys[0], settings, targets, number),
-            trace=number == 1,
-            pinned=settings.driver_core is not None,
-        )
-        outcomes: list[Outcome] | None = None
-        try:
-            outcomes = driver.drive(spec, told)
-        except DriverError as error:
-            failure = str(error)
-        endings = {key: each.died() for key, each in servers.items()}
+        driver = stack.enter_context(Driver(driver_core))
+        servers = _ready(block, stack, found)
+        with contextlib.ExitStack() as holding:
+            try:
+                idle = _hold(block, servers, holding, found, say)
+                if not servers:
+                    return found, failure
+                baselines = {
+                    name: process.size(each.pid).descriptors for name, each in servers.items()
+                }
+                targets = [
+                    Target(each.host, each.port, each.pid, block.rates.get(name))
+                    for name, each in servers.items()
+                ]
+                spec = msgspec.structs.replace(
+                    spec_of(block, targets),
+                    trace=block.number == 1,
+                    pinned=driver_core is not None,
+                )
+                outcomes = driver.drive(spec, told)
+            except DriverError as error:
+                outcomes, failure = None, str(error)
+            endings = {name: each.died() for name, each in servers.items()}
         for each in servers.values():
             each.terminate()  # so that they end at the same time, too
-        for place, (key, server) in enumerate(servers.items()):
-            if ending := endings[key]:
-                found[key] = f"the server ended while it was measured: {ending}"
+        for place, (name, server) in enumerate(servers.items()):
+            if ending := endings[name]:
+                found[name] = f"the server ended while it was measured: {ending}"
             elif outcomes is not None:
-                found[key] = _stopped(server, outcomes[place], baselines[key], number)
+                found[name] = stopped(
+                    server, outcomes[place], baselines[name], block, idle.get(name)
+                )
     return found, failure
 
 
 def _ready(
-    keys: Sequence[Key],
-    settings: Settings,
-    stack: contextlib.ExitStack,
-    found: dict[Key, Finding],
-) -> dict[Key, Server]:
+    block: Block, stack: contextlib.ExitStack, found: dict[str, Finding]
+) -> dict[str, Server]:
     """The servers that are; why the others are not is `found`. All start up at the same time."""
-    servers: dict[Key, Server] = {}
-    for key in keys:
+    load, settings = block.load, block.settings
+    servers: dict[str, Server] = {}
+    for model in block.models:
         try:
-            servers[key] = start(
-                MODELS[key.model],
-                WORKLOADS[key.workload],
+            servers[model.name] = start(
+                model,
+                WORKLOADS[load.workload],
                 settings.server_cores,
-                close_after=close_after(key, settings),
+                close_after=close_after(load, settings),
+                workers=workers(load.idle, limits_here()),
             )
         except LaunchError as error:
-            found[key] = str(error)
+            found[model.name] = str(error)
         else:
-            stack.push(servers[key])
-    for key, server in list(servers.items()):
+            stack.push(servers[model.name])
+    for name, server in list(servers.items()):
         try:
             server.__enter__()
         except LaunchError as error:
-            found[key] = str(error)
-            del servers[key]
+            found[name] = str(error)
+            del servers[name]
     return servers
 
 
-def _stopped(server: Server, outcome: Outcome, baseline: int, number: int) -> Finding:
+def _hold(
+    block: Block,
+    servers: dict[str, Server],
+    stack: contextlib.ExitStack,
+    found: dict[str, Finding],
+    say: Say,
+) -> dict[str, Idle]:
+    """Idle connections to each server, one after the other; which cannot serve them is no more.
+
+    Raises DriverError.
+    """
+    held: dict[str, Idle] = {}
+    if not block.load.idle:
+        return held
+    order = order_of(block.load, block.settings, block.number)
+    for model in [each for each in block.models if each.name in servers]:
+        server = servers[model.name]
+        address = server.host, server.port
+        holders = stack.enter_context(Holders(address, block.settings.driver_core))
+        held[model.name] = hold(server, model, holders, order, say)
+        if not held[model.name].all_served:
+            found[model.name] = held[model.name]
+            del servers[model.name]  # it ends when all do
+    say("")
+    return held
+
+
+def stopped(
+    server: Server, outcome: Outcome, baseline: int, block: Block, idle: Idle | None
+) -> Finding:
     """What was found, if the server ends as it should, too."""
+    many = outcome.counts.attempted + block.load.idle
     try:
         # Ten thousand threads need their time to end, too.
-        server.stop(STOP_TIMEOUT_S + outcome.counts.attempted / CONNECTS_PER_S)
+        server.stop(STOP_TIMEOUT_S + many / CONNECTS_PER_S)
     except LaunchError as error:
         return str(error)
     messages = [*outcome.details]
     if "Traceback" in (said := server.stderr_tail()):
         messages.append(f"stderr: {said.splitlines()[-1]}")
-    return outcome, round_of(outcome, baseline, messages, number)
+    return outcome, round_of(outcome, baseline, messages, block.number, idle)
 
 
 def start(

@@ -1,4 +1,4 @@
-"""A run: blocks of cells with the same load, in rounds, each against fresh servers.
+"""A run: blocks of models under the same load, in rounds, each against fresh servers.
 
 What a run is asked for decides how it goes on. A closed loop shows what a model can do. An open
 loop at a share of that, or at the highest rate that keeps a promise, needs the closed one first.
@@ -11,25 +11,25 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any, get_args
 
 import msgspec
 
-from compare.contract.outcome import Outcome
 from compare.host.cores import Cores
 from compare.host.launch import LaunchError
 from compare.measure.block import Here
 from compare.measure.progress import Progress
 from compare.measure.search import highest
-from compare.measure.testbed import Finding, Gone, Testbed
-from compare.models.matrix import MODELS, WORKLOADS
-from compare.results.aggregation import cell_of
+from compare.measure.tally import Tally
+from compare.measure.testbed import Block, Finding, Gone, Testbed
+from compare.models.matrix import WORKLOADS
+from compare.models.model import Model
 from compare.results.ranking import rank, rank_all
-from compare.results.records import Cell, Key, Loop, Metric, Round, Run, Settings
+from compare.results.records import Idle, Load, Loop, Metric, Round, Run, Settings
 from compare.results.statistics import mean_of
-from compare.results.verdict import LATE, MET, judge
+from compare.results.verdict import LATE, MET
 
 DECIDES: tuple[Metric, ...] = ("ops_per_s", "cpu_us_per_op")
 MOST_ROUNDS = 30
@@ -40,89 +40,30 @@ EARLY = 0.999
 SECOND_CHANCES = 1  # of a rate that seems to break the promise
 LESS = 0.95  # of a rate that broke it in the rounds, tried next
 STEPS = 10  # at most
+IDLE_AT_ONCE = 100_000  # of all servers of a block; where there were more, they stand apart
+LOOPS: tuple[Loop, ...] = get_args(Loop)
 
 
 Watcher = Callable[[Progress], None]
 Keeper = Callable[[Run], None]
 
 
-@dataclass
-class _Tally:
-    """What has been seen of one cell so far."""
-
-    key: Key
-    unsupported: str | None
-    pinned: bool
-    rate: float | None = None
-    capacity: float = 0.0
-    outcomes: list[Outcome] = field(default_factory=list)
-    rounds: list[Round] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    _cell: Cell | None = None
-
-    @property
-    def begun(self) -> bool:
-        return bool(self.unsupported or self.rounds or self.failures)
-
-    def take(self, finding: Finding) -> None:
-        """What another round has found, or why there was none."""
-        self._cell = None
-        if isinstance(finding, str):
-            self.failures.append(finding)
-        else:
-            self.outcomes.append(finding[0])
-            self.rounds.append(finding[1])
-
-    def give_up(self, reason: str) -> None:
-        """There is nothing to measure."""
-        self._cell = None
-        self.unsupported = reason
-
-    def note(self, words: str) -> None:
-        self._cell = None
-        self.notes.append(words)
-
-    def begin_again(self, rate: float) -> None:
-        """At another rate, for which nothing is known yet."""
-        self._cell = None
-        self.rate = rate
-        self.outcomes.clear()
-        self.rounds.clear()
-
-    def cell(self) -> Cell:
-        """All rounds together; made anew only after another one."""
-        if self._cell is None:
-            self._cell = self._sum_up()
-        return self._cell
-
-    def _sum_up(self) -> Cell:
-        if self.unsupported:
-            return cell_of(self.key, [], [], ["unsupported"], [self.unsupported])
-        verdicts, reasons = judge(
-            self.key.workload,
-            self.key.connections,
-            self.rounds,
-            self.failures,
-            MODELS[self.key.model].few,
-            pinned=self.pinned,
-        )
-        reasons = [*self.notes, *reasons]
-        return cell_of(self.key, self.outcomes, self.rounds, verdicts, reasons)
-
-
 def execute(
-    settings: Settings, watch: Watcher, keep: Keeper, testbed: Testbed | None = None
+    settings: Settings,
+    models: Sequence[Model],
+    watch: Watcher,
+    keep: Keeper,
+    testbed: Testbed | None = None,
 ) -> Run:
-    """Measure, on this machine or on another testbed; `keep` gets the run after every cell.
+    """Measure, on this machine or on another testbed; `keep` gets the run after every round.
 
     A KeyboardInterrupt ends it, and so does the end of the testbed: the run is returned with what
     was measured until then.
     """
-    runner = _Runner(settings, watch, keep, testbed or Here())
+    runner = _Runner(settings, models, watch, keep, testbed or Here())
     try:
         runner.prepare()
-        for loop in settings.loops:
+        for loop in LOOPS:
             runner.measure_all(loop)
     except KeyboardInterrupt:
         return runner.snapshot(interrupted=True)
@@ -131,9 +72,35 @@ def execute(
     return runner.snapshot(interrupted=False)
 
 
+def loads_of(settings: Settings) -> list[Load]:
+    """All that is asked for, fewer idle connections before more, and closed loops first."""
+    closed = [
+        Load(workload=workload, connections=connections, size=size, idle=idle)
+        for workload in settings.workloads
+        for connections in settings.connections
+        for size in settings.sizes or [WORKLOADS[workload].size]
+        for idle in sorted(settings.idle)
+    ]
+    paced: list[dict[str, Any]] = [{"rate": each} for each in settings.rates]
+    paced += [{"share": each} for each in settings.shares]
+    paced += [{}] if settings.slo_us is not None else []
+    return [
+        *([] if settings.rates else closed),
+        *(msgspec.structs.replace(load, loop="open", **how) for load in closed for how in paced),
+    ]
+
+
 class _Runner:
-    def __init__(self, settings: Settings, watch: Watcher, keep: Keeper, testbed: Testbed) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        models: Sequence[Model],
+        watch: Watcher,
+        keep: Keeper,
+        testbed: Testbed,
+    ) -> None:
         self._settings = settings
+        self._models = models
         self._testbed = testbed
         self._watch = watch
         self._keep = keep
@@ -143,26 +110,50 @@ class _Runner:
         self._measured_s = 0.0
         self._gate: dict[tuple[str, str], str | None] = {}  # by model and service
         self._done = self._total = 0
-        self._tallies: dict[Key, _Tally] = {}
+        self._tallies: dict[Load, list[Tally]] = {}
 
     def prepare(self) -> None:
         """Ask the testbed what it cannot measure."""
+        for load in loads_of(self._settings):
+            self._tallies[load] = [
+                Tally(model, load, self._unsupported(model, load), self._pinned(model), load.rate)
+                for model in self._models
+            ]
+            able = [each for each in self._tallies[load] if not each.unsupported]
+            self._total += len(able) * self._settings.rounds
+
+    def _unsupported(self, model: Model, load: Load) -> str | None:
+        workload = WORKLOADS[load.workload]
+        able = [each for each in self._models if not each.unsupported(workload)]
+        at_once = 1 if self._is_apart(load, len(able)) else max(1, len(able))
+        return self._testbed.unsupported(model, workload, load.connections, at_once) or (
+            "it cannot be told to close first"
+            if self._settings.close == "server"
+            and load.workload == "tcp-short"
+            and not model.closes
+            else None
+        )
+
+    def _is_apart(self, load: Load, many: int) -> bool:
+        """Whether each server is measured with nobody beside it."""
+        return self._settings.alone or load.idle * many > IDLE_AT_ONCE
+
+    def _pinned(self, model: Model) -> bool:
+        """Whether server and driver have cores of their own; a cluster's are the hosts' affair."""
         settings = self._settings
-        for loop in settings.loops:
-            for key in _keys(settings, loop):
-                unsupported = _unsupported(key, settings, self._testbed)
-                self._tallies[key] = _Tally(key, unsupported, _pinned(key, settings), settings.rate)
-                if not unsupported:
-                    self._total += settings.rounds
+        theirs = model.cores or tuple(settings.server_cores)
+        return bool(settings.cluster) or Cores(theirs, settings.driver_core).apart
 
     def snapshot(self, *, interrupted: bool) -> Run:
-        cells = [tally.cell() for tally in self._tallies.values() if tally.begun]
+        everybody = [tally for tallies in self._tallies.values() for tally in tallies]
+        cells = [tally.cell() for tally in everybody if tally.begun]
         return Run(
             started=self._started,
             took_s=round(time.monotonic() - self._began, 3),
             measured_s=round(self._measured_s, 3),
             interrupted=interrupted,
             machine=self._testbed.machine,
+            limits=self._testbed.limits,
             hosts=self._testbed.hosts,
             settings=self._settings,
             cells=cells,
@@ -171,117 +162,128 @@ class _Runner:
 
     def measure_all(self, loop: Loop) -> None:
         """Every block of a loop, in as many rounds as it takes."""
-        everybody = [t for t in self._tallies.values() if t.key.loop == loop and not t.unsupported]
+        blocks = [block for load, block in self._tallies.items() if load.loop == loop]
+        everybody = [tally for block in blocks for tally in block]
         for tally in everybody:
-            self._check(tally)
-        if loop == "open" and self._settings.rate is None:
-            for tally in everybody:
-                if not tally.failures:
-                    self._find_rate(tally)
-        blocks: dict[tuple[str, int], list[_Tally]] = {}
+            if not tally.over:
+                self._check(tally)
         for tally in everybody:
-            if not tally.unsupported:
-                load = tally.key.workload, tally.key.connections
-                blocks.setdefault(load, []).append(tally)
-        open_blocks = list(blocks.values())
+            if loop == "open" and tally.load.rate is None and not tally.over:
+                self._find_rate(tally)
         number = 0
-        while open_blocks:
+        while blocks := [block for block in blocks if not self._is_over(block, number)]:
             number += 1
-            for block in open_blocks:
+            for block in blocks:
+                # Rounds of one block are far from each other: a bad minute is in few of them.
                 self._measure(block, number)
-            # Rounds of one block are far from each other, so that a bad minute is in few of them.
-            open_blocks = [block for block in open_blocks if not self._is_over(block, number)]
-        if loop == "open" and self._settings.slo_us is not None:
-            for tally in everybody:
-                if tally.rounds and not tally.failures:
-                    self._keep_promise(tally)
+        for tally in everybody:
+            if loop == "open" and self._settings.slo_us is not None and not tally.over:
+                self._keep_promise(tally)
 
-    def _is_over(self, block: list[_Tally], number: int) -> bool:
+    def _is_over(self, block: list[Tally], number: int) -> bool:
         """Whether a block has had its rounds, or its question is answered before."""
         settings = self._settings
-        left = [tally for tally in block if not tally.failures]
+        left = [tally for tally in block if not tally.over]
         most = MOST_ROUNDS if settings.precise else settings.rounds
         if number >= most or not left:
-            self._leave_out(block, number)
-            return True
-        if len(left) < 2:
-            return number >= settings.rounds
-        if number < LOOKS_FROM:
-            return False
-        cells = [tally.cell() for tally in left]
-        answers = [
-            each for metric in DECIDES for each in rank(cells, metric, settings.margin, EARLY)
-        ]
-        over = bool(answers) and all(each.standing != "unclear" for each in answers)
-        if over:
-            self._leave_out(block, number)
+            over = True
+        elif len(left) < 2:
+            over = number >= settings.rounds
+        elif number < LOOKS_FROM:
+            over = False
+        else:
+            cells = [tally.cell() for tally in left]
+            answers = [
+                each for metric in DECIDES for each in rank(cells, metric, settings.margin, EARLY)
+            ]
+            over = bool(answers) and all(each.standing != "unclear" for each in answers)
+        if over and left and (spared := settings.rounds - number) > 0:
+            self._total -= len(left) * spared
+            self._watch(Progress(left[0].key, number, self._done, self._total))
         return over
 
-    def _leave_out(self, block: list[_Tally], number: int) -> None:
-        """The rounds that a block does not need any more."""
-        if (left := self._settings.rounds - number) > 0:
-            self._total -= len(block) * left
-            self._watch(Progress(block[0].key, number, self._done, self._total))
-
-    def _check(self, tally: _Tally) -> None:
+    def _check(self, tally: Tally) -> None:
         """Hold its model to what the workload asks of it, once a run."""
-        key = tally.key
-        model, workload = MODELS[key.model], WORKLOADS[key.workload]
-        which = key.model, workload.service
+        model, workload = tally.model, WORKLOADS[tally.load.workload]
+        which = model.name, workload.service
         if which not in self._gate:
-            progress = Progress(key, 0, self._done, self._total, note=f"checking {key.model}")
-            self._watch(progress)
+            note = f"checking {model.name}"
+            self._watch(Progress(tally.key, 0, self._done, self._total, note=note))
             self._gate[which] = self._testbed.why_not(model, workload)
         if reason := self._gate[which]:
             tally.take(reason)
+            self._total -= self._settings.rounds
         elif model.unchecked:
             tally.note("unchecked: nobody knows whether it does what the others do")
 
-    def _measure(self, block: list[_Tally], number: int) -> None:
-        """One round of a block; those that have failed are left out of it."""
-        able = [tally for tally in block if not tally.failures]
+    def _measure(self, block: list[Tally], number: int) -> None:
+        """One round of a block; those of which no more is to be seen are left out of it."""
+        able = [tally for tally in block if not tally.over]
         if number > self._settings.rounds:
             self._total += len(able)
-        else:
-            self._done += len(block) - len(able)
-        groups = [[tally] for tally in able] if self._settings.alone else [able]
+        apart = self._is_apart(block[0].load, len(able))
+        groups = [[tally] for tally in able] if apart else [able]
         self._order.shuffle(groups)
         for group in groups:
-            if not group:
-                continue
             progress = Progress(group[0].key, number, self._done, self._total)
             progress.beside = len(group) - 1
             found = self._measure_once(group, progress, number)
             for tally in group:
-                finding = found[tally.key]
+                finding = found[tally.model.name]
                 tally.take(finding)
-                progress = Progress(tally.key, number, self._done, self._total)
-                if isinstance(finding, str):
-                    progress.failure = finding
-                else:
-                    progress.finished = finding[1]
                 self._done += 1
-                progress.done = self._done
-                self._watch(progress)
+                if tally.over and (spared := self._settings.rounds - number) > 0:
+                    self._total -= spared
+                self._tell(tally, finding, number)
+                if tally.gave_way:
+                    self._spare_more(tally)
             self._keep(self.snapshot(interrupted=True))
 
+    def _tell(self, tally: Tally, finding: Finding, number: int) -> None:
+        progress = Progress(tally.key, number, self._done, self._total)
+        if isinstance(finding, str):
+            progress.failure = f"failed: {finding}"
+        elif isinstance(finding, Idle):
+            progress.failure = f"gave way: {'; '.join(finding.gave_way)}"
+        else:
+            progress.finished = finding[1]
+        self._watch(progress)
+
+    def _spare_more(self, tally: Tally) -> None:
+        """Who cannot serve so many idle connections is not asked for more."""
+        same = msgspec.structs.replace(tally.load, idle=0)
+        for load, block in self._tallies.items():
+            if load.idle <= tally.load.idle or msgspec.structs.replace(load, idle=0) != same:
+                continue
+            for more in block:
+                if more.model is tally.model and not more.begun:
+                    more.give_up(f"it gave way at {tally.load.idle:,} idle connections already")
+                    self._total -= self._settings.rounds
+
     def _measure_once(
-        self, group: list[_Tally], progress: Progress, number: int
-    ) -> dict[Key, Finding]:
+        self, group: list[Tally], progress: Progress, number: int
+    ) -> dict[str, Finding]:
         progress.begin()
         self._watch(progress)
-        rates = {tally.key: tally.rate for tally in group if tally.rate is not None}
         found = self._testbed.measure(
-            [tally.key for tally in group],
-            self._settings,
-            rates,
+            Block(
+                [tally.model for tally in group],
+                group[0].load,
+                self._settings,
+                {tally.model.name: tally.rate for tally in group if tally.rate is not None},
+                number,
+            ),
             partial(self._count, progress),
-            number=number,
+            partial(self._say, progress),
         )
         for each in found.values():
-            if not isinstance(each, str):
+            if isinstance(each, tuple):
                 self._measured_s += each[1].warmup_s + each[1].window_s
         return found
+
+    def _say(self, progress: Progress, words: str) -> None:
+        progress.note = words
+        self._watch(progress)
 
     def _count(self, progress: Progress, operations: int) -> None:
         progress.count(operations)
@@ -289,23 +291,25 @@ class _Runner:
 
     # The rate of an open loop, where it was not given.
 
-    def _find_rate(self, tally: _Tally) -> None:
-        key, settings = tally.key, self._settings
-        closed = self._tallies[Key(key.model, key.workload, key.connections)]
+    def _find_rate(self, tally: Tally) -> None:
+        settings = self._settings
+        beside = self._tallies[tally.load.closed]
+        closed = next(each for each in beside if each.model is tally.model)
         rates = [each.ops_per_s for each in closed.rounds] or [0.0]
-        capacity = 0.0 if closed.failures else statistics.fmean(rates)
+        capacity = 0.0 if closed.over else statistics.fmean(rates)
         if not capacity:
             tally.give_up("in a closed loop it did nothing: see there")
             self._total -= settings.rounds
             return
         tally.capacity = capacity
-        if settings.load is not None:
-            tally.rate = settings.load * capacity
+        if tally.load.share is not None:
+            tally.rate = tally.load.share * capacity
             return
         try:
             tally.rate = highest(lambda rate: self._holds(tally, rate), capacity)
         except LaunchError as error:
             tally.take(str(error))
+            self._total -= settings.rounds
             return
         if tally.rate is None:
             tally.give_up(f"no rate was found that keeps {self._promise}")
@@ -315,7 +319,7 @@ class _Runner:
     def _promise(self) -> str:
         return f"p99 below {(self._settings.slo_us or 0) / 1000:g} ms"
 
-    def _keep_promise(self, tally: _Tally) -> None:
+    def _keep_promise(self, tally: Tally) -> None:
         """The search looked once at each rate: in the rounds the promise must hold beyond doubt."""
         for _ in range(STEPS):
             assert tally.rate is not None
@@ -329,26 +333,28 @@ class _Runner:
             for number in range(1, self._settings.rounds + 1):
                 self._total += 1
                 self._measure([tally], number)
-                if tally.failures:
+                if tally.over:
                     return
         tally.give_up(f"no rate was found that keeps {self._promise} in every round")
 
-    def _is_kept(self, tally: _Tally) -> bool:
+    def _is_kept(self, tally: Tally) -> bool:
         tails = [each.latency_us.p99 or each.latency_us.max for each in tally.rounds]
         known = [tail for tail in tails if tail is not None]
         p99 = mean_of(known) if known and len(known) == len(tails) else None
         worst = p99.interval[1] if p99 and p99.interval else p99.value if p99 else math.inf
         return worst <= (self._settings.slo_us or 0) and all(map(_keeps_up, tally.rounds))
 
-    def _holds(self, tally: _Tally, rate: float) -> bool:
+    def _holds(self, tally: Tally, rate: float) -> bool:
         """Whether the promise holds at `rate`; what breaks it is given a second chance."""
         for _ in range(1 + SECOND_CHANCES):
             progress = Progress(tally.key, 0, self._done, self._total)
             progress.note = f"looking for the rate: {rate:,.0f}/s"
             tally.rate = rate
-            finding = self._measure_once([tally], progress, 0)[tally.key]
-            if isinstance(finding, str):
-                raise LaunchError(finding)
+            finding = self._measure_once([tally], progress, 0)[tally.model.name]
+            if not isinstance(finding, tuple):
+                raise LaunchError(
+                    finding if isinstance(finding, str) else "; ".join(finding.gave_way)
+                )
             _, seen = finding
             # With fewer operations than a p99 takes, none may be later than promised.
             p99 = seen.latency_us.p99 or seen.latency_us.max
@@ -362,29 +368,3 @@ def _keeps_up(seen: Round) -> bool:
     assert seen.pace is not None
     done = seen.operations / seen.window_s if seen.window_s else 0.0
     return done >= MET * seen.pace.offered and seen.pace.late_fraction <= LATE
-
-
-def _keys(settings: Settings, loop: Loop) -> list[Key]:
-    return [
-        Key(model, workload, connections, loop)
-        for workload in settings.workloads
-        for connections in settings.connections
-        for model in settings.models
-    ]
-
-
-def _unsupported(key: Key, settings: Settings, testbed: Testbed) -> str | None:
-    model, workload = MODELS[key.model], WORKLOADS[key.workload]
-    able = [name for name in settings.models if not MODELS[name].unsupported(workload)]
-    at_once = 1 if settings.alone else max(1, len(able))
-    return testbed.unsupported(model, workload, key.connections, at_once) or (
-        "it cannot be told to close first"
-        if settings.close == "server" and key.workload == "tcp-short" and not model.closes
-        else None
-    )
-
-
-def _pinned(key: Key, settings: Settings) -> bool:
-    """Whether server and driver have cores of their own; on a cluster that is the hosts' affair."""
-    theirs = MODELS[key.model].cores or tuple(settings.server_cores)
-    return bool(settings.cluster) or Cores(theirs, settings.driver_core).apart

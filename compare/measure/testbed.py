@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from compare.contract.outcome import Outcome
+from compare.host.limits import Limits
 from compare.host.machine import Machine
 from compare.measure.driver_process import Told
-from compare.models.matrix import Model, Workload
-from compare.results.records import Host, Key, Round, Settings
+from compare.models.model import Model, Workload
+from compare.results.records import Host, Idle, Load, Round, Settings
+
+Say = Callable[[str], None]  # what is under way, in words
 
 
 class Gone(Exception):  # noqa: N818  no error of ours
     """There is nothing left to measure on; the message is for a person."""
 
 
-Finding = tuple[Outcome, Round] | str  # or why there is none
+# Or the idle connections that it could not all serve; or why there is nothing else.
+Finding = tuple[Outcome, Round] | Idle | str
+
+
+@dataclass(frozen=True)
+class Block:
+    """One round of what is measured side by side: a load, and who is put under it.
+
+    rates: operations a second of an open loop, by the model's name. number: of the round; each
+    has messages and arrivals of its own.
+    """
+
+    models: Sequence[Model]
+    load: Load
+    settings: Settings
+    rates: Mapping[str, float] = field(default_factory=dict)
+    number: int = 1
 
 
 class Testbed(Protocol):
-    """Where cells are measured. machine: the server's. hosts: all, where there are several."""
+    """Where cells are measured. machine, limits: the server's. hosts: all, where several are."""
 
     machine: Machine
+    limits: Limits
     hosts: list[Host]
 
     def unsupported(
@@ -33,17 +54,8 @@ class Testbed(Protocol):
     def why_not(self, model: Model, workload: Workload) -> str | None:
         """What the model does wrong, so that it is not to be measured."""
 
-    def measure(
-        self,
-        keys: Sequence[Key],
-        settings: Settings,
-        rates: Mapping[Key, float],
-        told: Told,
-        *,
-        number: int = 1,
-    ) -> dict[Key, Finding]:
-        """One round of a block: cells with the same load, each against a fresh server.
+    def measure(self, block: Block, told: Told, say: Say) -> dict[str, Finding]:
+        """Each model against a fresh server; by their names.
 
-        rates: of those in an open loop. `told` hears of their operations meanwhile. number: of
-        the round; each has messages and arrivals of its own. Raises Gone.
+        `told` hears of operations meanwhile, `say` of what comes before. Raises Gone.
         """

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from compare.models import source
 from compare.models.interpreter import Interpreter, look_at_all
 from compare.models.matrix import DEFAULT_MODELS, MODELS, SETS
+from compare.models.model import Model
 from compare.models.source import Source
 
 
@@ -15,26 +16,27 @@ def choose(
     sets: Iterable[str] | None,
     pythons: Sequence[str],
     sources: Sequence[str] = (),
-) -> tuple[list[str], list[Interpreter], list[Source]]:
-    """The names of models, which MODELS then has, what runs them where that is not we, and the
-    checkouts that they are taken from beside ours.
+    own: Sequence[Model] = (),
+) -> tuple[list[Model], list[Interpreter], list[Source]]:
+    """What is measured, what runs it where that is not we, and the checkouts that it is taken from
+    beside ours. own: the user's servers, which `models` may name, and come first in any case.
 
     Raises ValueError for a Python or a checkout that cannot be had, with a line for a person.
     """
     names = [name for each in sets or () for name in SETS[each][1]] + [*(models or [])]
+    known = {**MODELS, **{each.name: each for each in own}}
     names = list(dict.fromkeys(names)) or DEFAULT_MODELS
     interpreters = look_at_all(list(pythons))
     checkouts = [source.parse(text) for text in sources]
     labels = [each.label for each in checkouts]
     if len(set(labels)) < len(labels):
         raise ValueError(f"two checkouts have one label: {', '.join(labels)}")
-    chosen = []
+    chosen = {each.name: each for each in own}
     for name in names:
-        model = MODELS[name]
+        model = known[name]
         variants = [model]
         if not model.own:
             variants = [model.under(each) for each in interpreters] or [model]
             variants += [each.at(checkout) for each in variants for checkout in checkouts]
-        MODELS.update({each.name: each for each in variants})
-        chosen += [each.name for each in variants]
-    return chosen, interpreters, checkouts
+        chosen |= {each.name: each for each in variants}
+    return list(chosen.values()), interpreters, checkouts

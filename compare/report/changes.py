@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from compare.report.terminal import escape
+from compare.report.words import escape
 from compare.results.diff import METRICS, Change, Diff
 
 _COLOURS = {"worse": "bold red", "better": "green", "same": "dim", "unclear": "yellow"}

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from compare.check.catalogue import CHECKS, Check
 from compare.check.runner import Finding
-from compare.report.terminal import escape
+from compare.report.words import escape
 
 LAST_CALLS = 12  # of the timeline, that a person is shown
 _COLOURS = {"passed": "green", "failed": "bold red", "skipped": "dim"}

@@ -6,15 +6,14 @@ alone. Colours are set by the page's script, which knows the theme.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from compare.contract.histogram import merge
-from compare.report.sentences import Load
-from compare.results.ladder import Scale
-from compare.results.records import Cell
+from compare.results.naming import slug
+from compare.results.records import Cell, Load
 
 Trace = dict[str, Any]
 TICKS_PER_HALF = 8  # of a percentile curve: so many points each time the rest halves
@@ -80,7 +79,9 @@ def percentiles(load: Load, cells: Sequence[Cell]) -> Figure | None:
     if not traces:
         return None
     raw = (
-        " Dotted: counted from sending, which hides what waiting cost." if load[2] == "open" else ""
+        " Dotted: counted from sending, which hides what waiting cost."
+        if load.loop == "open"
+        else ""
     )
     return Figure(
         identify("latency", load),
@@ -211,56 +212,5 @@ def _share(cell: Cell, state: str) -> float:
     return round(100 * count / cell.counts.attempted, 3)
 
 
-def ladder(scale: Scale, number: int) -> Iterator[Figure]:
-    """Latency and cost against the number of idle connections, on logarithmic axes.
-
-    number: of this ladder on the page.
-    """
-    models = dict.fromkeys(step.model for step in scale.steps)
-    wanted = (
-        ("p99", "p99 latency beside idle connections", "p99 latency, ms", _p99),
-        ("cpu", "Server CPU beside idle connections", "server CPU, µs an operation", _cpu),
-    )
-    for name, title, unit, value_of in wanted:
-        traces: list[Trace] = []
-        rows = [["model", "idle", unit]]
-        for model in models:
-            steps = [step for step in scale.steps if step.model == model and step.cell is not None]
-            points = [(step.idle, value) for step in steps if (value := value_of(step.cell))]
-            if points:
-                traces.append(
-                    {
-                        "model": model,
-                        "name": model,
-                        "mode": "lines+markers",
-                        "x": [idle for idle, _ in points],
-                        "y": [value for _, value in points],
-                    }
-                )
-                rows += [[model, f"{idle:,}", f"{value:.3g}"] for idle, value in points]
-        if traces:
-            yield Figure(
-                f"ladder-{name}-{number}",
-                title,
-                f"{scale.settings.connections} connections work, closed loop, while the others "
-                "stand by. A flat line is what epoll promises.",
-                traces,
-                {
-                    "xaxis": {"type": "log", "title": {"text": "idle connections"}},
-                    "yaxis": {"type": "log", "title": {"text": unit}},
-                },
-                rows,
-            )
-
-
-def _p99(cell: Cell | None) -> float | None:
-    value = cell.latency_us.p99 if cell else None
-    return None if value is None else value / 1000
-
-
-def _cpu(cell: Cell | None) -> float | None:
-    return cell.server.cpu_us_per_op if cell else None
-
-
 def identify(kind: str, load: Load) -> str:
-    return f"{kind}-{load[0]}-{load[1]}-{load[2]}"
+    return f"{kind}-{slug(load)}"

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from compare.report.terminal import escape
+from compare.report.words import escape
 from compare.selftest.trials import Finding
 
 _COLOURS = {"right": "green", "wrong": "bold red", "differs": "yellow", "noisy": "yellow"}

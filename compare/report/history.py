@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from compare.report.terminal import escape
+from compare.report.words import escape
 from compare.results.store import Entry
 
 
@@ -18,6 +18,6 @@ def show_entries(entries: list[Entry], console: Console) -> None:
     for each in entries:
         state = "running" if each.running else "interrupted" if each.interrupted else ""
         started = each.started.replace("T", " ").replace("+00:00", " UTC")
-        parts = f"{each.parts} {'steps' if 'scale' in each.format else 'cells'}"
+        parts = f"{each.parts} cells"
         table.add_row(str(each.id), started, state, parts, escape(each.command))
     console.print(table)

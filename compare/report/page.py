@@ -21,10 +21,12 @@ from compare.host.machine import Machine, describe
 from compare.models.matrix import WORKLOADS, group_of
 from compare.report import figures, scatter, timeline
 from compare.report.figures import Figure
-from compare.report.sentences import Load, amount, answer, loads_of
-from compare.report.terminal import clean, load_of, milliseconds, standing_text, standings_of
-from compare.results.ladder import Scale
-from compare.results.records import Cell, Comparison, Metric, Run
+from compare.report.sentences import amount, answer, loads_of
+from compare.report.sweeps import curves
+from compare.report.terminal import standing_text, standings_of
+from compare.report.words import clean, milliseconds
+from compare.results.naming import slug, title
+from compare.results.records import Cell, Comparison, Load, Metric, Run
 
 HEAT_STEPS = 6
 PER_LOAD = (
@@ -42,36 +44,29 @@ COLUMNS = (
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A run or a ladder to be shown, what it is called, and the command that makes it again."""
+    """A run to be shown, what it is called, and the command that makes it again."""
 
     name: str
-    result: Run | Scale
+    result: Run
     command: str | None = None
 
 
 def page(given: Sequence[Given]) -> str:
-    """One page on one run, on ladders, or on both; of several runs the cells stand side by side."""
-    runs = [(each, each.result) for each in given if isinstance(each.result, Run)]
-    scales = [(each, each.result) for each in given if isinstance(each.result, Scale)]
+    """One page on one run; of several the cells stand side by side."""
     loads: dict[Load, list[Cell]] = {}
     ranked: list[Comparison] = []
-    for each, run in runs:
-        named = run if len(runs) == 1 else _named(run, each.name)
+    for each in given:
+        named = each.result if len(given) == 1 else _named(each.result, each.name)
         ranked += named.comparisons
         for load, cells in loads_of(named).items():
             loads.setdefault(load, []).extend(cells)
-    of_load = {load: [each for each in ranked if load_of(each) == load] for load in loads}
+    of_load = {load: [each for each in ranked if each.load == load] for load in loads}
     sections = [_section(load, cells) for load, cells in loads.items()]
-    ladders = [
-        figure
-        for number, (_, scale) in enumerate(scales)
-        for figure in figures.ladder(scale, number)
-    ]
-    everything = [*ladders]
+    swept = list(curves([cell for cells in loads.values() for cell in cells]))
+    everything = [*swept]
     for section in sections:
         everything += [*section["figures"], *section["timelines"]]
     models = dict.fromkeys(cell.model for cells in loads.values() for cell in cells)
-    models |= dict.fromkeys(step.model for _, scale in scales for step in scale.steps)
     css, script = _file("page.css"), _file("page.js")
     plotly = get_plotlyjs()
     return str(
@@ -86,10 +81,10 @@ def page(given: Sequence[Given]) -> str:
             plotly=Markup(plotly),
             there_already=re.findall(r'getElementById\("([0-9a-f]{64})"\)', plotly),
             data=Markup(_data(everything, list(models))),
-            parts=list(_parts(sections, ladders)),
-            interrupted=any(run.interrupted for _, run in runs),
+            parts=list(_parts(sections, swept)),
+            interrupted=any(each.result.interrupted for each in given),
             answers=[
-                {"title": _title(load), "sentences": answer(cells, of_load[load])}
+                {"title": title(load), "sentences": answer(cells, of_load[load])}
                 for load, cells in loads.items()
             ],
             heat=_heat(loads, of_load, list(models)),
@@ -100,13 +95,7 @@ def page(given: Sequence[Given]) -> str:
             groups=list(dict.fromkeys(map(group_of, models))),
             verdicts=sorted({cell.verdict for cells in loads.values() for cell in cells}),
             loads=sections,
-            ladder=ladders,
-            gave_way=[
-                f"{step.model} at {step.idle:,}: {words}"
-                for _, scale in scales
-                for step in scale.steps
-                for words in step.gave_way
-            ],
+            swept=swept,
             how=[_how(each) for each in given],
         )
     )
@@ -128,19 +117,13 @@ def _named(run: Run, name: str) -> Run:
     )
 
 
-def _title(load: Load) -> str:
-    workload, connections, loop = load
-    return f"{workload}, {connections:,} connections" + ("" if loop == "closed" else ", open loop")
-
-
 def _section(load: Load, cells: list[Cell]) -> dict[str, Any]:
-    workload, connections, loop = load
     drawn = [figure for make in PER_LOAD if (figure := make(load, cells))]
     return {
-        "id": f"load-{workload}-{connections}-{loop}",
-        "title": _title(load),
-        "operation": f"One operation is {WORKLOADS[workload].operation}."
-        if workload in WORKLOADS
+        "id": f"load-{slug(load)}",
+        "title": title(load),
+        "operation": f"One operation is {WORKLOADS[load.workload].operation}."
+        if load.workload in WORKLOADS
         else "",
         "figures": drawn,
         "timelines": [
@@ -152,15 +135,15 @@ def _section(load: Load, cells: list[Cell]) -> dict[str, Any]:
 
 
 def _parts(
-    sections: Sequence[dict[str, Any]], ladders: Sequence[Figure]
+    sections: Sequence[dict[str, Any]], swept: Sequence[Figure]
 ) -> Iterator[tuple[str, str]]:
     if sections:
         yield "answer", "The answer"
         yield "matrix", "The matrix"
     for section in sections:
         yield section["id"], section["title"]
-    if ladders:
-        yield "ladder", "Beside idle connections"
+    if swept:
+        yield "sweeps", "What changes with what"
     yield "how", "How it was measured"
 
 
@@ -185,7 +168,7 @@ def _heat(
             row.append((f"{share:.2f}", max(1, round(share * HEAT_STEPS))))
         if any(text for text, _ in row):
             rows.setdefault(group_of(model), []).append((model, row))
-    return {"heads": [_title(load) for load in loads], "groups": list(rows.items())}
+    return {"heads": [title(load) for load in loads], "groups": list(rows.items())}
 
 
 def _row(load: Load, cell: Cell, ranked: list[Comparison]) -> dict[str, Any]:
@@ -201,12 +184,12 @@ def _row(load: Load, cell: Cell, ranked: list[Comparison]) -> dict[str, Any]:
         (counts.served, f"{counts.served:,} of {counts.attempted:,}"),
     ]
     return {
-        "load": _title(load),
+        "load": title(load),
         "group": group_of(cell.model),
         "verdict": cell.verdict,
         "texts": [
             (cell.model, cell.model),
-            (_title(load), _title(load)),
+            (title(load), title(load)),
             (standing, standing),
             *((text, "" if value is None else repr(value)) for value, text in numbers),
             ("; ".join([*(cell.verdicts or [cell.verdict]), *cell.reasons]), cell.verdict),
@@ -229,13 +212,10 @@ def _how(given: Given) -> dict[str, Any]:
     rows += [[name.replace("_", " "), _word(value)] for name, value in _fields(result.settings)]
     if result.ended:
         rows.append(["ended", result.ended])
-    if isinstance(result, Run):
-        command = given.command or "compare run"
-        if "--seed" not in command:
-            command += f" --seed {result.settings.seed}"
-    else:
-        rows += [[name.replace("_", " "), _word(value)] for name, value in _fields(result.limits)]
-        command = given.command or "compare scale"
+    rows += [[name.replace("_", " "), _word(value)] for name, value in _fields(result.limits)]
+    command = given.command or "compare run"
+    if "--seed" not in command:
+        command += f" --seed {result.settings.seed}"
     return {"title": given.name, "rows": rows, "command": command}
 
 

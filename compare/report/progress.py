@@ -14,7 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from compare.measure.progress import Progress
-from compare.report.terminal import load_of, table_of
+from compare.report.terminal import table_of
+from compare.results.naming import short, title
 from compare.results.records import Run
 
 DRAWN_EVERY_S = 0.5
@@ -67,12 +68,11 @@ class Live:
     def _parts(self, progress: Progress, now: float) -> Iterator[RenderableType]:
         key = progress.key
         cells = [] if self._run is None else self._run.cells
-        load = key.workload, key.connections, key.loop
-        mine = [each for each in cells if (each.workload, each.connections, each.loop) == load]
+        mine = [each for each in cells if each.load == key.load]
         if mine:
-            yield Text(f"{key.workload}   {key.connections} connections, {key.loop} loop", "bold")
+            yield Text(title(key.load), "bold")
             ranked = [] if self._run is None else self._run.comparisons
-            yield table_of(mine, [each for each in ranked if load_of(each) == load], wide=False)
+            yield table_of(mine, [each for each in ranked if each.load == key.load], wide=False)
         yield Text(f"{self._what(progress)}  {spark(progress.rates)}{self._rate(progress)}")
         share = progress.done / progress.total if progress.total else 0.0
         bar = ProgressBar(total=max(1, progress.total), completed=progress.done, width=30)
@@ -84,7 +84,7 @@ class Live:
         key = progress.key
         note = f"  {progress.note}" if progress.note else ""
         who = f"{progress.beside + 1} models" if progress.beside else key.model
-        return f"round {progress.round}  {who} {key.workload} {key.connections}{note}"
+        return f"round {progress.round}  {who} {short(key.load)}{note}"
 
     def _rate(self, progress: Progress) -> str:
         return f" {progress.rates[-1]:,.0f}/s" if progress.rates else ""
@@ -127,11 +127,11 @@ def _line(progress: Progress) -> None:
     if progress.finished:
         result = f"{progress.finished.ops_per_s:,.0f}/s"
     elif progress.failure:
-        result = f"failed: {ascii(progress.failure)[1:-1]}"
+        result = ascii(progress.failure)[1:-1]
     else:
         return
     key = progress.key
     sys.stderr.write(
-        f"[{progress.done}/{progress.total}] round {progress.round} {key.model} {key.workload} "
-        f"{key.connections}: {result}\n"
+        f"[{progress.done}/{progress.total}] round {progress.round} {key.model} "
+        f"{short(key.load)}: {result}\n"
     )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from compare.report.sentences import amount
-from compare.report.terminal import escape
+from compare.report.words import escape
+from compare.results.naming import short
 from compare.results.requirement import Verdict
 
 _COLOURS = {"kept": "green", "broken": "bold red", "unclear": "yellow"}
@@ -18,8 +19,7 @@ def show_requirements(found: Sequence[Verdict], console: Console) -> None:
     console.print()
     for each in found:
         key = each.key
-        loop = " open loop" if key.loop == "open" else ""
-        cell = escape(f"{key.model} {key.workload} {key.connections}{loop}")
+        cell = escape(f"{key.model} {short(key.load)}")
         line = f"[{_COLOURS[each.answer]}]{each.answer:<8}[/]{escape(each.requirement.text)}"
         console.print(f"{line}   {cell}{_words(each)}", soft_wrap=True)
 

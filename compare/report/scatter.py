@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 
 from compare.report.figures import Figure, identify
-from compare.report.sentences import Load
-from compare.results.records import Cell
+from compare.results.records import Cell, Load
 
 Box = tuple[float, float, float, float]  # left, low, right, high, in parts of the picture
 POINT = 0.01

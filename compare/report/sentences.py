@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from compare.results.records import Cell, Comparison, Loop, Run
+from compare.results.ranking import UNRANKED, by_load
+from compare.results.records import Cell, Comparison, Load, Run
 
-Load = tuple[str, int, Loop]
 MOST_NAMED = 8  # in one sentence
 STANDINGS = ("best", "tied", "unclear", "behind")
 
 
 def loads_of(run: Run) -> dict[Load, list[Cell]]:
-    """The cells of a run by workload, connections and loop, the fastest first."""
-    loads: dict[Load, list[Cell]] = {}
-    for cell in run.cells:
-        loads.setdefault((cell.workload, cell.connections, cell.loop), []).append(cell)
+    """The cells of a run by their loads, the fastest first."""
     return {
         load: sorted(cells, key=lambda cell: -(cell.ops_per_s or 0))
-        for load, cells in loads.items()
+        for load, cells in by_load(run.cells).items()
     }
 
 
@@ -89,7 +86,7 @@ def _cost(ranked: Sequence[Comparison], cells: Sequence[Cell]) -> Iterator[str]:
 def _left_out(cells: Sequence[Cell]) -> Iterator[str]:
     for cell in cells:
         counts = cell.counts
-        if cell.verdict in ("failed", "unsupported", "errors"):
+        if cell.verdict in UNRANKED:
             yield f"{cell.model}: {cell.verdict}."
         elif counts.served < counts.attempted and cell.workload != "tcp-short":
             yield f"{cell.model} serves {counts.served} of {counts.attempted} connections."

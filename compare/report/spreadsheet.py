@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from compare.report.terminal import clean
+from compare.report.words import clean
 from compare.results.records import Run
 
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -15,7 +15,11 @@ _COLUMNS: dict[str, Callable[[Any], object]] = {
     "model": lambda cell: cell.model,
     "workload": lambda cell: cell.workload,
     "connections": lambda cell: cell.connections,
+    "size": lambda cell: cell.size,
+    "idle": lambda cell: cell.idle,
     "loop": lambda cell: cell.loop,
+    "rate": lambda cell: cell.rate,
+    "share": lambda cell: cell.share,
     "verdict": lambda cell: cell.verdict,
     "ops_per_s": lambda cell: cell.ops_per_s,
     "ops_per_s_low": lambda cell: cell.ops_per_s_ci95 and cell.ops_per_s_ci95[0],

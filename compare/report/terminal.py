@@ -4,49 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rich import box, markup
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
 from compare.models.matrix import WORKLOADS
-from compare.results.records import Cell, Comparison, Loop, Metric, Run, Settings
+from compare.report.sweeps import show_sweeps
+from compare.report.words import count, duration, escape, microseconds, milliseconds
+from compare.results.naming import schedule
+from compare.results.ranking import by_load
+from compare.results.records import Cell, Comparison, Metric, Run
 
 BAR_WIDTH = 14
-LONGEST = 4000  # characters of what somebody else said
 WIDE = 120  # columns that the whole table needs, with a reason or two
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _COLOURS = {"ok": "", "failed": "red", "errors": "red"}
 Standings = Mapping[tuple[str, Metric], Comparison]
 
 
-def clean(text: str) -> str:
-    """`text` from elsewhere: nothing that a terminal would obey, and not more than one reads."""
-    short = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-    return "".join(each if each.isprintable() or each == "\n" else "?" for each in short)
-
-
-def escape(text: str) -> str:
-    """The same, and no markup."""
-    return markup.escape(clean(text))
-
-
 def show(run: Run, console: Console) -> None:
     """Print all tables, what they were measured on, and how to read what is odd."""
-    groups: dict[tuple[str, int, Loop], list[Cell]] = {}
-    for cell in run.cells:
-        groups.setdefault((cell.workload, cell.connections, cell.loop), []).append(cell)
-    for (workload, connections, loop), cells in groups.items():
+    for load, cells in by_load(run.cells).items():
         console.print()
         console.print(_heading(run, cells), soft_wrap=True)
         wide = console.width >= WIDE
-        mine = [each for each in run.comparisons if load_of(each) == (workload, connections, loop)]
+        mine = [each for each in run.comparisons if each.load == load]
         console.print(table_of(cells, mine, wide=wide))
         if not wide:
             for cell in cells:
                 for reason in cell.reasons:
                     console.print(f"{escape(cell.model)}: {escape(reason)}")
+    show_sweeps(run.cells, console)
     console.print()
     whose = "drivers: " if run.settings.target else ""
     console.print(f"[dim]{whose}{escape(describe(run.machine))}[/]", soft_wrap=True)
@@ -56,17 +46,22 @@ def show(run: Run, console: Console) -> None:
 
 def _heading(run: Run, cells: list[Cell]) -> str:
     settings = run.settings
-    workload, connections, loop = load_of(cells[0])
+    load = cells[0].load
     made = max((len(c.rounds) for c in cells), default=0)
     rounds = "1 round" if made == 1 else f"{made} rounds"
     each = f"{settings.duration_s:g} s"
     windows = [one.window_ns for cell in cells for round_ in cell.rounds for one in round_.slices]
     if not settings.alone and windows:
         each += f" in slices of {sum(windows) / len(windows) / 1e6:.0f} ms"
-    how = f"{loop} loop" if loop == "closed" else f"open loop, {_schedule(settings)}"
+    how = "closed loop"
+    if load.loop == "open":
+        slo = f"the highest rate with p99 below {(settings.slo_us or 0) / 1000:g} ms"
+        how = f"open loop, {schedule(load) or slo}, {settings.arrivals} arrivals"
     if settings.cluster is not None:
         drivers = sum(each.role == "driver" for each in run.hosts)
         pinned = f"{drivers} driver{'s' if drivers != 1 else ''} on {settings.cluster}"
+    elif settings.drivers > 1:
+        pinned = f"{settings.drivers} drivers"
     elif not settings.server_cores:
         pinned = "not pinned"
     else:
@@ -75,24 +70,11 @@ def _heading(run: Run, cells: list[Cell]) -> str:
         pinned = f"server on {many} {theirs}, driver on core {settings.driver_core}"
     noun = {"udp-echo": "client sockets", "chat": "members", "tcp-short": "connections at a time"}
     return (
-        f"[bold]{workload}[/]   {connections} {noun.get(workload, 'connections')}, "
-        f"{settings.sizes[workload]} B, {how}, {rounds} of {each}"
-        f"   [dim]{pinned}; one operation is {WORKLOADS[workload].operation}[/]"
+        f"[bold]{load.workload}[/]   {load.connections} {noun.get(load.workload, 'connections')}"
+        + (f" beside {load.idle:,} idle" if load.idle else "")
+        + f", {load.size} B, {how}, {rounds} of {each}"
+        f"   [dim]{pinned}; one operation is {WORKLOADS[load.workload].operation}[/]"
     )
-
-
-def _schedule(settings: Settings) -> str:
-    if settings.rate is not None:
-        rate = f"{settings.rate:,g}/s due"
-    elif settings.load is not None:
-        rate = f"{settings.load:.0%} of each one's closed loop due"
-    else:
-        rate = f"the highest rate with p99 below {(settings.slo_us or 0) / 1000:g} ms"
-    return f"{rate}, {settings.arrivals} arrivals"
-
-
-def load_of(each: Cell | Comparison) -> tuple[str, int, Loop]:
-    return each.workload, each.connections, each.loop
 
 
 def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, wide: bool) -> Table:
@@ -101,7 +83,7 @@ def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, wide: bool
     top = max((cell.ops_per_s or 0 for cell in cells), default=0)
     columns: dict[str, Callable[[Cell], str]] = {
         "model": lambda cell: escape(cell.model),
-        "due/s": lambda cell: _count(cell.pace.offered) if cell.pace else "-",
+        "due/s": lambda cell: count(cell.pace.offered) if cell.pace else "-",
         "ops/s": lambda cell: (_bar(cell, top) if wide else "") + _rate(cell),
         "p50": lambda cell: milliseconds(cell.latency_us.p50),
         "p99": lambda cell: milliseconds(cell.latency_us.p99),
@@ -200,13 +182,6 @@ def ratio_text(each: Comparison | None) -> str:
     return f"{each.ratio:.2f} ±{half:.2f}"
 
 
-def duration(seconds: float) -> str:
-    """As people say it."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
-
-
 def _cost_spread(cell: Cell) -> str:
     cost, interval = cell.server.cpu_us_per_op, cell.cpu_us_per_op_ci95
     return f" ±{(interval[1] - interval[0]) / 2 / cost:.0%}" if cost and interval else ""
@@ -219,32 +194,13 @@ def _rate(cell: Cell) -> str:
     if cell.ops_per_s_ci95 and cell.ops_per_s:
         low, high = cell.ops_per_s_ci95
         spread = f" ±{(high - low) / 2 / cell.ops_per_s:.0%}"
-    return f"{_count(cell.ops_per_s):>7}{spread}"
+    return f"{count(cell.ops_per_s):>7}{spread}"
 
 
 def _bar(cell: Cell, top: float) -> str:
     eighths = round((cell.ops_per_s or 0) / top * BAR_WIDTH * 8) if top else 0
     whole, rest = divmod(eighths, 8)
     return ("█" * whole + (_EIGHTHS[rest] if rest else "")).ljust(BAR_WIDTH + 1)
-
-
-def _count(value: float) -> str:
-    if value >= 1e6:
-        return f"{value / 1e6:.2f}M"
-    return f"{value / 1e3:.1f}k" if value >= 1000 else f"{value:.0f}"
-
-
-def microseconds(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.1f} µs" if value >= 10 else f"{value:.2f} µs"
-
-
-def milliseconds(us: float | None) -> str:
-    if us is None:
-        return "-"
-    ms = us / 1000
-    return f"{ms:.2f} ms" if ms < 10 else f"{ms:.0f} ms"
 
 
 def pythons(interpreters: Iterable[Interpreter]) -> Iterable[str]:

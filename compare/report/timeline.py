@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from compare.report.figures import Figure, Trace, identify
-from compare.report.sentences import Load
-from compare.results.records import Cell
+from compare.results.records import Cell, Load
 
 MOST_POINTS = 150  # of a line
 

@@ -10,12 +10,16 @@ import msgspec
 from compare.contract.histogram import encode, merge
 from compare.contract.outcome import Outcome, Usage
 from compare.results.percentiles import percentiles
-from compare.results.records import Cell, Driver, Key, Pace, Round, Server, Shard, Verdict
+from compare.results.records import Cell, Driver, Idle, Key, Pace, Round, Server, Shard, Verdict
 from compare.results.statistics import mean_of, midmean
 
 
 def round_of(
-    outcome: Outcome, baseline_descriptors: int, messages: list[str], number: int
+    outcome: Outcome,
+    baseline_descriptors: int,
+    messages: list[str],
+    number: int,
+    held: Idle | None = None,
 ) -> Round:
     """What one outcome of the driver says."""
     seconds = outcome.window_ns / 1e9
@@ -43,6 +47,7 @@ def round_of(
         else Driver(),
         untimed=outcome.untimed,
         messages=messages,
+        held=held,
         gave_up=outcome.gave_up,
     )
 
@@ -120,16 +125,21 @@ def cell_of(
     rounds: list[Round],
     verdicts: list[Verdict],
     reasons: list[str],
+    gave_way: Idle | None = None,
 ) -> Cell:
-    """All rounds of a cell as one record."""
+    """All rounds of a cell as one record; `gave_way`: of a server that was not measured for it."""
     bare = Cell(
         model=key.model,
-        workload=key.workload,
-        connections=key.connections,
-        loop=key.loop,
+        **msgspec.structs.asdict(key.load),
         verdict=verdicts[0],
         verdicts=verdicts,
         reasons=reasons,
+        held=gave_way
+        or min(
+            (each.held for each in rounds if each.held),
+            key=lambda held: held.counts.served,
+            default=None,
+        ),
     )
     if not rounds:
         return bare
@@ -152,7 +162,9 @@ def cell_of(
         cpu_us_per_op_ci95=mean_of(costs).interval if costs else None,
         p99_us_ci95=mean_of(tails).interval if len(tails) == len(rounds) else None,
         connect_us=percentiles([each.connect for each in outcomes]),
-        skew_us=percentiles([each.skew for each in outcomes]) if key.workload == "chat" else None,
+        skew_us=percentiles([each.skew for each in outcomes])
+        if key.load.workload == "chat"
+        else None,
         counts=worst.counts,
         errors=dict(errors),
         server=_servers([each.server for each in rounds], [each.operations for each in rounds]),

@@ -17,8 +17,9 @@ from typing import Literal
 import msgspec
 
 from compare.models.matrix import MODELS
+from compare.results.naming import short
 from compare.results.ranking import UNRANKED
-from compare.results.records import Cell, Key, Loop, Round, Run
+from compare.results.records import Cell, Key, Load, Round, Run
 from compare.results.statistics import ratio_between
 
 FORMAT = "compare-diff/1"
@@ -51,7 +52,7 @@ class Incomparable(Exception):  # noqa: N818  no error: an answer
     """The runs were not made in the same way; the message says in what they differ."""
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class Change(Load, frozen=True, kw_only=True):
     """One metric of one cell. base, new: medians over rounds, as they were measured.
 
     ratio: new divided by base, what the others have in common divided out, with its 95 % interval.
@@ -59,9 +60,6 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     model: str
-    workload: str
-    connections: int
-    loop: Loop
     metric: Metric
     base: float
     new: float
@@ -72,7 +70,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cell(self) -> str:
-        return name_of(Key(self.model, self.workload, self.connections, self.loop))
+        return name_of(Key(self.model, self.load))
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,8 +97,7 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
 
 def name_of(key: Key) -> str:
     """A cell, for a person."""
-    loop = "" if key.loop == "closed" else " (open loop)"
-    return f"{key.model} {key.workload} {key.connections}{loop}"
+    return f"{key.model} {short(key.load)}"
 
 
 def differences(base: Run, new: Run) -> list[str]:
@@ -110,16 +107,13 @@ def differences(base: Run, new: Run) -> list[str]:
         ours, theirs = getattr(base.machine, name), getattr(new.machine, name)
         if ours != theirs:
             found.append(f"machine: {name} {ours} and {theirs}")
-    for name in ("duration_s", "alone", "warmup_s", "rate", "load", "slo_us", "arrivals", "close"):
+    for name in (
+        *("duration_s", "alone", "warmup_s", "sizes", "rates", "shares", "slo_us", "ramp"),
+        *("arrivals", "close"),
+    ):
         ours, theirs = getattr(base.settings, name), getattr(new.settings, name)
         if ours != theirs:
             found.append(f"settings: {name} {ours} and {theirs}")
-    sizes = base.settings.sizes, new.settings.sizes
-    found += [
-        f"settings: size of {name} {sizes[0][name]} and {sizes[1][name]}"
-        for name in sorted(sizes[0].keys() & sizes[1].keys())
-        if sizes[0][name] != sizes[1][name]
-    ]
     pinned = [len(run.settings.server_cores) for run in (base, new)]
     if pinned[0] != pinned[1]:
         found.append(f"settings: {pinned[0] or 'any'} and {pinned[1] or 'any'} cores of a server")
@@ -236,9 +230,7 @@ def _change(
     estimate = ratio_between(new, base)
     return Change(
         model=key.model,
-        workload=key.workload,
-        connections=key.connections,
-        loop=key.loop,
+        **msgspec.structs.asdict(key.load),
         metric=metric,
         base=math.exp(statistics.median(old[key])),
         new=math.exp(statistics.median(fresh[key])),

@@ -9,6 +9,7 @@ from pathlib import Path
 from hdrh.log import HistogramLogWriter
 
 from compare.contract.histogram import merge
+from compare.results.naming import slug
 from compare.results.records import Run
 
 NS_PER_MS = 1e6
@@ -26,7 +27,7 @@ def export(run: Run, folder: Path) -> Iterator[Path]:
         if cell.latency_hdr is None:
             continue
         histogram = merge([cell.latency_hdr])
-        stem = f"{cell.model}-{cell.workload}-{cell.connections}-{cell.loop}"
+        stem = f"{cell.model}-{slug(cell)}"
         log_path = folder / f"{stem}.hlog"
         with log_path.open("w") as file:
             log = HistogramLogWriter(file)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from compare.contract.outcome import Slice
-from compare.results.records import Cell, Comparison, Loop, Metric, Round, Standing
+from compare.results.records import Cell, Comparison, Load, Metric, Round, Standing
 from compare.results.statistics import CONFIDENCE, Estimate, mean_of, midmean, ratio_of
 
-UNRANKED = ("failed", "unsupported", "errors")
+UNRANKED = ("failed", "unsupported", "errors", "gave-way")
 METRICS: tuple[Metric, ...] = ("ops_per_s", "cpu_us_per_op", "p99_us")
 MARGIN = 0.05
 _LONGEST_S = 86_400.0  # what takes longer to tell is not foretold
@@ -19,15 +21,20 @@ def rank_all(
     cells: Sequence[Cell], margin: float = MARGIN, confidence: float = CONFIDENCE
 ) -> list[Comparison]:
     """The cells of each load by themselves, by every metric."""
-    loads: dict[tuple[str, int, Loop], list[Cell]] = {}
-    for cell in cells:
-        loads.setdefault((cell.workload, cell.connections, cell.loop), []).append(cell)
     return [
         each
-        for load in loads.values()
+        for load in by_load(cells).values()
         for metric in METRICS
         for each in rank(load, metric, margin, confidence)
     ]
+
+
+def by_load(cells: Iterable[Cell]) -> dict[Load, list[Cell]]:
+    """The cells of each load, in the order of the run."""
+    loads: dict[Load, list[Cell]] = {}
+    for cell in cells:
+        loads.setdefault(cell.load, []).append(cell)
+    return loads
 
 
 def rank(
@@ -148,9 +155,7 @@ def _comparison(
 ) -> Comparison:
     return Comparison(
         model=cell.model,
-        workload=cell.workload,
-        connections=cell.connections,
-        loop=cell.loop,
+        **msgspec.structs.asdict(cell.load),
         metric=metric,
         best=best.model,
         ratio=estimate.value,

@@ -10,10 +10,11 @@ from compare.contract.counts import Counts
 from compare.contract.outcome import Slice
 from compare.contract.spec import Arrivals, Closer
 from compare.contract.trace import Trace
+from compare.host.limits import Limits
 from compare.host.machine import Machine
 from compare.models.interpreter import Interpreter
 from compare.models.source import Source
-from compare.results.percentiles import Percentiles as Percentiles
+from compare.results.percentiles import Percentiles
 
 FORMAT = "compare-run/1"
 
@@ -22,6 +23,7 @@ Verdict = Literal[
     "unsupported",
     "failed",
     "errors",
+    "gave-way",
     "throttled",
     "rate-unmet",
     "driver-bound",
@@ -34,13 +36,38 @@ Metric = Literal["ops_per_s", "cpu_us_per_op", "p99_us"]
 Loop = Literal["closed", "open"]
 
 
-class Key(msgspec.Struct, frozen=True, order=True):
-    """What a cell is: a model under a workload with so many connections, in one of the loops."""
+class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
+    """What all servers of a block are put under alike.
 
-    model: str
+    size: of a message, in bytes. idle: connections that stand beside those that work.
+    In an open loop so many operations are due in a second: `rate`, or `share` of what the model
+    does in a closed one; or where there is neither, as many as keep the promise of the run.
+    """
+
     workload: str
     connections: int
+    size: int
+    idle: int = 0
     loop: Loop = "closed"
+    rate: float | None = None
+    share: float | None = None
+
+    @property
+    def load(self) -> Load:
+        """This alone, of what has more beside it."""
+        return Load(**{name: getattr(self, name) for name in Load.__struct_fields__})
+
+    @property
+    def closed(self) -> Load:
+        """The same in a closed loop."""
+        return msgspec.structs.replace(self.load, loop="closed", rate=None, share=None)
+
+
+class Key(msgspec.Struct, frozen=True, order=True):
+    """What a cell is: a model under a load."""
+
+    model: str
+    load: Load
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,12 +147,42 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
     clock_error_us: float
 
 
+class Idle(msgspec.Struct, frozen=True, kw_only=True):
+    """Idle connections of one server: each was opened, served once, and stands.
+
+    processes: that held them. connect_us: until the handshake was done; first_reply_us until the
+        echo. took_s: from the first to the last answer.
+    overflows: times that an accept queue was full (ListenOverflows), on the machine.
+    Memory beyond what was used before, in KB: server_kb, anonymous, of all its processes, what
+        they share once; kernel_kb, slab, where sockets live; all_kb of the whole machine, drivers
+        included. available_kb: what is left.
+    gave_way: what did not hold, in words.
+    """
+
+    counts: Counts
+    errors: dict[str, int]
+    processes: int
+    connect_us: Percentiles
+    first_reply_us: Percentiles
+    took_s: float
+    overflows: int
+    server_kb: int
+    kernel_kb: int
+    all_kb: int
+    available_kb: int
+    gave_way: list[str]
+
+    @property
+    def all_served(self) -> bool:
+        return self.counts.served == self.counts.attempted
+
+
 class Round(msgspec.Struct, frozen=True, kw_only=True):
     """One fresh server in its turns.
 
     number: of the round; cells that have the same were measured in the same minute, and where
         they have the same load, slice by slice. ops_per_s: the mean of the middle half of slices.
-    gave_up: why it had no more turns.
+    held: its idle connections, if it has any. gave_up: why it had no more turns.
     untimed: operations that are not in the latencies: two hosts had part in them whose clocks
         are not known well enough.
     shards: the drivers, where there are several. start_skew_us: between the first of them to begin
@@ -147,13 +204,14 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     server: Server
     driver: Driver
     messages: list[str]
+    held: Idle | None = None
     gave_up: str | None = None
     untimed: int = 0
     shards: list[Shard] = []
     start_skew_us: float | None = None
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
+class Cell(Load, frozen=True, kw_only=True):
     """All rounds of one cell together.
 
     verdict: the gravest of `verdicts`, which are all that hold.
@@ -163,12 +221,10 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     latency_us, pace.service_us: of the operations of all rounds together.
     counts: of the round in which the most connections went unserved. errors: of all rounds.
     trace: when some of the connections waited, in a moment after the window of one round.
+    held: the idle connections of the round in which the fewest were served.
     """
 
     model: str
-    workload: str
-    connections: int
-    loop: Loop = "closed"
     verdict: Verdict
     verdicts: list[Verdict] = []
     reasons: list[str]
@@ -187,16 +243,17 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     rounds: list[Round] = []
     latency_hdr: str | None = None
     trace: Trace | None = None
+    held: Idle | None = None
 
     @property
     def key(self) -> Key:
-        return Key(self.model, self.workload, self.connections, self.loop)
+        return Key(self.model, self.load)
 
 
 Standing = Literal["best", "tied", "behind", "unclear"]
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class Comparison(Load, frozen=True, kw_only=True):
     """A cell held against the best of its load, by one metric.
 
     ratio: how many times that of the best it is, slices paired within rounds. ratio_ci95: all
@@ -207,9 +264,6 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     model: str
-    workload: str
-    connections: int
-    loop: Loop
     metric: Metric
     best: str
     ratio: float
@@ -228,7 +282,9 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for. Times in seconds; `sizes` in bytes, by workload.
+    """What was asked for; see `Load` for what has several values. Times in seconds.
+
+    sizes: none is each workload's usual one. ramp: idle connections are opened at so many a second.
 
     interpreters: that ran the servers, where not the one that ran the rest.
     sources: checkouts that models were taken from, beside ours.
@@ -237,10 +293,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: that each server is measured in a round, in slices of `slice_s` by turns with the
         others of the same load; where `alone`, in one window with nobody beside it.
     margin: what is nearer to the best than this is tied with it.
-    rate: operations a second of an open loop. load: the same as a share of what the model does
-        in a closed loop. slo_us: the highest rate is looked for whose p99 stays below.
+    rates, shares: of open loops. slo_us: the highest rate is looked for whose p99 stays below.
     warmup_s: at most; on a cluster exactly.
     server_cores, driver_core: where they run; none is anywhere.
+    drivers: on this machine, that put a load on one server together.
     cluster: the scheduler's address, or local:N. target: where the server stands already.
     """
 
@@ -250,6 +306,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     servers: dict[str, list[str]] = {}
     workloads: list[str]
     connections: list[int]
+    sizes: list[int] = []
+    idle: list[int] = msgspec.field(default_factory=lambda: [0])
+    ramp: float | None = None
     rounds: int
     precise: bool = False
     duration_s: float
@@ -257,28 +316,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     alone: bool = False
     margin: float = 0.05
     warmup_s: float
-    sizes: dict[str, int]
     seed: int
-    rate: float | None = None
-    load: float | None = None
+    rates: list[float] = []
+    shares: list[float] = []
     slo_us: float | None = None
     arrivals: Arrivals = "fixed"
     close: Closer = "client"
     server_cores: list[int] = []
     driver_core: int | None
+    drivers: int = 1
     cluster: str | None = None
     target: str | None = None
 
-    @property
-    def loops(self) -> list[Loop]:
-        """In the order in which they are measured."""
-        if self.rate is not None:
-            return ["open"]
-        return ["closed"] if self.load is None and self.slo_us is None else ["closed", "open"]
-
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """machine: the server's; where that is unknown, a driver's. hosts: those of a cluster.
+    """machine, limits: the server's; where that is unknown, a driver's. hosts: of a cluster.
 
     ended: why, where before it was through.
     """
@@ -289,6 +341,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     measured_s: float
     interrupted: bool
     machine: Machine
+    limits: Limits
     settings: Settings
     cells: list[Cell]
     comparisons: list[Comparison] = []

@@ -105,8 +105,7 @@ def _found(requirement: Requirement, cell: Cell, cells: Sequence[Cell]) -> Estim
         for each in cells
         if each.model == requirement.base
         and each.verdict not in UNRANKED
-        and (each.workload, each.connections, each.loop)
-        == (cell.workload, cell.connections, cell.loop)
+        and each.load == cell.load
     ]
     if not beside:
         return None

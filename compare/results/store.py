@@ -17,15 +17,10 @@ import msgspec
 import platformdirs
 import psutil
 
-from compare.results.ladder import FORMAT as SCALE_FORMAT
-from compare.results.ladder import Scale, Step
 from compare.results.records import FORMAT, Cell, Run
 
-Result = Run | Scale
-Kind = type[Run] | type[Scale]
 APPLICATION = 0x61696F6E  # PRAGMA application_id: what kind of SQLite file this is
 BUSY_S = 10.0  # that another run may be writing
-_KINDS: dict[str, Kind] = {FORMAT: Run, SCALE_FORMAT: Scale}
 # What brings a file from each version to the next; user_version says which one it is.
 _STEPS = (
     (
@@ -60,7 +55,7 @@ class StoreError(Exception):
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One run, without its cells. running: it is being measured now.
 
-    version: of the program that wrote it. parts: cells, or steps of a ladder.
+    version: of the program that wrote it. parts: cells.
     """
 
     id: int
@@ -135,7 +130,7 @@ class Store:
 
     # In.
 
-    def recorder(self, command: list[str]) -> Callable[[Result], int]:
+    def recorder(self, command: list[str]) -> Callable[[Run], int]:
         """What keeps one run: called again and again with all of it, it writes what is new.
 
         It returns the run's ID. Raises StoreError.
@@ -143,11 +138,10 @@ class Store:
         known: dict[int, tuple[bytes, bytes | None]] = {}
         token = uuid.uuid4().hex
 
-        def keep(result: Result) -> int:
-            parts = _parts(result)
+        def keep(result: Run) -> int:
             with self._told("write"), self._transaction():
                 number = self._note(token, result, command)
-                written = {place: _split(part) for place, part in enumerate(parts)}
+                written = {place: _split(part) for place, part in enumerate(result.cells)}
                 self._database.executemany(
                     "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?)",
                     [
@@ -161,7 +155,7 @@ class Store:
 
         return keep
 
-    def _note(self, token: str, result: Result, command: list[str]) -> int:
+    def _note(self, token: str, result: Run, command: list[str]) -> int:
         ours = psutil.Process()
         (number,) = self._database.execute(
             "INSERT INTO run (token, format, started, command, version, pid, pid_started, "
@@ -171,7 +165,7 @@ class Store:
             (
                 *(token, result.format, result.started, shlex.join(command)),
                 *(version("aionet-compare"), ours.pid, ours.create_time(), result.interrupted),
-                msgspec.json.encode(_replace_parts(result, [])),
+                msgspec.json.encode(msgspec.structs.replace(result, cells=[])),
             ),
         ).fetchone()
         return int(number)
@@ -199,7 +193,7 @@ class Store:
             for row in rows
         ]
 
-    def load(self, number: int) -> Result:
+    def load(self, number: int) -> Run:
         """The run with that ID."""
         with self._told("read"):
             row = self._database.execute(
@@ -210,16 +204,15 @@ class Store:
             ).fetchall()
         if row is None:
             raise StoreError(f"there is no run {number} in {self.path}: see compare history")
-        kind = _KINDS.get(row[0])
-        if kind is None:
-            raise StoreError(f"run {number} has the format {row[0]}, of a newer version: upgrade")
+        if row[0] != FORMAT:
+            raise StoreError(f"run {number} has the format {row[0]}, of another version")
         try:
-            result = msgspec.json.decode(row[1], type=kind)
-            return _replace_parts(result, [_join(result, *each) for each in parts])
+            result = msgspec.json.decode(row[1], type=Run)
+            return msgspec.structs.replace(result, cells=[_join(*each) for each in parts])
         except msgspec.DecodeError as error:
             raise StoreError(f"run {number} cannot be read: {error}") from None
 
-    def find(self, name: str, kinds: tuple[str, ...] = tuple(_KINDS)) -> int:
+    def find(self, name: str) -> int:
         """The ID of a run by itself, or of `latest`, or of the one so many before: `latest~2`."""
         if name.isascii() and name.isdigit():
             return int(name)
@@ -229,38 +222,32 @@ class Store:
                 f"{name!r} is no run: give its number in compare history, latest, latest~1, or a "
                 "JSON file"
             )
-        numbers = [each.id for each in self.entries() if each.format in kinds]
+        numbers = [each.id for each in self.entries() if each.format == FORMAT]
         back = int(match[1] or 0)
         if back >= len(numbers):
             raise StoreError(f"{self.path} has {len(numbers)} runs, so there is no {name}")
         return numbers[-1 - back]
 
 
-def read(name: str, store: Callable[[], Store], kind: Kind | None = None) -> Result:
+def read(name: str, store: Callable[[], Store]) -> Run:
     """A run by its name in the history, or from a JSON file. Raises StoreError."""
     if Path(name).is_file():
-        result = _from_file(Path(name))
-    else:
-        history = store()
-        kinds = tuple(each for each, made in _KINDS.items() if kind in (None, made))
-        result = history.load(history.find(name, kinds))
-    if kind is not None and not isinstance(result, kind):
-        other = "compare run" if kind is Run else "compare scale"
-        raise StoreError(f"{name} is not what {other} made")
-    return result
+        return _from_file(Path(name))
+    history = store()
+    return history.load(history.find(name))
 
 
 class _Format(msgspec.Struct, frozen=True):
     format: str
 
 
-def _from_file(path: Path) -> Result:
+def _from_file(path: Path) -> Run:
     try:
         text = path.read_bytes()
         named = msgspec.json.decode(text, type=_Format).format
-        if named not in _KINDS:
+        if named != FORMAT:
             raise msgspec.ValidationError(f"its format is {named[:40]!r}")
-        return msgspec.json.decode(text, type=_KINDS[named])
+        return msgspec.json.decode(text, type=Run)
     except (OSError, msgspec.DecodeError) as error:
         raise StoreError(f"{path} is not a run that compare wrote: {error}") from None
 
@@ -279,35 +266,17 @@ def _lives(pid: int, started: float) -> bool:
 # A histogram is most of a cell, and as a BLOB takes three quarters of its text.
 
 
-Part = Cell | Step
-
-
-def _parts(result: Result) -> list[Part]:
-    return [*result.cells] if isinstance(result, Run) else [*result.steps]
-
-
-def _replace_parts(result: Result, parts: list[Part]) -> Result:
-    name = "cells" if isinstance(result, Run) else "steps"
-    return msgspec.structs.replace(result, **{name: parts})
-
-
-def _split(part: Part) -> tuple[bytes, bytes | None]:
+def _split(cell: Cell) -> tuple[bytes, bytes | None]:
     """Its record without the histogram, and that."""
-    cell = part if isinstance(part, Cell) else part.cell
-    if cell is None or cell.latency_hdr is None:
-        return msgspec.json.encode(part), None
-    return msgspec.json.encode(_with(part, None)), base64.b64decode(cell.latency_hdr)
+    if cell.latency_hdr is None:
+        return msgspec.json.encode(cell), None
+    bare = msgspec.structs.replace(cell, latency_hdr=None)
+    return msgspec.json.encode(bare), base64.b64decode(cell.latency_hdr)
 
 
-def _join(result: Result, record: bytes, histogram: bytes | None) -> Part:
-    kind: type[Part] = Cell if isinstance(result, Run) else Step
-    part: Part = msgspec.json.decode(record, type=kind)
-    return part if histogram is None else _with(part, base64.b64encode(histogram).decode("ascii"))
-
-
-def _with(part: Part, histogram: str | None) -> Part:
-    if isinstance(part, Cell):
-        return msgspec.structs.replace(part, latency_hdr=histogram)
-    assert part.cell is not None
-    cell = msgspec.structs.replace(part.cell, latency_hdr=histogram)
-    return msgspec.structs.replace(part, cell=cell)
+def _join(record: bytes, histogram: bytes | None) -> Cell:
+    cell = msgspec.json.decode(record, type=Cell)
+    if histogram is None:
+        return cell
+    text = base64.b64encode(histogram).decode("ascii")
+    return msgspec.structs.replace(cell, latency_hdr=text)

@@ -8,6 +8,7 @@ from typing import get_args
 
 from compare.contract.histogram import BEYOND
 from compare.results.records import Round, Verdict
+from compare.results.statistics import midmean, ratio_of
 
 BUSY = 0.90  # of a core: at its limit
 ERRORS = 0.01  # of the operations or connections: they are part of the answer
@@ -19,6 +20,9 @@ MET = 0.99  # of the operations that were due
 UNSURE = 0.1  # of the median latency
 TIMED = ("untimed", "operations")
 LATE_START_US = 2000.0  # of one of several drivers
+SLIDE = 0.05  # of the rate, within a round
+SURE = 0.999
+FEWEST = 4  # rounds
 LITTLE = 0.05  # how far throughput x latency may be from the number of connections
 # What a correct server never does, by the name under which the driver counts it.
 WRONG = {
@@ -76,7 +80,8 @@ def judge(
     elif not few:
         found += _bound(rounds)
     if not any(each.pace for each in rounds):
-        reasons += _others(rounds) or _little(workload, rounds) + _drifting(rounds)
+        reasons += _others(rounds) or _little(workload, rounds)
+        reasons += _drifting(rounds) or _sliding(rounds)
     found.sort(key=lambda each: get_args(Verdict).index(each[0]))
     verdicts: list[Verdict] = [verdict for verdict, _ in found]
     return verdicts or ["ok"], [*(why for _, why in found), *reasons, *_too_short(rounds)]
@@ -225,6 +230,26 @@ def _drifting(rounds: list[Round]) -> list[str]:
     return [
         f"after {longest:.0f} s of warm-up the rate was still drifting: it may be another one "
         "with a longer --duration"
+    ]
+
+
+def _sliding(rounds: list[Round]) -> list[str]:
+    """Whether the rate is another one at the end of a round than at its begin, in all of them."""
+    moved = []
+    for each in rounds:
+        logs = [math.log(one.operations / one.window_ns) for one in each.slices if one.operations]
+        if half := len(logs) // 2:
+            moved.append(midmean(logs[-half:]) - midmean(logs[:half]))
+    found = ratio_of(moved, confidence=SURE) if len(moved) >= FEWEST else None
+    if found is None or found.interval is None:
+        return []
+    low, high = found.interval
+    if high >= 1 / (1 + SLIDE) and low <= 1 + SLIDE:
+        return []
+    return [
+        f"from the first half of a round's slices to the second its rate changed by "
+        f"{found.value - 1:+.0%}: it warms up or wears out, which --alone with a longer --duration "
+        "shows"
     ]
 
 

@@ -23,10 +23,12 @@ from compare.host.cores import Cores
 from compare.host.launch import LaunchError, Server
 from compare.measure.block import measure
 from compare.measure.driver_process import Driver, DriverError
-from compare.models.matrix import MODELS, Model
+from compare.measure.testbed import Block
+from compare.models.matrix import MODELS
+from compare.models.model import Model
 from compare.results.aggregation import cell_of, round_of
 from compare.results.ranking import METRICS, paired, rank
-from compare.results.records import Cell, Key, Round, Settings
+from compare.results.records import Cell, Key, Load, Round, Settings
 from compare.results.statistics import ratio_of
 from compare.selftest import crosscheck, planted
 from compare.selftest.crosscheck import AGREE, CrossCheckError, compare_medians
@@ -270,36 +272,39 @@ LATENCIES: list[Check] = [service_time, slow_accept, stall]
 
 
 def side_by_side(
-    cores: Cores, models: Sequence[Model], workload: str, rounds: int, **changes: Any
+    cores: Cores,
+    models: Sequence[Model],
+    workload: str,
+    rounds: int,
+    duration_s: float = AA_S,
+    **changes: Any,
 ) -> list[Cell]:
-    """Some models as a run measures them. Raises LaunchError."""
-    settings = msgspec.structs.replace(
-        Settings(
-            models=[each.name for each in models],
-            workloads=[workload],
-            connections=[16],
-            rounds=rounds,
-            duration_s=AA_S,
-            warmup_s=0.05,
-            sizes={workload: 100},
-            seed=1,
-            server_cores=list(cores.server),
-            driver_core=cores.driver,
-        ),
-        **changes,
+    """Some models as a run measures them; changes: of the load. Raises LaunchError."""
+    load = Load(workload=workload, connections=16, size=100)
+    load = msgspec.structs.replace(load, **changes)
+    settings = Settings(
+        models=[each.name for each in models],
+        workloads=[workload],
+        connections=[load.connections],
+        rounds=rounds,
+        duration_s=duration_s,
+        warmup_s=0.05,
+        seed=1,
+        server_cores=list(cores.server),
+        driver_core=cores.driver,
     )
-    MODELS.update({each.name: each for each in models})
-    keys = [Key(each.name, workload, settings.connections[0]) for each in models]
-    seen: dict[Key, list[tuple[Outcome, Round]]] = {key: [] for key in keys}
+    seen: dict[str, list[tuple[Outcome, Round]]] = {each.name: [] for each in models}
     for number in range(1, rounds + 1):
-        found = measure(keys, settings, {}, lambda operations: None, number=number)
-        for key, finding in found.items():
-            if isinstance(finding, str):
-                raise LaunchError(finding)
-            seen[key].append(finding)
+        block = Block(models, load, settings, number=number)
+        for name, finding in measure(block, lambda operations: None).items():
+            if not isinstance(finding, tuple):
+                raise LaunchError(str(finding))
+            seen[name].append(finding)
     return [
-        cell_of(key, [each[0] for each in seen[key]], [each[1] for each in seen[key]], ["ok"], [])
-        for key in keys
+        cell_of(
+            Key(name, load), [each[0] for each in found], [each[1] for each in found], ["ok"], []
+        )
+        for name, found in seen.items()
     ]
 
 
@@ -310,7 +315,7 @@ def dearer(cores: Cores) -> Iterator[Finding]:
         return Model(name, "planted", (str(planted.FOLDER / "costly.py"), f"{burn_ns:.0f}"))
 
     plain = [costly("plain", 0), costly("plain too", 0)]
-    load: dict[str, Any] = {"sizes": {"tcp-long": 1000}, "connections": [64], "duration_s": 0.5}
+    load: dict[str, Any] = {"size": 1000, "connections": 64, "duration_s": 0.5}
     before = side_by_side(cores, plain, "tcp-long", 1, **load)
     cost_us = before[0].server.cpu_us_per_op or 0.0
     models = [*plain, costly("dearer", DEARER * cost_us * 1000)]

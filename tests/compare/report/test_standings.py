@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from compare.report.sentences import answer
-from compare.report.terminal import duration, ratio_text, show, standing_text
+from compare.report.terminal import ratio_text, show, standing_text
+from compare.report.words import duration
 from compare.results.ranking import rank_all
 from compare.results.records import Cell, Comparison, Pace, Percentiles, Round, Run
 

@@ -1,0 +1,166 @@
+"""What was typed for `compare run`, held to what can be meant, and what it comes to."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from compare.commands.where import Where, where
+from compare.contract.spec import Arrivals, Closer
+from compare.host.limits import Limits
+from compare.measure.idle import most
+from compare.measure.run import IDLE_AT_ONCE
+from compare.models.matrix import WORKLOADS
+from compare.models.model import Model
+from compare.results.records import Settings
+
+ROUNDS, QUICK_ROUNDS, IDLE_ROUNDS = 10, 4, 3
+SLICE_US, OPEN_SLICE_US = 20_000.0, 100_000.0
+SLO_SLICE_US = 500_000.0  # near its limit a queue takes its time to build up
+LEAST_SLICE_US, MOST_SLICE_US = 5_000.0, 10_000_000.0
+SLICED_WARMUP_S = 0.5  # at most, of each server in each round
+WARMUP_S = 2.0  # the same, of one that is alone
+SHARED_WARMUP_S = 0.5  # of several drivers, so that their windows are one
+HELD = ("tcp-long", "tcp-short")  # what idle connections can stand beside
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed. Times of `slice_s` and `slo` in us, of `duration` in s."""
+
+    models: list[str] | None
+    sets: list[str] | None
+    pythons: tuple[str, ...]
+    sources: tuple[str, ...]
+    workloads: list[str]
+    connections: list[int]
+    idle: list[int | str] | None
+    hold: float | None
+    ramp: float | None
+    rounds: int | str | None
+    duration: float | None
+    slice_s: float | None
+    alone: bool
+    margin: float
+    sizes: list[int] | None
+    rates: list[float] | None
+    shares: list[float] | None
+    slo: float | None
+    arrivals: Arrivals | None
+    closer: Closer
+    seed: int | None
+    json_path: str | None
+    store: Path | None
+    server: list[Model]
+    config: list[Model]
+    unchecked: bool
+    required: tuple[str, ...]
+    quick: bool
+    drivers: int
+    cores: str | None
+    cluster: str | None
+    target: str | None
+    tls_ca: Path | None
+    tls_cert: Path | None
+    tls_key: Path | None
+    insecure: bool
+
+    def check(self) -> None:
+        """Raises click.UsageError and click.BadParameter for what cannot be meant."""
+        for name in self.workloads:
+            workload = WORKLOADS[name]
+            for size in self.sizes or []:
+                if not workload.smallest <= size <= workload.largest:
+                    raise click.BadParameter(
+                        f"{size} does not suit {name}, whose messages have {workload.smallest} to "
+                        f"{workload.largest} bytes.",
+                        param_hint="'--size'",
+                    )
+        if sum(each is not None for each in (self.rates, self.shares, self.slo)) > 1:
+            raise click.UsageError("--rate, --load and --slo exclude each other: choose one.")
+        if self.slice_s is not None and not LEAST_SLICE_US <= self.slice_s <= MOST_SLICE_US:
+            raise click.BadParameter(
+                f"a slice lasts from {LEAST_SLICE_US / 1000:g}ms to {MOST_SLICE_US / 1e6:g}s.",
+                param_hint="'--slice'",
+            )
+        if self.drivers > 1 and self.cluster:
+            raise click.UsageError("--drivers are on this machine, those of --cluster elsewhere.")
+        if self.held:
+            if other := [name for name in self.workloads if name not in HELD]:
+                raise click.UsageError(
+                    f"nobody stands idle in {other[0]}: --idle goes with --workloads "
+                    f"{' or '.join(HELD)}."
+                )
+            if self.target:
+                raise click.UsageError("--idle takes a fresh server, and --target stands already.")
+        elif self.ramp:
+            raise click.UsageError("--ramp is how fast those of --idle are opened: say how many.")
+        chosen = self.models or self.sets or self.server or self.config
+        made = self.pythons or self.sources or self.unchecked or self.closer == "server"
+        if self.target and (chosen or made):
+            raise click.UsageError(
+                "--target is the one server, and stands already: leave --models, --set, --python, "
+                "--source, --server, --config, --unchecked and --close server out."
+            )
+
+    @property
+    def held(self) -> list[int | str]:
+        return [int(self.hold)] if self.hold else self.idle or []
+
+    def place(self) -> Where:
+        return where(
+            self.cluster,
+            self.target,
+            self.tls_ca,
+            self.tls_cert,
+            self.tls_key,
+            insecure=self.insecure,
+            pythons=self.pythons,
+            sources=self.sources,
+        )
+
+    def settings(self, models: list[Model], limits: Limits, **known: Any) -> Settings:
+        """limits: of the machine that serves. known: what does not come from here alone."""
+        idle = sorted({most(limits) if each == "most" else int(each) for each in self.held})
+        paced = bool(self.rates or self.shares or self.slo)
+        default_us = SLO_SLICE_US if self.slo else OPEN_SLICE_US if paced else SLICE_US
+        alone = self.alone or self.cluster is not None or self.drivers > 1
+        rounds, duration_s = ROUNDS, 1.0 if alone or self.slo else 0.25
+        if idle:
+            rounds = 1 if idle[-1] > IDLE_AT_ONCE else IDLE_ROUNDS
+        if self.quick:  # one by one takes long
+            rounds, duration_s = (1, 0.5) if alone else (min(rounds, QUICK_ROUNDS), 0.1)
+        return Settings(
+            models=[each.name for each in models],
+            servers={each.name: list(each.command) for each in (*self.server, *self.config)},
+            workloads=self.workloads,
+            connections=self.connections,
+            sizes=self.sizes or [],
+            idle=idle or [0],
+            ramp=self.ramp,
+            rounds=self.rounds if isinstance(self.rounds, int) else rounds,
+            precise=self.rounds == "auto",
+            duration_s=self.duration or duration_s,
+            slice_s=(self.slice_s or default_us) / 1e6,
+            alone=alone,
+            margin=self.margin,
+            warmup_s=SHARED_WARMUP_S
+            if self.cluster or self.drivers > 1
+            else WARMUP_S
+            if alone
+            else SLICED_WARMUP_S,
+            seed=random.SystemRandom().getrandbits(32) if self.seed is None else self.seed,
+            rates=self.rates or [],
+            shares=self.shares or [],
+            slo_us=self.slo,
+            arrivals=self.arrivals or ("fixed" if self.slo is None else "poisson"),
+            close=self.closer,
+            drivers=self.drivers,
+            cluster=self.cluster,
+            target=self.target,
+            **known,
+        )

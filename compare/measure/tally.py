@@ -1,0 +1,96 @@
+"""What has been seen of one cell so far, round by round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compare.contract.outcome import Outcome
+from compare.measure.testbed import Finding
+from compare.models.model import Model
+from compare.results.aggregation import cell_of
+from compare.results.records import Cell, Idle, Key, Load, Round
+from compare.results.verdict import judge
+
+
+@dataclass
+class Tally:
+    """pinned: server and driver have a core each. rate: of an open loop. capacity: what it does
+    in a closed one, where that was asked."""
+
+    model: Model
+    load: Load
+    unsupported: str | None
+    pinned: bool
+    rate: float | None = None
+    capacity: float = 0.0
+    outcomes: list[Outcome] = field(default_factory=list)
+    rounds: list[Round] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    gave_way: Idle | None = None
+    notes: list[str] = field(default_factory=list)
+    _cell: Cell | None = None
+
+    @property
+    def key(self) -> Key:
+        return Key(self.model.name, self.load)
+
+    @property
+    def begun(self) -> bool:
+        return bool(self.unsupported or self.rounds or self.failures or self.gave_way)
+
+    @property
+    def over(self) -> bool:
+        """Whether another round would show nothing."""
+        return bool(self.unsupported or self.failures or self.gave_way)
+
+    def take(self, finding: Finding) -> None:
+        """What another round has found, or why there was none."""
+        self._cell = None
+        if isinstance(finding, str):
+            self.failures.append(finding)
+        elif isinstance(finding, Idle):
+            self.gave_way = finding
+        else:
+            self.outcomes.append(finding[0])
+            self.rounds.append(finding[1])
+
+    def give_up(self, reason: str) -> None:
+        """There is nothing to measure."""
+        self._cell = None
+        self.unsupported = reason
+
+    def note(self, words: str) -> None:
+        self._cell = None
+        self.notes.append(words)
+
+    def begin_again(self, rate: float) -> None:
+        """At another rate, for which nothing is known yet."""
+        self._cell = None
+        self.rate = rate
+        self.outcomes.clear()
+        self.rounds.clear()
+
+    def cell(self) -> Cell:
+        """All rounds together; made anew only after another one."""
+        if self._cell is None:
+            self._cell = self._sum_up()
+        return self._cell
+
+    def _sum_up(self) -> Cell:
+        if self.unsupported:
+            return cell_of(self.key, [], [], ["unsupported"], [self.unsupported])
+        if self.gave_way and not self.failures:
+            reasons = [*self.notes, *self.gave_way.gave_way]
+            return cell_of(self.key, [], [], ["gave-way"], reasons, self.gave_way)
+        verdicts, reasons = judge(
+            self.load.workload,
+            self.load.connections,
+            self.rounds,
+            self.failures,
+            self.model.few,
+            pinned=self.pinned,
+        )
+        held = [each.held for each in self.rounds if each.held]
+        words = dict.fromkeys(words for each in held for words in each.gave_way)
+        reasons = [*self.notes, *words, *reasons]
+        return cell_of(self.key, self.outcomes, self.rounds, verdicts, reasons)

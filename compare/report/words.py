@@ -1,0 +1,44 @@
+"""Figures and other people's text, as a terminal and a page have them."""
+
+from __future__ import annotations
+
+from rich import markup
+
+LONGEST = 4000  # characters of what somebody else said
+
+
+def clean(text: str) -> str:
+    """`text` from elsewhere: nothing that a terminal would obey, and not more than one reads."""
+    short = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return "".join(each if each.isprintable() or each == "\n" else "?" for each in short)
+
+
+def escape(text: str) -> str:
+    """The same, and no markup."""
+    return markup.escape(clean(text))
+
+
+def duration(seconds: float) -> str:
+    """As people say it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+
+
+def count(value: float) -> str:
+    if value >= 1e6:
+        return f"{value / 1e6:.2f}M"
+    return f"{value / 1e3:.1f}k" if value >= 1000 else f"{value:.0f}"
+
+
+def microseconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f} µs" if value >= 10 else f"{value:.2f} µs"
+
+
+def milliseconds(us: float | None) -> str:
+    if us is None:
+        return "-"
+    ms = us / 1000
+    return f"{ms:.2f} ms" if ms < 10 else f"{ms:.0f} ms"

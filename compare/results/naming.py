@@ -1,0 +1,56 @@
+"""What a load is called: for a person, and in the name of a file."""
+
+from __future__ import annotations
+
+from compare.models.matrix import WORKLOADS
+from compare.results.records import Load
+
+NOUNS = {"udp-echo": "client sockets", "chat": "members"}
+
+
+def title(load: Load) -> str:
+    """`tcp-long, 64 connections beside 1,000 idle, 70% of closed loop`."""
+    words = f"{load.workload}, {load.connections:,} {NOUNS.get(load.workload, 'connections')}"
+    if load.idle:
+        words += f" beside {load.idle:,} idle"
+    if load.size != usual_size(load):
+        words += f", {load.size:,} B"
+    return words if load.loop == "closed" else f"{words}, {schedule(load) or 'open loop'}"
+
+
+def short(load: Load) -> str:
+    """`tcp-long 64`, and more only where it is not as usual."""
+    words = f"{load.workload} {load.connections}"
+    if load.size != usual_size(load):
+        words += f" {load.size} B"
+    if load.idle:
+        words += f" beside {load.idle} idle"
+    return words if load.loop == "closed" else f"{words} ({schedule(load) or 'open loop'})"
+
+
+def schedule(load: Load) -> str:
+    """Of an open loop, what is due; empty where that was looked for."""
+    if load.rate is not None:
+        return f"{load.rate:,g}/s due"
+    if load.share is not None:
+        return f"{100 * load.share:.4g}% of each one's closed loop due"
+    return ""
+
+
+def slug(load: Load) -> str:
+    """`tcp-long-64-closed`, and more only where it is not as usual."""
+    words = [load.workload, str(load.connections), load.loop]
+    if load.size != usual_size(load):
+        words.append(f"{load.size}B")
+    if load.idle:
+        words.append(f"idle{load.idle}")
+    if load.rate is not None:
+        words.append(f"{load.rate:g}")
+    if load.share is not None:
+        words.append(f"{load.share:g}x")
+    return "-".join(words)
+
+
+def usual_size(load: Load) -> int | None:
+    workload = WORKLOADS.get(load.workload)
+    return workload.size if workload else None
