@@ -84,7 +84,7 @@ class Several(Here):
                     say("")
                     if not idle.all_served:
                         return idle
-                baseline = process.size(server.pid).descriptors
+                baseline = process.count_sockets(server.pid)
                 target = Target(server.host, server.port, rate=block.rates.get(model.name))
                 shares = split(spec_of(block, [target]), self._seats)
                 driven, served = self._drive(server, shares, told)

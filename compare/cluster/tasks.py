@@ -184,7 +184,7 @@ def serve(topic: str, name: str, order: ServeOrder) -> str:
     ):
         target = Target(server.host, server.port, server.pid)
         closed = TimeWait(target, order.workload.name)
-        baseline = process.size(server.pid).descriptors
+        baseline = process.count_sockets(server.pid)
         attendance.answer("ready", (_reached_at(server, order.host), server.port, baseline))
         for message in attendance.messages(order.limit_s):
             if isinstance(message, Watch):

@@ -133,7 +133,7 @@ class Cluster:
             if idle:
                 if not idle.all_served:
                     return idle
-                baseline = cell.look().size.descriptors
+                baseline += load.idle
             target = Target(host, port, rate=block.rates.get(model.name))
             shares = split(spec_of(block, [target]), drivers)
             driven, served = cell.drive(shares, settings.warmup_s, settings.duration_s, told)

@@ -42,7 +42,7 @@ def watch(
         began, before = perf_counter_ns(), meter.cpu_ns()
         end, peak = window_ns + int(duration_s * 1e9), 0
         while (left := end - perf_counter_ns()) > LOOK_NS:
-            peak = max(peak, process.size(pid).descriptors)
+            peak = max(peak, process.count_sockets(pid))
             nap(min(LOOK_NS, left - LOOK_NS) / 1e9)
         wait_until(end)
         used = meter.usage(perf_counter_ns() - began, meter.cpu_ns() - before)
@@ -51,7 +51,7 @@ def watch(
             # What clients keep, they keep on hosts of their own.
             sizes = msgspec.structs.replace(sizes, client_time_wait=None)
         return Served(
-            peak_descriptors=max(peak, process.size(pid).descriptors),
+            peak_descriptors=max(peak, process.count_sockets(pid)),
             usage=used,
             sizes=sizes,
         )

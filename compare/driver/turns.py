@@ -25,6 +25,7 @@ from compare.host import process
 
 UNSURE = 0.1  # of the median latency: how wrong two clocks may be
 READ_S = 0.001
+PATIENCE_S, LONGEST_S = 0.5, 5.0  # beyond the usual, while the server works
 LATE_NS = 100_000  # less than any latency here that is worth telling from another
 
 
@@ -103,6 +104,7 @@ class Turns:
         if not self.workload.idle():
             self._begin()
             self._settled = warm_up(self.load, self.workload.tick, self.spec.warmup_s)
+            self.load.look_at_server()
             self._come_home(self.workload.under_way)
         else:
             self._settled = True
@@ -155,6 +157,7 @@ class Turns:
     def finish(self) -> Outcome:
         """No more turns: wait for what might still come, and say what was seen."""
         load, workload = self.load, self.workload
+        load.look_at_server()
         load.run(READ_S, workload.tick)  # what came while others had their turns
         load.run(self._patience_s(), workload.tick, done=lambda: not workload.unanswered())
         sizes = sizes_of(self._target, self.spec.workload, self._closed)
@@ -177,11 +180,19 @@ class Turns:
             workload.pause()
         patience_s = self._patience_s()
         load.run(patience_s, workload.tick, done=lambda: not under_way())
+        while under_way() and patience_s < LONGEST_S and self._works():
+            load.run(PATIENCE_S, workload.tick, done=lambda: not under_way())
+            patience_s += PATIENCE_S
         load.quiet_ns()  # from now on, if nothing more comes
         if waiting := workload.under_way():
             self._gave_up = f"{waiting} replies did not come within {patience_s:g} s"
             if self._target.pid is not None:
                 self._gave_up += f": the server {process.doing(self._target.pid)}"
+
+    def _works(self) -> bool:
+        """Whether the server is at it, or would be if something else had not its core."""
+        pid = self._target.pid
+        return pid is not None and process.doing(pid).startswith("runs")
 
     def _patience_s(self) -> float:
         return OPEN_TIMEOUT_S if self._paced else REPLY_TIMEOUT_S
@@ -228,7 +239,7 @@ class Turns:
             driver_wait_ns=sum(each.driver_wait_ns for each in slices),
             server=self._meter.usage(turns_ns, cpu_ns) if self._meter else None,
             sizes=sizes,
-            peak_descriptors=load.peak_descriptors,
+            peak_descriptors=load.peak_sockets,
             gave_up=self._gave_up,
             trace=self._picture,
             untimed=untimed,

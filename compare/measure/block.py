@@ -17,6 +17,7 @@ from compare.check.bench import Subject, free_port
 from compare.contract.outcome import Outcome
 from compare.contract.spec import Spec, Target
 from compare.host import process
+from compare.host.cores import Cores, aside
 from compare.host.launch import STOP_TIMEOUT_S, LaunchError, Place, Server
 from compare.host.limits import limits_here, misfit
 from compare.host.machine import look
@@ -96,6 +97,8 @@ def _together(block: Block, told: Told, say: Say) -> tuple[dict[str, Finding], s
     failure = ""
     driver_core = block.settings.driver_core
     with contextlib.ExitStack() as stack:
+        # What we do meanwhile is no business of theirs.
+        stack.enter_context(aside(Cores(tuple(block.settings.server_cores), driver_core)))
         driver = stack.enter_context(Driver(driver_core))
         servers = _ready(block, stack, found)
         with contextlib.ExitStack() as holding:
@@ -104,7 +107,7 @@ def _together(block: Block, told: Told, say: Say) -> tuple[dict[str, Finding], s
                 if not servers:
                     return found, failure
                 baselines = {
-                    name: process.size(each.pid).descriptors for name, each in servers.items()
+                    name: process.count_sockets(each.pid) for name, each in servers.items()
                 }
                 targets = [
                     Target(each.host, each.port, each.pid, block.rates.get(name))

@@ -40,6 +40,7 @@ EARLY = 0.999
 SECOND_CHANCES = 1  # of a rate that seems to break the promise
 LESS = 0.95  # of a rate that broke it in the rounds, tried next
 STEPS = 10  # at most
+LIMITED = {"driver-bound", "both-full", "unbound", "not-pinned"}  # not by the server alone
 IDLE_AT_ONCE = 100_000  # of all servers of a block; where there were more, they stand apart
 LOOPS: tuple[Loop, ...] = get_args(Loop)
 
@@ -115,12 +116,19 @@ class _Runner:
     def prepare(self) -> None:
         """Ask the testbed what it cannot measure."""
         for load in loads_of(self._settings):
-            self._tallies[load] = [
-                Tally(model, load, self._unsupported(model, load), self._pinned(model), load.rate)
-                for model in self._models
-            ]
+            self._tallies[load] = [self._tally(model, load) for model in self._models]
             able = [each for each in self._tallies[load] if not each.unsupported]
             self._total += len(able) * self._settings.rounds
+
+    def _tally(self, model: Model, load: Load) -> Tally:
+        settings = self._settings
+        cores = Cores(model.cores or tuple(settings.server_cores), settings.driver_core)
+        apart = bool(settings.cluster) or cores.apart  # there it is the hosts' affair
+        many = max(1, len(cores.server))
+        tally = Tally(model, load, self._unsupported(model, load), apart, many, load.rate)
+        if model.cores:
+            tally.note(f"on cores of its own: {', '.join(map(str, model.cores))}")
+        return tally
 
     def _unsupported(self, model: Model, load: Load) -> str | None:
         workload = WORKLOADS[load.workload]
@@ -137,12 +145,6 @@ class _Runner:
     def _is_apart(self, load: Load, many: int) -> bool:
         """Whether each server is measured with nobody beside it."""
         return self._settings.alone or load.idle * many > IDLE_AT_ONCE
-
-    def _pinned(self, model: Model) -> bool:
-        """Whether server and driver have cores of their own; a cluster's are the hosts' affair."""
-        settings = self._settings
-        theirs = model.cores or tuple(settings.server_cores)
-        return bool(settings.cluster) or Cores(theirs, settings.driver_core).apart
 
     def snapshot(self, *, interrupted: bool) -> Run:
         everybody = [tally for tallies in self._tallies.values() for tally in tallies]
@@ -304,6 +306,8 @@ class _Runner:
         tally.capacity = capacity
         if tally.load.share is not None:
             tally.rate = tally.load.share * capacity
+            if limits := LIMITED & {*closed.cell().verdicts}:
+                tally.note(f"its closed loop was {min(limits)}: it may be able to do more")
             return
         try:
             tally.rate = highest(lambda rate: self._holds(tally, rate), capacity)
@@ -328,6 +332,8 @@ class _Runner:
                     f"the highest rate with {self._promise}: {tally.rate / tally.capacity:.0%} of "
                     "what it does in a closed loop"
                 )
+                if tally.driver_was_late:
+                    tally.note("at higher rates the driver was late: the server may do more")
                 return
             tally.begin_again(tally.rate * LESS)
             for number in range(1, self._settings.rounds + 1):
@@ -360,6 +366,7 @@ class _Runner:
             p99 = seen.latency_us.p99 or seen.latency_us.max
             if _keeps_up(seen) and p99 is not None and p99 <= (self._settings.slo_us or 0):
                 return True
+            tally.driver_was_late |= seen.pace is not None and seen.pace.late_fraction > LATE
         return False
 
 

@@ -14,15 +14,20 @@ from compare.results.verdict import judge
 
 @dataclass
 class Tally:
-    """pinned: server and driver have a core each. rate: of an open loop. capacity: what it does
-    in a closed one, where that was asked."""
+    """pinned: server and driver have cores of their own, the server so many. rate: of an open loop.
+
+    capacity: what it does in a closed one, where that was asked. driver_was_late: at a rate at
+    which the promise may have held.
+    """
 
     model: Model
     load: Load
     unsupported: str | None
     pinned: bool
+    cores: int = 1
     rate: float | None = None
     capacity: float = 0.0
+    driver_was_late: bool = False
     outcomes: list[Outcome] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -89,6 +94,7 @@ class Tally:
             self.failures,
             self.model.few,
             pinned=self.pinned,
+            cores=self.cores,
         )
         held = [each.held for each in self.rounds if each.held]
         words = dict.fromkeys(words for each in held for words in each.gave_way)

@@ -146,6 +146,16 @@ def cell_of(
     rate = mean_of([each.ops_per_s for each in rounds])
     costs = _known([each.server.cpu_us_per_op for each in rounds])
     tails = _known([each.latency_us.p99 for each in rounds])
+    p99 = mean_of(tails) if tails and len(tails) == len(rounds) else None
+    cost = mean_of(costs) if costs else None
+    latency = percentiles(
+        [each.latency for each in outcomes], max(each.latency_max_ns for each in outcomes)
+    )
+    if p99:  # beside its interval, which is over rounds
+        latency = msgspec.structs.replace(latency, p99=p99.value)
+    server = _servers([each.server for each in rounds], [each.operations for each in rounds])
+    if cost:
+        server = msgspec.structs.replace(server, cpu_us_per_op=cost.value)
     errors: Counter[str] = Counter()
     for each in rounds:
         errors.update(each.errors)
@@ -156,18 +166,16 @@ def cell_of(
         ops_per_s_ci95=rate.interval,
         pace=_pace(outcomes),
         trace=next((each.trace for each in outcomes if each.trace), None),
-        latency_us=percentiles(
-            [each.latency for each in outcomes], max(each.latency_max_ns for each in outcomes)
-        ),
-        cpu_us_per_op_ci95=mean_of(costs).interval if costs else None,
-        p99_us_ci95=mean_of(tails).interval if len(tails) == len(rounds) else None,
+        latency_us=latency,
+        cpu_us_per_op_ci95=cost and cost.interval,
+        p99_us_ci95=p99 and p99.interval,
         connect_us=percentiles([each.connect for each in outcomes]),
         skew_us=percentiles([each.skew for each in outcomes])
         if key.load.workload == "chat"
         else None,
         counts=worst.counts,
         errors=dict(errors),
-        server=_servers([each.server for each in rounds], [each.operations for each in rounds]),
+        server=server,
         driver=Driver(
             cpu_fraction=_mean([each.driver.cpu_fraction for each in rounds]),
             wait_fraction=_mean([each.driver.wait_fraction for each in rounds]),

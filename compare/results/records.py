@@ -218,7 +218,8 @@ class Cell(Load, frozen=True, kw_only=True):
     ops_per_s: the mean over rounds, and its interval by Student's t; of absolute figures, which
     belong to this machine in these minutes. cpu_us_per_op_ci95, p99_us_ci95: the same of the
     server's CPU time and of the rounds' p99. See `Comparison` for what tells models apart.
-    latency_us, pace.service_us: of the operations of all rounds together.
+    latency_us, pace.service_us: of the operations of all rounds together; but the p99 is the mean
+    of the rounds', as its interval is.
     counts: of the round in which the most connections went unserved. errors: of all rounds.
     trace: when some of the connections waited, in a moment after the window of one round.
     held: the idle connections of the round in which the fewest were served.
