@@ -109,7 +109,8 @@ class Several(click.ParamType[list[Any]]):
 
 def _range(low: float, high: float, steps: int) -> list[float]:
     step = (high - low) / (steps - 1)
-    return [float(f"{low + number * step:.6g}") for number in range(steps)]
+    between = [float(f"{low + number * step:.6g}") for number in range(1, steps - 1)]
+    return [low, *between, high]
 
 
 def _whole(text: str) -> float:

@@ -101,7 +101,7 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     type=Several(whole(10_000_000), whole=True, word="most"),
     help="Connections that stand beside those that work; most: as many as a process may have.",
 )
-@click.option("--hold", type=whole(10_000_000), help="The same as --idle N: so many, once.")
+@click.option("--hold", type=whole(10_000_000), help="So many idle, whatever --idle says.")
 @click.option("--ramp", type=RATE, help="Open the idle at so many a second; see what gives way.")
 @click.option(
     "--rounds",

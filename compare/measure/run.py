@@ -224,7 +224,7 @@ class _Runner:
         if number > self._settings.rounds:
             self._total += len(able)
         apart = self._is_apart(block[0].load, len(able))
-        groups = [[tally] for tally in able] if apart else [able]
+        groups = [[tally] for tally in able] if apart or not able else [able]
         self._order.shuffle(groups)
         for group in groups:
             progress = Progress(group[0].key, number, self._done, self._total)

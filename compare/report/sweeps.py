@@ -126,9 +126,9 @@ def _curve(sweep: Sweep, measure: Measure, number: int) -> Figure | None:
         known = [
             (cell.pace.offered if due and cell.pace else value, figure / scale)
             for value, cell in points
-            if (figure := measure.of(cell)) is not None
+            if (figure := measure.of(cell)) is not None and (value or due)
         ]
-        if known:
+        if len(known) > 1:
             xs, ys = [x for x, _ in known], [y for _, y in known]
             traces.append(
                 {"model": model, "name": model, "mode": "lines+markers", "x": xs, "y": ys}

@@ -31,9 +31,9 @@ def short(load: Load) -> str:
 def schedule(load: Load) -> str:
     """Of an open loop, what is due; empty where that was looked for."""
     if load.rate is not None:
-        return f"{load.rate:,g}/s due"
+        return f"{load.rate:,.10g}/s due"
     if load.share is not None:
-        return f"{100 * load.share:.4g}% of each one's closed loop due"
+        return f"{100 * load.share:.10g}% of each one's closed loop due"
     return ""
 
 
@@ -45,9 +45,9 @@ def slug(load: Load) -> str:
     if load.idle:
         words.append(f"idle{load.idle}")
     if load.rate is not None:
-        words.append(f"{load.rate:g}")
+        words.append(f"{load.rate:.10g}")
     if load.share is not None:
-        words.append(f"{load.share:g}x")
+        words.append(f"{load.share:.10g}x")
     return "-".join(words)
 
 
