@@ -69,7 +69,11 @@ def _add_config(
 
 
 def _own(context: click.Context, models: list[Model]) -> list[Model]:
-    context.meta[OWN] = [*context.meta.get(OWN, []), *(each.name for each in models)]
+    known = context.meta.setdefault(OWN, [])
+    for each in models:
+        if each.name in known:
+            raise ValueError(f"there is a server {each.name!r} already; choose another name")
+        known.append(each.name)
     return models
 
 
