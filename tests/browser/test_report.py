@@ -15,7 +15,9 @@ from compare.contract.counts import Counts
 from compare.contract.histogram import encode, fold
 from compare.contract.outcome import Slice
 from compare.contract.trace import Lane, Trace
+from compare.host.limits import limits_here
 from compare.host.machine import look
+from compare.models.matrix import WORKLOADS
 from compare.report.page import Given, page
 from compare.results.ranking import rank_all
 from compare.results.records import (
@@ -63,6 +65,7 @@ def made_up(models: tuple[str, ...], connections: tuple[int, ...]) -> Run:
         measured_s=130.0,
         interrupted=False,
         machine=look(),
+        limits=limits_here(),
         settings=Settings(
             models=list(models),
             workloads=list(workloads),
@@ -70,7 +73,6 @@ def made_up(models: tuple[str, ...], connections: tuple[int, ...]) -> Run:
             rounds=5,
             duration_s=1.0,
             warmup_s=2.0,
-            sizes=dict.fromkeys(workloads, 1000),
             seed=7,
             server_cores=[0],
             driver_core=1,
@@ -127,6 +129,7 @@ def _cell(model: str, workload: str, connections: int, rate: float, histogram: s
         model=model,
         workload=workload,
         connections=connections,
+        size=WORKLOADS[workload].size,
         verdict=verdicts[0],
         verdicts=verdicts,
         reasons=["the driver used 99% of its core"] if model == "threaded" else [],
@@ -242,7 +245,7 @@ def test_table_is_filtered(shown, report) -> None:
     opened.fill("#find", "")
     opened.select_option("#verdict", "driver-bound")
     assert visible.count() == 4
-    opened.select_option("#load", "chat, 64 connections")
+    opened.select_option("#load", "chat, 64 members")
     assert visible.count() == 1
 
 

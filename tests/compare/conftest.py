@@ -20,9 +20,20 @@ from compare.contract.counts import Counts
 from compare.contract.histogram import empty, encode
 from compare.contract.outcome import Outcome, Sizes, Slice, Usage
 from compare.contract.spec import Spec, Target
+from compare.host.limits import Limits
 from compare.host.machine import Machine
 from compare.results.ranking import rank_all
-from compare.results.records import Cell, Driver, Pace, Percentiles, Round, Run, Server, Settings
+from compare.results.records import (
+    Cell,
+    Driver,
+    Idle,
+    Pace,
+    Percentiles,
+    Round,
+    Run,
+    Server,
+    Settings,
+)
 from compare.selftest import planted
 
 DEADLINE_S = 30.0  # for what takes milliseconds, on a machine that is busy with other things
@@ -289,11 +300,41 @@ def made_up_pace() -> Callable[..., Pace]:
     return _pace
 
 
+def _idle(attempted: int, served: int | None = None, **changes: Any) -> Idle:
+    values: dict[str, Any] = {
+        "counts": Counts(
+            attempted=attempted,
+            connected=attempted,
+            served=attempted if served is None else served,
+            starved=0 if served is None else attempted - served,
+        ),
+        "errors": {},
+        "processes": 1,
+        "connect_us": Percentiles(p50=50.0, p99=90.0),
+        "first_reply_us": Percentiles(p50=200.0, p99=1500.0),
+        "took_s": 1.5,
+        "overflows": 0,
+        "server_kb": attempted,  # a KB each
+        "kernel_kb": 8 * attempted,
+        "all_kb": 9 * attempted,
+        "available_kb": 2**20,
+        "gave_way": [],
+    }
+    return Idle(**values | changes)
+
+
+@pytest.fixture(scope="session")
+def made_up_idle() -> Callable[..., Idle]:
+    """Of so many connections; all of them are served if not fewer are said to be."""
+    return _idle
+
+
 def _cell(model: str, rates: tuple[float, ...], **changes: Any) -> Cell:
     rounds = [_round(rate, number=number) for number, rate in enumerate(rates, 1)]
     values: dict[str, Any] = {
         "workload": "tcp-long",
         "connections": 4,
+        "size": 1000,
         "verdict": "ok",
         "reasons": [],
         "ops_per_s": sum(rates) / len(rates) if rates else None,
@@ -319,7 +360,6 @@ def _run(cells: list[Cell], *, rounds: int = 5, interrupted: bool = False, **cha
         "rounds": rounds,
         "duration_s": 1.0,
         "warmup_s": 0.3,
-        "sizes": {"tcp-long": 1000},
         "seed": 7,
         "server_cores": [0],
         "driver_core": 1,
@@ -341,6 +381,14 @@ def _run(cells: list[Cell], *, rounds: int = 5, interrupted: bool = False, **cha
             descriptors=1024,
             ephemeral_ports=28232,
             backlog=4096,
+        ),
+        limits=Limits(
+            descriptors=1024,
+            all_descriptors=None,
+            memory_kb=4 * 2**20,
+            ephemeral_ports=28232,
+            backlog=4096,
+            threads=None,
         ),
         settings=Settings(**asked | changes),
         cells=cells,

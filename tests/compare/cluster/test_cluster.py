@@ -303,22 +303,24 @@ def test_tls_lets_in_who_has_a_certificate_and_nobody_else(
     assert "Traceback" not in err
 
 
-def test_ladder_is_climbed_by_all_drivers(dask: MakeDask, compare: Compare) -> None:
+def test_idle_connections_are_held_by_all_drivers(dask: MakeDask, compare: Compare) -> None:
     cluster = dask()
     words = ("--models", "epoll,blocking", "--idle", "10,300", "--duration", "0.3", "--json", "-")
     asked = ("scale", "--cluster", cluster.address, "--connections", "8", "--rounds", "2")
     status, out, err = _run(compare(*asked, *words))
     assert status == 0, err
-    scale = json.loads(out)
-    *climbed, alone = scale["steps"]
-    assert [(each["model"], each["idle"]) for each in climbed] == [("epoll", 10), ("epoll", 300)]
-    for step in climbed:
-        assert step["counts"]["served"] == step["idle"]
-        assert step["processes"] == 2
-        assert step["memory"]["server_kb"] >= 0
-        for finished in step["cell"]["rounds"]:
+    cells = {(each["model"], each["idle"]): each for each in json.loads(out)["cells"]}
+    for idle in (10, 300):
+        cell = cells["epoll", idle]
+        assert len(cell["rounds"]) == 2
+        for finished in cell["rounds"]:
+            assert finished["held"]["counts"]["served"] == idle
+            assert finished["held"]["processes"] == 2
+            assert finished["held"]["server_kb"] >= 0
             assert [each["connections"] for each in finished["shards"]] == [4, 4]
-    assert alone["model"] == "blocking"
-    assert alone["counts"]["served"] == 1
-    assert "serves one" in alone["gave_way"][0]
+    alone = cells["blocking", 10]
+    assert alone["verdict"] == "gave-way"
+    assert alone["held"]["counts"]["served"] == 1
+    assert "serves one" in alone["held"]["gave_way"][0]
+    assert cells["blocking", 300]["verdict"] == "unsupported"
     _until_nothing_is_left(cluster)

@@ -9,9 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from compare.__main__ import main
-from compare.commands import run as cli
 from compare.commands import where as where_module
-from compare.models.matrix import MODELS
 
 HERE = "tcp://127.0.0.1:1"
 
@@ -41,9 +39,8 @@ def test_without_dask_one_line_says_what_to_install(
 
 @pytest.fixture
 def with_dask(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As far as options are concerned; what they add to the models is gone after."""
+    """As far as options are concerned."""
     monkeypatch.setattr(where_module, "missing", lambda: None)
-    monkeypatch.setattr(cli, "MODELS", dict(MODELS))
 
 
 @pytest.mark.usefixtures("with_dask")
@@ -77,6 +74,10 @@ def test_what_cannot_be_meant_is_said_in_a_line(words: tuple[str, ...], expected
 
 
 @pytest.mark.usefixtures("with_dask")
-def test_ladder_has_no_target() -> None:
-    status, line = _said("scale", "--cluster", HERE, "--target", "127.0.0.1:7")
-    assert (status, "--target is for compare run" in line) == (2, True)
+@pytest.mark.parametrize("command", [("scale",), ("run", "--workloads", "tcp-long", "--idle", "9")])
+def test_idle_connections_have_no_target(command: tuple[str, ...]) -> None:
+    status, line = _said(*command, "--cluster", HERE, "--target", "127.0.0.1:7")
+    assert (status, line) == (
+        2,
+        "Error: --idle takes a fresh server, and --target stands already.",
+    )

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from compare.__main__ import main
-from compare.commands.history import table_of
+from compare.report.spreadsheet import table_of
 from compare.results.records import Cell, Run
 from compare.results.store import Store
 

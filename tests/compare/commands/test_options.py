@@ -8,12 +8,15 @@ import os
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import Result
 
 from compare.commands import run as cli
 from compare.commands import where
+from compare.host.limits import limits_here
+from compare.measure.run import loads_of
 from compare.models.matrix import DEFAULT_MODELS, SETS, WORKLOADS
 from compare.results.records import Run, Settings
 
@@ -45,7 +48,7 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--connections", "64,", "''"),
         ("--connections", "1000001", "'1000001'"),
         ("--connections", "²", "'²'"),
-        ("--connections", "9" * 5000, "is not a whole number"),
+        ("--connections", "9" * 5000, "is not a whole number from 1 to 1,000,000"),
         ("--rounds", "0", "0"),
         ("--rounds", "1001", "1001"),
         ("--rounds", "two", "'two' is neither a whole number from 1 to 1000 nor auto"),
@@ -62,7 +65,7 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("--rate", "nan", "nan"),
         ("--load", "0", "0"),
         ("--load", "1.6", "1.6"),
-        ("--load", "70%", "'70%'"),
+        ("--load", "0.5%", "'0.5%' is not a share from 1% to 150%, such as 70% or 0.7"),
         pytest.param("--load", "nan", "nan"),
         ("--slice", "20", "'20' is not a time from 1us to 1000s, such as 5ms"),
         ("--slice", "0ms", "'0ms'"),
@@ -74,7 +77,7 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--slo", "ms", "'ms'"),
         ("--slo", "", "''"),
         ("--slo", "5m", "'5m'"),
-        ("--slo", "5 min", "'5 min'"),
+        ("--slo", "17 min", "'17 min'"),
         ("--slo", "0ms", "'0ms'"),
         ("--slo", "-5ms", "'-5ms'"),
         ("--slo", "0.9us", "'0.9us'"),
@@ -144,7 +147,7 @@ def test_size_is_held_against_the_workloads_that_are_asked_for(
 
     monkeypatch.setattr(cli, "execute", execute)
     assert invoke("run", "--workloads", "tcp-long", "--size", "1").exit_code == 0
-    assert asked[0].sizes == {"tcp-long": 1}
+    assert asked[0].sizes == [1]
 
 
 @pytest.mark.usefixtures("nothing_runs")
@@ -205,14 +208,16 @@ def test_defaults_are_the_plain_models_and_all_workloads(
     assert settings.workloads == list(WORKLOADS)
     assert (settings.connections, settings.rounds, settings.duration_s) == ([64], 10, 0.25)
     assert (settings.slice_s, settings.alone, settings.margin) == (0.02, False, 0.05)
-    assert settings.sizes == {"udp-echo": 1000, "tcp-short": 1000, "tcp-long": 1000, "chat": 100}
+    assert (settings.sizes, settings.idle, settings.ramp) == ([], [0], None)
+    sizes = {load.workload: load.size for load in loads_of(settings)}
+    assert sizes == {"udp-echo": 1000, "tcp-short": 1000, "tcp-long": 1000, "chat": 100}
 
 
 def test_quick_is_few_short_rounds_unless_more_is_asked_for(
     asked: Callable[..., Settings],
 ) -> None:
     quick = asked("--quick")
-    assert (quick.rounds, quick.duration_s) == (5, 0.1)
+    assert (quick.rounds, quick.duration_s) == (4, 0.1)
     longer = asked("--quick", "--rounds", "2", "--duration", "3")
     assert (longer.rounds, longer.duration_s) == (2, 3.0)
 
@@ -227,7 +232,8 @@ def test_alone_is_in_one_window_of_a_second(asked: Callable[..., Settings]) -> N
 def test_cluster_measures_one_server_after_the_other_and_holds_nobody_to_a_core(
     asked: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "joined", lambda _: contextlib.nullcontext())
+    testbed = SimpleNamespace(limits=limits_here())
+    monkeypatch.setattr(cli, "joined", lambda *_: contextlib.nullcontext(testbed))
     monkeypatch.setattr(where, "missing", lambda: None)
     settings = asked("--cluster", "local:2", "--quick")
     assert (settings.alone, settings.rounds, settings.duration_s) == (True, 1, 0.5)
@@ -252,14 +258,18 @@ def test_margin_is_a_share(asked: Callable[..., Settings], margin: str, share: f
 
 def test_loop_is_closed_unless_a_rate_is_asked_for(asked: Callable[..., Settings]) -> None:
     settings = asked()
-    assert (settings.rate, settings.load, settings.slo_us) == (None, None, None)
+    assert (settings.rates, settings.shares, settings.slo_us) == ([], [], None)
     assert (settings.arrivals, settings.close) == ("fixed", "client")
-    assert settings.loops == ["closed"]
-    assert asked("--rate", "250").loops == ["open"]
-    assert asked("--rate", "250").rate == 250
-    assert asked("--load", "0.7").loops == ["closed", "open"]
-    assert asked("--load", "0.7").load == 0.7
-    assert asked("--slo", "5ms", "--arrivals", "poisson").loops == ["closed", "open"]
+    assert asked("--rate", "250").rates == [250]
+    assert asked("--load", "0.7").shares == [0.7]
+
+    def loops(*words: str) -> list[str]:
+        return [load.loop for load in loads_of(asked("--workloads", "chat", *words))]
+
+    assert loops() == ["closed"]
+    assert loops("--rate", "250") == ["open"]
+    assert loops("--load", "0.7") == ["closed", "open"]
+    assert loops("--slo", "5ms", "--arrivals", "poisson") == ["closed", "open"]
 
 
 @pytest.mark.parametrize(

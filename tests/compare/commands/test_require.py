@@ -195,9 +195,10 @@ def test_loop_is_told_where_a_load_has_both(
 ) -> None:
     rounds = [made_up_round(number=number) for number in (1, 2)]
     closed, paced = (
-        made_up_cell("epoll", (), rounds=rounds, loop=each) for each in ("closed", "open")
+        made_up_cell("epoll", (), rounds=rounds, **load)
+        for load in ({}, {"loop": "open", "share": 0.7})
     )
-    finds(closed, paced, load=0.7)
+    finds(closed, paced)
     one, other = lines(invoke("run", "--load", "0.7", *required("p99<5ms")))
     assert one != other
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import resource
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ import pytest
 from click.testing import Result
 
 from compare.commands import run as cli
-from compare.models.matrix import MODELS, Model
-from compare.results.records import Cell, Run, Settings
+from compare.models.matrix import MODELS
+from compare.results.records import Cell, Run
 
 DEADLINE_S = 30.0
 TINY = ["--rounds", "1", "--duration", "0.1", "--connections", "4"]
@@ -165,6 +165,7 @@ def test_long_reason_is_printed_whole(
         model="epoll",
         workload="tcp-long",
         connections=4,
+        size=1000,
         verdict="failed",
         reasons=["; stderr: " + " ".join(words)],
     )
@@ -176,21 +177,16 @@ def test_long_reason_is_printed_whole(
 
 
 def test_hostile_stderr_of_a_server_is_printed_as_plain_text(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke,
 ) -> None:
     text = r"\x1b]0;title\x07\x1b[2J[red]bad :skull:\x9b2J"
     code = f"import sys; sys.stderr.write('{text}'); sys.exit(1)"
-    monkeypatch.setitem(MODELS, "hostile", Model("hostile", "planted", ("-c", code)))
-    # Rows of the matrix are known by name when the command is defined.
-    monkeypatch.setattr(cli, "execute", partial(with_model, cli.execute, "hostile"))
-    result = invoke("run", "--models", "epoll", "--workloads", "tcp-long", *TINY)
+    server = f"hostile={shlex.join([sys.executable, '-c', code])}"
+    words = ("--server", server, "--models", "hostile", "--unchecked", "--workloads", "tcp-long")
+    result = invoke("run", *words, *TINY)
     assert result.exit_code == 1
     assert "[red]bad :skull:" in result.stdout
     assert not {"\x1b", "\x07", "\x9b"} & set(result.stdout)
-
-
-def with_model(execute: Callable[..., Run], name: str, settings: Settings, *others: object) -> Run:
-    return execute(msgspec.structs.replace(settings, models=[name]), *others)
 
 
 # Stopped

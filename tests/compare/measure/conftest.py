@@ -1,21 +1,17 @@
-"""Models that are planted servers or made up, and an instrument that measures nothing."""
+"""A gate that is open, and an instrument that measures nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
 from made_up_instrument import Instrument
 
 from compare.contract.outcome import Outcome
-from compare.measure import block, gate
-from compare.models.matrix import MODELS, Model
+from compare.host import launch
+from compare.measure import block, gate, holders
 from compare.results.records import Round
-from compare.selftest import planted
-
-PLACES = {"starts.py": Path(__file__).parents[1] / "servers"}  # others: compare/selftest/planted/
 
 
 @pytest.fixture
@@ -25,34 +21,25 @@ def whom_the_gate_lets_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def add(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Adds a row to the matrix: a model that is a planted server."""
-
-    def add(name: str, script: str, *arguments: object, **fields: Any) -> None:
-        place = PLACES.get(script, planted.FOLDER)
-        command = (str(place / script), *map(str, arguments))
-        monkeypatch.setitem(MODELS, name, Model(name, "planted", command, **fields))
-
-    return add
-
-
-Add = Callable[..., None]
-
-
-@pytest.fixture
-def good(add: Add) -> None:
-    add("good", "echo.py", "correct")
-
-
-@pytest.fixture
 def instrument(
     monkeypatch: pytest.MonkeyPatch,
     made_up_outcome: Callable[..., Outcome],
     made_up_round: Callable[..., Round],
 ) -> Instrument:
-    """With models `one` and `two`, and `bad`, which always fails."""
+    """In the place of the real one; models for it are beside it."""
     instrument = Instrument(made_up_outcome(), made_up_round)
     monkeypatch.setattr(block, "measure", instrument.measure)
-    for name in ("one", "two", "bad"):
-        monkeypatch.setitem(MODELS, name, Model(name, "made up", ()))
     return instrument
+
+
+@pytest.fixture
+def impatient_holders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was not served within half a second never is, and not only after five."""
+    code = "from compare.driver import hold; hold.QUIET_NS = 500_000_000; hold.main()"
+
+    def start(command: list[str], cores: Collection[int], **pipes: Any) -> Any:
+        if command[-2:] == ["-m", "compare.driver.hold"]:
+            command = [*command[:-2], "-c", code]
+        return launch.start(command, cores, **pipes)
+
+    monkeypatch.setattr(holders, "start", start)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from planted_models import BETTER, GOOD, model_of
 from short_runs import asked
 
 from compare.contract.outcome import Outcome
@@ -14,28 +15,32 @@ from compare.contract.spec import Target
 from compare.measure import block
 from compare.measure.block import measure, spec_of
 from compare.measure.driver_process import STANDS_STILL_S, DriverError, limit_s
-from compare.measure.testbed import Finding
-from compare.results.records import Key, Round, Settings
+from compare.measure.testbed import Block, Finding
+from compare.models.model import Model
+from compare.results.records import Load, Round, Settings
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
-Add = Callable[..., None]
 SLICED = asked(duration_s=0.2, slice_s=0.02)
+WARMED_UP = asked(duration_s=0.2, slice_s=0.02, warmup_s=0.1)
+STILL = model_of("still", "timing.py", "stall", 60_000, 0)
 
 
-def keys_of(*models: str, workload: str = "tcp-long") -> list[Key]:
-    return [Key(model, workload, 4) for model in models]
+def block_of(*models: Model, settings: Settings = SLICED, number: int = 1, **changes: Any) -> Block:
+    """rates: by the model's name. Other changes are those of the load."""
+    rates = changes.pop("rates", {})
+    values: dict[str, Any] = {"workload": "tcp-long", "connections": 4, "size": 100}
+    return Block(models, Load(**values | changes), settings, rates, number)
 
 
-def found_of(keys: list[Key], settings: Settings = SLICED, **more: Any) -> list[Finding]:
-    rates = more.pop("rates", {})
-    found = measure(keys, settings, rates, lambda operations: None, **more)
-    assert sorted(found) == sorted(keys)
-    return [found[key] for key in keys]
+def found_of(*models: Model, **changes: Any) -> list[Finding]:
+    found = measure(block_of(*models, **changes), lambda operations: None)
+    assert sorted(found) == sorted(each.name for each in models)
+    return [found[each.name] for each in models]
 
 
 def measured(finding: Finding) -> tuple[Outcome, Round]:
-    assert not isinstance(finding, str), finding
+    assert isinstance(finding, tuple), finding
     return finding
 
 
@@ -43,19 +48,21 @@ def measured(finding: Finding) -> tuple[Outcome, Round]:
 
 
 def test_time_of_a_round_is_had_in_slices() -> None:
-    spec = spec_of(*keys_of("one"), asked(duration_s=0.5, slice_s=0.02), [], 1)
+    spec = spec_of(block_of(settings=asked(duration_s=0.5, slice_s=0.02)), [])
     assert (spec.slices, spec.slice_s) == (25, 0.02)
 
 
 @pytest.mark.parametrize("changes", [{"alone": True}, {"slice_s": 5.0}])
 def test_alone_and_with_slices_as_long_it_is_one_window(changes: dict[str, Any]) -> None:
-    spec = spec_of(*keys_of("one"), asked(duration_s=0.5, **changes), [], 1)
+    spec = spec_of(block_of(settings=asked(duration_s=0.5, **changes)), [])
     assert (spec.slices, spec.slice_s) == (1, 0.5)
 
 
 def test_every_round_has_messages_and_an_order_of_its_own() -> None:
     target = Target("127.0.0.1", 7, 1, 50.0)
-    first, second = (spec_of(*keys_of("one"), asked(seed=3), [target], n) for n in (1, 2))
+    first, second = (
+        spec_of(block_of(settings=asked(seed=3), number=number), [target]) for number in (1, 2)
+    )
     assert first.seed != second.seed
     assert first == msgspec.structs.replace(second, seed=first.seed)
     assert first.targets == [target]
@@ -64,11 +71,9 @@ def test_every_round_has_messages_and_an_order_of_its_own() -> None:
 # All of them
 
 
-@pytest.mark.usefixtures("good")
 @pytest.mark.parametrize("workload", ["tcp-long", "tcp-short"])
-def test_each_server_is_measured(add: Add, workload: str) -> None:
-    add("better", "echo.py", "correct")
-    for finding in found_of(keys_of("good", "better", workload=workload), number=3):
+def test_each_server_is_measured(workload: str) -> None:
+    for finding in found_of(GOOD, BETTER, workload=workload, number=3):
         outcome, seen = measured(finding)
         assert seen.number == 3
         assert outcome.counts.served >= 4
@@ -79,11 +84,9 @@ def test_each_server_is_measured(add: Add, workload: str) -> None:
         assert seen.messages == []
 
 
-@pytest.mark.usefixtures("good")
 def test_all_servers_are_there_at_the_same_time(
-    add: Add, monkeypatch: pytest.MonkeyPatch, is_alive: Callable[[int], bool]
+    monkeypatch: pytest.MonkeyPatch, is_alive: Callable[[int], bool]
 ) -> None:
-    add("better", "echo.py", "correct")
     drive, seen = block.Driver.drive, []
 
     def noted(driver: Any, spec: Any, *more: Any) -> list[Outcome]:
@@ -91,13 +94,12 @@ def test_all_servers_are_there_at_the_same_time(
         return drive(driver, spec, *more)
 
     monkeypatch.setattr(block.Driver, "drive", noted)
-    found_of(keys_of("good", "better"))
+    found_of(GOOD, BETTER)
     assert seen == [True, True]
 
 
-@pytest.mark.usefixtures("good")
 def test_picture_is_made_in_the_first_round_alone() -> None:
-    (first,), (second,) = (found_of(keys_of("good"), number=number) for number in (1, 2))
+    (first,), (second,) = (found_of(GOOD, number=number) for number in (1, 2))
     picture = measured(first)[0].trace
     assert picture is not None
     assert len(picture.lanes) == 4
@@ -105,19 +107,15 @@ def test_picture_is_made_in_the_first_round_alone() -> None:
     assert measured(second)[0].trace is None
 
 
-def test_each_has_the_rate_that_is_its_own(add: Add) -> None:
-    for name in ("slow", "quick"):
-        add(name, "echo.py", "correct")
-    slow, quick = keys_of("slow", "quick")
-    rates = {slow: 100.0, quick: 500.0}
-    paces = [measured(each)[1].pace for each in found_of([slow, quick], rates=rates)]
+def test_each_has_the_rate_that_is_its_own() -> None:
+    rates = {"good": 100.0, "better": 500.0}
+    paces = [measured(each)[1].pace for each in found_of(GOOD, BETTER, rates=rates)]
     assert [pace and pace.rate for pace in paces] == [100.0, 500.0]
 
 
 # What goes wrong with one
 
 
-@pytest.mark.usefixtures("good")
 @pytest.mark.parametrize(
     ("server", "words"),
     [
@@ -126,11 +124,8 @@ def test_each_has_the_rate_that_is_its_own(add: Add) -> None:
         (("starts.py", "ends-badly"), "exit status 4"),
     ],
 )
-def test_server_that_fails_costs_the_others_nothing(
-    add: Add, server: tuple[object, ...], words: str
-) -> None:
-    add("bad", *server)
-    bad, good = found_of(keys_of("bad", "good"))
+def test_server_that_fails_costs_the_others_nothing(server: tuple[Any, ...], words: str) -> None:
+    bad, good = found_of(model_of("bad", *server), GOOD)
     assert isinstance(bad, str)
     assert words in bad
     outcome, seen = measured(good)
@@ -139,28 +134,23 @@ def test_server_that_fails_costs_the_others_nothing(
 
 
 def test_driver_is_not_asked_where_no_server_started(
-    add: Add, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    add("bad", "starts.py", "exits")
     monkeypatch.setattr(block.Driver, "drive", lambda *_: pytest.fail("it is asked"))
-    (bad,) = found_of(keys_of("bad"))
+    (bad,) = found_of(model_of("bad", "starts.py", "exits"))
     assert isinstance(bad, str)
 
 
-def test_traceback_is_told_of_the_server_that_wrote_it(add: Add) -> None:
-    add("loud", "echo.py", "logs", 100, 1)
-    add("quiet", "echo.py", "correct")
-    loud, quiet = found_of(keys_of("loud", "quiet"))
+def test_traceback_is_told_of_the_server_that_wrote_it() -> None:
+    loud, quiet = found_of(model_of("loud", "echo.py", "logs", 100, 1), GOOD)
     assert measured(loud)[1].messages == ["stderr: OSError: ouch"]
     assert measured(quiet)[1].messages == []
 
 
-@pytest.mark.usefixtures("good")
 def test_driver_that_fails_is_asked_again_for_each_by_itself(
-    add: Add, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To see which of them it was; what is measured apart is no round of the others."""
-    add("better", "echo.py", "correct")
     drive = block.Driver.drive
 
     def fails_with_several(driver: Any, spec: Any, *more: Any) -> list[Outcome]:
@@ -171,7 +161,7 @@ def test_driver_that_fails_is_asked_again_for_each_by_itself(
     monkeypatch.setattr(block.Driver, "drive", fails_with_several)
     numbers = set()
     for round_number in (1, 2):
-        for finding in found_of(keys_of("good", "better"), number=round_number):
+        for finding in found_of(GOOD, BETTER, number=round_number):
             outcome, seen = measured(finding)
             assert outcome.counts.served == 4
             numbers.add(seen.number)
@@ -180,9 +170,8 @@ def test_driver_that_fails_is_asked_again_for_each_by_itself(
 
 
 def test_driver_that_fails_with_one_alone_is_not_asked_again(
-    add: Add, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    add("bad", "echo.py", "correct")
     asked_for = []
 
     def fails(driver: Any, spec: Any, *more: Any) -> list[Outcome]:
@@ -190,34 +179,27 @@ def test_driver_that_fails_with_one_alone_is_not_asked_again(
         raise DriverError("it is held up")
 
     monkeypatch.setattr(block.Driver, "drive", fails)
-    assert found_of(keys_of("bad")) == ["it is held up"]
+    assert found_of(GOOD) == ["it is held up"]
     assert asked_for == [1]
 
 
-@pytest.mark.usefixtures("good")
-def test_server_that_stands_still_from_its_warm_up_on_is_told_of(add: Add) -> None:
+def test_server_that_stands_still_from_its_warm_up_on_is_told_of() -> None:
     """It has no turn at all, and the others have theirs."""
-    add("still", "timing.py", "stall", 60_000, 0)
-    settings = msgspec.structs.replace(SLICED, warmup_s=0.1)
-    still, good = found_of(keys_of("still", "good"), settings)
+    still, good = found_of(STILL, GOOD, settings=WARMED_UP)
     assert measured(still)[1].gave_up
     assert measured(still)[1].operations == 0
     assert measured(good)[1].operations > 0
 
 
-def test_so_is_one_that_stands_still_in_an_open_loop(add: Add) -> None:
-    add("still", "timing.py", "stall", 60_000, 0)
-    settings = msgspec.structs.replace(SLICED, warmup_s=0.1)
-    keys = keys_of("still")
-    (still,) = found_of(keys, settings, rates={keys[0]: 100.0})
+def test_so_is_one_that_stands_still_in_an_open_loop() -> None:
+    (still,) = found_of(STILL, settings=WARMED_UP, rates={STILL.name: 100.0})
     assert measured(still)[1].gave_up
     assert measured(still)[1].operations == 0
 
 
 def test_driver_has_time_for_all_its_servers_and_for_some_that_stand_still() -> None:
     """Of each slice the windows, and what was seen in them is counted after."""
-    (key,) = keys_of("one")
-    settings = asked(duration_s=2.0, warmup_s=0.5)
-    limits = [limit_s(spec_of(key, settings, [Target("", 7)] * n, 1)) for n in (1, 2, 3)]
+    block = block_of(settings=asked(duration_s=2.0, warmup_s=0.5))
+    limits = [limit_s(spec_of(block, [Target("", 7)] * many)) for many in (1, 2, 3)]
     assert limits[2] - limits[1] == pytest.approx(limits[1] - limits[0])
     assert limits[1] - limits[0] >= 2.0 + 0.5 + STANDS_STILL_S

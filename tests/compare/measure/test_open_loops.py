@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from made_up_instrument import Instrument
-from short_runs import BELIEVED, asked, ignore
+from made_up_instrument import BAD, ONE, TWO, Instrument
+from planted_models import GOOD
+from short_runs import BELIEVED, run_of
 
-from compare.measure.run import execute
 from compare.results.records import Key, Pace, Percentiles
 
 pytestmark = pytest.mark.usefixtures("nothing_left", "whom_the_gate_lets_in")
@@ -43,7 +43,7 @@ Answers = Callable[..., Instrument]
 
 def test_rate_that_is_given_needs_no_closed_loop(answers: Answers) -> None:
     instrument = answers()
-    (cell,) = execute(asked("one", rounds=2, rate=50.0), ignore, ignore).cells
+    (cell,) = run_of(ONE, rounds=2, rates=[50.0]).cells
     assert instrument.rates == [50.0, 50.0]
     assert (cell.loop, cell.verdict) == ("open", "ok")
 
@@ -51,15 +51,14 @@ def test_rate_that_is_given_needs_no_closed_loop(answers: Answers) -> None:
 def test_load_is_a_share_of_the_mean_of_the_closed_loop(answers: Answers) -> None:
     """Of that of the same model, workload and connections."""
     instrument = answers((100.0, 9000.0, 200.0, 210.0, 190.0, 180.0))
-    settings = asked("one", connections=[4, 8], rounds=5, load=0.5)
-    result = execute(settings, ignore, ignore)
+    result = run_of(ONE, connections=[4, 8], rounds=5, shares=[0.5])
     closed, opened = instrument.rates[:10], instrument.rates[10:]
     assert closed == [None] * 10
     means = {cell.connections: cell.ops_per_s for cell in result.cells if cell.loop == "closed"}
     assert means[4] != means[8]
     for key, rate in zip(instrument.keys[10:], opened, strict=True):
-        assert key.loop == "open"
-        assert rate == 0.5 * (means[key.connections] or 0)
+        assert key.load.loop == "open"
+        assert rate == 0.5 * (means[key.load.connections] or 0)
     assert [(cell.loop, len(cell.rounds)) for cell in result.cells] == [
         ("closed", 5),
         ("closed", 5),
@@ -70,7 +69,7 @@ def test_load_is_a_share_of_the_mean_of_the_closed_loop(answers: Answers) -> Non
 
 def test_model_that_failed_in_a_closed_loop_has_no_open_one(answers: Answers) -> None:
     instrument = answers()
-    closed, opened = execute(asked("bad", rounds=2, load=0.5), ignore, ignore).cells
+    closed, opened = run_of(BAD, rounds=2, shares=[0.5]).cells
     assert closed.verdict == "failed"
     assert (opened.loop, opened.verdict) == ("open", "unsupported")
     assert opened.reasons == ["in a closed loop it did nothing: see there"]
@@ -79,7 +78,7 @@ def test_model_that_failed_in_a_closed_loop_has_no_open_one(answers: Answers) ->
 
 def test_model_that_did_nothing_has_no_open_loop(answers: Answers) -> None:
     instrument = answers((0.0,))
-    _, opened = execute(asked("one", rounds=2, load=0.5), ignore, ignore).cells
+    _, opened = run_of(ONE, rounds=2, shares=[0.5]).cells
     assert opened.verdict == "unsupported"
     assert opened.reasons == ["in a closed loop it did nothing: see there"]
     assert instrument.rates == [None, None]
@@ -88,14 +87,14 @@ def test_model_that_did_nothing_has_no_open_loop(answers: Answers) -> None:
 def test_each_server_of_a_block_has_a_rate_of_its_own(answers: Answers) -> None:
     """Its share of what it does itself; all are asked at the same time."""
     instrument = answers((1000.0, 3000.0))
-    execute(asked("one", "two", rounds=2, load=0.5), ignore, ignore)
+    run_of(ONE, TWO, rounds=2, shares=[0.5])
     assert [len(block) for block in instrument.blocks] == [2, 2, 2, 2]
     assert instrument.rates[4:] == [500.0, 1500.0] * 2
 
 
 def test_rate_is_looked_for_with_nobody_beside(answers: Answers) -> None:
     instrument = answers((1000.0,))
-    execute(asked("one", "two", rounds=2, slo_us=5000.0), ignore, ignore)
+    run_of(ONE, TWO, rounds=2, slo_us=5000.0)
     found = zip(instrument.numbers, instrument.blocks, strict=True)
     assert [(number, len(block)) for number, block in found] == [
         *((1, 2), (2, 2)),
@@ -106,7 +105,7 @@ def test_rate_is_looked_for_with_nobody_beside(answers: Answers) -> None:
 
 def test_highest_rate_that_keeps_the_promise_is_found_and_measured(answers: Answers) -> None:
     instrument = answers((1000.0,), lambda rate: 4000.0 if rate <= 700 else 6000.0)
-    result = execute(asked("one", rounds=3, slo_us=5000.0), ignore, ignore)
+    result = run_of(ONE, rounds=3, slo_us=5000.0)
     opened = result.cells[1]
     *tried, first, second, third = instrument.rates[3:]
     assert first == second == third == max(rate for rate in tried if rate and rate <= 700)
@@ -119,14 +118,14 @@ def test_highest_rate_that_keeps_the_promise_is_found_and_measured(answers: Answ
 
 def test_promise_that_is_kept_at_full_load_needs_no_search(answers: Answers) -> None:
     instrument = answers((1000.0,))
-    execute(asked("one", rounds=1, slo_us=5000.0), ignore, ignore)
+    run_of(ONE, rounds=1, slo_us=5000.0)
     assert instrument.rates == [None, 1000.0, 1000.0]
 
 
 def test_promise_broken_once_has_a_second_chance(answers: Answers) -> None:
     found = itertools.chain([9000.0], itertools.repeat(1000.0))
     instrument = answers((1000.0,), lambda rate: next(found))
-    execute(asked("one", rounds=1, slo_us=5000.0), ignore, ignore)
+    run_of(ONE, rounds=1, slo_us=5000.0)
     assert instrument.rates == [None, 1000.0, 1000.0, 1000.0]
 
 
@@ -136,7 +135,7 @@ def test_promise_that_the_rounds_break_is_tried_with_less_until_they_keep_it(
     """A rate that passed by chance, every other time, is no answer."""
     whims = itertools.cycle([4000.0, 9000.0])
     instrument = answers((1000.0,), lambda rate: next(whims) if rate > 900 else 4000.0)
-    _, opened = execute(asked("one", rounds=4, slo_us=5000.0), ignore, ignore).cells
+    _, opened = run_of(ONE, rounds=4, slo_us=5000.0).cells
     assert instrument.rates[-4:] == [instrument.rates[-1]] * 4
     assert (instrument.rates[-1] or 0) <= 900
     assert len(opened.rounds) == 4
@@ -146,7 +145,7 @@ def test_promise_that_the_rounds_break_is_tried_with_less_until_they_keep_it(
 def test_promise_that_no_rate_keeps_in_every_round_is_told(answers: Answers) -> None:
     whims = itertools.cycle([4000.0, 9000.0])
     answers((1000.0,), lambda rate: next(whims))
-    _, opened = execute(asked("one", rounds=4, slo_us=5000.0), ignore, ignore).cells
+    _, opened = run_of(ONE, rounds=4, slo_us=5000.0).cells
     assert opened.verdict == "unsupported"
     assert opened.reasons == ["no rate was found that keeps p99 below 5 ms in every round"]
 
@@ -156,10 +155,11 @@ def test_promise_that_is_never_kept_is_told_and_nothing_more_is_measured(
 ) -> None:
     instrument = answers((1000.0,), lambda rate: 9000.0)
     seen: list[tuple[int, int]] = []
-    result = execute(
-        asked("one", rounds=2, slo_us=5000.0),
-        lambda progress: seen.append((progress.done, progress.total)),
-        ignore,
+    result = run_of(
+        ONE,
+        watch=lambda progress: seen.append((progress.done, progress.total)),
+        rounds=2,
+        slo_us=5000.0,
     )
     opened = result.cells[1]
     assert opened.verdict == "unsupported"
@@ -173,15 +173,14 @@ def test_server_that_fails_during_the_search_fails_its_open_loop(
 ) -> None:
     find = answers((1000.0,)).find
     instrument.find = lambda key, rate: find(key, rate) if rate is None else "too much for it"
-    closed, opened = execute(asked("one", rounds=2, slo_us=5000.0), ignore, ignore).cells
+    closed, opened = run_of(ONE, rounds=2, slo_us=5000.0).cells
     assert closed.verdict in BELIEVED
     assert (opened.verdict, opened.reasons) == ("failed", ["too much for it"])
 
 
-@pytest.mark.usefixtures("good")
 @pytest.mark.parametrize("arrivals", ["fixed", "poisson"])
 def test_open_loop_is_measured(arrivals: str) -> None:
-    (cell,) = execute(asked("good", rate=200.0, arrivals=arrivals), ignore, ignore).cells
+    (cell,) = run_of(GOOD, rates=[200.0], arrivals=arrivals).cells
     assert cell.loop == "open"
     assert cell.verdict in (*BELIEVED, "rate-unmet")
     assert cell.pace is not None

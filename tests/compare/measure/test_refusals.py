@@ -6,13 +6,13 @@ import importlib.util
 import resource
 
 import pytest
-from made_up_instrument import Instrument
-from short_runs import BELIEVED, asked, cells_of, ignore
+from made_up_instrument import ONE, TWO, Instrument
+from planted_models import GOOD
+from short_runs import BELIEVED, cells_of, run_of
 
 from compare.host import launch
 from compare.measure import driver_process, gate
 from compare.measure.block import Here
-from compare.measure.run import execute
 from compare.models.matrix import MODELS, WORKLOADS, Model, Workload
 
 pytestmark = pytest.mark.usefixtures("nothing_left", "whom_the_gate_lets_in")
@@ -35,7 +35,7 @@ def test_uvloop_that_is_missing_is_unsupported_and_says_what_to_type(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "uvloop" else find(name)
     )
-    result = execute(asked("uvloop", "bare-uvloop"), ignore, ignore)
+    result = run_of(MODELS["uvloop"], MODELS["bare-uvloop"])
     assert [cell.verdict for cell in result.cells] == ["unsupported"] * 2
     for cell in result.cells:
         assert cell.reasons == ["uvloop is not installed: pip install uvloop"]
@@ -45,7 +45,7 @@ def test_uvloop_that_is_missing_is_unsupported_and_says_what_to_type(
 
 @pytest.mark.usefixtures("nothing_starts")
 def test_what_a_model_cannot_do_is_unsupported_with_the_reason() -> None:
-    cells = cells_of(asked("bare-epoll", workloads=["chat"]))
+    cells = cells_of(MODELS["bare-epoll"], workloads=["chat"])
     assert cells["bare-epoll"].verdict == "unsupported"
     assert cells["bare-epoll"].reasons == [MODELS["bare-epoll"].cannot["chat"]]
 
@@ -55,7 +55,7 @@ def test_more_connections_than_descriptors_are_unsupported_and_say_what_to_type(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 200))
-    cells = cells_of(asked("epoll", connections=[500]))
+    cells = cells_of(MODELS["epoll"], connections=[500])
     assert cells["epoll"].verdict == "unsupported"
     (reason,) = cells["epoll"].reasons
     assert "500 connections need 564 descriptors, and a process may have 200" in reason
@@ -69,9 +69,8 @@ def test_connections_to_all_servers_at_once_are_those_that_the_driver_must_have(
 ) -> None:
     """So that alone, one after the other, there may be more."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 200))
-    models = ("epoll", "select", "poll")
-    settings = asked(*models, connections=[60])
-    result = execute(settings, ignore, ignore)
+    models = [MODELS[name] for name in ("epoll", "select", "poll")]
+    result = run_of(*models, connections=[60])
     for cell in result.cells:
         assert cell.verdict == "unsupported"
         assert "60 connections to each of 3 servers at once need 244 desc" in cell.reasons[0]
@@ -80,12 +79,11 @@ def test_connections_to_all_servers_at_once_are_those_that_the_driver_must_have(
     assert Here().unsupported(model, workload, 60, at_once=1) is None
 
 
-@pytest.mark.usefixtures("good")
 def test_connections_that_fit_are_measured_beside_those_that_do_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 200))
-    result = execute(asked("good", connections=[500, 4]), ignore, ignore)
+    result = run_of(GOOD, connections=[500, 4])
     too_many, few = result.cells
     assert (too_many.connections, too_many.verdict) == (500, "unsupported")
     assert few.ops_per_s
@@ -93,7 +91,7 @@ def test_connections_that_fit_are_measured_beside_those_that_do_not(
 
 @pytest.mark.usefixtures("nothing_starts")
 def test_reference_cannot_be_told_to_close_first() -> None:
-    cell = cells_of(asked("bare-epoll", workloads=["tcp-short"], close="server"))["bare-epoll"]
+    cell = cells_of(MODELS["bare-epoll"], workloads=["tcp-short"], close="server")["bare-epoll"]
     assert (cell.verdict, cell.reasons) == ("unsupported", ["it cannot be told to close first"])
 
 
@@ -112,7 +110,7 @@ def test_model_that_fails_the_checks_is_not_measured(
 
     monkeypatch.setattr(gate, "why_not", why_not)
     workloads = ["tcp-long", "tcp-short", "chat"]
-    result = execute(asked("one", "two", workloads=workloads, rounds=2), ignore, ignore)
+    result = run_of(ONE, TWO, workloads=workloads, rounds=2)
     assert sorted(held) == [("one", "chat"), ("one", "echo"), ("two", "chat"), ("two", "echo")]
     for cell in result.cells:
         if cell.model == "two" and cell.workload != "chat":

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from made_up_instrument import Instrument
-from short_runs import BELIEVED, asked, ignore
+from made_up_instrument import BAD, ONE, TWO, Instrument
+from short_runs import BELIEVED, run_of
 
 from compare.measure.progress import Progress
-from compare.measure.run import EARLY, LOOKS_FROM, MOST_ROUNDS, execute
+from compare.measure.run import EARLY, LOOKS_FROM, MOST_ROUNDS, Watcher
+from compare.models.model import Model
 from compare.results.ranking import rank
 from compare.results.records import Cell, Key, Run
 
@@ -22,7 +23,7 @@ FOUR_LOADS: dict[str, Any] = {"workloads": ["tcp-long", "chat"], "connections": 
 
 
 def loads(keys: list[Key]) -> set[tuple[str, int]]:
-    return {(key.workload, key.connections) for key in keys}
+    return {(key.load.workload, key.load.connections) for key in keys}
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ Noisy = Callable[..., None]
 
 
 def test_all_cells_with_the_same_load_are_measured_together(instrument: Instrument) -> None:
-    execute(asked("one", "two", **FOUR_LOADS, rounds=3), ignore, ignore)
+    run_of(ONE, TWO, **FOUR_LOADS, rounds=3)
     assert len(instrument.blocks) == 4 * 3
     for block in instrument.blocks:
         assert [key.model for key in block] == ["one", "two"]
@@ -61,7 +62,7 @@ def test_all_cells_with_the_same_load_are_measured_together(instrument: Instrume
 
 def test_every_round_has_every_block_once_and_its_number(instrument: Instrument) -> None:
     """So that the rounds of one block are far from each other."""
-    result = execute(asked("one", "two", **FOUR_LOADS, rounds=3), ignore, ignore)
+    result = run_of(ONE, TWO, **FOUR_LOADS, rounds=3)
     assert instrument.numbers == [1] * 4 + [2] * 4 + [3] * 4
     for number in range(3):
         blocks = instrument.blocks[4 * number : 4 * number + 4]
@@ -74,8 +75,7 @@ def test_alone_each_is_measured_by_itself_in_an_order_of_its_own(
     instrument: Instrument, noisy: Noisy
 ) -> None:
     noisy()
-    settings = asked("one", "two", connections=[1, 8], rounds=6, alone=True)
-    result = execute(settings, ignore, ignore)
+    result = run_of(ONE, TWO, connections=[1, 8], rounds=6, alone=True)
     assert all(len(block) == 1 for block in instrument.blocks)
     rounds = [instrument.keys[start : start + 4] for start in range(0, 24, 4)]
     cells = {cell.key for cell in result.cells}
@@ -87,14 +87,13 @@ def test_alone_each_is_measured_by_itself_in_an_order_of_its_own(
 def test_seed_decides_the_order_of_those_that_are_alone(instrument: Instrument) -> None:
     orders = []
     for seed in (1, 1, 2):
-        settings = asked("one", "two", connections=[*range(1, 9)], alone=True, seed=seed)
-        execute(settings, ignore, ignore)
+        run_of(ONE, TWO, connections=[*range(1, 9)], alone=True, seed=seed)
         orders.append([instrument.keys.pop(0) for _ in range(16)])
     assert orders[0] == orders[1] != orders[2]
 
 
 def test_cell_that_failed_leaves_its_block(instrument: Instrument) -> None:
-    execute(asked("one", "two", "bad", rounds=3), ignore, ignore)
+    run_of(ONE, TWO, BAD, rounds=3)
     models = [[key.model for key in block] for block in instrument.blocks]
     assert models == [["one", "two", "bad"], ["one", "two"], ["one", "two"]]
 
@@ -107,11 +106,16 @@ def test_watcher_is_told_how_many_are_beside() -> None:
         if progress.finished is None and progress.round:
             seen.add((progress.round, progress.beside))
 
-    execute(asked("one", "two", "bad", rounds=2), watch, ignore)
+    run_of(ONE, TWO, BAD, rounds=2, watch=watch)
     assert {(1, 2), (2, 1)} <= seen
 
 
 # How many rounds
+
+
+def noting(seen: list[tuple[int, int]]) -> Watcher:
+    """What is done, of how many, whenever it is told."""
+    return lambda told: seen.append((told.done, told.total))
 
 
 def rounds_of(run: Run) -> list[int]:
@@ -124,7 +128,7 @@ def test_block_whose_questions_are_answered_is_over(
 ) -> None:
     """Behind or tied, by the rate and by the CPU time, however much both vary together."""
     noisy(*ratios, steady=True)
-    run = execute(asked("one", "two", rounds=10), ignore, ignore)
+    run = run_of(ONE, TWO, rounds=10)
     assert rounds_of(run) == [LOOKS_FROM] * 2
     decided = [each for each in run.comparisons if each.metric != "p99_us"]
     assert len(decided) == 4
@@ -146,7 +150,7 @@ def test_block_with_one_open_question_has_all_its_rounds(
         return found
 
     instrument.find = find_with_noise
-    run = execute(asked("one", "two", rounds=10), ignore, ignore)
+    run = run_of(ONE, TWO, rounds=10)
     assert rounds_of(run) == [10, 10]
 
 
@@ -168,7 +172,7 @@ def test_early_answer_must_be_surer_than_one_at_the_end(
         return found
 
     instrument.find = find_behind
-    run = execute(asked("one", "two", rounds=10), ignore, ignore)
+    run = run_of(ONE, TWO, rounds=10)
     early = first_rounds(run.cells, LOOKS_FROM)
     assert [each.standing for each in rank(early)] == ["best", "behind"]
     assert [each.standing for each in rank(early, confidence=EARLY)] == ["best", "unclear"]
@@ -179,12 +183,12 @@ def test_early_answer_must_be_surer_than_one_at_the_end(
 
 def test_fewer_rounds_than_it_takes_to_look_are_all_made(noisy: Noisy) -> None:
     noisy(0.5, steady=True)
-    assert rounds_of(execute(asked("one", "two", rounds=3), ignore, ignore)) == [3, 3]
+    assert rounds_of(run_of(ONE, TWO, rounds=3)) == [3, 3]
 
 
 def test_one_with_nobody_to_be_compared_with_has_all_its_rounds(noisy: Noisy) -> None:
     noisy(steady=True)
-    assert rounds_of(execute(asked("one", rounds=6), ignore, ignore)) == [6]
+    assert rounds_of(run_of(ONE, rounds=6)) == [6]
 
 
 def test_block_that_is_over_does_not_end_the_others(instrument: Instrument, noisy: Noisy) -> None:
@@ -192,10 +196,10 @@ def test_block_that_is_over_does_not_end_the_others(instrument: Instrument, nois
     unclear = instrument.find
 
     def find(key: Key, rate: float | None) -> dict[str, Any] | str:
-        return {} if key.workload == "chat" else unclear(key, rate)
+        return {} if key.load.workload == "chat" else unclear(key, rate)
 
     instrument.find = find
-    run = execute(asked("one", "two", workloads=["chat", "tcp-long"], rounds=8), ignore, ignore)
+    run = run_of(ONE, TWO, workloads=["chat", "tcp-long"], rounds=8)
     assert rounds_of(run) == [LOOKS_FROM] * 2 + [8] * 2
 
 
@@ -213,8 +217,7 @@ def test_precise_goes_on_until_all_is_answered(instrument: Instrument, noisy: No
 
     instrument.find = find_nearly_the_same
     seen: list[tuple[int, int]] = []
-    settings = asked("one", "two", rounds=5, precise=True)
-    run = execute(settings, lambda told: seen.append((told.done, told.total)), ignore)
+    run = run_of(ONE, TWO, rounds=5, precise=True, watch=noting(seen))
     (many,) = {*rounds_of(run)}
     assert 5 < many < MOST_ROUNDS
     assert all(done <= total for done, total in seen)
@@ -223,20 +226,24 @@ def test_precise_goes_on_until_all_is_answered(instrument: Instrument, noisy: No
 
 def test_precise_ends_all_the_same(noisy: Noisy) -> None:
     noisy()
-    run = execute(asked("one", "two", rounds=5, precise=True), ignore, ignore)
+    run = run_of(ONE, TWO, rounds=5, precise=True)
     assert rounds_of(run) == [MOST_ROUNDS] * 2
     unclear = [each for each in run.comparisons if each.standing == "unclear"]
     assert all(each.needs_s for each in unclear)
     assert unclear
 
 
-@pytest.mark.parametrize("models", [("one", "two"), ("one", "two", "bad"), ("bad",)])
-def test_progress_ends_at_its_total(noisy: Noisy, models: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("models", [(ONE, TWO), (ONE, TWO, BAD), (BAD,)])
+def test_progress_ends_at_its_total(noisy: Noisy, models: tuple[Model, ...]) -> None:
     """Also where a block is over sooner, and whoever has failed in it."""
     noisy(0.5, steady=True)
     seen: list[tuple[int, int]] = []
-    settings = asked(*models, connections=[1, 8], rounds=10)
-    execute(settings, lambda told: seen.append((told.done, told.total)), ignore)
+    run_of(
+        *models,
+        connections=[1, 8],
+        rounds=10,
+        watch=noting(seen),
+    )
     assert seen[0] == (0, 2 * len(models) * 10)
     assert all(done <= total for done, total in seen)
     assert seen[-1][0] == seen[-1][1]
@@ -245,14 +252,20 @@ def test_progress_ends_at_its_total(noisy: Noisy, models: tuple[str, ...]) -> No
 def test_progress_of_a_precise_run_does_not_exceed_its_total(noisy: Noisy) -> None:
     noisy()
     seen: list[tuple[int, int]] = []
-    settings = asked("one", "two", "bad", rounds=5, precise=True)
-    execute(settings, lambda told: seen.append((told.done, told.total)), ignore)
+    run_of(
+        ONE,
+        TWO,
+        BAD,
+        rounds=5,
+        precise=True,
+        watch=noting(seen),
+    )
     assert all(done <= total for done, total in seen)
 
 
 @pytest.mark.usefixtures("instrument")
 def test_cell_that_failed_does_not_keep_the_others_from_an_answer() -> None:
-    run = execute(asked("one", "two", "bad", rounds=9), ignore, ignore)
+    run = run_of(ONE, TWO, BAD, rounds=9)
     one, two, bad = run.cells
     assert bad.verdict == "failed"
     assert {one.verdict, two.verdict} <= {*BELIEVED}

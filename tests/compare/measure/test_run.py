@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from made_up_instrument import Instrument
-from short_runs import BELIEVED, asked, cells_of, ignore
+from made_up_instrument import BAD, ONE, TWO, Instrument
+from planted_models import GOOD, model_of
+from short_runs import BELIEVED, cells_of, run_of
 
 from compare.host import launch
 from compare.measure import block, driver_process
 from compare.measure.progress import Progress
-from compare.measure.run import execute
-from compare.results.records import Key, Run
-
-Add = Callable[..., None]
-NO_ROOM = {"udp-echo": 1}  # not enough for a number and a time
+from compare.models.matrix import MODELS
+from compare.results.records import Key, Load, Run
 
 pytestmark = pytest.mark.usefixtures("nothing_left", "whom_the_gate_lets_in")
 
@@ -24,9 +21,8 @@ pytestmark = pytest.mark.usefixtures("nothing_left", "whom_the_gate_lets_in")
 # Measured
 
 
-@pytest.mark.usefixtures("good")
 def test_good_model_is_measured() -> None:
-    result = execute(asked("good", rounds=2), ignore, ignore)
+    result = run_of(GOOD, rounds=2)
     (cell,) = result.cells
     assert cell.verdict in BELIEVED
     assert cell.ops_per_s is not None
@@ -41,15 +37,14 @@ def test_good_model_is_measured() -> None:
     assert result.took_s >= result.measured_s >= 0.1
 
 
-def test_every_round_has_a_fresh_server(add: Add) -> None:
+def test_every_round_has_a_fresh_server() -> None:
     """This one goes wrong for good at its fifth message: in both rounds, with a word on each."""
-    add("good", "echo.py", "flipped", 100, 5)
-    cell = cells_of(asked("good", rounds=2))["good"]
+    wrong = model_of("wrong", "echo.py", "flipped", 100, 5)
+    cell = cells_of(wrong, rounds=2)["wrong"]
     assert [each.errors["wrong_bytes"] for each in cell.rounds] == [4, 4]
     assert cell.errors == {"wrong_bytes": 8}
 
 
-@pytest.mark.usefixtures("good")
 def test_server_and_driver_run_on_their_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     cores = []
 
@@ -58,7 +53,7 @@ def test_server_and_driver_run_on_their_cores(monkeypatch: pytest.MonkeyPatch) -
         return launch.start(command, theirs, **pipes)
 
     monkeypatch.setattr(driver_process, "start", noted)
-    cell = cells_of(asked("good", server_cores=[0], driver_core=0))["good"]
+    cell = cells_of(GOOD, server_cores=[0], driver_core=0)["good"]
     assert cores == [(0,)]
     assert cell.ops_per_s is not None
 
@@ -66,7 +61,6 @@ def test_server_and_driver_run_on_their_cores(monkeypatch: pytest.MonkeyPatch) -
 # Wrong
 
 
-@pytest.mark.usefixtures("good")
 @pytest.mark.parametrize(
     ("server", "reasons"),
     [
@@ -85,7 +79,6 @@ def test_server_and_driver_run_on_their_cores(monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_model_that_fails_costs_only_its_cell_and_says_why(
-    add: Add,
     monkeypatch: pytest.MonkeyPatch,
     server: tuple[object, ...],
     reasons: list[str],
@@ -94,8 +87,7 @@ def test_model_that_fails_costs_only_its_cell_and_says_why(
         monkeypatch.setattr(launch, "READY_TIMEOUT_S", 0.7)
     if "stubborn" in server:
         monkeypatch.setattr(block, "STOP_TIMEOUT_S", 0.2 - 4 / block.CONNECTS_PER_S)
-    add("bad", *server)
-    cells = cells_of(asked("bad", "good"))
+    cells = cells_of(model_of("bad", *server), GOOD)
     assert cells["bad"].verdict == "failed"
     told = "; ".join(cells["bad"].reasons)
     for words in reasons:
@@ -105,33 +97,26 @@ def test_model_that_fails_costs_only_its_cell_and_says_why(
 
 
 def test_model_that_holds_the_driver_up_costs_only_its_cell(
-    add: Add, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(driver_process, "GRACE_S", 1.0)
     monkeypatch.setattr(driver_process, "STANDS_STILL_S", 0.2)
     monkeypatch.setattr(driver_process, "STEP_S", 0.1)
-    add("bad", "room.py", "restless")
-    add("good", "room.py", "correct")
-    cells = cells_of(asked("bad", "good", workloads=["chat"], connections=[2]))
+    bad, good = model_of("bad", "room.py", "restless"), model_of("good", "room.py", "correct")
+    cells = cells_of(bad, good, workloads=["chat"], connections=[2])
     assert cells["bad"].verdict == "failed"
     assert "the server holds it up" in cells["bad"].reasons[0]
     assert cells["good"].ops_per_s
 
 
-def test_traceback_on_stderr_is_noted_with_the_round(add: Add) -> None:
-    add("loud", "echo.py", "logs", 100, 1)
-    cell = cells_of(asked("loud"))["loud"]
+def test_traceback_on_stderr_is_noted_with_the_round() -> None:
+    cell = cells_of(model_of("loud", "echo.py", "logs", 100, 1))["loud"]
     assert cell.rounds[0].messages == ["stderr: OSError: ouch"]
 
 
-@pytest.mark.usefixtures("good")
-def test_driver_that_fails_costs_only_its_cell_and_says_why(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    settings = asked("good", workloads=["tcp-long", "udp-echo"], sizes={"tcp-long": 100} | NO_ROOM)
-    failed, measured = sorted(
-        execute(settings, ignore, ignore).cells, key=lambda cell: cell.workload, reverse=True
-    )
+def test_driver_that_fails_costs_only_its_cell_and_says_why() -> None:
+    """A datagram of one byte has no room for a number and a time."""
+    measured, failed = run_of(GOOD, workloads=["tcp-long", "udp-echo"], sizes=[1]).cells
     assert failed.verdict == "failed"
     assert "the driver failed: " in failed.reasons[0]
     assert measured.ops_per_s
@@ -142,14 +127,15 @@ def test_driver_that_fails_costs_only_its_cell_and_says_why(
 
 def test_cell_that_failed_is_not_tried_again(instrument: Instrument) -> None:
     seen: list[tuple[int, int]] = []
-    settings = asked("one", "bad", rounds=3)
-    result = execute(
-        settings, lambda progress: seen.append((progress.done, progress.total)), ignore
+    result = run_of(
+        *(ONE, BAD),
+        watch=lambda progress: seen.append((progress.done, progress.total)),
+        rounds=3,
     )
     assert sorted(key.model for key in instrument.keys) == ["bad", "one", "one", "one"]
     assert seen == sorted(seen)
     assert seen[0] == (0, 6)
-    assert seen[-1] == (6, 6)
+    assert seen[-1] == (4, 4)  # the rounds it is spared are no part of the whole any more
     failed = next(cell for cell in result.cells if cell.model == "bad")
     assert (failed.verdict, failed.reasons) == ("failed", ["as always"])
 
@@ -161,8 +147,8 @@ def test_watcher_is_told_of_the_beginning_and_the_end_of_each_cell() -> None:
     def watch(progress: Progress) -> None:
         seen.append((progress.key, progress.round, progress.finished is not None))
 
-    execute(asked("one", rounds=2), watch, ignore)
-    key = Key("one", "tcp-long", 4)
+    run_of(ONE, rounds=2, watch=watch)
+    key = Key("one", Load(workload="tcp-long", connections=4, size=100))
     rounds = [(key, 1, False), (key, 1, True), (key, 2, False), (key, 2, True)]
     assert seen == [(key, 0, False), *rounds]  # first it is checked
 
@@ -174,7 +160,7 @@ def test_run_is_kept_after_every_round_of_a_block() -> None:
     def keep(run: Run) -> None:
         kept.append((sum(len(cell.rounds) for cell in run.cells), run.interrupted))
 
-    result = execute(asked("one", "two", rounds=2), ignore, keep)
+    result = run_of(ONE, TWO, rounds=2, keep=keep)
     assert kept == [(2, True), (4, True)]
     assert not result.interrupted
     assert [len(cell.rounds) for cell in result.cells] == [2, 2]
@@ -192,7 +178,7 @@ def test_interrupted_run_has_what_was_measured_until_then(
         return {}
 
     instrument.find = find
-    result = execute(asked("one", "two", rounds=3), ignore, ignore)
+    result = run_of(ONE, TWO, rounds=3)
     assert result.interrupted
     assert sum(len(cell.rounds) for cell in result.cells) == after
     assert all(cell.rounds for cell in result.cells)
@@ -203,7 +189,7 @@ def test_failure_in_a_later_round_fails_the_cell(instrument: Instrument) -> None
         return "now of all times" if instrument.numbers[-1] == 3 else {}
 
     instrument.find = find
-    (cell,) = execute(asked("one", rounds=5), ignore, ignore).cells
+    (cell,) = run_of(ONE, rounds=5).cells
     assert (cell.verdict, cell.reasons) == ("failed", ["now of all times"])
     assert len(cell.rounds) == 2
     assert len(instrument.keys) == 3
@@ -213,7 +199,7 @@ def test_failure_in_a_later_round_fails_the_cell(instrument: Instrument) -> None
 
 
 def test_server_that_is_to_close_first_does() -> None:
-    cell = cells_of(asked("epoll", workloads=["tcp-short"], close="server"))["epoll"]
+    cell = cells_of(MODELS["epoll"], workloads=["tcp-short"], close="server")["epoll"]
     assert cell.errors == {}
     assert cell.counts.served >= cell.rounds[0].operations > 0
     assert (cell.server.time_wait or 0) > (cell.server.client_time_wait or 0)
@@ -221,6 +207,6 @@ def test_server_that_is_to_close_first_does() -> None:
 
 @pytest.mark.parametrize("workload", ["udp-echo", "tcp-long", "chat"])
 def test_who_closes_short_connections_is_nothing_to_the_other_workloads(workload: str) -> None:
-    cell = cells_of(asked("epoll", workloads=[workload], close="server"))["epoll"]
+    cell = cells_of(MODELS["epoll"], workloads=[workload], close="server")["epoll"]
     assert cell.verdict in BELIEVED, cell.reasons
     assert cell.errors == {}

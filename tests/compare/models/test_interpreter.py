@@ -7,26 +7,18 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from compare.__main__ import main
+from compare.models.choice import choose
 from compare.models.interpreter import look, look_at_all
 from compare.models.matrix import MODELS, SETS, WORKLOADS
 from compare.models.source import PACKAGES
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-@pytest.fixture(autouse=True)
-def _only_our_models() -> Iterator[None]:
-    before = dict(MODELS)
-    yield
-    MODELS.clear()
-    MODELS.update(before)
 
 
 def pretend(folder: Path, name: str = "python", **seen: object) -> str:
@@ -152,12 +144,16 @@ def test_python_that_cannot_be_used_is_one_line() -> None:
 # Sets
 
 
-def test_sets_name_models_and_may_be_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    from compare.models.choice import choose
+def chosen(models: list[str] | None, sets: list[str] | None) -> list[str]:
+    found, interpreters, checkouts = choose(models, sets, [])
+    assert (interpreters, checkouts) == ([], [])
+    return [each.name for each in found]
 
-    assert choose(None, None, []) == ([*SETS["default"][1]], [], [])
-    assert choose(["gevent"], ["readiness"], [])[0] == [*SETS["readiness"][1], "gevent"]
-    both = choose(None, ["readiness", "asyncio"], [])[0]
+
+def test_sets_name_models_and_may_be_put_together() -> None:
+    assert chosen(None, None) == [*SETS["default"][1]]
+    assert chosen(["gevent"], ["readiness"]) == [*SETS["readiness"][1], "gevent"]
+    both = chosen(None, ["readiness", "asyncio"])
     assert len(both) == len(set(both))
     assert set(both) == {*SETS["readiness"][1], *SETS["asyncio"][1]}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,15 +19,6 @@ from compare.models.matrix import MODELS, WORKLOADS, Model
 
 ECHO = str(Path(__file__).parents[1] / "check" / "servers" / "tcp.py")
 TCP_LONG = WORKLOADS["tcp-long"]
-
-
-@pytest.fixture(autouse=True)
-def _only_our_models() -> Iterator[None]:
-    """A process is asked for its own servers once; here it is asked again and again."""
-    before = dict(MODELS)
-    yield
-    MODELS.clear()
-    MODELS.update(before)
 
 
 def config(folder: Path, text: str) -> Path:

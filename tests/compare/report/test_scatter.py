@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from compare.report.scatter import SIDES, speed_against_cost
-from compare.report.sentences import Load
-from compare.results.records import Cell, Server
+from compare.results.records import Cell, Load, Server
 
-LOAD: Load = ("tcp-long", 4, "closed")
+LOAD = Load(workload="tcp-long", connections=4, size=1000)
 # So that what lies between them is close, or far, in parts of the picture.
 CORNERS = [("least", 1.0, 10_000.0), ("most", 100.0, 100_000.0)]
 
@@ -27,8 +27,7 @@ points = st.tuples(names, figures, figures)
 def cell_of(model: str, cost: float | None, rate: float | None) -> Cell:
     return Cell(
         model=model,
-        workload=LOAD[0],
-        connections=LOAD[1],
+        **msgspec.structs.asdict(LOAD),
         verdict="ok",
         reasons=[],
         ops_per_s=rate,

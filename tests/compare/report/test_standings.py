@@ -42,6 +42,7 @@ def compared(ratio: float, interval: tuple[float, float] | None, **changes: Any)
         "model": "other",
         "workload": "tcp-long",
         "connections": 4,
+        "size": 1000,
         "loop": "closed",
         "metric": "ops_per_s",
         "best": "epoll",
@@ -205,6 +206,7 @@ def test_at_the_same_rate_for_all_the_p99_is_ranked(
             model,
             (),
             loop="open",
+            rate=5000.0,
             pace=pace,
             rounds=[
                 made_up_round(5000.0, number=number, pace=pace, latency_us=Percentiles(p99=p99))
@@ -213,7 +215,7 @@ def test_at_the_same_rate_for_all_the_p99_is_ranked(
         )
         for model, p99 in (("one", 400.0), ("two", 300.0))
     ]
-    rows = rows_of(made_up_run(cells, rate=5000.0), width)
+    rows = rows_of(made_up_run(cells), width)
     assert rows["two"].endswith("   p99: best")
     assert " p99: behind two by " in rows["one"]
 

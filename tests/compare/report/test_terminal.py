@@ -145,6 +145,7 @@ def test_cell_without_a_figure_is_dashes_and_its_reason(
         model="uvloop",
         workload="tcp-long",
         connections=4,
+        size=1000,
         verdict="unsupported",
         reasons=["uvloop is not installed: pip install uvloop"],
     )
@@ -169,8 +170,8 @@ def paced(make_cell: MakeCell, make_pace: Callable[..., Pace], model: str, **cha
 def test_open_loop_shows_what_was_due_and_the_service_times(
     made_up_run: MakeRun, made_up_cell: MakeCell, made_up_pace: Callable[..., Pace], width: int
 ) -> None:
-    cell = paced(made_up_cell, made_up_pace, "epoll")
-    text = shown(made_up_run([cell], rate=5000.0, arrivals="poisson"), width=width)
+    cell = paced(made_up_cell, made_up_pace, "epoll", rate=5000.0)
+    text = shown(made_up_run([cell], arrivals="poisson"), width=width)
     assert "tcp-long   4 connections, 1000 B, open loop, 5,000/s due, poisson arrivals, 5 r" in text
     head, row = rows_of(text)["model"], rows_of(text)["epoll"]
     assert re.search(r"due/s +ops/s +p50 +p99 +(p99.9 +)?service p99 ", head)
@@ -180,22 +181,27 @@ def test_open_loop_shows_what_was_due_and_the_service_times(
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("load", "settings", "words"),
     [
-        ({"load": 0.7}, "open loop, 70% of each one's closed loop due, fixed arrivals"),
-        ({"slo_us": 2500.0}, "open loop, the highest rate with p99 below 2.5 ms, fixed arrivals"),
+        ({"share": 0.7}, {}, "70% of each one's closed loop due, fixed arrivals"),
+        (
+            {},
+            {"slo_us": 2500.0},
+            "the highest rate with p99 below 2.5 ms, fixed arrivals",
+        ),
     ],
 )
 def test_open_loop_says_where_its_rate_is_from(
     made_up_run: MakeRun,
     made_up_cell: MakeCell,
     made_up_pace: Callable[..., Pace],
-    changes: dict[str, float],
+    load: dict[str, float],
+    settings: dict[str, float],
     words: str,
 ) -> None:
-    cells = [made_up_cell("epoll", SLOW), paced(made_up_cell, made_up_pace, "epoll")]
-    text = shown(made_up_run(cells, **changes))
-    assert words in text
+    cells = [made_up_cell("epoll", SLOW), paced(made_up_cell, made_up_pace, "epoll", **load)]
+    text = shown(made_up_run(cells, **settings))
+    assert f"open loop, {words}" in text
     assert "4 connections, 1000 B, closed loop, 5 rounds" in text
     assert text.count("\nepoll ") == 2  # each loop has a table
 
@@ -204,7 +210,7 @@ def test_rate_that_is_not_met_is_told_with_its_reason(
     made_up_run: MakeRun, made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
 ) -> None:
     cell = paced(made_up_cell, made_up_pace, "epoll", verdict="rate-unmet", reasons=["a reason"])
-    row = rows_of(shown(made_up_run([cell], rate=5000.0)))["epoll"]
+    row = rows_of(shown(made_up_run([cell])))["epoll"]
     assert row.endswith("   rate-unmet; a reason")
 
 
@@ -229,7 +235,7 @@ def test_each_number_of_connections_has_a_table(
     text = shown(made_up_run(cells))
     assert "tcp-long   1 connection" in text
     assert "tcp-long   64 connections" in text
-    assert text.count("\nepoll ") == 2
+    assert text.count("\ntcp-long ") == 2
 
 
 def test_rounds_that_were_made_are_said_and_not_those_asked_for(

@@ -12,12 +12,12 @@ from compare.contract.counts import Counts
 from compare.contract.histogram import encode, fold
 from compare.contract.outcome import Outcome, Pace, Sizes, Slice, Usage
 from compare.results.aggregation import cell_of, round_of
-from compare.results.records import Key, Percentiles, Round
+from compare.results.records import Idle, Key, Load, Percentiles, Round
 from compare.results.statistics import mean_of
 
 MakeOutcome = Callable[..., Outcome]
 MakeRound = Callable[..., Round]
-KEY = Key("epoll", "tcp-long", 4)
+KEY = Key("epoll", Load(workload="tcp-long", connections=4, size=1000))
 SIZES = Sizes(rss_kb=9000, pss_kb=5000, threads=3, descriptors=12)
 
 
@@ -168,15 +168,32 @@ def test_interval_of_what_a_round_lacks_is_missing(
     assert cell.server.cpu_us_per_op is None
 
 
-def test_cost_of_a_cell_is_weighted_by_operations_and_sizes_are_the_most(
+def test_cost_and_p99_of_a_cell_are_in_the_middle_of_their_intervals(
     made_up_outcome: MakeOutcome, made_up_round: MakeRound
 ) -> None:
-    rounds = [made_up_round(3000.0, cost=5.0), made_up_round(1000.0, cost=9.0)]
+    """Means over rounds, however many operations each had; sizes are the most."""
+    rounds = [
+        made_up_round(rate, cost=cost, latency_us=Percentiles(p99=p99))
+        for rate, cost, p99 in ((3000.0, 5.0, 100.0), (1000.0, 9.0, 300.0))
+    ]
     larger = msgspec.structs.replace(rounds[1].server, pss_kb=30_000)
     rounds[1] = msgspec.structs.replace(rounds[1], server=larger)
     cell = cell_of(KEY, [made_up_outcome()] * 2, rounds, ["ok"], [])
-    assert cell.server.cpu_us_per_op == pytest.approx(6.0)
+    assert cell.server.cpu_us_per_op == pytest.approx(7.0)
+    assert cell.latency_us.p99 == pytest.approx(200.0)
     assert cell.server.pss_kb == 30_000
+
+
+def test_idle_connections_of_a_cell_are_those_of_the_round_in_which_the_fewest_were_served(
+    made_up_outcome: MakeOutcome, made_up_round: MakeRound, made_up_idle: Callable[..., Idle]
+) -> None:
+    rounds = [made_up_round(held=made_up_idle(10, served)) for served in (10, 7, 9)]
+    cell = cell_of(KEY, [made_up_outcome()] * 3, rounds, ["ok"], [])
+    assert cell.held is not None
+    assert cell.held.counts.served == 7
+    assert cell_of(KEY, [made_up_outcome()], [made_up_round()], ["ok"], []).held is None
+    gave_way = made_up_idle(10, 1)
+    assert cell_of(KEY, [], [], ["gave-way"], ["a limit"], gave_way).held is gave_way
 
 
 def test_counts_are_of_the_worst_round_and_errors_of_all(

@@ -148,6 +148,7 @@ def cell_of(rounds: Sequence[Round], model: str = "epoll", **changes: Any) -> Ce
     values: dict[str, Any] = {
         "workload": "tcp-long",
         "connections": 4,
+        "size": 1000,
         "verdict": "ok",
         "reasons": [],
         "rounds": list(rounds),

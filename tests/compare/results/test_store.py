@@ -18,11 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compare.contract.histogram import encode, fold
+from compare.host.limits import limits_here
 from compare.host.machine import look
-from compare.measure.ladder import Limits
-from compare.results.ladder import Scale, Settings, Step
 from compare.results.records import Cell, Run
-from compare.results.store import VERSION, Result, Store, StoreError, read
+from compare.results.store import VERSION, Store, StoreError, read
 
 MakeCell = Callable[..., Cell]
 MakeRun = Callable[..., Run]
@@ -44,53 +43,6 @@ def test_run_comes_back_as_it_was(
     (entry,) = store.entries()
     assert (entry.id, entry.parts, entry.interrupted) == (number, 2, False)
     assert entry.command == "compare run --seed 7"
-
-
-def test_ladder_comes_back_as_it_was(store: Store, made_up_cell: MakeCell) -> None:
-    step = Step(
-        model="epoll",
-        idle=10,
-        processes=1,
-        counts=made_up_cell("epoll", ()).counts,
-        errors={},
-        connect_us=made_up_cell("epoll", ()).latency_us,
-        first_reply_us=made_up_cell("epoll", ()).latency_us,
-        took_s=1.0,
-        overflows=0,
-        memory=None,
-        cell=made_up_cell("epoll", (1.0,), latency_hdr=HISTOGRAM),
-        gave_way=[],
-    )
-    scale = Scale(
-        started="2024-01-01T00:00:00+00:00",
-        took_s=1.0,
-        interrupted=False,
-        machine=look(),
-        limits=Limits(
-            descriptors=1,
-            all_descriptors=None,
-            memory_kb=1,
-            ephemeral_ports=1,
-            backlog=1,
-            threads=None,
-        ),
-        settings=Settings(
-            models=["epoll"],
-            idle=[10],
-            connections=64,
-            rate=None,
-            rounds=1,
-            duration_s=1.0,
-            warmup_s=1.0,
-            size=100,
-            seed=1,
-            server_cores=[],
-            driver_core=None,
-        ),
-        steps=[step, msgspec.structs.replace(step, cell=None)],
-        memory_slope={"epoll": 400.0},
-    )
-    assert store.load(store.recorder(["compare", "scale"])(scale)) == scale
 
 
 def test_run_grows_cell_by_cell_and_stays_one(
@@ -117,7 +69,7 @@ def test_runs_side_by_side_do_not_mix(tmp_path_factory: pytest.TempPathFactory, 
     numbers = {}
     for name in order:
         cells[name].append(
-            Cell(model=name, workload="tcp-long", connections=4, verdict="ok", reasons=[])
+            Cell(model=name, workload="tcp-long", connections=4, size=10, verdict="ok", reasons=[])
         )
         numbers[name] = keepers[name](_run_of(cells[name]))
     for name, number in numbers.items():
@@ -132,6 +84,7 @@ def _run_of(cells: list[Cell]) -> Run:
         "measured_s": 1.0,
         "interrupted": False,
         "machine": look(),
+        "limits": limits_here(),
         "settings": {
             "models": [],
             "workloads": [],
@@ -139,7 +92,6 @@ def _run_of(cells: list[Cell]) -> Run:
             "rounds": 1,
             "duration_s": 1.0,
             "warmup_s": 1.0,
-            "sizes": {},
             "seed": 1,
             "server_cores": [],
             "driver_core": None,
@@ -256,16 +208,8 @@ def test_runner_that_is_killed_loses_at_most_the_cell_under_way(
         assert last.interrupted
         assert not last.running
         loaded = store.load(last.id)
-        assert isinstance(loaded, Run)
         assert loaded.interrupted
         assert max(each.connections for each in loaded.cells) >= kept + 1
         assert all(each.latency_hdr == HISTOGRAM for each in loaded.cells)
         store.close()
     assert len(Store(path).entries()) == times
-
-
-def test_result_is_either_kind(store: Store, made_up_run: MakeRun) -> None:
-    result: Result = store.load(store.recorder(["compare", "run"])(made_up_run([])))
-    assert isinstance(result, Run)
-    with pytest.raises(StoreError, match="has 0 runs"):
-        read("latest", lambda: store, Scale)

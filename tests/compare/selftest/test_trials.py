@@ -11,8 +11,9 @@ import pytest
 from compare.contract.counts import Counts
 from compare.contract.outcome import Outcome
 from compare.host.launch import LaunchError
+from compare.measure.testbed import Block
 from compare.measure.testbed import Finding as Found
-from compare.models.matrix import MODELS, Model
+from compare.models.model import Model
 from compare.results.records import Key, Percentiles, Round
 from compare.selftest import planted, trials
 from compare.selftest.trials import (
@@ -34,14 +35,6 @@ MakeOutcome = Callable[..., Outcome]
 MakeRound = Callable[..., Round]
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
-
-
-@pytest.fixture(autouse=True)
-def _models_as_they_were() -> Iterator[None]:
-    before = dict(MODELS)
-    yield
-    MODELS.clear()
-    MODELS.update(before)
 
 
 def ignore(text: str) -> None:
@@ -165,14 +158,14 @@ def find(
     def find(rates: Iterator[float]) -> list[Key]:
         keys: list[Key] = []
 
-        def measure(block: list[Key], *_: object, number: int) -> dict[Key, Found]:
-            keys.extend(block)
-            found: dict[Key, Found] = {}
-            for key in block:
+        def measure(block: Block, *_: object) -> dict[str, Found]:
+            found: dict[str, Found] = {}
+            for model in block.models:
+                keys.append(Key(model.name, block.load))
                 value = next(rates)
                 latency = Percentiles(p50=value, p99=value)
-                made = made_up_round(value, cost=value, latency_us=latency, number=number)
-                found[key] = made_up_outcome(), made
+                made = made_up_round(value, cost=value, latency_us=latency, number=block.number)
+                found[model.name] = made_up_outcome(), made
             return found
 
         monkeypatch.setattr(trials, "measure", measure)
@@ -188,7 +181,7 @@ def test_server_that_is_the_same_twice_is_right(
     finding = same_twice(ANYWHERE, 12, ignore)
     assert finding.state == "right"
     assert finding.recovered == "0 (0.0%)"
-    assert {key.workload for key in keys} == {"udp-echo", "tcp-short", "tcp-long", "chat"}
+    assert {key.load.workload for key in keys} == {"udp-echo", "tcp-short", "tcp-long", "chat"}
     assert len(keys) == 4 * 10
 
 
@@ -211,8 +204,8 @@ def test_drift_favours_neither_side(find: Callable[[Iterator[float]], list[Key]]
 
 
 def test_server_that_fails_is_told_and_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    def measure(block: list[Key], *_: object, number: int) -> dict[Key, Found]:
-        return dict.fromkeys(block, "no more ports")
+    def measure(block: Block, *_: object) -> dict[str, Found]:
+        return {model.name: "no more ports" for model in block.models}
 
     monkeypatch.setattr(trials, "measure", measure)
     with pytest.raises(LaunchError, match="no more ports"):
@@ -229,12 +222,12 @@ def cost(
     """Has each of the three servers cost so many us, and a little more or less in every round."""
 
     def cost(**costs: float) -> None:
-        def measure(block: list[Key], *_: object, number: int) -> dict[Key, Found]:
-            found: dict[Key, Found] = {}
-            for place, key in enumerate(block):
-                chance = 1 + 0.004 * ((number + place) % 2)
-                us = costs.get(key.model.replace(" ", "_"), 5.0) * chance
-                found[key] = made_up_outcome(), made_up_round(cost=us, number=number)
+        def measure(block: Block, *_: object) -> dict[str, Found]:
+            found: dict[str, Found] = {}
+            for place, model in enumerate(block.models):
+                chance = 1 + 0.004 * ((block.number + place) % 2)
+                us = costs.get(model.name.replace(" ", "_"), 5.0) * chance
+                found[model.name] = made_up_outcome(), made_up_round(cost=us, number=block.number)
             return found
 
         monkeypatch.setattr(trials, "measure", measure)
@@ -266,7 +259,7 @@ def test_planted_server_that_costs_more_is_measured() -> None:
         Model(f"costs {ns} ns", "planted", (str(planted.FOLDER / "costly.py"), str(ns)))
         for ns in (0, 2_000_000)
     ]
-    cheap, dear = side_by_side(ANYWHERE, models, "tcp-long", 1, connections=[1])
+    cheap, dear = side_by_side(ANYWHERE, models, "tcp-long", 1, connections=1)
     for cell in (cheap, dear):
         assert cell.counts.served == 1
         assert cell.errors == {}
