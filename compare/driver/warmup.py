@@ -1,4 +1,4 @@
-"""When a server has warmed up: once its rate no longer drifts."""
+"""When a server has warmed up: once its rate no longer drifts, and it keeps up with what is due."""
 
 from __future__ import annotations
 
@@ -19,17 +19,28 @@ def warm_up(
 ) -> bool:
     """Drive until the rate is stationary, or for `at_most_s`; whether it was.
 
-    With `until`, a time in ns, exactly until then.
+    The rate of an open loop is constant however long its queue grows; there what was due must
+    be done as well. With `until`, a time in ns, exactly until then.
     """
     deadline = perf_counter_ns() + int(at_most_s * 1e9) if until is None else until
     operations: list[int] = []
+    due: list[int] = []
     while (left := (deadline - perf_counter_ns()) / 1e9) > 0:
-        before = len(load.samples)
+        before, offered = len(load.samples), load.offered
         load.run(min(SLICE_S, left), tick)
         operations.append(len(load.samples) - before)
-        if until is None and is_stationary(operations[-SLICES:]):
+        due.append(load.offered - offered)
+        if until is None and is_warm(operations[-SLICES:], due[-SLICES:]):
             return True
-    return is_stationary(operations[-SLICES - 1 : -1])  # the last one may be cut short
+    # The last one may be cut short.
+    return is_warm(operations[-SLICES - 1 : -1], due[-SLICES - 1 : -1])
+
+
+def is_warm(operations: Sequence[int], due: Sequence[int]) -> bool:
+    """Whether slices show no drift, and no queue that grows; of a closed loop nothing is due."""
+    offered = sum(due)
+    behind = offered - sum(operations)
+    return is_stationary(operations) and behind <= max(DRIFT * offered, 2 * math.sqrt(offered))
 
 
 def is_stationary(operations: Sequence[int]) -> bool:

@@ -44,11 +44,13 @@ def judge(
     few: str,
     *,
     pinned: bool = True,
+    cores: int = 1,
 ) -> tuple[list[Verdict], list[str]]:
     """All that is to be said of a cell, the gravest first, and the reasons for it.
 
     `failures` are rounds that were no round. `few` says why the model leaves connections unserved,
-    if it does so by nature. `pinned`: server and driver had a core each.
+    if it does so by nature. `pinned`: server and driver had cores of their own; `cores`: so many
+    were the server's.
     """
     if failures:
         return ["failed"], list(dict.fromkeys(failures))
@@ -74,9 +76,13 @@ def judge(
     elif not pinned:
         found.append(("not-pinned", NOT_PINNED))
     elif not few:
-        found += _bound(rounds)
-    if not any(each.pace for each in rounds):
-        reasons += _others(rounds) or _little(workload, rounds) + _drifting(rounds)
+        found += _bound(rounds, cores)
+    if rounds[0].pace is None:
+        # On a core that both share the driver waits for the server, and for nobody else.
+        others = _others(rounds) if pinned else []
+        reasons += others or _little(workload, rounds) + _drifting(rounds)
+    elif "rate-unmet" not in [verdict for verdict, _ in found]:
+        reasons += _queueing(rounds)
     found.sort(key=lambda each: get_args(Verdict).index(each[0]))
     verdicts: list[Verdict] = [verdict for verdict, _ in found]
     return verdicts or ["ok"], [*(why for _, why in found), *reasons, *_too_short(rounds)]
@@ -117,24 +123,29 @@ def _others(rounds: list[Round]) -> list[str]:
     return [f"other programs had {share:.0%} of the driver's core"]
 
 
-def _bound(rounds: list[Round]) -> Iterator[Found]:
-    """What was at its limit, in a closed loop: by what room is left, and not by what was used."""
+def _bound(rounds: list[Round], cores: int) -> Iterator[Found]:
+    """What was at its limit, in a closed loop: by what room is left, and not by what was used.
+
+    A server with several cores is at its limit when they all are; where it uses more than one and
+    not all, it may have a thread that is, and that is not for us to know.
+    """
     if _others(rounds):
         return  # whose limit it was nobody can tell: see _others
     driver = _mean([each.driver.cpu_fraction or 0 for each in rounds])
     server = _mean([each.server.cpu_fraction or 0 for each in rounds])
     theirs = f"{server:.0%}" if server else "we do not know what"
-    if driver > BUSY >= server:
+    if driver > BUSY and server <= BUSY * cores:
+        of = f" of {cores} cores" if cores > 1 and server else ""
         yield (
             "driver-bound",
-            f"{_busiest(rounds)} used {driver:.0%} of its core, the server {theirs}: the server "
-            "can do more than is shown; compare CPU/op",
+            f"{_busiest(rounds)} used {driver:.0%} of its core, the server {theirs}{of}: the "
+            "server can do more than is shown; compare CPU/op",
         )
     elif driver > BUSY:
         yield (
             "both-full",
-            f"both cores were full, the driver's to {driver:.0%}: the server may do a few per "
-            "cent more; compare CPU/op",
+            f"{'both' if cores == 1 else 'all'} cores were full, the driver's to {driver:.0%}: the "
+            "server may do a few per cent more; compare CPU/op",
         )
     elif server <= BUSY:
         yield (
@@ -218,8 +229,22 @@ def _paced(workload: str, connections: int, rounds: list[Round]) -> Iterator[Fou
         )
 
 
+def _unsettled(rounds: list[Round]) -> bool:
+    """Most of them, when their warm-up ended."""
+    return 2 * sum(not each.settled for each in rounds) > len(rounds)
+
+
+def _queueing(rounds: list[Round]) -> list[str]:
+    if not _unsettled(rounds):
+        return []
+    return [
+        "what was due still queued up after the warm-up: latencies grow with --duration, and "
+        "--alone shows how far"
+    ]
+
+
 def _drifting(rounds: list[Round]) -> list[str]:
-    if 2 * sum(not each.settled for each in rounds) <= len(rounds):
+    if not _unsettled(rounds):
         return []
     longest = max(each.warmup_s for each in rounds)
     return [
@@ -280,7 +305,8 @@ def _left_out(rounds: list[Round], few: str) -> list[str]:
     found += [f"in one round {each.gave_up}" for each in rounds if each.gave_up]
     if overflow := max(each.server.time_wait_overflow or 0 for each in rounds):
         found.append(
-            f"{overflow:,} closes without TIME_WAIT, which was full (net.ipv4.tcp_max_tw_buckets)"
+            f"{overflow:,} closes on this machine without TIME_WAIT, which was full "
+            "(net.ipv4.tcp_max_tw_buckets)"
         )
     for name in sorted({name for each in rounds for name in each.errors} - known):
         count = sum(each.errors.get(name, 0) for each in rounds)

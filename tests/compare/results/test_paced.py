@@ -88,6 +88,19 @@ def test_rate_that_is_nearly_met_is_ok(
     assert verdict(rounds, workload=workload) == ("ok", "")
 
 
+def test_queue_that_still_grew_after_the_warm_up_is_told(
+    made_up_round: MakeRound, made_up_pace: MakePace
+) -> None:
+    """A rate that is just about met says nothing of how long all would wait in the end."""
+    warm, not_warm = (paced(made_up_round, made_up_pace, settled=each) for each in (True, False))
+    assert verdict([warm, not_warm]) == ("ok", "")
+    found, reasons = verdict([warm, not_warm, not_warm])
+    assert found == "ok"
+    assert reasons.startswith("what was due still queued up after the warm-up: ")
+    unmet = paced(made_up_round, made_up_pace, settled=False, operations=100)
+    assert "queued up" not in verdict([unmet])[1]
+
+
 @pytest.mark.parametrize(("slices", "expected"), [(1, "rate-unmet"), (200, "ok")])
 def test_what_is_under_way_at_the_ends_of_slices_is_not_missed(
     made_up_round: MakeRound, made_up_pace: MakePace, slices: int, expected: str

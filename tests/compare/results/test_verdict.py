@@ -227,6 +227,32 @@ def test_busy_server_before_a_driver_with_room_to_spare_is_ok(
     assert verdict([made_up_round(driver_busy=driver, server_busy=server)]) == ("ok", "")
 
 
+@pytest.mark.parametrize(
+    ("driver", "server", "expected"),
+    [
+        (0.5, 0.6, "unbound"),
+        (0.5, 1.2, "ok"),  # one of its threads may be at its limit
+        (0.99, 1.2, "driver-bound"),
+        (0.99, 3.5, "driver-bound"),
+        (0.99, 3.7, "both-full"),
+        (0.5, 3.7, "ok"),
+    ],
+)
+def test_server_with_four_cores_is_at_its_limit_when_they_all_are(
+    made_up_round: MakeRound, driver: float, server: float, expected: str
+) -> None:
+    rounds = [made_up_round(driver_busy=driver, server_busy=server)]
+    assert verdict(rounds, cores=4)[0] == expected
+
+
+def test_cores_of_a_server_with_several_are_told(made_up_round: MakeRound) -> None:
+    rounds = [made_up_round(driver_busy=0.99, server_busy=1.5)]
+    assert "the server 150% of 4 cores: the server can do more" in verdict(rounds, cores=4)[1]
+    assert verdict(rounds, cores=1)[1].startswith("both cores were full")
+    full = [made_up_round(driver_busy=0.99, server_busy=3.9)]
+    assert verdict(full, cores=4)[1].startswith("all cores were full")
+
+
 def test_server_that_serves_few_by_nature_need_not_be_at_its_limit(
     made_up_round: MakeRound,
 ) -> None:
@@ -244,10 +270,13 @@ def test_where_others_had_the_drivers_core_that_is_said_and_no_limit_judged(
     assert verdict(rounds(0.02, 0.08))[0] == "both-full"
 
 
+@pytest.mark.parametrize("waited", [0.0, 0.5])
 def test_core_that_server_and_driver_shared_is_told_instead_of_a_limit(
-    made_up_round: MakeRound,
+    made_up_round: MakeRound, waited: float
 ) -> None:
-    assert verdict([made_up_round(driver_busy=0.99, server_busy=0.2)], pinned=False) == (
+    """And nothing of other programs: the driver waits for the server there."""
+    rounds = [made_up_round(driver_busy=0.99, server_busy=0.2, driver_waited=waited)]
+    assert verdict(rounds, pinned=False) == (
         "not-pinned",
         "server and driver shared a core, or were not held to one: the driver's work is in the "
         "rate; compare CPU/op",
@@ -260,7 +289,7 @@ def test_closes_that_found_no_room_in_time_wait_are_told(made_up_round: MakeRoun
     rounds = [each, msgspec.structs.replace(each, server=server)]
     found, reasons = verdict(rounds, workload="tcp-short")
     assert found == "ok"
-    assert reasons.startswith("1,234 closes without TIME_WAIT, which was full")
+    assert reasons.startswith("1,234 closes on this machine without TIME_WAIT, which was full")
 
 
 # What is missing from the table
