@@ -48,6 +48,7 @@ class Meter:
         except ProcessLookupError:
             return None
         first = self._first or now
+        held_back_ns = cgroup.throttled_ns(self._groups) - self._throttled_ns
         user, system = now.user_ns - first.user_ns, now.system_ns - first.system_ns
         return Usage(
             elapsed_ns=elapsed_ns,
@@ -56,8 +57,8 @@ class Meter:
             wait_ns=max(0, now.wait_ns - first.wait_ns),  # less what had waited and has ended
             switches=now.switches - first.switches,
             preemptions=now.preemptions - first.preemptions,
-            throttled=(cgroup.throttled_ns(self._groups) - self._throttled_ns)
-            / (time.perf_counter_ns() - self._began_ns),
+            # The kernel adds up the time of all CPUs that were held back.
+            throttled=min(1.0, held_back_ns / (time.perf_counter_ns() - self._began_ns)),
         )
 
 

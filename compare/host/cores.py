@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +48,21 @@ def choose(mine: Sequence[int] | None = None, root: Path = Path("/")) -> Cores:
 
     server, driver = min(itertools.combinations(allowed, 2), key=faults)
     return Cores((server,), driver)
+
+
+@contextlib.contextmanager
+def aside(cores: Cores) -> Iterator[None]:
+    """Meanwhile we ourselves are on none of these cores, if there are others for us.
+
+    What is started meanwhile is where we are, if it is not given cores of its own.
+    """
+    before = os.sched_getaffinity(0)
+    others = before - {*cores.server, cores.driver}
+    os.sched_setaffinity(0, others or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def parse(text: str) -> Cores:
