@@ -36,12 +36,19 @@ def test_latest_sends_may_be_a_tenth_of_the_p99_late(
     assert verdict([made_up_round(pace=pace, latency_us=latency)])[0] == expected
 
 
-def test_lateness_is_held_against_no_p99_that_is_not_known(
-    made_up_round: MakeRound, made_up_pace: MakePace
+@pytest.mark.parametrize(
+    ("longest_us", "expected"), [(None, "ok"), (14_000.0, "driver-bound"), (130_000.0, "ok")]
+)
+def test_where_a_round_is_too_short_for_a_p99_the_longest_latency_stands_for_it(
+    made_up_round: MakeRound,
+    made_up_pace: MakePace,
+    longest_us: float | None,
+    expected: str,
 ) -> None:
-    pace = made_up_pace(lateness_p99_us=1e6)
-    found, _ = verdict([made_up_round(pace=pace, latency_us=Percentiles(p50=100.0))])
-    assert found == "ok"
+    """All rounds together may have a p99 all the same, and it is shown."""
+    pace = made_up_pace(late_fraction=0.03, lateness_p99_us=12_000.0)
+    latency = Percentiles(p50=100.0, max=longest_us)
+    assert verdict([made_up_round(pace=pace, latency_us=latency)])[0] == expected
 
 
 def test_driver_that_never_sleeps_is_not_driver_bound(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from verdicts import verdict
 
-from compare.results.records import Pace, Round, Verdict
+from compare.results.records import Pace, Percentiles, Round, Verdict
 
 MakeRound = Callable[..., Round]
 
@@ -300,7 +300,7 @@ def test_percentile_that_lacks_operations_is_told_with_what_to_type(
     made_up_round: MakeRound, made_up_pace: Callable[..., Pace], open_loop: bool
 ) -> None:
     pace = made_up_pace(100.0) if open_loop else None
-    latency = {"latency_us": msgspec.structs.replace(made_up_round().latency_us, p99=None)}
+    latency = {"latency_us": Percentiles(p50=1.0, p90=2.0, max=900.0)}
     assert verdict([made_up_round(100.0, window_s=5.0, pace=pace, **latency)]) == (
         "ok",
         "500 operations are too few for p99, which takes 1,000: --duration 11.0, or more --rounds",
