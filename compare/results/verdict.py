@@ -126,26 +126,28 @@ def _others(rounds: list[Round]) -> list[str]:
 def _bound(rounds: list[Round], cores: int) -> Iterator[Found]:
     """What was at its limit, in a closed loop: by what room is left, and not by what was used.
 
-    A server with several cores is at its limit when they all are; where it uses more than one and
-    not all, it may have a thread that is, and that is not for us to know.
+    A server is at its limit when all the cores are that its threads can use. Where it uses more
+    than one of them and not all, one of its threads may be at its limit, and nobody can tell.
     """
     if _others(rounds):
         return  # whose limit it was nobody can tell: see _others
     driver = _mean([each.driver.cpu_fraction or 0 for each in rounds])
     server = _mean([each.server.cpu_fraction or 0 for each in rounds])
+    usable = min(cores, *(each.server.threads or cores for each in rounds))
     theirs = f"{server:.0%}" if server else "we do not know what"
-    if driver > BUSY and server <= BUSY * cores:
-        of = f" of {cores} cores" if cores > 1 and server else ""
+    if driver > BUSY and server <= BUSY * usable:
+        of = f" of {usable} cores" if usable > 1 and server else ""
         yield (
             "driver-bound",
             f"{_busiest(rounds)} used {driver:.0%} of its core, the server {theirs}{of}: the "
             "server can do more than is shown; compare CPU/op",
         )
     elif driver > BUSY:
+        full = "both" if usable == 1 else "all"
         yield (
             "both-full",
-            f"{'both' if cores == 1 else 'all'} cores were full, the driver's to {driver:.0%}: the "
-            "server may do a few per cent more; compare CPU/op",
+            f"{full} cores were full, the driver's to {driver:.0%}: the server may do a few per "
+            "cent more; compare CPU/op",
         )
     elif server <= BUSY:
         yield (
