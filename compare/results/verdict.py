@@ -77,12 +77,13 @@ def judge(
         found.append(("not-pinned", NOT_PINNED))
     elif not few:
         found += _bound(rounds, cores)
+    # On a core that both share the driver waits for the server, and for nobody else.
+    others = _others(rounds) if pinned else []
     if rounds[0].pace is None:
-        # On a core that both share the driver waits for the server, and for nobody else.
-        others = _others(rounds) if pinned else []
         reasons += others or _little(workload, rounds) + _drifting(rounds)
-    elif "rate-unmet" not in [verdict for verdict, _ in found]:
-        reasons += _queueing(rounds)
+    else:
+        unmet = any(verdict == "rate-unmet" for verdict, _ in found)
+        reasons += others or ([] if unmet else _queueing(rounds))
     found.sort(key=lambda each: get_args(Verdict).index(each[0]))
     verdicts: list[Verdict] = [verdict for verdict, _ in found]
     return verdicts or ["ok"], [*(why for _, why in found), *reasons, *_too_short(rounds)]
