@@ -14,15 +14,15 @@ import pytest
 
 ECHO = str(Path(__file__).parents[1] / "check" / "servers" / "tcp.py")
 MINE = sorted(os.sched_getaffinity(0))
-TINY = ["--rounds", "1", "--duration", "0.1", "--connections", "4", "--workloads", "tcp-long"]
+LOAD = ("--rounds", "1", "--duration", "0.1", "--connections", "4", "--workloads", "tcp-long")
+TINY = (*LOAD, "--models", "bare-epoll", "--json", "-")
 TWO = pytest.mark.skipif(len(MINE) < 2, reason="there is one core")
 
 
 def run(cores: Collection[int], *words: str) -> dict[str, Any]:
     """A run that may use these cores, of `bare-epoll` and perhaps more."""
     done = subprocess.run(
-        [sys.executable, "-m", "compare", "run", *TINY, "--json", "-"]
-        + ["--models", "bare-epoll", *words],
+        [sys.executable, "-m", "compare", "run", *TINY, *words],
         capture_output=True,
         text=True,
         timeout=50,
