@@ -267,7 +267,7 @@ def _round(rate: float = 1000.0, **changes: Any) -> Round:
             cpu_us_per_op=cost,
             cpu_fraction=changes.pop("server_busy", 0.95),
             throttled=changes.pop("throttled", 0.0),
-            rss_kb=20480,
+            rss_kb=90_000,
             pss_kb=20480,
         ),
         driver=Driver(
@@ -340,7 +340,7 @@ def _cell(model: str, rates: tuple[float, ...], **changes: Any) -> Cell:
         "ops_per_s": sum(rates) / len(rates) if rates else None,
         "latency_us": Percentiles(p50=100.0, p90=200.0, p99=300.0, p99_9=900.0, max=1000.0),
         "counts": Counts(attempted=4, connected=4, served=4),
-        "server": Server(cpu_us_per_op=5.25, rss_kb=20480, pss_kb=20480),
+        "server": Server(cpu_us_per_op=5.25, rss_kb=90_000, pss_kb=20480),
         "rounds": rounds,
     }
     return Cell(model=model, **values | changes)

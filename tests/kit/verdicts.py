@@ -14,7 +14,10 @@ def verdict(
     failures: tuple[str, ...] = (),
     few: str = "",
     pinned: bool = True,
+    cores: int = 1,
 ) -> tuple[str, str]:
     """All verdicts, and all reasons, each as one text."""
-    found, reasons = judge(workload, connections, rounds, list(failures), few, pinned=pinned)
+    found, reasons = judge(
+        workload, connections, rounds, list(failures), few, pinned=pinned, cores=cores
+    )
     return ", ".join(found), "; ".join(reasons)

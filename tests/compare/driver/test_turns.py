@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -15,11 +16,13 @@ from compare.contract.outcome import Outcome
 from compare.contract.spec import Spec, Target
 from compare.driver import turns as turning
 from compare.driver import udp_echo
+from compare.driver.meter import Meter
 from compare.driver.turns import Turns
 
 MakeSpec = Callable[..., Spec]
 Take = Callable[..., Turns]
 SLICE_S = 0.05
+METERED_S = 0.5
 
 
 @pytest.fixture
@@ -27,8 +30,14 @@ def taking(made_up_spec: MakeSpec) -> Iterator[Take]:
     """Makes the turns of a server at an address, connected; nothing of them is left after."""
     with contextlib.ExitStack() as stack:
 
-        def taking(address: tuple[str, int], rate: float | None = None, **load: object) -> Turns:
-            turns = Turns(made_up_spec(**{"size": 16} | load), Target(*address, rate=rate), None)
+        def taking(
+            address: tuple[str, int],
+            rate: float | None = None,
+            pid: int | None = None,
+            **load: object,
+        ) -> Turns:
+            target = Target(*address, pid, rate)
+            turns = Turns(made_up_spec(**{"size": 16} | load), target, None)
             stack.callback(turns.load.epoll.close)
             turns.workload.connect()
             for name in ("_conversations", "_clients"):
@@ -149,6 +158,37 @@ def test_nothing_is_under_way_between_turns(
         assert turns.workload.under_way() == 0
         assert not turns.load.sending
     assert turns.finish().counts.served == 4
+
+
+class SlowMeter(Meter):
+    """Takes as long as that of a server of a thousand processes on a busy machine."""
+
+    def cpu_ns(self) -> int:
+        time.sleep(METERED_S)
+        return super().cpu_ns()
+
+    def settled_ns(self) -> int:
+        return self.cpu_ns()
+
+
+@pytest.mark.parametrize("rate", [None, 200.0])
+def test_what_reading_the_meters_takes_is_in_no_latency_and_in_no_turn(
+    taking: Take,
+    listener: socket.socket,
+    echo: Echo,
+    monkeypatch: pytest.MonkeyPatch,
+    rate: float | None,
+) -> None:
+    """It is the longer the more threads and processes a server has."""
+    monkeypatch.setattr(turning, "Meter", SlowMeter)
+    turns = taking(listener.getsockname(), rate, os.getpid())
+    echo(listener.accept()[0])
+    for _ in range(2):
+        turns.take(SLICE_S, 0.0)
+    outcome = turns.finish()
+    assert outcome.operations > 2
+    assert outcome.latency_max_ns < METERED_S * 1e9
+    assert max(each.turn_ns for each in outcome.slices) < METERED_S * 1e9
 
 
 # What never comes, or late

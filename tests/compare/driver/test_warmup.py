@@ -101,10 +101,15 @@ def test_drift_is_seen_through_noise() -> None:
 
 
 class FakeLoad:
-    """As many operations in every slice as it is told; its clock is the only one."""
+    """As many operations in every slice as it is told; its clock is the only one.
 
-    def __init__(self, operations: Iterable[int]) -> None:
+    due: in every slice; of a closed loop nothing.
+    """
+
+    def __init__(self, operations: Iterable[int], due: int = 0) -> None:
         self.samples: array[int] = array("Q")
+        self.offered = 0
+        self._due = due
         self.now_ns = 10**15
         self.slices: list[float] = []
         self._operations: Iterator[int] = iter(operations)
@@ -112,6 +117,7 @@ class FakeLoad:
     def run(self, seconds: float, tick: Callable[[int], None]) -> None:
         self.slices.append(seconds)
         self.samples.extend([1] * next(self._operations))
+        self.offered += self._due
         self.now_ns += round(seconds * 1e9)
 
 
@@ -154,6 +160,35 @@ def test_last_slice_does_not_exceed_what_is_allowed(warm: WarmUp) -> None:
     load = FakeLoad(growing())
     assert not warm(load, 2.4 * SLICE_S)
     assert load.slices == pytest.approx([SLICE_S, SLICE_S, 0.4 * SLICE_S])
+
+
+@pytest.mark.parametrize("due", [1070, 1500])
+def test_server_whose_queue_grows_at_a_constant_rate_is_not_warm(warm: WarmUp, due: int) -> None:
+    """What it does is all the same in every slice: as much as it can."""
+    load = FakeLoad(itertools.repeat(1000), due)
+    assert not warm(load, 2.0)
+    assert sum(load.slices) == pytest.approx(2.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("due", [900, 1000, 1030])
+def test_server_that_does_what_is_due_but_for_what_is_under_way_is_warm(
+    warm: WarmUp, due: int
+) -> None:
+    load = FakeLoad(itertools.repeat(1000), due)
+    assert warm(load, 2.0)
+    assert len(load.slices) == SLICES
+
+
+def test_server_that_works_off_what_had_queued_up_is_warm_then(warm: WarmUp) -> None:
+    """As one that is slow at first; each slice has what is due in it and what has waited."""
+    load = FakeLoad([0, 0, 500, *itertools.repeat(1000, 100)], 1000)
+    assert warm(load, 2.0)
+    assert 2 + SLICES <= len(load.slices) <= 3 + SLICES
+
+
+def test_few_that_are_due_may_all_be_under_way(warm: WarmUp) -> None:
+    assert warm(FakeLoad([0, 0, 0, 0, 0, 0], 0), 2.0)
+    assert warm(FakeLoad([1, 0, 1, 1, 0, 1], 1), 2.0)
 
 
 def test_no_time_is_no_warm_up(warm: WarmUp) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -187,3 +191,33 @@ def test_group_that_does_not_say_was_not_held_back(
     group("", cgroup_procs="", cpu_stat=text)
     member("0::/")
     assert cgroup.throttled_ns(folders(tmp_path)) == 0
+
+
+def test_process_that_a_quota_holds_back_is_seen_to_be_so() -> None:
+    """In a group of this machine, made for it."""
+    spins = "import time\nwhile time.process_time() < 0.1: pass"
+    made = [each / f"compare-{os.getpid()}" for each in cgroup.of("self")[:1]]
+    try:
+        for each in made:
+            each.mkdir()
+        (inner,) = made
+        if (inner / "cpu.max").exists():
+            (inner / "cpu.max").write_text("20000 100000")
+        else:
+            (inner / "cpu.cfs_quota_us").write_text("20000")
+    except (OSError, ValueError) as error:
+        pytest.skip(f"no group can be made here: {error}")
+    else:
+        join = 'echo $$ > "$2" && exec "$0" -c "$1"'
+        member = [sys.executable, spins, str(inner / "cgroup.procs")]
+        with subprocess.Popen(["sh", "-c", join, *member], stderr=subprocess.PIPE) as spinning:
+            began = time.monotonic()
+            spinning.wait(30)
+        assert spinning.returncode == 0
+        assert cgroup.quota([inner]) == (0.2, inner)
+        lasted_ns = (time.monotonic() - began) * 1e9
+        assert 0.1e9 < cgroup.throttled_ns([inner]) < lasted_ns
+    finally:
+        for each in made:
+            with contextlib.suppress(OSError):
+                each.rmdir()

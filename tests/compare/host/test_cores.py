@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Collection
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare.host.cores import MOST, Cores, choose, numbers, parse
+from compare.host.cores import MOST, Cores, aside, choose, numbers, parse
 
 Core = Callable[..., None]
 
@@ -202,6 +203,30 @@ def test_cores_are_apart_only_where_each_has_its_own() -> None:
     assert Cores((0, 1), 2).apart
     for together in (Cores(), Cores((0,), 0), Cores((0, 1), 1), Cores((0,), None), Cores((), 1)):
         assert not together.apart
+
+
+# Where we are ourselves
+
+
+@pytest.mark.parametrize(
+    ("mine", "cores", "meanwhile"),
+    [
+        ({0, 1, 2, 3}, Cores((1,), 2), {0, 3}),
+        ({0, 1, 2, 3}, Cores((0, 1, 2), 3), {0, 1, 2, 3}),  # there is no other
+        ({0, 1}, Cores((0,), 1), {0, 1}),
+        ({0, 1, 2}, Cores(), {0, 1, 2}),
+    ],
+)
+def test_we_are_on_none_of_their_cores_meanwhile_if_there_are_others(
+    monkeypatch: pytest.MonkeyPatch, mine: set[int], cores: Cores, meanwhile: set[int]
+) -> None:
+    ours = [mine]
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: ours[-1])
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: ours.append(cores))
+    with contextlib.suppress(KeyboardInterrupt), aside(cores):
+        assert ours[-1] == meanwhile
+        raise KeyboardInterrupt
+    assert ours[-1] == mine
 
 
 # As they are typed

@@ -290,6 +290,27 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
     assert process.size(pid).descriptors == 4
 
 
+def test_socket_that_processes_share_counts_once_and_nothing_else_does(child: Child) -> None:
+    """Such as a connection, which is no other one in a child that was forked for it."""
+    code = """
+import os, socket, sys
+pair = socket.socketpair()
+ready = os.pipe()
+for _ in range(2):
+    if os.fork() == 0:
+        own = socket.socket()
+        os.write(ready[1], b".")
+        sys.stdin.read()
+        os._exit(0)
+    os.read(ready[0], 1)
+print("done", flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+    assert process.count_sockets(child(BURN.format(seconds=0)).pid) == 0
+    assert process.count_sockets(child(code).pid) == 2 + 2
+
+
 def test_what_a_process_does_is_told_in_words(
     child: Child, wait_until: Callable[[Callable[[], object], str], None]
 ) -> None:
@@ -318,6 +339,7 @@ def test_process_that_is_gone_has_no_size_and_no_descriptors(gone: int) -> None:
     assert process.size(gone) == (0, 0, 0)
     assert process.pss_kb(gone) == 0
     assert process.count_descriptors(gone) == 0
+    assert process.count_sockets(gone) == 0
     assert process.tree(gone) == [gone]
 
 

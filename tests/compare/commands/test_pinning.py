@@ -1,0 +1,77 @@
+"""Where server and driver run, and what is said where they are not apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ECHO = str(Path(__file__).parents[1] / "check" / "servers" / "tcp.py")
+MINE = sorted(os.sched_getaffinity(0))
+LOAD = ("--rounds", "1", "--duration", "0.1", "--connections", "4", "--workloads", "tcp-long")
+TINY = (*LOAD, "--models", "bare-epoll", "--json", "-")
+TWO = pytest.mark.skipif(len(MINE) < 2, reason="there is one core")
+
+
+def run(cores: Collection[int], *words: str) -> dict[str, Any]:
+    """A run that may use these cores, of `bare-epoll` and perhaps more."""
+    done = subprocess.run(
+        [sys.executable, "-m", "compare", "run", *TINY, *words],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def described(folder: Path, more: str = "") -> tuple[str, ...]:
+    """Options by which `mine` is measured, too; it writes down on which cores it was."""
+    start = (
+        "import os, pathlib, runpy;"
+        f"pathlib.Path({str(folder)!r}, 'cores').write_text(repr(os.sched_getaffinity(0)));"
+        f"runpy.run_path({ECHO!r}, run_name='__main__')"
+    )
+    words = json.dumps([sys.executable, "-c", start, "none", "{port}"])
+    config = folder / "servers.toml"
+    config.write_text(f"[server.mine]\ncommand = {words}\n{more}\n")
+    return "--config", str(config), "--unchecked"
+
+
+def verdicts(found: dict[str, Any]) -> dict[str, list[str]]:
+    return {cell["model"]: cell["verdicts"] for cell in found["cells"]}
+
+
+def test_one_core_for_both_is_told_and_nobody_else_is_blamed() -> None:
+    """The driver waits for the server there, which is no other program."""
+    (cell,) = run(MINE[:1])["cells"]
+    assert cell["verdicts"] == ["not-pinned"]
+    assert "other programs" not in "; ".join(cell["reasons"])
+
+
+@TWO
+@pytest.mark.parametrize("turned", [False, True])
+def test_cores_that_are_named_are_taken_and_recorded(tmp_path: Path, turned: bool) -> None:
+    server, driver = MINE[:2][::-1] if turned else MINE[:2]
+    found = run(MINE, "--cores", f"{server},{driver}", *described(tmp_path))
+    settings = found["settings"]
+    assert (settings["server_cores"], settings["driver_core"]) == ([server], driver)
+    assert (tmp_path / "cores").read_text() == repr({server})
+    assert not any("not-pinned" in each for each in verdicts(found).values())
+
+
+@TWO
+def test_own_server_runs_on_the_cores_of_its_description(tmp_path: Path) -> None:
+    """All of them; and where the driver's is among them, that is said of this server alone."""
+    found = run(MINE[:2], *described(tmp_path, f"cores = {MINE[:2]}"))
+    assert (tmp_path / "cores").read_text() == repr({*MINE[:2]})
+    assert "not-pinned" in verdicts(found)["mine"]
+    assert "not-pinned" not in verdicts(found)["bare-epoll"]
