@@ -30,8 +30,8 @@ LOGGED = {"tcp/16", "life/5"}  # that there are no descriptors left; that a work
 # The others take minutes, and a handful of their checks is among the tests of compare's gate.
 ALWAYS = DEFAULT_MODELS
 BY_CHANCE = "prefork-reuseport"  # what its processes are dealt decides
-# What ends the server, or looks at how it grows from its beginning on.
-AFRESH = {"tcp/8", "tcp/13", "tcp/19", "life/1"}
+# What ends the server, looks at how it grows from its beginning on, or begins in an empty room.
+AFRESH = {"tcp/8", "tcp/13", "tcp/19", "life/1", *(id_ for id_ in CHECKS if "chat/" in id_)}
 
 
 def _marks(name: str, server: Server) -> list[pytest.MarkDecorator]:
