@@ -78,7 +78,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     time_wait_overflow: closes that the kernel had no more room for in TIME_WAIT.
     pss_kb: its memory, what processes share counted once. buffered_kb: what the kernel held in
         the buffers of its connections.
-    peak_connections: the most descriptors it held beyond those it had when it was ready.
+    peak_connections: the most sockets it held beyond those it had when it was ready.
     dropped: datagrams that found its receive buffer full.
     time_wait, client_time_wait: sockets that closing first left on its side, and on ours.
     """

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from deadline import wait_until
+from kernel_socket import kernel_socket
 
 from aionet import descriptors, sockets
 from aionet.address import Address
@@ -309,11 +311,9 @@ def test_the_kernel_gives_up_on_it_after_the_close_too(listener: socket.socket) 
     set_write_timeout(listener, 0.2)
     conn, client = stall(listener)
     ports = listener.getsockname()[1], client.getsockname()[1]
-    row = "0100007F:{:04X} 0100007F:{:04X} ".format(*ports)  # in FIN_WAIT1
     conn.close()
-    with client:
-        while row in Path("/proc/net/tcp").read_text():
-            pass
+    with client:  # until then it is in FIN_WAIT1
+        wait_until(lambda: kernel_socket(*ports) is None, "nothing is left of it")
 
 
 @pytest.mark.parametrize("address", ["udp://127.0.0.1:0", "unix://"])

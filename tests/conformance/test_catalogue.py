@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
-from measure import OURS
+from measure import OURS, Server
 
 from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS
-from compare.check.runner import run
+from compare.check.runner import Finding, run, run_together
 from compare.commands.check import read_limit
 from compare.models.matrix import DEFAULT_MODELS
 
@@ -29,27 +30,45 @@ LOGGED = {"tcp/16", "life/5"}  # that there are no descriptors left; that a work
 # The others take minutes, and a handful of their checks is among the tests of compare's gate.
 ALWAYS = DEFAULT_MODELS
 BY_CHANCE = "prefork-reuseport"  # what its processes are dealt decides
+# What ends the server, looks at how it grows from its beginning on, or begins in an empty room.
+AFRESH = {"tcp/8", "tcp/13", "tcp/19", "life/1", *(id_ for id_ in CHECKS if "chat/" in id_)}
 
 
-def _cases() -> list[object]:
+def _marks(name: str, server: Server) -> list[pytest.MarkDecorator]:
+    always = name.removesuffix(f"-{server.profile}") in ALWAYS
+    return [] if always else [pytest.mark.slow]
+
+
+def _cases() -> list[Any]:
+    """Of each server each check that has one of its own: the above, and those of limits."""
     cases = []
     for name, server in OURS.items():
         for declared, options in [("", ()), *server.limits]:
             for id_ in server.ids(declared):
+                if not declared and id_ not in AFRESH:
+                    continue
                 words = shlex.join([declared, *options]) if declared else ""
+                case_id = f"{id_} {name} {words}".strip()
                 case = (server, declared, options, id_)
-                always = name.removesuffix(f"-{server.profile}") in ALWAYS
-                marks = [] if always else [pytest.mark.slow]
-                cases.append(pytest.param(*case, id=f"{id_} {name} {words}".strip(), marks=marks))
+                cases.append(pytest.param(*case, id=case_id, marks=_marks(name, server)))
     return cases
+
+
+def _together(server: Server) -> list[str]:
+    """The checks that one server can be asked, one after the other."""
+    return [id_ for id_ in server.ids() if id_ not in {*AFRESH, *server.exceptions}]
+
+
+def _assert_passed(finding: Finding) -> None:
+    assert finding.state == "passed", f"{finding.id}: expected {finding.expected}; {finding.actual}"
+    assert finding.id in LOGGED or finding.stderr == ""
 
 
 def _must_pass(subject: Subject, id_: str) -> None:
     (finding,) = run(subject, [id_], SEED, lambda text: None)
     if finding.state == "skipped":
         pytest.skip(finding.reason)
-    assert finding.state == "passed", f"expected {finding.expected}; {finding.actual}"
-    assert id_ in LOGGED or finding.stderr == ""
+    _assert_passed(finding)
 
 
 @pytest.mark.timeout(120)
@@ -62,6 +81,24 @@ def test_check_is_passed(server, declared, options, id_, interpreter, must_run):
     limits = dict([read_limit(declared)]) if declared else {}
     subject = Subject(server.profile, command, limits=limits, cwd=str(ROOT))
     _must_pass(subject, id_)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "server",
+    [pytest.param(server, id=name, marks=_marks(name, server)) for name, server in OURS.items()],
+)
+def test_checks_are_passed_one_after_the_other(server, interpreter, must_run):
+    must_run(server.package)
+    command = (interpreter, "-W", "always", *server.command[1:])
+    subject = Subject(server.profile, command, cwd=str(ROOT))
+    found = list(run_together(subject, _together(server), SEED))
+    for finding in found:
+        if finding.state != "skipped":
+            _assert_passed(finding)
+    assert [finding.id for finding in found] == _together(server)
+    if reasons := [f"{each.id}: {each.reason}" for each in found if each.state == "skipped"]:
+        pytest.skip("; ".join(reasons))
 
 
 @pytest.mark.slow
@@ -111,4 +148,6 @@ def test_handshakes_have_a_time_limit(model, interpreter, must_run, certificate)
 
 def test_every_check_is_passed_by_one_of_ours():
     passed = {case.values[3] for case in _cases()}
+    for server in OURS.values():
+        passed.update(_together(server))
     assert passed == CHECKS.keys() - {"life/3"}

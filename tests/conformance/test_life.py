@@ -9,6 +9,7 @@ import socket
 import time
 
 import pytest
+from deadline import wait_until
 
 RANDOM = random.Random(7).randbytes(1024 * 1024)
 PENDING = RANDOM[: 128 * 1024]
@@ -67,7 +68,8 @@ def send_and_terminate(server) -> bytes:
     """What a client got that had sent, and read nothing, when the server was told to stop."""
     client = server.connect()
     client.send(PENDING[: 96 * 1024])  # more than one read
-    client.wait_until_delivered()
+    # All of them are read, or its kernel might have no room for what follows.
+    wait_until(lambda: server.has_echoed(client, 96 * 1024), "all is on its way back")
     with server.paused():
         client.send(PENDING[96 * 1024 :])  # not even read by the server
         client.wait_until_delivered()

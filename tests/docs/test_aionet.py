@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import os
 import random
 import re
 import shlex
@@ -223,6 +224,7 @@ def test_the_tests_in_memory_pass(folder: Folder) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name],
         cwd=folder.path,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # they need none
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

@@ -20,10 +20,10 @@ COMMANDS = [
     for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
-SHORT = ("--duration", "0.1", "--rounds", "1")
+QUICKEST = "--duration 0.1 --rounds 1"
 # What would take long, and what takes its place.
 INSTEAD = {
-    "compare run --quick --json run.json": "--workloads tcp-long --models epoll --duration 0.1",
+    "compare run --quick --json run.json": f"--workloads tcp-long --models epoll {QUICKEST}",
     "compare scale": "--models epoll --idle 10,50 --duration 0.1",
     "compare scale --models epoll,uvloop --idle most --ramp 2000": "--idle 200 --duration 0.1",
     "compare scale --models uvloop-workers --hold 1000000": "--hold 2000 --duration 0.1",
@@ -47,7 +47,7 @@ def test_command_runs(command: str, tmp_path: Path) -> None:
     assert words[0] == "compare"
     models = [] if "--models" in words else ["--models", "epoll"]
     instead = INSTEAD.get(command)
-    words += [*SHORT, *models] if instead is None else shlex.split(instead)
+    words += [*QUICKEST.split(), *models] if instead is None else shlex.split(instead)
     done = run(words[1:], tmp_path)
     assert done.returncode == 0 or (words[1] == "doctor" and done.returncode == 1), done.stderr
     assert "Traceback" not in done.stderr

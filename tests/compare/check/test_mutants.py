@@ -122,7 +122,7 @@ LIMITS = [
 def test_limit_that_is_declared_and_not_kept_fails_its_check(
     profile: Profile, id_: str, limits: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
     command = (sys.executable, str(SERVERS / SCRIPTS[profile]), "none", "{port}")
     (finding,) = run(Subject(profile, command, limits=limits), [id_], 7, lambda text: None)
     assert finding.state == "failed", finding

@@ -30,7 +30,7 @@ def _seen(outcome: Outcome, samples: list[int], window_ns: int = 10**9) -> Outco
     )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(SAMPLES, min_size=1, max_size=5))
 def test_histograms_merge_exactly(
     made_up_outcome: Callable[..., Outcome], parts: list[list[int]]

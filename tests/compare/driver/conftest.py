@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -26,8 +26,9 @@ def load(made_up_spec: Callable[..., Spec]) -> Iterator[Load]:
 
 
 def _drive_all(
-    servers: list[Any], workload: str, *, rate: float | None = None, **more: Any
+    servers: list[Any], workload: str, *, rates: Sequence[float] | None = None, **more: Any
 ) -> list[Outcome]:
+    """`rates`: of each server its own; none for closed loops."""
     values: dict[str, Any] = {
         "connections": 4,
         "size": 100,
@@ -36,7 +37,10 @@ def _drive_all(
         "slice_s": 0.02,
         "seed": 1,
     }
-    targets = [Target(each.host, each.port, each.pid, rate) for each in servers]
+    targets = [
+        Target(each.host, each.port, each.pid, rate)
+        for each, rate in zip(servers, rates or [None] * len(servers), strict=True)
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "compare.driver"],
         input=msgspec.json.encode(Spec(workload=workload, targets=targets, **values | more)),

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from planted_servers import CORRECT, Plant
+from planted_servers import CORRECT, Plant, late_of
 
 from compare.contract import histogram
 from compare.contract.outcome import Outcome
@@ -28,12 +28,14 @@ MakeSpec = Callable[..., Spec]
 def test_each_server_receives_its_own_messages_in_its_own_turns(
     plant: Plant, drive_all: DriveAll, workload: str
 ) -> None:
+    """And its outcome is that of these: what it used between them counts for none."""
     servers = [plant(*CORRECT[workload]) for _ in range(3)]
     outcomes = drive_all(servers, workload, slices=6)
     assert len({len(each.slices) for each in outcomes}) == 1
     at_once = 3 if workload == "chat" else 1  # operations by one line, with four members
     for server, outcome in zip(servers, outcomes, strict=True):
-        assert outcome.errors == {}
+        assert_outcome_is_that_of_its_turns(outcome, process.cpu_of_tree_ns(server.pid))
+        late = late_of(outcome, workload)
         assert outcome.gave_up is None
         assert len(outcome.slices) >= FEWEST
         assert outcome.operations == sum(each.operations for each in outcome.slices) > 0
@@ -41,26 +43,23 @@ def test_each_server_receives_its_own_messages_in_its_own_turns(
         report = server.report()
         received = report["lines" if workload == "chat" else "received"]
         # The first of each connection came before, by which it was warmed up.
-        assert received * at_once == turns + 4 * at_once
+        assert received * at_once == turns + late + 4 * at_once
 
 
-@pytest.mark.parametrize("workload", list(CORRECT))
-def test_outcome_is_that_of_its_turns(plant: Plant, drive_all: DriveAll, workload: str) -> None:
-    """What the server used between them counts for none."""
-    servers = [plant(*CORRECT[workload]) for _ in range(2)]
-    for server, outcome in zip(servers, drive_all(servers, workload), strict=True):
-        slices, used = outcome.slices, outcome.server
-        assert outcome.window_ns == sum(each.window_ns for each in slices)
-        assert outcome.driver_cpu_ns == sum(each.driver_cpu_ns for each in slices) > 0
-        assert outcome.driver_wait_ns == sum(each.driver_wait_ns for each in slices)
-        assert used is not None
-        assert used.elapsed_ns == sum(each.turn_ns for each in slices) >= outcome.window_ns
-        assert used.cpu_ns == sum(each.cpu_ns or 0 for each in slices)
-        assert 0 < used.cpu_ns <= process.cpu_of_tree_ns(server.pid)
-        timed = histogram.merge([outcome.latency]).get_total_count()
-        # What began in a slice and what was completed in it differ by what was under way.
-        assert timed == pytest.approx(outcome.operations, abs=len(slices) * 64)
-        assert outcome.latency_max_ns <= max(each.turn_ns for each in slices)
+def assert_outcome_is_that_of_its_turns(outcome: Outcome, cpu_ns: int) -> None:
+    """`cpu_ns` is what its server has used in all."""
+    slices, used = outcome.slices, outcome.server
+    assert outcome.window_ns == sum(each.window_ns for each in slices)
+    assert outcome.driver_cpu_ns == sum(each.driver_cpu_ns for each in slices) > 0
+    assert outcome.driver_wait_ns == sum(each.driver_wait_ns for each in slices)
+    assert used is not None
+    assert used.elapsed_ns == sum(each.turn_ns for each in slices) >= outcome.window_ns
+    assert used.cpu_ns == sum(each.cpu_ns or 0 for each in slices)
+    assert 0 < used.cpu_ns <= cpu_ns
+    timed = histogram.merge([outcome.latency]).get_total_count()
+    # What began in a slice and what was completed in it differ by what was under way.
+    assert timed == pytest.approx(outcome.operations, abs=len(slices) * 64)
+    assert outcome.latency_max_ns <= max(each.turn_ns for each in slices)
 
 
 def test_fault_of_one_server_is_not_counted_for_another(plant: Plant, drive_all: DriveAll) -> None:
@@ -103,14 +102,12 @@ def test_server_that_refuses_does_not_keep_the_others_waiting(
     assert len(served.slices) >= FEWEST
 
 
-@pytest.mark.parametrize("rate", [20.0, 70.0, 500.0])
-def test_what_is_due_in_the_slices_of_each_is_done(
-    plant: Plant, drive_all: DriveAll, rate: float
-) -> None:
+def test_what_is_due_in_the_slices_of_each_is_done(plant: Plant, drive_all: DriveAll) -> None:
     """In all slices together as much as was asked for, also where less than one is in each."""
-    servers = [plant("echo.py", "correct") for _ in range(2)]
-    load = {"rate": rate, "slices": 25, "warmup_s": 0.4, "pinned": True}
-    for outcome in drive_all(servers, "tcp-long", **load):
+    rates = (20.0, 70.0, 500.0)
+    servers = [plant("echo.py", "correct") for _ in rates]
+    load = {"rates": rates, "slices": 25, "warmup_s": 0.4, "pinned": True}
+    for rate, outcome in zip(rates, drive_all(servers, "tcp-long", **load), strict=True):
         pace = outcome.pace
         assert pace is not None
         assert outcome.errors == {}
@@ -121,14 +118,14 @@ def test_what_is_due_in_the_slices_of_each_is_done(
 
 
 @pytest.mark.parametrize("model", ["prefork", "fork"])
-def test_most_descriptors_are_those_of_all_its_processes(
+def test_most_sockets_are_those_of_all_its_processes_each_once(
     serve: Plant, drive_all: DriveAll, model: str
 ) -> None:
     server = serve("blocking", "serve", "echo", "--model", model)
-    idle = process.size(server.pid).descriptors
+    idle = process.count_sockets(server.pid)
     (outcome,) = drive_all([server], "tcp-long", slice_s=0.1)
     assert outcome.counts.served >= 1
-    assert outcome.peak_descriptors >= idle + outcome.counts.served
+    assert outcome.peak_descriptors == idle + outcome.counts.served
 
 
 # In which order
