@@ -136,7 +136,17 @@ def test_hostile_text_does_no_harm_in_the_table(
 
 
 def test_run_is_kept_in_the_history_as_it_is_measured(history: Path) -> None:
-    words = ["run", "--quick", "--duration", "0.1", "--models", "epoll", "--workloads", "tcp-long"]
+    words = [
+        "run",
+        "--rounds",
+        "2",
+        "--duration",
+        "0.1",
+        "--models",
+        "epoll",
+        "--workloads",
+        "tcp-long",
+    ]
     words += ["--connections", "2", "--store", str(history)]
     result = CliRunner().invoke(main, words, catch_exceptions=False)
     assert result.exit_code == 0
