@@ -229,7 +229,7 @@ def test_run_interrupted_before_anything_was_measured_says_so(
     offspring: Callable[[int], set[int]],
     wait_until: Callable[[Callable[[], object], str], None],
 ) -> None:
-    process = start("run", "--duration", "60", "--rounds", "1", "--json", "-")
+    process = start("run", "--models", "epoll", "--duration", "60", "--rounds", "1", "--json", "-")
     wait_until(lambda: len(offspring(process.pid)) >= 2, "server and driver run")
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=DEADLINE_S)

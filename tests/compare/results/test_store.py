@@ -77,13 +77,16 @@ def test_runs_side_by_side_do_not_mix(tmp_path_factory: pytest.TempPathFactory, 
     assert len({*numbers.values()}) == len(numbers) == len(stores["b"].entries())
 
 
+MACHINE = look()  # which takes its time
+
+
 def _run_of(cells: list[Cell]) -> Run:
     text = {
         "started": "2024-01-01T00:00:00+00:00",
         "took_s": 1.0,
         "measured_s": 1.0,
         "interrupted": False,
-        "machine": look(),
+        "machine": MACHINE,
         "limits": limits_here(),
         "settings": {
             "models": [],
