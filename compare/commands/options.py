@@ -118,8 +118,8 @@ def _whole(text: str) -> float:
     return number if number.is_integer() else math.nan
 
 
-def whole(most: int) -> Quantity:
-    return Quantity("N", _whole, 1, most, f"a whole number from 1 to {most:,}")
+def whole(most: int, least: int = 1) -> Quantity:
+    return Quantity("N", _whole, least, most, f"a whole number from {least} to {most:,}")
 
 
 DURATION = Quantity("TIME", units.time_us, 1, 1e9, "a time from 1us to 1000s, such as 5ms")
@@ -137,7 +137,9 @@ LOAD = Quantity("SHARE", units.share, 0.01, 1.5, "a share from 1% to 150%, such 
 RATE = Quantity(
     "RATE", units.amount, 0.1, 1e7, "a number from 0.1 to 10,000,000 a second, such as 20k"
 )
-SIZE = Quantity("BYTES", units.size_bytes, 1, 2**30, "a number of bytes, such as 1000 or 64k")
+SIZE = Quantity(
+    "BYTES", units.size_bytes, 1, 2**30, "a number of bytes from 1 to 1G, such as 1000 or 64k"
+)
 
 
 class Rounds(click.ParamType["int | str"]):

@@ -37,7 +37,7 @@ class Keeper:
             part = _part(self._target)
             part.write_bytes(as_json(result))
             part.replace(self._target)  # whole, so that it is never half written
-        if self._store is not None:
+        if self._store is not None and result.cells:
             try:
                 self.number = self._record(result)
             except StoreError as error:
@@ -47,6 +47,8 @@ class Keeper:
         """On stderr. Raises click.ClickException where the result ended before it was through."""
         if self.number is not None:
             click.echo(f"kept as run {self.number}: compare show {self.number}", err=True)
+        elif result.interrupted and not result.cells:
+            click.echo("nothing was measured yet, so nothing is kept", err=True)
         if result.ended:
             raise click.ClickException(f"{result.ended}; what was measured until then is shown")
 

@@ -102,7 +102,7 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
 )
 @click.option(
     "--idle",
-    type=Several(whole(10_000_000), whole=True, word="most"),
+    type=Several(whole(10_000_000, 0), whole=True, word="most"),
     help="Connections that stand beside those that work; most: as many as a process may have.",
 )
 @click.option("--hold", type=whole(10_000_000), help="So many idle, whatever --idle says.")

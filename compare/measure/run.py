@@ -31,7 +31,10 @@ from compare.results.records import Idle, Load, Loop, Metric, Round, Run, Settin
 from compare.results.statistics import mean_of
 from compare.results.verdict import LATE, MET
 
-DECIDES: tuple[Metric, ...] = ("ops_per_s", "cpu_us_per_op")
+DECIDES: dict[Loop, tuple[Metric, ...]] = {
+    "closed": ("ops_per_s", "cpu_us_per_op"),
+    "open": ("p99_us", "cpu_us_per_op"),
+}
 MOST_ROUNDS = 30
 LOOKS_FROM = 4  # rounds, before it may be over sooner
 # At each look before the last an answer must hold with this; so little is left of the 5 % by all of
@@ -195,8 +198,9 @@ class _Runner:
             over = False
         else:
             cells = [tally.cell() for tally in left]
+            metrics = DECIDES[block[0].load.loop]
             answers = [
-                each for metric in DECIDES for each in rank(cells, metric, settings.margin, EARLY)
+                each for metric in metrics for each in rank(cells, metric, settings.margin, EARLY)
             ]
             over = bool(answers) and all(each.standing != "unclear" for each in answers)
         if over and left and (spared := settings.rounds - number) > 0:

@@ -152,23 +152,38 @@ def _heat(
     ranked: dict[Load, list[Comparison]],
     models: Sequence[str],
 ) -> dict[str, Any]:
-    """How many times the operations of the best, paired; where nothing is, of the most."""
+    """The share of the operations of the best, paired; where nothing is, of the most.
+
+    In an open loop, where all do what they are asked to, that of the best p99 in each one's.
+    """
     rows: dict[str, list[tuple[str, list[tuple[str, int]]]]] = {}
     for model in models:
         row: list[tuple[str, int]] = []
         for load, cells in loads.items():
-            ratios = {each.model: each.ratio for each in ranked[load] if each.metric == "ops_per_s"}
+            shares = _shares(load, ranked[load])
             top = max((cell.ops_per_s or 0.0 for cell in cells), default=0.0)
             mine = next((cell for cell in cells if cell.model == model), None)
             if mine is None or not mine.ops_per_s or not top:
                 words = "" if mine is None else "0" if mine.verdict == "ok" else mine.verdict
                 row.append((words, 0))
                 continue
-            share = min(1.0, ratios.get(model, mine.ops_per_s / top))
-            row.append((f"{share:.2f}", max(1, round(share * HEAT_STEPS))))
+            whole = mine.ops_per_s / top if load.loop == "closed" else None
+            share = shares.get(model, whole)
+            row.append(("-", 0) if share is None else _step(share))
         if any(text for text, _ in row):
             rows.setdefault(group_of(model), []).append((model, row))
     return {"heads": [title(load) for load in loads], "groups": list(rows.items())}
+
+
+def _shares(load: Load, ranked: Sequence[Comparison]) -> dict[str, float]:
+    if load.loop == "open":
+        return {each.model: 1 / each.ratio for each in ranked if each.metric == "p99_us"}
+    return {each.model: each.ratio for each in ranked if each.metric == "ops_per_s"}
+
+
+def _step(share: float) -> tuple[str, int]:
+    share = min(1.0, share)
+    return f"{share:.2f}", max(1, round(share * HEAT_STEPS))
 
 
 def _row(load: Load, cell: Cell, ranked: list[Comparison]) -> dict[str, Any]:

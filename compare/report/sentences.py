@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from compare.report.words import milliseconds
 from compare.results.ranking import UNRANKED, by_load
 from compare.results.records import Cell, Comparison, Load, Run
 
@@ -23,7 +24,14 @@ def answer(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> list[str
     """Sentences on one load, the most important first. Several runs have each their own best."""
     ranked = [each for each in comparisons if each.metric == "ops_per_s"]
     costs = [each for each in comparisons if each.metric == "cpu_us_per_op"]
-    sentences = [*_speed(ranked, cells), *_cost(costs, cells), *_left_out(cells)]
+    tails = [each for each in comparisons if each.metric == "p99_us"]
+    sentences = [
+        *_speed(ranked, cells),
+        *(_tail(tails, cells) if any(cell.pace for cell in cells) else ()),
+        *_cost(costs, cells),
+        *_held(cells),
+        *_left_out(cells),
+    ]
     return sentences or ["Nothing was measured."]
 
 
@@ -33,9 +41,8 @@ def _speed(ranked: Sequence[Comparison], cells: Sequence[Cell]) -> Iterator[str]
     if not ranked:
         able = [cell for cell in cells if cell.ops_per_s]
         if len(able) == 1:
-            yield f"{able[0].model} does {amount(able[0].ops_per_s)} operations a second."
-        elif able and able[0].pace:
-            yield "All were asked for the same rate, so there is no fastest: see the latencies."
+            due = " as it was asked to" if able[0].pace else ""
+            yield f"{able[0].model} does {amount(able[0].ops_per_s)} operations a second{due}."
         return
     for best in [each.model for each in ranked if each.standing == "best"]:
         yield from _beside(best, rates[best], [each for each in ranked if each.best == best])
@@ -55,6 +62,27 @@ def _beside(best: str, rate: float, ranked: Sequence[Comparison]) -> Iterator[st
     if by["unclear"]:
         close = [f"{each.model} ({_times(each)})" for each in by["unclear"][:MOST_NAMED]]
         yield f"More rounds would tell where these stand: {', '.join(close)}."
+
+
+def _tail(ranked: Sequence[Comparison], cells: Sequence[Cell]) -> Iterator[str]:
+    """Of an open loop, where the rate is what was asked for, and latency the answer."""
+    p99 = {cell.model: cell.latency_us.p99 for cell in cells}
+    for cell in cells if not ranked else ():
+        if cell.latency_us.p99:
+            yield f"{cell.model} has a p99 of {milliseconds(cell.latency_us.p99)}."
+    for best in [each for each in ranked if each.standing == "best"]:
+        yield f"{best.model} has the lowest p99, {milliseconds(p99.get(best.model))}."
+        beside = [each for each in ranked if each.best == best.model and each is not best]
+        if beside:
+            others = [f"{each.model} {_times(each)}" for each in beside[:MOST_NAMED]]
+            yield f"The others have so many times that: {', '.join(others)}."
+
+
+def _held(cells: Sequence[Cell]) -> Iterator[str]:
+    held = [cell for cell in cells if cell.held and cell.held.all_served and cell.idle]
+    if held:
+        each = [f"{cell.model} {cell.held.server_kb / cell.idle:.2f}" for cell in held if cell.held]
+        yield f"An idle connection takes so many KB of the server's memory: {', '.join(each)}."
 
 
 def _times(each: Comparison) -> str:

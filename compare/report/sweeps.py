@@ -15,6 +15,7 @@ from compare.results.naming import title
 from compare.results.records import Cell, Idle
 from compare.results.sweep import Sweep, bytes_per_idle, sweeps
 
+LOG = {"type": "log", "tickformat": ",~r"}  # else ticks say 2 and 5, and not of what
 LEAST = 100  # idle connections, for what one of them takes to be more than a page
 
 
@@ -36,6 +37,13 @@ OPS = Measure(
 )
 
 
+MEMORY = Measure(
+    "server memory for idle connections, KB",
+    lambda cell: cell.held.server_kb if cell.held else None,
+    lambda value: "-" if value is None else f"{value:,.0f} KB",
+)
+
+
 def _measures(sweep: Sweep) -> tuple[Measure, ...]:
     return (P50, P99, CPU) if sweep.fixed.loop == "open" else (OPS, P99, CPU)
 
@@ -46,7 +54,15 @@ def _measures(sweep: Sweep) -> tuple[Measure, ...]:
 def show_sweeps(cells: Sequence[Cell], console: Console) -> None:
     """A table for each parameter with several values; and what became of idle connections."""
     for sweep in sweeps(cells):
-        for measure in _measures(sweep):
+        if len(sweep.points) == 1:
+            console.print()
+            (model,) = sweep.points
+            console.print(
+                f"[bold]{escape(model)}[/], by {sweep.words}   [dim]{_beside(sweep)}[/]",
+                soft_wrap=True,
+            )
+            console.print(_table_of_one(sweep, model))
+        for measure in _measures(sweep) if len(sweep.points) > 1 else ():
             console.print()
             console.print(
                 f"[bold]{measure.words}[/], by {sweep.words}   [dim]{_beside(sweep)}[/]",
@@ -84,6 +100,17 @@ def _table(sweep: Sweep, measure: Measure) -> Table:
     return table
 
 
+def _table_of_one(sweep: Sweep, model: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    measures = _measures(sweep)
+    for name in (sweep.words, *(measure.words for measure in measures)):
+        table.add_column(name, justify="right", no_wrap=True)
+    for value, cell in sweep.points[model]:
+        texts = [measure.text(measure.of(cell)) for measure in measures]
+        table.add_row(_value(sweep, value), *texts)
+    return table
+
+
 def _held_table(cells: Iterable[Cell]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     columns: dict[str, Callable[[Idle], str]] = {
@@ -109,7 +136,8 @@ def _held_table(cells: Iterable[Cell]) -> Table:
 def curves(cells: Sequence[Cell]) -> Iterator[Figure]:
     """Each measure against each parameter; in an open loop against what was due in a second."""
     for sweep in sweeps(cells):
-        for number, measure in enumerate(_measures(sweep)):
+        more = (MEMORY,) if sweep.parameter == "idle" else ()
+        for number, measure in enumerate((*_measures(sweep), *more)):
             if figure := _curve(sweep, measure, number):
                 yield figure
 
@@ -142,7 +170,7 @@ def _curve(sweep: Sweep, measure: Measure, number: int) -> Figure | None:
         _caption(sweep),
         traces,
         {
-            "xaxis": {"title": {"text": words}} | ({} if due else {"type": "log"}),
+            "xaxis": {"title": {"text": words}} | ({} if due else LOG),
             "yaxis": {"title": {"text": unit}} | _axis(measure, due=due),
         },
         rows,
@@ -150,9 +178,7 @@ def _curve(sweep: Sweep, measure: Measure, number: int) -> Figure | None:
 
 
 def _axis(measure: Measure, *, due: bool) -> dict[str, str]:
-    return (
-        {"rangemode": "tozero"} if measure is OPS or (due and measure is CPU) else {"type": "log"}
-    )
+    return {"rangemode": "tozero"} if measure is OPS or (due and measure is CPU) else LOG
 
 
 def _caption(sweep: Sweep) -> str:

@@ -13,7 +13,7 @@ from compare.models.interpreter import Interpreter
 from compare.models.matrix import WORKLOADS
 from compare.report.sweeps import show_sweeps
 from compare.report.words import count, duration, escape, microseconds, milliseconds
-from compare.results.naming import schedule
+from compare.results.naming import noun, schedule
 from compare.results.ranking import by_load
 from compare.results.records import Cell, Comparison, Metric, Run
 
@@ -49,6 +49,8 @@ def _heading(run: Run, cells: list[Cell]) -> str:
     load = cells[0].load
     made = max((len(c.rounds) for c in cells), default=0)
     rounds = "1 round" if made == 1 else f"{made} rounds"
+    if 1 < made < settings.rounds and not (run.interrupted or load.idle):
+        rounds += f" of at most {settings.rounds}, after which all was told,"
     each = f"{settings.duration_s:g} s"
     windows = [one.window_ns for cell in cells for round_ in cell.rounds for one in round_.slices]
     if not settings.alone and windows:
@@ -68,9 +70,9 @@ def _heading(run: Run, cells: list[Cell]) -> str:
         many = "core" if len(settings.server_cores) == 1 else "cores"
         theirs = ",".join(map(str, settings.server_cores))
         pinned = f"server on {many} {theirs}, driver on core {settings.driver_core}"
-    noun = {"udp-echo": "client sockets", "chat": "members", "tcp-short": "connections at a time"}
+    at_once = " at a time" if load.workload == "tcp-short" else ""
     return (
-        f"[bold]{load.workload}[/]   {load.connections} {noun.get(load.workload, 'connections')}"
+        f"[bold]{load.workload}[/]   {load.connections} {noun(load)}{at_once}"
         + (f" beside {load.idle:,} idle" if load.idle else "")
         + f", {load.size} B, {how}, {rounds} of {each}"
         f"   [dim]{pinned}; one operation is {WORKLOADS[load.workload].operation}[/]"
@@ -86,7 +88,7 @@ def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, wide: bool
         "due/s": lambda cell: count(cell.pace.offered) if cell.pace else "-",
         "ops/s": lambda cell: (_bar(cell, top) if wide else "") + _rate(cell),
         "p50": lambda cell: milliseconds(cell.latency_us.p50),
-        "p99": lambda cell: milliseconds(cell.latency_us.p99),
+        "p99": lambda cell: milliseconds(cell.latency_us.p99) + _tail_spread(cell),
         "p99.9": lambda cell: milliseconds(cell.latency_us.p99_9),
         "service p99": lambda cell: milliseconds(cell.pace.service_us.p99 if cell.pace else None),
         "served": _served,
@@ -185,6 +187,14 @@ def ratio_text(each: Comparison | None) -> str:
 def _cost_spread(cell: Cell) -> str:
     cost, interval = cell.server.cpu_us_per_op, cell.cpu_us_per_op_ci95
     return f" ±{(interval[1] - interval[0]) / 2 / cost:.0%}" if cost and interval else ""
+
+
+def _tail_spread(cell: Cell) -> str:
+    """In an open loop, where it is what was asked for."""
+    p99, interval = cell.latency_us.p99, cell.p99_us_ci95
+    if not (cell.pace and p99 and interval):
+        return ""
+    return f" ±{(interval[1] - interval[0]) / 2 / p99:.0%}"
 
 
 def _rate(cell: Cell) -> str:

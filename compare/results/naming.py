@@ -10,12 +10,18 @@ NOUNS = {"udp-echo": "client sockets", "chat": "members"}
 
 def title(load: Load) -> str:
     """`tcp-long, 64 connections beside 1,000 idle, 70% of closed loop`."""
-    words = f"{load.workload}, {load.connections:,} {NOUNS.get(load.workload, 'connections')}"
+    words = f"{load.workload}, {load.connections:,} {noun(load)}"
     if load.idle:
         words += f" beside {load.idle:,} idle"
     if load.size != usual_size(load):
         words += f", {load.size:,} B"
     return words if load.loop == "closed" else f"{words}, {schedule(load) or 'open loop'}"
+
+
+def noun(load: Load) -> str:
+    """What it has so many of."""
+    many = NOUNS.get(load.workload, "connections")
+    return many.removesuffix("s") if load.connections == 1 else many
 
 
 def short(load: Load) -> str:

@@ -12,6 +12,7 @@ from compare.results.records import Cell, Comparison, Load, Metric, Round, Stand
 from compare.results.statistics import CONFIDENCE, Estimate, mean_of, midmean, ratio_of
 
 UNRANKED = ("failed", "unsupported", "errors", "gave-way")
+NO_TAIL = {"driver-bound", "rate-unmet"}  # of an open loop: the p99 is not the server's, or grows
 METRICS: tuple[Metric, ...] = ("ops_per_s", "cpu_us_per_op", "p99_us")
 MARGIN = 0.05
 _LONGEST_S = 86_400.0  # what takes longer to tell is not foretold
@@ -51,7 +52,9 @@ def rank(
     able = [
         cell
         for cell in cells
-        if cell.verdict not in UNRANKED and any(value_of(each, metric) for each in cell.rounds)
+        if cell.verdict not in UNRANKED
+        and not (cell.pace and metric == "p99_us" and NO_TAIL & {*cell.verdicts})
+        and any(value_of(each, metric) for each in cell.rounds)
     ]
     if len(able) < 2 or (metric == "ops_per_s" and any(cell.pace for cell in able)):
         return []

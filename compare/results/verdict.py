@@ -15,6 +15,7 @@ ERRORS = 0.01  # of the operations or connections: they are part of the answer
 THROTTLED = 0.01  # of the time
 OTHERS = 0.05  # of the driver's core
 LATE = 0.05  # of the sends: the driver did not keep to the schedule
+LATE_US = 100.0  # less is not worth telling
 LATE_TAIL = 0.1  # of the p99, that the latest of its sends may have
 MET = 0.99  # of the operations that were due
 UNSURE = 0.1  # of the median latency
@@ -218,7 +219,7 @@ def _paced(workload: str, connections: int, rounds: list[Round]) -> Iterator[Fou
     late = _mean([pace.late_fraction for pace, _ in paces if pace])
     worst = max(pace.lateness_p99_us for pace, _ in paces if pace)
     tail = _mean([us for _, us in paces if us is not None] or [math.inf])
-    if late > LATE or worst > LATE_TAIL * tail:
+    if late > LATE or worst > max(LATE_US, LATE_TAIL * tail):
         yield (
             "driver-bound",
             f"{_latest(rounds)} sent {late:.0%} of the messages more than 0.1 ms late, 1 % of them "
