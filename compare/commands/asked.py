@@ -18,7 +18,7 @@ from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
 from compare.results.records import Settings
 
-ROUNDS, QUICK_ROUNDS, IDLE_ROUNDS = 10, 4, 3
+ROUNDS, QUICK_ROUNDS, IDLE_ROUNDS = 12, 4, 3
 SLICE_US, OPEN_SLICE_US = 20_000.0, 100_000.0
 SLO_SLICE_US = 500_000.0  # near its limit a queue takes its time to build up
 LEAST_SLICE_US, MOST_SLICE_US = 5_000.0, 10_000_000.0
@@ -89,7 +89,7 @@ class Asked:
             )
         if self.drivers > 1 and self.cluster:
             raise click.UsageError("--drivers are on this machine, those of --cluster elsewhere.")
-        if self.held:
+        if any(self.held):
             if other := [name for name in self.workloads if name not in HELD]:
                 raise click.UsageError(
                     f"nobody stands idle in {other[0]}: --idle goes with --workloads "

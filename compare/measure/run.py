@@ -27,7 +27,7 @@ from compare.measure.testbed import Block, Finding, Gone, Testbed
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
 from compare.results.ranking import rank, rank_all
-from compare.results.records import Idle, Load, Loop, Metric, Round, Run, Settings
+from compare.results.records import Cell, Idle, Load, Loop, Metric, Round, Run, Settings
 from compare.results.statistics import mean_of
 from compare.results.verdict import LATE, MET
 
@@ -36,6 +36,8 @@ DECIDES: dict[Loop, tuple[Metric, ...]] = {
     "open": ("p99_us", "cpu_us_per_op"),
 }
 MOST_ROUNDS = 30
+# Half an interval, of what is told before the rounds are over.
+NARROW: dict[Metric, float] = {"cpu_us_per_op": 0.03, "ops_per_s": 0.05, "p99_us": 0.2}
 LOOKS_FROM = 4  # rounds, before it may be over sooner
 # At each look before the last an answer must hold with this; so little is left of the 5 % by all of
 # them that the last may be as ever (Haybittle 1971; Peto et al. 1976).
@@ -197,16 +199,24 @@ class _Runner:
         elif number < LOOKS_FROM:
             over = False
         else:
-            cells = [tally.cell() for tally in left]
-            metrics = DECIDES[block[0].load.loop]
-            answers = [
-                each for metric in metrics for each in rank(cells, metric, settings.margin, EARLY)
-            ]
-            over = bool(answers) and all(each.standing != "unclear" for each in answers)
+            over = self._is_told([tally.cell() for tally in left], DECIDES[block[0].load.loop])
         if over and left and (spared := settings.rounds - number) > 0:
             self._total -= len(left) * spared
             self._watch(Progress(left[0].key, number, self._done, self._total))
         return over
+
+    def _is_told(self, cells: list[Cell], metrics: Sequence[Metric]) -> bool:
+        """Whether all is told beyond doubt, and by how much to within a few per cent."""
+        margin = self._settings.margin
+        early = [each for metric in metrics for each in rank(cells, metric, margin, EARLY)]
+        if not early or any(each.standing == "unclear" for each in early):
+            return False
+        return all(
+            math.log(each.ratio_ci95[1] / each.ratio_ci95[0]) / 2 <= math.log1p(NARROW[each.metric])
+            for metric in metrics
+            for each in rank(cells, metric, margin)
+            if each.ratio_ci95
+        )
 
     def _check(self, tally: Tally) -> None:
         """Hold its model to what the workload asks of it, once a run."""

@@ -136,7 +136,7 @@ def test_defaults_of_run_are_not_touched_by_those_of_scale(asked: Asked) -> None
         (("--workloads", "tcp-long,chat", "--idle", "9"), "nobody stands idle in chat"),
         (("--idle", "9"), "--idle goes with --workloads tcp-long or tcp-short."),
         ((*LONG, "--ramp", "2k"), "--ramp is how fast those of --idle are opened: say how many."),
-        ((*LONG, "--idle", "0"), "'0' is not a whole number from 1 to 10,000,000"),
+        ((*LONG, "--idle", "-1"), "'-1' is not a whole number from 0 to 10,000,000"),
         ((*LONG, "--idle", "all"), "'all' is not a whole number"),
         ((*LONG, "--idle", "9", "--ramp", "0"), "'0' is not a number from 0.1 to 10,000,000"),
         ((*LONG, "--hold", "most"), "'most' is not a whole number"),

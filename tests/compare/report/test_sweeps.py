@@ -117,8 +117,9 @@ def test_closed_loops_are_told_by_rate_p99_and_cost(
     words: str,
 ) -> None:
     cells = [
-        made_up_cell("epoll", (), ops_per_s=rate, **{parameter: value})
+        made_up_cell(model, (), ops_per_s=rate, **{parameter: value})
         for value, rate in zip(values, (2e6, 1234.0), strict=True)
+        for model in ("epoll", "uvloop")
     ]
     found = dict(tables_of(shown(cells)))
     assert list(found) == [
@@ -126,9 +127,18 @@ def test_closed_loops_are_told_by_rate_p99_and_cost(
         for measure in ("operations a second", "p99 latency", "server CPU for an operation")
     ]
     rates, p99, cost = found.values()
-    assert rates == {"model": heads, rates_rule(rates): [], "epoll": ["2.00M", "1.2k"]}
+    row = ["2.00M", "1.2k"]
+    assert rates == {"model": heads, rates_rule(rates): [], "epoll": row, "uvloop": row}
     assert p99["epoll"] == ["0.30 ms"] * 2
     assert cost["epoll"] == ["5.25 µs"] * 2
+
+
+def test_one_model_alone_has_one_table(made_up_cell: MakeCell) -> None:
+    cells = [made_up_cell("epoll", (), ops_per_s=size * 10.0, size=size) for size in (16, 1024)]
+    (found,) = dict(tables_of(shown(cells))).values()
+    assert found["bytes of a message"][0] == "operations a second"
+    assert found["16"] == ["160", "0.30 ms", "5.25 µs"]
+    assert found["1,024"] == ["10.2k", "0.30 ms", "5.25 µs"]
 
 
 def rates_rule(table: dict[str, list[str]]) -> str:
@@ -137,7 +147,11 @@ def rates_rule(table: dict[str, list[str]]) -> str:
 
 
 def test_rate_that_is_due_is_written_out(made_up_cell: MakeCell) -> None:
-    cells = [made_up_cell("epoll", (), loop="open", rate=rate) for rate in (0.5, 1_000_001.0)]
+    cells = [
+        made_up_cell(model, (), loop="open", rate=rate)
+        for model in ("epoll", "uvloop")
+        for rate in (0.5, 1_000_001.0)
+    ]
     (head,) = {tuple(rows["model"]) for _, rows in tables_of(shown(cells))}
     assert head == ("0.5", "1,000,001")
 
@@ -191,7 +205,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(
         made_up_cell(HOSTILE, (1.0,), idle=many, held=made_up_idle(many)) for many in (100, 1000)
     ]
     text = shown(cells)
-    assert text.count("[red]</script><b>?[2J") == 3 + 2 + 1
+    assert text.count("[red]</script><b>?[2J") == 1 + 2 + 1
     assert "\x1b" not in text
 
 
@@ -243,7 +257,8 @@ def test_page_shows_curves_in_a_part_of_their_own(
     assert "What changes with what" in section
     for words in ("Operations a second", "P99 latency", "Server CPU for an operation"):
         assert f"{words} by idle connections" in section
-    assert section.count("</details>") == 3
+    assert "Server memory for idle connections, KB by idle connections" in section
+    assert section.count("</details>") == 4
 
 
 def test_page_without_several_values_has_no_such_part(

@@ -242,7 +242,7 @@ def test_rounds_that_were_made_are_said_and_not_those_asked_for(
     made_up_run: MakeRun, made_up_cell: MakeCell
 ) -> None:
     text = shown(made_up_run([made_up_cell("epoll", SLOW)], rounds=30, precise=True))
-    assert "closed loop, 5 rounds of 1 s in slices of " in text
+    assert "closed loop, 5 rounds of at most 30, after which all was told, of 1 s in slices" in text
 
 
 def test_one_window_a_round_is_not_called_slices(
