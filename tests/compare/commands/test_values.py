@@ -95,7 +95,7 @@ def test_default_that_is_a_number_already_stays_one(number: float) -> None:
         (SHARE, ["0", "0.009%", "1001%"], "a share from 0.01% to 1000%, such as 5% or 0.05"),
         (LOAD, ["0.9%", "151%", "7k"], "a share from 1% to 150%, such as 70% or 0.7"),
         (RATE, ["0", "0.09", "10.1M", "5ms"], "a number from 0.1 to 10,000,000 a second, such"),
-        (SIZE, ["0", "1.5", "1025m", "5ms"], "a number of bytes, such as 1000 or 64k"),
+        (SIZE, ["0", "1.5", "1025m", "5ms"], "a number of bytes from 1 to 1G, such as 1000 or 64k"),
         (NUMBER, ["0", "1.5", "1.0001k", "1.1M", "64kb"], "a whole number from 1 to 1,000,000"),
     ],
 )
