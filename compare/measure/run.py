@@ -21,15 +21,15 @@ from compare.host.cores import Cores
 from compare.host.launch import LaunchError
 from compare.measure.block import Here
 from compare.measure.progress import Progress
+from compare.measure.promise import keep_up, tail
 from compare.measure.search import highest
 from compare.measure.tally import Tally
 from compare.measure.testbed import Block, Finding, Gone, Testbed
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
 from compare.results.ranking import rank, rank_all
-from compare.results.records import Cell, Idle, Load, Loop, Metric, Round, Run, Settings
-from compare.results.statistics import mean_of
-from compare.results.verdict import LATE, MET
+from compare.results.records import Cell, Idle, Load, Loop, Metric, Run, Settings
+from compare.results.verdict import LATE
 
 DECIDES: dict[Loop, tuple[Metric, ...]] = {
     "closed": ("ops_per_s", "cpu_us_per_op"),
@@ -43,8 +43,9 @@ LOOKS_FROM = 4  # rounds, before it may be over sooner
 # them that the last may be as ever (Haybittle 1971; Peto et al. 1976).
 EARLY = 0.999
 SECOND_CHANCES = 1  # of a rate that seems to break the promise
-LESS = 0.95  # of a rate that broke it in the rounds, tried next
-STEPS = 10  # at most
+MORE = 4  # times the usual rounds, where a promise is neither kept nor broken beyond doubt
+LESS, MUCH_LESS = 0.98, 0.95  # of a rate that may break it, or does, tried next
+STEPS = 20  # at most
 LIMITED = {"driver-bound", "both-full", "unbound", "not-pinned"}  # not by the server alone
 IDLE_AT_ONCE = 100_000  # of all servers of a block; where there were more, they stand apart
 LOOPS: tuple[Loop, ...] = get_args(Loop)
@@ -338,10 +339,16 @@ class _Runner:
         return f"p99 below {(self._settings.slo_us or 0) / 1000:g} ms"
 
     def _keep_promise(self, tally: Tally) -> None:
-        """The search looked once at each rate: in the rounds the promise must hold beyond doubt."""
+        """The search looked once at each rate: in the rounds the promise must hold beyond doubt.
+
+        Where that is not told after the usual rounds there are more of them; where it is broken,
+        or nearly, a lower rate is tried.
+        """
         for _ in range(STEPS):
             assert tally.rate is not None
-            if self._is_kept(tally):
+            low, high = tail(tally.rounds)
+            promised = self._settings.slo_us or 0
+            if high <= promised and keep_up(tally.rounds):
                 tally.note(
                     f"the highest rate with {self._promise}: {tally.rate / tally.capacity:.0%} of "
                     "what it does in a closed loop"
@@ -349,20 +356,18 @@ class _Runner:
                 if tally.driver_was_late:
                     tally.note("at higher rates the driver was late: the server may do more")
                 return
-            tally.begin_again(tally.rate * LESS)
-            for number in range(1, self._settings.rounds + 1):
+            number = len(tally.rounds)
+            if low <= promised < high < math.inf and number < MORE * self._settings.rounds:
+                more = self._settings.rounds
+            else:
+                tally.begin_again(tally.rate * (LESS if low <= promised else MUCH_LESS))
+                number, more = 0, self._settings.rounds
+            for each in range(number + 1, number + more + 1):
                 self._total += 1
-                self._measure([tally], number)
+                self._measure([tally], each)
                 if tally.over:
                     return
         tally.give_up(f"no rate was found that keeps {self._promise} in every round")
-
-    def _is_kept(self, tally: Tally) -> bool:
-        tails = [each.latency_us.p99 or each.latency_us.max for each in tally.rounds]
-        known = [tail for tail in tails if tail is not None]
-        p99 = mean_of(known) if known and len(known) == len(tails) else None
-        worst = p99.interval[1] if p99 and p99.interval else p99.value if p99 else math.inf
-        return worst <= (self._settings.slo_us or 0) and all(map(_keeps_up, tally.rounds))
 
     def _holds(self, tally: Tally, rate: float) -> bool:
         """Whether the promise holds at `rate`; what breaks it is given a second chance."""
@@ -378,14 +383,7 @@ class _Runner:
             _, seen = finding
             # With fewer operations than a p99 takes, none may be later than promised.
             p99 = seen.latency_us.p99 or seen.latency_us.max
-            if _keeps_up(seen) and p99 is not None and p99 <= (self._settings.slo_us or 0):
+            if keep_up([seen]) and p99 is not None and p99 <= (self._settings.slo_us or 0):
                 return True
             tally.driver_was_late |= seen.pace is not None and seen.pace.late_fraction > LATE
         return False
-
-
-def _keeps_up(seen: Round) -> bool:
-    """Whether server and driver both did what was due."""
-    assert seen.pace is not None
-    done = seen.operations / seen.window_s if seen.window_s else 0.0
-    return done >= MET * seen.pace.offered and seen.pace.late_fraction <= LATE

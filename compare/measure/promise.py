@@ -1,0 +1,32 @@
+"""Whether rounds of an open loop keep a promise: their p99, and that they did what was due."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from compare.results.records import Round
+from compare.results.statistics import mean_of
+from compare.results.verdict import LATE
+
+NEARLY = 0.95  # of what is due; whoever does less has a queue that grows
+
+
+def tail(rounds: Sequence[Round]) -> tuple[float, float]:
+    """Between what the p99 lies, in us; of few operations none may be late."""
+    tails = [each.latency_us.p99 or each.latency_us.max for each in rounds]
+    known = [each for each in tails if each is not None]
+    if not known or len(known) < len(tails):
+        return math.inf, math.inf
+    found = mean_of(known)
+    return found.interval or (found.value, found.value)
+
+
+def keep_up(rounds: Sequence[Round]) -> bool:
+    """Whether server and driver both did what was due, but for what was under way at the ends."""
+    paces = [(each, each.pace) for each in rounds if each.pace is not None]
+    done = sum(each.operations for each, _ in paces)
+    offered = sum(pace.offered * each.window_s for each, pace in paces)
+    late = statistics.fmean(pace.late_fraction for _, pace in paces)
+    return done >= NEARLY * offered and late <= LATE
