@@ -226,7 +226,8 @@ def cost(
             found: dict[str, Found] = {}
             for place, model in enumerate(block.models):
                 chance = 1 + 0.004 * ((block.number + place) % 2)
-                us = costs.get(model.name.replace(" ", "_"), 5.0) * chance
+                usual = 10.0 if model.name == "twice" else 5.0
+                us = costs.get(model.name.replace(" ", "_"), usual) * chance
                 found[model.name] = made_up_outcome(), made_up_round(cost=us, number=block.number)
             return found
 
@@ -256,8 +257,8 @@ def test_instrument_that_sees_other_costs_is_found_out(
 
 def test_planted_server_that_costs_more_is_measured() -> None:
     models = [
-        Model(f"costs {ns} ns", "planted", (str(planted.FOLDER / "costly.py"), str(ns)))
-        for ns in (0, 2_000_000)
+        Model(f"{turns} turns", "planted", (str(planted.FOLDER / "costly.py"), str(turns)))
+        for turns in (0, 200_000)
     ]
     cheap, dear = side_by_side(ANYWHERE, models, "tcp-long", 1, connections=1)
     for cell in (cheap, dear):
