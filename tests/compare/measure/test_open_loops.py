@@ -142,6 +142,16 @@ def test_promise_that_the_rounds_break_is_tried_with_less_until_they_keep_it(
     assert opened.reasons[0].startswith("the highest rate with p99 below 5 ms: ")
 
 
+def test_promise_that_is_not_told_takes_more_rounds_and_no_lower_rate(answers: Answers) -> None:
+    """Two of its first three rounds are near the promise, so that their interval holds it."""
+    tails = itertools.chain([4000.0], [4000.0, 4900.0, 4800.0], itertools.repeat(4100.0))
+    instrument = answers((1000.0,), lambda rate: next(tails))
+    _, opened = run_of(ONE, rounds=3, slo_us=5000.0).cells
+    assert {*instrument.rates} == {None, 1000.0}
+    assert len(opened.rounds) == 6
+    assert opened.reasons[0].startswith("the highest rate with p99 below 5 ms: 100%")
+
+
 def test_promise_that_no_rate_keeps_in_every_round_is_told(answers: Answers) -> None:
     whims = itertools.cycle([4000.0, 9000.0])
     answers((1000.0,), lambda rate: next(whims))
