@@ -10,6 +10,8 @@ from compare.results.records import Round
 from compare.results.statistics import mean_of
 from compare.results.verdict import LATE
 
+STEEP = 4  # a p99 near the limit grows with such a power of the rate, or a higher one
+LEAST, MOST = 0.8, 0.98
 NEARLY = 0.95  # of what is due; whoever does less has a queue that grows
 
 
@@ -21,6 +23,14 @@ def tail(rounds: Sequence[Round]) -> tuple[float, float]:
         return math.inf, math.inf
     found = mean_of(known)
     return found.interval or (found.value, found.value)
+
+
+def lower(broken_by: float) -> float:
+    """The part of a rate that is tried next, where the p99 may be so many times what was promised.
+
+    Rather too near than too far: what is left out is never looked at again.
+    """
+    return min(MOST, max(LEAST, math.pow(broken_by, -1 / STEEP)))
 
 
 def keep_up(rounds: Sequence[Round]) -> bool:

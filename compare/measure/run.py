@@ -21,7 +21,7 @@ from compare.host.cores import Cores
 from compare.host.launch import LaunchError
 from compare.measure.block import Here
 from compare.measure.progress import Progress
-from compare.measure.promise import keep_up, tail
+from compare.measure.promise import keep_up, lower, tail
 from compare.measure.search import highest
 from compare.measure.tally import Tally
 from compare.measure.testbed import Block, Finding, Gone, Testbed
@@ -43,9 +43,8 @@ LOOKS_FROM = 4  # rounds, before it may be over sooner
 # them that the last may be as ever (Haybittle 1971; Peto et al. 1976).
 EARLY = 0.999
 SECOND_CHANCES = 1  # of a rate that seems to break the promise
-MORE = 4  # times the usual rounds, where a promise is neither kept nor broken beyond doubt
-LESS, MUCH_LESS = 0.98, 0.95  # of a rate that may break it, or does, tried next
-STEPS = 20  # at most
+MORE = 2  # times the usual rounds, where a promise is neither kept nor broken beyond doubt
+STEPS = 10  # at most
 LIMITED = {"driver-bound", "both-full", "unbound", "not-pinned"}  # not by the server alone
 IDLE_AT_ONCE = 100_000  # of all servers of a block; where there were more, they stand apart
 LOOPS: tuple[Loop, ...] = get_args(Loop)
@@ -341,8 +340,8 @@ class _Runner:
     def _keep_promise(self, tally: Tally) -> None:
         """The search looked once at each rate: in the rounds the promise must hold beyond doubt.
 
-        Where that is not told after the usual rounds there are more of them; where it is broken,
-        or nearly, a lower rate is tried.
+        Where that is not told after the usual rounds there are more of them; then a lower rate is
+        tried.
         """
         for _ in range(STEPS):
             assert tally.rate is not None
@@ -360,7 +359,7 @@ class _Runner:
             if low <= promised < high < math.inf and number < MORE * self._settings.rounds:
                 more = self._settings.rounds
             else:
-                tally.begin_again(tally.rate * (LESS if low <= promised else MUCH_LESS))
+                tally.begin_again(tally.rate * lower(high / promised))
                 number, more = 0, self._settings.rounds
             for each in range(number + 1, number + more + 1):
                 self._total += 1

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from compare.measure.promise import NEARLY, keep_up, tail
+from compare.measure.promise import LEAST, MOST, NEARLY, keep_up, lower, tail
 from compare.results.records import Pace, Percentiles, Round
 from compare.results.verdict import LATE
 
@@ -32,6 +32,13 @@ def test_without_enough_operations_none_may_be_late(made_up_round: MakeRound) ->
 
 def test_tail_of_a_round_in_which_nothing_was_seen_is_unknown(made_up_round: MakeRound) -> None:
     assert tail([made_up_round(latency_us=Percentiles())]) == (math.inf, math.inf)
+
+
+def test_next_rate_is_the_lower_the_further_the_promise_is_away() -> None:
+    parts = [lower(broken_by) for broken_by in (1.0, 1.1, 1.2, 1.5, 2.0, 100.0, math.inf)]
+    assert parts == sorted(parts, reverse=True)
+    assert parts[0] == MOST < 1
+    assert parts[-1] == LEAST
 
 
 @pytest.mark.parametrize(
