@@ -235,11 +235,13 @@ class _Runner:
     def _measure(self, block: list[Tally], number: int) -> None:
         """One round of a block; those of which no more is to be seen are left out of it."""
         able = [tally for tally in block if not tally.over]
+        self._order.shuffle(
+            able
+        )  # who is started last is a per cent slower, for as long as it lives
         if number > self._settings.rounds:
             self._total += len(able)
         apart = self._is_apart(block[0].load, len(able))
         groups = [[tally] for tally in able] if apart or not able else [able]
-        self._order.shuffle(groups)
         for group in groups:
             progress = Progress(group[0].key, number, self._done, self._total)
             progress.beside = len(group) - 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
@@ -36,10 +37,8 @@ from compare.selftest.crosscheck import AGREE, CrossCheckError, compare_medians
 LATENCY = 0.05
 UNMOVED = 0.01  # of the stall: where a closed loop's p99 is after it
 ALLOWED = 0.05  # of the comparisons of a server with itself
-AA_ROUNDS, AA_S = 5, 0.2  # in a round, of each
-AA_MODEL = "epoll"
-TURNS = 600  # of an empty loop
-DEARER, DEARER_ROUNDS = 0.05, 8
+AA_MODEL, AA_ROUNDS, AA_S = "epoll", 5, 0.2  # in a round, of each
+DEARER, DEARER_ROUNDS, TURNS = 0.05, 8, 600  # of an empty loop
 
 State = Literal["right", "wrong", "differs", "noisy"]
 
@@ -293,7 +292,8 @@ def side_by_side(
     )
     seen: dict[str, list[Any]] = {each.name: [] for each in models}
     for number in range(1, rounds + 1):
-        block = Block(models, load, settings, number=number)
+        shuffled = random.Random(number).sample(models, len(models))
+        block = Block(shuffled, load, settings, number=number)
         for name, finding in measure(block, lambda operations: None).items():
             if not isinstance(finding, tuple):
                 raise LaunchError(str(finding))

@@ -86,10 +86,15 @@ def test_model_that_did_nothing_has_no_open_loop(answers: Answers) -> None:
 
 def test_each_server_of_a_block_has_a_rate_of_its_own(answers: Answers) -> None:
     """Its share of what it does itself; all are asked at the same time."""
-    instrument = answers((1000.0, 3000.0))
+    instrument = answers()
+    find = instrument.find
+    instrument.find = lambda key, rate: (
+        {"rate": 1000.0 if key.model == "one" else 3000.0} if rate is None else find(key, rate)
+    )
     run_of(ONE, TWO, rounds=2, shares=[0.5])
     assert [len(block) for block in instrument.blocks] == [2, 2, 2, 2]
-    assert instrument.rates[4:] == [500.0, 1500.0] * 2
+    asked = zip(instrument.keys[4:], instrument.rates[4:], strict=True)
+    assert {(key.model, rate) for key, rate in asked} == {("one", 500.0), ("two", 1500.0)}
 
 
 def test_rate_is_looked_for_with_nobody_beside(answers: Answers) -> None:

@@ -160,7 +160,7 @@ def find(
 
         def measure(block: Block, *_: object) -> dict[str, Found]:
             found: dict[str, Found] = {}
-            for model in block.models:
+            for model in sorted(block.models, key=lambda model: model.name):
                 keys.append(Key(model.name, block.load))
                 value = next(rates)
                 latency = Percentiles(p50=value, p99=value)
@@ -224,8 +224,8 @@ def cost(
     def cost(**costs: float) -> None:
         def measure(block: Block, *_: object) -> dict[str, Found]:
             found: dict[str, Found] = {}
-            for place, model in enumerate(block.models):
-                chance = 1 + 0.004 * ((block.number + place) % 2)
+            for model in block.models:
+                chance = 1 + 0.004 * ((block.number + len(model.name)) % 2)
                 usual = 10.0 if model.name == "twice" else 5.0
                 us = costs.get(model.name.replace(" ", "_"), usual) * chance
                 found[model.name] = made_up_outcome(), made_up_round(cost=us, number=block.number)
