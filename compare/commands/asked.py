@@ -18,7 +18,7 @@ from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
 from compare.results.records import Settings
 
-ROUNDS, QUICK_ROUNDS, IDLE_ROUNDS = 12, 4, 3
+ROUNDS, QUICK_ROUNDS, IDLE_ROUNDS = 11, 4, 3
 SLICE_US, OPEN_SLICE_US = 20_000.0, 100_000.0
 SLO_SLICE_US = 500_000.0  # near its limit a queue takes its time to build up
 LEAST_SLICE_US, MOST_SLICE_US = 5_000.0, 10_000_000.0

@@ -110,7 +110,7 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
 @click.option(
     "--rounds",
     type=Rounds(),
-    help="With fresh servers, at most. auto: until all is told, at most 30.  [default: 12; with "
+    help="With fresh servers, at most. auto: until all is told, at most 30.  [default: 11; with "
     "--quick 4, with --idle 3]",
 )
 @click.option(

@@ -206,7 +206,7 @@ def test_defaults_are_the_plain_models_and_all_workloads(
     settings = asked()
     assert settings.models == ["blocking", "threaded", "epoll", "asyncio", "uvloop"]
     assert settings.workloads == list(WORKLOADS)
-    assert (settings.connections, settings.rounds, settings.duration_s) == ([64], 12, 0.25)
+    assert (settings.connections, settings.rounds, settings.duration_s) == ([64], 11, 0.25)
     assert (settings.slice_s, settings.alone, settings.margin) == (0.02, False, 0.05)
     assert (settings.sizes, settings.idle, settings.ramp) == ([], [0], None)
     sizes = {load.workload: load.size for load in loads_of(settings)}
@@ -224,7 +224,7 @@ def test_quick_is_few_short_rounds_unless_more_is_asked_for(
 
 def test_alone_is_in_one_window_of_a_second(asked: Callable[..., Settings]) -> None:
     alone = asked("--alone")
-    assert (alone.alone, alone.rounds, alone.duration_s) == (True, 12, 1.0)
+    assert (alone.alone, alone.rounds, alone.duration_s) == (True, 11, 1.0)
     assert asked("--alone", "--duration", "3").duration_s == 3.0
     assert alone.warmup_s > asked().warmup_s
 
