@@ -21,12 +21,12 @@ from compare.contract.spec import Spec, Target
 from compare.driver.meter import TimeWait
 from compare.host import process
 from compare.host.cores import Cores
-from compare.host.launch import LaunchError, Server
+from compare.host.launch import Server
 from compare.measure.block import Here, close_after, spec_of, start, stopped
 from compare.measure.driver_process import Driver, DriverError, Told
 from compare.measure.holders import Holders
 from compare.measure.idle import hold, order_of, workers
-from compare.measure.testbed import Block, Finding, Say
+from compare.measure.testbed import Block, Finding, Say, one_by_one
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
 from compare.results.aggregation import with_shards
@@ -58,13 +58,7 @@ class Several(Here):
         ]
 
     def measure(self, block: Block, told: Told, say: Say) -> dict[str, Finding]:
-        found: dict[str, Finding] = {}
-        for model in block.models:
-            try:
-                found[model.name] = self._measure(model, block, told, say)
-            except (LaunchError, DriverError) as error:
-                found[model.name] = str(error)
-        return found
+        return one_by_one(block, lambda model: self._measure(model, block, told, say))
 
     def _measure(self, model: Model, block: Block, told: Told, say: Say) -> Finding:
         load, settings = block.load, block.settings

@@ -10,13 +10,13 @@ from compare.cluster.hosts import ClusterError, Hosts, Worker
 from compare.cluster.shards import outcome_of, shards_of, split
 from compare.cluster.tasks import ServeOrder, unsupported, why_not
 from compare.contract.spec import Target
-from compare.host.launch import LaunchError, Place
+from compare.host.launch import Place
 from compare.host.limits import SPARE_DESCRIPTORS
 from compare.measure.block import close_after, spec_of
 from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError, Told
 from compare.measure.holders import merge_held, split_order
 from compare.measure.idle import idle_of, order_of, workers
-from compare.measure.testbed import Block, Finding, Gone, Say
+from compare.measure.testbed import Block, Finding, Gone, Say, one_by_one
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model, Workload
 from compare.results.aggregation import round_of, with_shards
@@ -98,13 +98,7 @@ class Cluster:
 
     def measure(self, block: Block, told: Told, say: Say) -> dict[str, Finding]:
         """One after the other, each by all drivers there are."""
-        found: dict[str, Finding] = {}
-        for model in block.models:
-            try:
-                found[model.name] = self._measure(model, block, told, say)
-            except (LaunchError, DriverError) as error:
-                found[model.name] = str(error)
-        return found
+        return one_by_one(block, lambda model: self._measure(model, block, told, say))
 
     def _measure(self, model: Model, block: Block, told: Told, say: Say) -> Finding:
         load, settings = block.load, block.settings

@@ -1,17 +1,22 @@
-"""Whether rounds of an open loop keep a promise: their p99, and that they did what was due."""
+"""The highest rate of an open loop at which rounds keep a promise: their p99, and what was due."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from compare.measure.tally import Tally
 from compare.results.records import Round
 from compare.results.statistics import mean_of
 from compare.results.verdict import LATE
 
 STEEP = 4  # a p99 near the limit grows with such a power of the rate, or a higher one
 LEAST, MOST = 0.8, 0.98
+MORE = 3  # times the usual rounds at most, where it is not told, or not narrowly
+WITHIN = 0.08  # of the promise: half an interval of the p99 that is narrow
+NEAR = 0.02  # of a rate: nearer to the promise is not looked for
+STEPS = 10  # rates at most
 NEARLY = 0.95  # of what is due; whoever does less has a queue that grows
 
 
@@ -33,6 +38,14 @@ def lower(broken_by: float) -> float:
     return min(MOST, max(LEAST, math.pow(broken_by, -1 / STEEP)))
 
 
+def higher(room: float) -> float:
+    """How many times a rate is tried next, where the p99 may be so many times what it is.
+
+    Rather too near here, too: from there one can go on.
+    """
+    return min(1 / LEAST, math.pow(room, 1 / STEEP))
+
+
 def keep_up(rounds: Sequence[Round]) -> bool:
     """Whether server and driver both did what was due, but for what was under way at the ends."""
     paces = [(each, each.pace) for each in rounds if each.pace is not None]
@@ -40,3 +53,48 @@ def keep_up(rounds: Sequence[Round]) -> bool:
     offered = sum(pace.offered * each.window_s for each, pace in paces)
     late = statistics.fmean(pace.late_fraction for _, pace in paces)
     return done >= NEARLY * offered and late <= LATE
+
+
+def keep(tally: Tally, promised: float, usual: int, measure: Callable[[], None]) -> bool:
+    """Go from the tally's rate to the highest one at which its p99 is below `promised` us.
+
+    Where the promise does not hold beyond doubt, lower rates are tried; where there is room above,
+    higher ones. The tally is left with the rounds of the answer, or without one: False. usual: how
+    many rounds are measured at each rate, by `measure`, which may end the tally.
+    """
+    best = None
+    for _ in range(STEPS):
+        assert tally.rate is not None
+        _tell(tally, promised, usual, measure)
+        if tally.over:
+            return False
+        _, high = tail(tally.rounds)
+        if high <= promised and keep_up(tally.rounds):
+            best = tally.rate, [*tally.outcomes], [*tally.rounds]
+            rate = min(tally.capacity, tally.rate * higher(promised / high))
+            if rate <= tally.rate * (1 + NEAR):
+                break
+        elif best:
+            break
+        else:
+            rate = tally.rate * lower(high / promised)
+        tally.begin_again(rate)
+    if best:
+        tally.begin_again(*best)
+    return best is not None
+
+
+def _tell(tally: Tally, promised: float, usual: int, measure: Callable[[], None]) -> None:
+    """Rounds, until the promise is kept or broken beyond doubt, and the first one narrowly.
+
+    A wide interval costs rate: what is beyond doubt is then far below what may be.
+    """
+    while True:
+        while not tally.over and (not tally.rounds or len(tally.rounds) % usual):
+            measure()
+        low, high = tail(tally.rounds)
+        narrow = high <= promised and high - low <= 2 * WITHIN * promised
+        told = narrow or low > promised or math.isinf(high)
+        if tally.over or told or len(tally.rounds) >= MORE * usual:
+            return
+        measure()

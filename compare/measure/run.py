@@ -21,7 +21,7 @@ from compare.host.cores import Cores
 from compare.host.launch import LaunchError
 from compare.measure.block import Here
 from compare.measure.progress import Progress
-from compare.measure.promise import keep_up, lower, tail
+from compare.measure.promise import keep, keep_up
 from compare.measure.search import highest
 from compare.measure.tally import Tally
 from compare.measure.testbed import Block, Finding, Gone, Testbed
@@ -43,8 +43,6 @@ LOOKS_FROM = 4  # rounds, before it may be over sooner
 # them that the last may be as ever (Haybittle 1971; Peto et al. 1976).
 EARLY = 0.999
 SECOND_CHANCES = 1  # of a rate that seems to break the promise
-MORE = 2  # times the usual rounds, where a promise is neither kept nor broken beyond doubt
-STEPS = 10  # at most
 LIMITED = {"driver-bound", "both-full", "unbound", "not-pinned"}  # not by the server alone
 IDLE_AT_ONCE = 100_000  # of all servers of a block; where there were more, they stand apart
 LOOPS: tuple[Loop, ...] = get_args(Loop)
@@ -235,9 +233,8 @@ class _Runner:
     def _measure(self, block: list[Tally], number: int) -> None:
         """One round of a block; those of which no more is to be seen are left out of it."""
         able = [tally for tally in block if not tally.over]
-        self._order.shuffle(
-            able
-        )  # who is started last is a per cent slower, for as long as it lives
+        # Who is started last is a per cent slower, for as long as it lives.
+        self._order.shuffle(able)
         if number > self._settings.rounds:
             self._total += len(able)
         apart = self._is_apart(block[0].load, len(able))
@@ -340,35 +337,22 @@ class _Runner:
         return f"p99 below {(self._settings.slo_us or 0) / 1000:g} ms"
 
     def _keep_promise(self, tally: Tally) -> None:
-        """The search looked once at each rate: in the rounds the promise must hold beyond doubt.
+        """The search looked once at each rate: in the rounds the promise must hold beyond doubt."""
 
-        Where that is not told after the usual rounds there are more of them; then a lower rate is
-        tried.
-        """
-        for _ in range(STEPS):
-            assert tally.rate is not None
-            low, high = tail(tally.rounds)
-            promised = self._settings.slo_us or 0
-            if high <= promised and keep_up(tally.rounds):
-                tally.note(
-                    f"the highest rate with {self._promise}: {tally.rate / tally.capacity:.0%} of "
-                    "what it does in a closed loop"
-                )
-                if tally.driver_was_late:
-                    tally.note("at higher rates the driver was late: the server may do more")
-                return
-            number = len(tally.rounds)
-            if low <= promised < high < math.inf and number < MORE * self._settings.rounds:
-                more = self._settings.rounds
-            else:
-                tally.begin_again(tally.rate * lower(high / promised))
-                number, more = 0, self._settings.rounds
-            for each in range(number + 1, number + more + 1):
-                self._total += 1
-                self._measure([tally], each)
-                if tally.over:
-                    return
-        tally.give_up(f"no rate was found that keeps {self._promise} in every round")
+        def measure() -> None:
+            self._total += 1
+            self._measure([tally], len(tally.rounds) + 1)
+
+        if keep(tally, self._settings.slo_us or 0, self._settings.rounds, measure):
+            share = (tally.rate or 0.0) / tally.capacity
+            tally.note(
+                f"the highest rate with {self._promise}: {share:.0%} of what it does in a closed "
+                "loop"
+            )
+            if tally.driver_was_late:
+                tally.note("at higher rates the driver was late: the server may do more")
+        elif not tally.over:
+            tally.give_up(f"no rate was found that keeps {self._promise} in every round")
 
     def _holds(self, tally: Tally, rate: float) -> bool:
         """Whether the promise holds at `rate`; what breaks it is given a second chance."""

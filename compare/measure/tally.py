@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from compare.contract.outcome import Outcome
@@ -68,12 +69,14 @@ class Tally:
         self._cell = None
         self.notes.append(words)
 
-    def begin_again(self, rate: float) -> None:
-        """At another rate, for which nothing is known yet."""
+    def begin_again(
+        self, rate: float, outcomes: Sequence[Outcome] = (), rounds: Sequence[Round] = ()
+    ) -> None:
+        """At another rate, with what is known of that."""
         self._cell = None
         self.rate = rate
-        self.outcomes.clear()
-        self.rounds.clear()
+        self.outcomes[:] = outcomes
+        self.rounds[:] = rounds
 
     def cell(self) -> Cell:
         """All rounds together; made anew only after another one."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from compare.contract.outcome import Outcome
+from compare.host.launch import LaunchError
 from compare.host.limits import Limits
 from compare.host.machine import Machine
-from compare.measure.driver_process import Told
+from compare.measure.driver_process import DriverError, Told
 from compare.models.model import Model, Workload
 from compare.results.records import Host, Idle, Load, Round, Settings
 
@@ -59,3 +60,14 @@ class Testbed(Protocol):
 
         `told` hears of operations meanwhile, `say` of what comes before. Raises Gone.
         """
+
+
+def one_by_one(block: Block, measure: Callable[[Model], Finding]) -> dict[str, Finding]:
+    """Where each has the whole testbed for itself; what fails is a finding."""
+    found: dict[str, Finding] = {}
+    for model in block.models:
+        try:
+            found[model.name] = measure(model)
+        except (LaunchError, DriverError) as error:
+            found[model.name] = str(error)
+    return found

@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 import math
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
@@ -20,7 +22,7 @@ import msgspec
 
 from compare.contract.outcome import Outcome
 from compare.contract.spec import Spec, Target
-from compare.host.cores import Cores
+from compare.host.cores import Cores, aside
 from compare.host.launch import LaunchError, Server
 from compare.measure.block import measure
 from compare.measure.driver_process import Driver, DriverError
@@ -316,18 +318,17 @@ def dearer(cores: Cores) -> Iterator[Finding]:
 
     load: dict[str, Any] = {"size": 1000, "connections": 64, "duration_s": 0.5}
     plain = [costly("plain", TURNS), costly("plain too", TURNS)]
-    once, twice = side_by_side(cores, [plain[0], costly("twice", 2 * TURNS)], "tcp-long", 2, **load)
-    cost_us, double_us = (each.server.cpu_us_per_op or 0.0 for each in (once, twice))
-    more = round(DEARER * cost_us / (double_us - cost_us) * TURNS)
+    (once,) = side_by_side(cores, plain[:1], "tcp-long", 2, **load)
+    with aside(Cores(driver=cores.driver)):
+        turn_us = float(subprocess.check_output([sys.executable, planted.FOLDER / "costly.py"]))
+    more = round(DEARER * (once.server.cpu_us_per_op or 0.0) / turn_us)
     three = [*plain, costly("dearer", TURNS + more)]
     cells = side_by_side(cores, three, "tcp-long", DEARER_ROUNDS, **load)
     standings = {each.model: each for each in rank(cells, "cpu_us_per_op")}
     found = standings["dearer"]
     low, high = found.ratio_ci95 or (1.0, 1.0)
     accused = any(standings[each.name].standing == "behind" for each in plain)
-    right: State = (
-        "right" if found.standing == "behind" else "noisy"
-    )  # says itself that it cannot tell
+    right: State = "right" if found.standing == "behind" else "noisy"  # it says so itself
     state: State = "wrong" if accused or not low <= 1 + DEARER <= high else right
     yield Finding(
         "5 % more CPU in one of three servers: behind alone, by",
@@ -362,9 +363,8 @@ def most_by_chance(comparisons: int) -> int:
     total, most = 0.0, -1
     while total < 0.99:
         most += 1
-        total += (
-            math.comb(comparisons, most) * ALLOWED**most * (1 - ALLOWED) ** (comparisons - most)
-        )
+        chance = math.comb(comparisons, most) * ALLOWED**most
+        total += chance * (1 - ALLOWED) ** (comparisons - most)
     return most
 
 

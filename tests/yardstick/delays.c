@@ -3,24 +3,17 @@
  * counted from when the message was there.
  *   cc -O2 -pthread -o delays delays.c && ./delays SHORT_US LONG_US N
  */
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
+#include "ready.h"
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 static long short_us, long_us, every;
 
 static void *serve(void *argument) {
-    int fd = (int)(intptr_t)argument, on = 1;
+    int fd = (int)(intptr_t)argument;
     char buffer[65536];
     prctl(PR_SET_TIMERSLACK, 1); /* else a sleep may end 50 us late */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     for (long number = 1;; number++) {
         struct timespec due;
         ssize_t received = recv(fd, buffer, sizeof buffer, 0);
@@ -41,19 +34,7 @@ int main(int argc, char **argv) {
     if (argc != 4)
         return 2;
     short_us = atol(argv[1]), long_us = atol(argv[2]), every = atol(argv[3]);
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {
-        .sin_family = AF_INET,
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    };
-    socklen_t length = sizeof address;
-    if (bind(listener, (struct sockaddr *)&address, length) || listen(listener, 1024) ||
-        getsockname(listener, (struct sockaddr *)&address, &length)) {
-        perror("delays");
-        return 1;
-    }
-    printf("READY tcp://127.0.0.1:%d\n", ntohs(address.sin_port));
-    fflush(stdout);
+    int listener = ready();
     for (;;) {
         pthread_t thread;
         int fd = accept(listener, NULL, NULL);
