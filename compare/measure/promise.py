@@ -13,9 +13,9 @@ from compare.results.verdict import LATE
 
 STEEP = 4  # a p99 near the limit grows with such a power of the rate, or a higher one
 LEAST, MOST = 0.8, 0.98
-MORE = 3  # times the usual rounds at most, where it is not told, or not narrowly
-WITHIN = 0.08  # of the promise: half an interval of the p99 that is narrow
-NEAR = 0.02  # of a rate: nearer to the promise is not looked for
+MORE = 4  # times the usual rounds at most, where it is not told, or not narrowly
+WITHIN = 0.06  # of the promise: half an interval of the p99 that is narrow
+NEAR = 0.01  # of a rate: nearer to the promise is not looked for
 STEPS = 10  # rates at most
 NEARLY = 0.95  # of what is due; whoever does less has a queue that grows
 
