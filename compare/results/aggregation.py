@@ -11,7 +11,7 @@ from compare.contract.histogram import encode, merge
 from compare.contract.outcome import Outcome, Usage
 from compare.results.percentiles import percentiles
 from compare.results.records import Cell, Driver, Idle, Key, Pace, Round, Server, Shard, Verdict
-from compare.results.statistics import mean_of, midmean
+from compare.results.statistics import mean_of
 
 
 def round_of(
@@ -23,11 +23,10 @@ def round_of(
 ) -> Round:
     """What one outcome of the driver says."""
     seconds = outcome.window_ns / 1e9
-    rates = [each.operations / each.window_ns * 1e9 for each in outcome.slices]
     closed = outcome.pace is None and outcome.operations
     return Round(
         number=number,
-        ops_per_s=midmean(rates) if rates else 0.0,
+        ops_per_s=outcome.operations / seconds if seconds else 0.0,
         operations=outcome.operations,
         window_s=seconds,
         slices=outcome.slices,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from compare.models import units
-from compare.results.ranking import UNRANKED, log_ratio
+from compare.results.ranking import UNRANKED, paired
 from compare.results.records import Cell, Key, Metric, Round
 from compare.results.statistics import Estimate, mean_of, ratio_of
 
@@ -109,16 +109,10 @@ def _found(requirement: Requirement, cell: Cell, cells: Sequence[Cell]) -> Estim
     ]
     if not beside:
         return None
-    theirs = {each.number: each for each in beside[0].rounds}
-    logs = []
-    for each in cell.rounds:
-        if (other := theirs.get(each.number)) is None:
-            continue
-        if requirement.metric in PAIRED:
-            log = log_ratio(each, other, PAIRED[requirement.metric])
-        else:
-            ours, base = of(each), of(other)
-            log = math.log(ours / base) if ours and base else None
-        if log is not None:
-            logs.append(log)
+    if requirement.metric in PAIRED:
+        logs = paired(cell, beside[0], PAIRED[requirement.metric])
+    else:
+        theirs = {each.number: of(each) for each in beside[0].rounds}
+        both = [(of(each), theirs.get(each.number)) for each in cell.rounds]
+        logs = [math.log(ours / base) for ours, base in both if ours and base]
     return ratio_of(logs) if logs else None
