@@ -106,6 +106,15 @@ def test_connection_that_waits_for_a_busy_server_at_the_end_has_not_timed_out(
     assert list(load.missed) == [2]
 
 
+def test_connection_that_timed_out_before_it_was_there_is_not_forgotten(load: Load) -> None:
+    """Also where the server was busy to the end."""
+    workload = tcp_long.Workload(load)
+    load.counts.timed_out = 1
+    assert load.quiet_ns() < SECOND // 10
+    workload.finish()
+    assert load.counts.timed_out == 1
+
+
 def test_short_connection_that_waits_for_a_busy_server_at_the_end_has_not_starved(
     load: Load,
 ) -> None:
