@@ -49,7 +49,8 @@ def drive(
         each: max(each.workload.lead_s, LEAD_LATENCIES * usual_s)
         for each, usual_s in zip(everybody, usual, strict=True)
     }
-    slices, slice_s = _slices(spec, max(usual))
+    ours = (usual_s for each, usual_s in zip(everybody, usual, strict=True) if not each.over)
+    slices, slice_s = _slices(spec, max(ours, default=0.0))
     order = random.Random(spec.seed)
     for _ in range(slices):
         for each in order.sample(everybody, len(everybody)):

@@ -217,6 +217,19 @@ def test_slowest_of_the_servers_decides_how_long_all_slices_are(
     assert {lead_s for _, _, lead_s in turns.taken} == {LEAD_S, LEAD_LATENCIES * 0.05}
 
 
+def test_server_that_has_no_turn_does_not_decide_how_long_the_slices_are(
+    monkeypatch: pytest.MonkeyPatch, turns: type[FakeTurns], four: MakeSpec
+) -> None:
+    def warm_up(self: FakeTurns) -> None:
+        self.over = self._port == 3
+
+    monkeypatch.setattr(turns, "warm_up", warm_up)
+    monkeypatch.setattr(turns, "usual_s", lambda self: 5.0 if self._port == 3 else 0.0001)
+    assert 3 not in order_of(turns, four(slice_s=0.02))
+    assert {slice_s for _, slice_s, _ in turns.taken} == {0.02}
+    assert len(turns.taken) == 3 * 20
+
+
 # For how long
 
 
