@@ -169,6 +169,25 @@ def test_driver_that_fails_is_asked_again_for_each_by_itself(
     assert not numbers & {1, 2}
 
 
+def test_driver_that_fails_since_one_server_ended_is_asked_again_for_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who is left over is not to blame."""
+    drive = block.Driver.drive
+
+    def fails_after(driver: Any, spec: Any, *more: Any) -> list[Outcome]:
+        outcomes = drive(driver, spec, *more)
+        if len(spec.targets) > 1:
+            raise DriverError("it is held up")
+        return outcomes
+
+    monkeypatch.setattr(block.Driver, "drive", fails_after)
+    dead, good = found_of(model_of("dead", "echo.py", "dies", 100, 20), GOOD)
+    assert isinstance(dead, str)
+    assert "the server ended while it was measured" in dead
+    assert measured(good)[0].counts.served == 4
+
+
 def test_driver_that_fails_with_one_alone_is_not_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
