@@ -217,9 +217,9 @@ class Cell(Load, frozen=True, kw_only=True):
     verdict: the gravest of `verdicts`, which are all that hold.
     ops_per_s: the mean over rounds, and its interval by Student's t; of absolute figures, which
     belong to this machine in these minutes. cpu_us_per_op_ci95, p99_us_ci95: the same of the
-    server's CPU time and of the rounds' p99. See `Comparison` for what tells models apart.
-    latency_us, pace.service_us: of the operations of all rounds together; but the p99 is the mean
-    of the rounds', as its interval is.
+    server's CPU time and of the rounds' p99, the latter at least so wide that it holds the p99 of
+    all together. See `Comparison` for what tells models apart.
+    latency_us, pace.service_us: of the operations of all rounds together.
     counts: of the round in which the most connections went unserved. errors: of all rounds.
     trace: when some of the connections waited, in a moment after the window of one round.
     held: the idle connections of the round in which the fewest were served.
