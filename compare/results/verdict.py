@@ -64,7 +64,8 @@ def judge(
     if reasons:
         return ["failed"], reasons + _details(rounds)
     reasons += _left_out(rounds, few) + _shards(workload, rounds)
-    if all(each.pace and not each.pace.offered for each in rounds):
+    overrun = any(_overrun(each) for each in rounds)
+    if not overrun and all(each.pace and not each.pace.offered for each in rounds):
         return ["ok"], [*reasons, "nothing was due in the window: a longer --duration"]
     empty = sum(not each.operations for each in rounds)
     alone = connections < 2 or max(each.counts.served for each in rounds) < 2
@@ -73,7 +74,7 @@ def judge(
         return kept_out or ["ok"], reasons or ["alone in the room: nobody to deliver to"]
     if not any(each.counts.served for each in rounds):
         return ["failed"], [*reasons, "no operation was completed in the window"]
-    if empty:
+    if empty and not overrun:
         where = f"{empty} of the rounds" if len(rounds) > 1 else "the window"
         return ["failed"], [*reasons, f"no operation was completed in {where}"]
     found = [*_errors(workload, rounds, few), *_throttled(rounds)]
@@ -213,6 +214,11 @@ def _clocks(rounds: list[Round]) -> list[str]:
     return []
 
 
+def _overrun(each: Round) -> bool:
+    """Whether what was due in its warm-up never came home, so that nothing was measured."""
+    return bool(each.pace and each.gave_up and not each.slices)
+
+
 def _paced(workload: str, connections: int, rounds: list[Round]) -> Iterator[Found]:
     """What is to be said of an open loop."""
     # With fewer operations in a round than a p99 takes, the longest stands for it.
@@ -227,6 +233,13 @@ def _paced(workload: str, connections: int, rounds: list[Round]) -> Iterator[Fou
             f"{_latest(rounds)} sent {late:.0%} of the messages more than 0.1 ms late, 1 % of them "
             f"by {usual / 1000:.1f} ms and more, which is in the latencies: ask for a lower rate",
         )
+    if any(_overrun(each) for each in rounds):
+        yield (
+            "rate-unmet",
+            "what was due in the warm-up was not done in time: ask for a lower rate; without "
+            "--rate a run shows what the model can do",
+        )
+        return
     seconds = sum(each.window_s for each in rounds)
     offered = sum(pace.offered * each.window_s for each in rounds if (pace := each.pace))
     done = sum(each.operations for each in rounds)

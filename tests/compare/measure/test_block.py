@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from planted_models import BETTER, GOOD, model_of
 from short_runs import asked
+from verdicts import verdict
 
 from compare.contract.outcome import Outcome
 from compare.contract.spec import Target
@@ -214,6 +215,7 @@ def test_so_is_one_that_stands_still_in_an_open_loop() -> None:
     (still,) = found_of(STILL, settings=WARMED_UP, rates={STILL.name: 100.0})
     assert measured(still)[1].gave_up
     assert measured(still)[1].operations == 0
+    assert "rate-unmet" in verdict([measured(still)[1]])[0]
 
 
 def test_driver_has_time_for_all_its_servers_and_for_some_that_stand_still() -> None:

@@ -146,6 +146,22 @@ def test_window_in_which_nothing_was_due_is_no_failure(
     assert verdict(rounds) == ("ok", "nothing was due in the window: a longer --duration")
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_server_that_never_empties_its_queue_does_not_meet_the_rate(
+    made_up_round: MakeRound, made_up_pace: MakePace, others: int
+) -> None:
+    """It has no window, in which nothing is due."""
+    pace = made_up_pace(20_000.0, offered=0.0)
+    gave_up = made_up_round(
+        0, window_s=0.0, slices=[], pace=pace, gave_up="9 replies did not come within 3 s"
+    )
+    met = paced(made_up_round, made_up_pace)
+    found, reasons = verdict([*[met] * others, gave_up])
+    assert found == "rate-unmet"
+    assert "what was due in the warm-up was not done in time: ask for a lower rate" in reasons
+    assert "9 replies did not come within 3 s" in reasons
+
+
 def test_errors_and_quotas_are_told_of_an_open_loop_too(
     made_up_round: MakeRound, made_up_pace: MakePace
 ) -> None:
