@@ -18,7 +18,6 @@ from typing import Any, get_args
 import msgspec
 
 from compare.host.cores import Cores
-from compare.host.launch import LaunchError
 from compare.measure.block import Here
 from compare.measure.progress import Progress
 from compare.measure.promise import keep, keep_up
@@ -92,6 +91,10 @@ def loads_of(settings: Settings) -> list[Load]:
         *([] if settings.rates else closed),
         *(msgspec.structs.replace(load, loop="open", **how) for load in closed for how in paced),
     ]
+
+
+class _OverError(Exception):
+    """No rate is to be found: the tally knows why."""
 
 
 class _Runner:
@@ -324,9 +327,10 @@ class _Runner:
             return
         try:
             tally.rate = highest(lambda rate: self._holds(tally, rate), capacity)
-        except LaunchError as error:
-            tally.take(str(error))
+        except _OverError:
             self._total -= settings.rounds
+            if tally.gave_way:
+                self._spare_more(tally)
             return
         if tally.rate is None:
             tally.give_up(f"no rate was found that keeps {self._promise}")
@@ -343,15 +347,21 @@ class _Runner:
             self._total += 1
             self._measure([tally], len(tally.rounds) + 1)
 
-        if keep(tally, self._settings.slo_us or 0, self._settings.rounds, measure):
-            share = (tally.rate or 0.0) / tally.capacity
-            tally.note(
-                f"the highest rate with {self._promise}: {share:.0%} of what it does in a closed "
-                "loop"
-            )
-            if tally.driver_was_late:
-                tally.note("at higher rates the driver was late: the server may do more")
-        elif not tally.over:
+        through = False
+        try:
+            keep(tally, self._settings.slo_us or 0, self._settings.rounds, measure)
+            through = True
+        finally:
+            if tally.keeps_promise:
+                which = "the highest" if through else "a"
+                share = (tally.rate or 0.0) / tally.capacity
+                tally.note(
+                    f"{which} rate with {self._promise}: {share:.0%} of what it does in a closed "
+                    "loop"
+                )
+        if tally.keeps_promise and tally.driver_was_late:
+            tally.note("at higher rates the driver was late: the server may do more")
+        elif not (tally.keeps_promise or tally.over):
             tally.give_up(f"no rate was found that keeps {self._promise} in every round")
 
     def _holds(self, tally: Tally, rate: float) -> bool:
@@ -362,9 +372,8 @@ class _Runner:
             tally.rate = rate
             finding = self._measure_once([tally], progress, 0)[tally.model.name]
             if not isinstance(finding, tuple):
-                raise LaunchError(
-                    finding if isinstance(finding, str) else "; ".join(finding.gave_way)
-                )
+                tally.take(finding)
+                raise _OverError
             _, seen = finding
             # With fewer operations than a p99 takes, none may be later than promised.
             p99 = seen.latency_us.p99 or seen.latency_us.max
