@@ -7,6 +7,7 @@ loop at a share of that, or at the highest rate that keeps a promise, needs the 
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
 import random
 import statistics
@@ -44,6 +45,7 @@ EARLY = 0.999
 SECOND_CHANCES = 1  # of a rate that seems to break the promise
 LIMITED = {"driver-bound", "both-full", "unbound", "not-pinned"}  # not by the server alone
 IDLE_AT_ONCE = 100_000  # of all servers of a block; where there were more, they stand apart
+UNPAIRED = 1_000_000  # from here on the number of a round is that of no other
 LOOPS: tuple[Loop, ...] = get_args(Loop)
 
 
@@ -118,6 +120,7 @@ class _Runner:
         self._gate: dict[tuple[str, str], str | None] = {}  # by model and service
         self._done = self._total = 0
         self._tallies: dict[Load, list[Tally]] = {}
+        self._unpaired = itertools.count(UNPAIRED)
 
     def prepare(self) -> None:
         """Ask the testbed what it cannot measure."""
@@ -233,24 +236,29 @@ class _Runner:
         elif model.unchecked:
             tally.note("unchecked: nobody knows whether it does what the others do")
 
-    def _measure(self, block: list[Tally], number: int) -> None:
-        """One round of a block; those of which no more is to be seen are left out of it."""
+    def _measure(self, block: list[Tally], number: int, unpaired: int | None = None) -> None:
+        """One round of a block; those of which no more is to be seen are left out of it.
+
+        unpaired: what it is known by instead, where it is beyond those that were asked for, and
+        nobody has one that could be paired with it.
+        """
         able = [tally for tally in block if not tally.over]
         # Who is started last is a per cent slower, for as long as it lives.
         self._order.shuffle(able)
-        if number > self._settings.rounds:
+        if unpaired or number > self._settings.rounds:
             self._total += len(able)
         apart = self._is_apart(block[0].load, len(able))
         groups = [[tally] for tally in able] if apart or not able else [able]
         for group in groups:
             progress = Progress(group[0].key, number, self._done, self._total)
             progress.beside = len(group) - 1
-            found = self._measure_once(group, progress, number)
+            found = self._measure_once(group, progress, unpaired or number)
             for tally in group:
                 finding = found[tally.model.name]
                 tally.take(finding)
                 self._done += 1
-                if tally.over and (spared := self._settings.rounds - number) > 0:
+                spared = 0 if unpaired else self._settings.rounds - number
+                if tally.over and spared > 0:
                     self._total -= spared
                 self._tell(tally, finding, number)
                 if tally.gave_way:
@@ -344,8 +352,7 @@ class _Runner:
         """The search looked once at each rate: in the rounds the promise must hold beyond doubt."""
 
         def measure() -> None:
-            self._total += 1
-            self._measure([tally], len(tally.rounds) + 1)
+            self._measure([tally], len(tally.rounds) + 1, next(self._unpaired))
 
         through = False
         try:

@@ -99,6 +99,26 @@ def test_each_server_of_a_block_has_a_rate_of_its_own(answers: Answers) -> None:
     assert {(key.model, rate) for key, rate in asked} == {("one", 500.0), ("two", 1500.0)}
 
 
+def test_rounds_that_a_promise_takes_apart_are_paired_with_none(answers: Answers) -> None:
+    """They are minutes from those of the other, and not at the rates of the first ones."""
+    instrument = answers(
+        (1000.0,), lambda rate: 4000.0 if rate <= (600 if instrument.numbers[-1] else 700) else 9e3
+    )
+    seen: list[tuple[int, int]] = []
+    result = run_of(
+        *(ONE, TWO),
+        rounds=3,
+        slo_us=5000.0,
+        watch=lambda progress: seen.append((progress.done, progress.total)),
+    )
+    one, two = (cell for cell in result.cells if cell.loop == "open")
+    assert len(one.rounds) == len(two.rounds) == 3
+    assert not {each.number for each in one.rounds} & {each.number for each in two.rounds}
+    assert {each.standing for each in result.comparisons if each.loop == "open"} <= {"best"}
+    assert all(done <= total for done, total in seen)
+    assert seen[-1][0] == seen[-1][1]
+
+
 def test_rate_is_looked_for_with_nobody_beside(answers: Answers) -> None:
     instrument = answers((1000.0,))
     run_of(ONE, TWO, rounds=2, slo_us=5000.0)
