@@ -15,7 +15,7 @@ from time import perf_counter_ns, process_time_ns
 from compare.contract.histogram import encode, fold
 from compare.contract.outcome import Outcome, Pace, Sizes, Slice
 from compare.contract.plan import Plan
-from compare.contract.spec import Spec, Target
+from compare.contract.spec import HOME_S, Spec, Target
 from compare.contract.trace import Trace
 from compare.driver.load import LEAD_S, OPEN_TIMEOUT_S, REPLY_TIMEOUT_S, TICK_NS, Load, Workload
 from compare.driver.meter import Meter, TimeWait, sizes_of
@@ -25,7 +25,7 @@ from compare.host import process
 
 UNSURE = 0.1  # of the median latency: how wrong two clocks may be
 READ_S = 0.001
-PATIENCE_S, LONGEST_S = 0.5, 5.0  # of a closed loop, while the server works
+PATIENCE_S = 0.5  # at a time, of a closed loop while the server works
 LATE_NS = 100_000  # less than any latency here that is worth telling from another
 
 
@@ -180,7 +180,7 @@ class Turns:
             workload.pause()
         patience_s = self._patience_s()
         load.run(patience_s, workload.tick, done=lambda: not under_way())
-        while not self._paced and under_way() and patience_s < LONGEST_S and self._works():
+        while not self._paced and under_way() and patience_s < HOME_S and self._works():
             load.run(PATIENCE_S, workload.tick, done=lambda: not under_way())
             patience_s += PATIENCE_S
         load.quiet_ns()  # from now on, if nothing more comes

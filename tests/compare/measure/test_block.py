@@ -12,10 +12,10 @@ from short_runs import asked
 from verdicts import verdict
 
 from compare.contract.outcome import Outcome
-from compare.contract.spec import Target
+from compare.contract.spec import FEWEST, HOME_S, LONGEST_S, Target
 from compare.measure import block
 from compare.measure.block import measure, spec_of
-from compare.measure.driver_process import STANDS_STILL_S, DriverError, limit_s
+from compare.measure.driver_process import DriverError, limit_s
 from compare.measure.testbed import Block, Finding
 from compare.models.model import Model
 from compare.results.records import Load, Round, Settings
@@ -223,4 +223,13 @@ def test_driver_has_time_for_all_its_servers_and_for_some_that_stand_still() -> 
     block = block_of(settings=asked(duration_s=2.0, warmup_s=0.5))
     limits = [limit_s(spec_of(block, [Target("", 7)] * many)) for many in (1, 2, 3)]
     assert limits[2] - limits[1] == pytest.approx(limits[1] - limits[0])
-    assert limits[1] - limits[0] >= 2.0 + 0.5 + STANDS_STILL_S
+    assert limits[1] - limits[0] >= 2.0 + 0.5 + HOME_S
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_driver_has_time_for_servers_whose_every_turn_is_a_long_one(alone: bool) -> None:
+    """Then it makes the slices longer than it was asked, and waits after each."""
+    block = block_of(settings=asked(duration_s=0.5, warmup_s=0.5, alone=alone))
+    turns = 1 if alone else FEWEST
+    two, three = (limit_s(spec_of(block, [Target("", 7)] * many)) for many in (2, 3))
+    assert three - two >= 0.5 + HOME_S + turns * (2 * LONGEST_S + HOME_S)
