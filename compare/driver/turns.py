@@ -51,9 +51,9 @@ class Window:
         self.ended = perf_counter_ns()
         self.driver_cpu_ns = process_time_ns() - self._cpu
         self.driver_wait_ns = process.waited_ns() - self._waited
-        self._sends = self._before[0], len(load.lateness)
         load.offer_due(self.ended)
         load.offer_no_more()
+        self._sends = self._before[0], len(load.lateness)
         self.offered = load.offered - self._before[1]
         self.operations = len(load.samples) - self._first
 
