@@ -113,7 +113,7 @@ class Turns:
     def take(self, slice_s: float, lead_s: float = LEAD_S, plan: Plan | None = None) -> None:
         """A turn; of several drivers begun together, and its window at the agreed instant."""
         load, workload = self.load, self.workload
-        cpu_ns = self._cpu_ns()
+        cpu_ns = self._cpu_ns(Meter.begin)
         began, first = perf_counter_ns(), len(load.samples)
         idle = workload.idle()
         if not idle:
@@ -130,7 +130,7 @@ class Turns:
         window.close()
         turn_ns = window.home - began
         used = None
-        if cpu_ns is not None and (after := self._cpu_ns(settled=True)) is not None:
+        if cpu_ns is not None and (after := self._cpu_ns(Meter.end)) is not None:
             used = after - cpu_ns
         self._windows.append(window)
         self._slices.append(
@@ -150,6 +150,8 @@ class Turns:
         latencies = self.load.samples
         if self._paced or not latencies or self._gave_up:
             return
+        if self._meter:
+            self._meter.close()
         self._begin()
         self._picture = trace(self.load, self.workload, sum(latencies) / len(latencies))
         self._come_home(self.workload.under_way)
@@ -157,6 +159,8 @@ class Turns:
     def finish(self) -> Outcome:
         """No more turns: wait for what might still come, and say what was seen."""
         load, workload = self.load, self.workload
+        if self._meter:
+            self._meter.close()
         load.look_at_server()
         load.run(READ_S, workload.tick)  # what came while others had their turns
         load.run(self._patience_s(), workload.tick, done=lambda: not workload.unanswered())
@@ -197,12 +201,12 @@ class Turns:
     def _patience_s(self) -> float:
         return OPEN_TIMEOUT_S if self._paced else REPLY_TIMEOUT_S
 
-    def _cpu_ns(self, *, settled: bool = False) -> int | None:
+    def _cpu_ns(self, look: Callable[[Meter], int]) -> int | None:
         """None where it is not ours to know, or the server died."""
         if self._meter is None:
             return None
         try:
-            return self._meter.settled_ns() if settled else self._meter.cpu_ns()
+            return look(self._meter)
         except ProcessLookupError:
             return None
 
