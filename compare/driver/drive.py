@@ -31,7 +31,7 @@ def drive(
     """
     everybody: list[Turns] = []
 
-    def tell(_: int) -> None:
+    def tell() -> None:
         if told:
             told(sum(len(each.load.samples) for each in everybody))
 

@@ -72,7 +72,7 @@ class Window:
 class Turns:
     """The load on one server, turn by turn."""
 
-    def __init__(self, spec: Spec, target: Target, told: Callable[[int], None] | None) -> None:
+    def __init__(self, spec: Spec, target: Target, told: Callable[[], None] | None) -> None:
         self.spec = spec
         self._target = target
         self.load = Load(spec, target, told)

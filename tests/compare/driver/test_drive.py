@@ -138,7 +138,7 @@ class FakeTurns:
     last_of: dict[int, int]  # after how many turns a server has no more
     usual: float
 
-    def __init__(self, spec: Spec, target: Target, told: Callable[[int], None]) -> None:
+    def __init__(self, spec: Spec, target: Target, told: Callable[[], None]) -> None:
         self._port = target.port
         self.workload = SimpleNamespace(connect=lambda: None, lead_s=LEAD_S)
         self.load = SimpleNamespace(samples=[])
