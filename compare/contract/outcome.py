@@ -8,6 +8,9 @@ from compare.contract.counts import Counts
 from compare.contract.room_log import RoomLog
 from compare.contract.trace import Trace
 
+LATE_NS = 100_000  # of a message: less than any latency here that is worth telling from another
+UNSURE = 0.1  # of the median latency: how wrong two clocks may be
+
 
 class Slice(msgspec.Struct, frozen=True, array_like=True):
     """One turn of the driver to one server. Times in ns.

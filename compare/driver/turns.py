@@ -13,7 +13,7 @@ from itertools import chain
 from time import perf_counter_ns, process_time_ns
 
 from compare.contract.histogram import encode, fold
-from compare.contract.outcome import Outcome, Pace, Sizes, Slice
+from compare.contract.outcome import LATE_NS, UNSURE, Outcome, Pace, Sizes, Slice
 from compare.contract.plan import Plan
 from compare.contract.spec import HOME_S, Spec, Target
 from compare.contract.trace import Trace
@@ -23,10 +23,8 @@ from compare.driver.trace import trace
 from compare.driver.warmup import warm_up
 from compare.host import process
 
-UNSURE = 0.1  # of the median latency: how wrong two clocks may be
 READ_S = 0.001
 PATIENCE_S = 0.5  # at a time, of a closed loop while the server works
-LATE_NS = 100_000  # less than any latency here that is worth telling from another
 
 
 class Window:

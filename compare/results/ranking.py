@@ -8,13 +8,12 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from compare.contract.outcome import Slice
-from compare.results.records import Cell, Comparison, Load, Metric, Round, Standing
+from compare.results.records import MARGIN, Cell, Comparison, Load, Metric, Round, Standing
 from compare.results.statistics import CONFIDENCE, Estimate, mean_of, midmean, ratio_of
 
 UNRANKED = ("failed", "unsupported", "errors", "gave-way")
 NO_TAIL = {"driver-bound", "rate-unmet"}  # of an open loop: the p99 is not the server's, or grows
 METRICS: tuple[Metric, ...] = ("ops_per_s", "cpu_us_per_op", "p99_us")
-MARGIN = 0.05
 _LONGEST_S = 86_400.0  # what takes longer to tell is not foretold
 
 

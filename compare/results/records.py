@@ -17,6 +17,7 @@ from compare.models.source import Source
 from compare.results.percentiles import Percentiles
 
 FORMAT = "compare-run/1"
+MARGIN = 0.05  # what is nearer to the best is tied with it, if nothing else is asked for
 
 # What is to be said of a cell, the gravest first.
 Verdict = Literal[
@@ -315,7 +316,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     slice_s: float = 0.02
     alone: bool = False
-    margin: float = 0.05
+    margin: float = MARGIN
     warmup_s: float
     seed: int
     rates: list[float] = []

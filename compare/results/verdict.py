@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from compare.contract.histogram import BEYOND
+from compare.contract.outcome import LATE_NS, UNSURE
 from compare.results.records import Round, Verdict
 from compare.results.statistics import midmean, ratio_of
 
@@ -16,10 +17,8 @@ ERRORS = 0.01  # of the operations or connections: they are part of the answer
 THROTTLED = 0.01  # of the time
 OTHERS = 0.05  # of the driver's core
 LATE = 0.05  # of the sends: the driver did not keep to the schedule
-LATE_US = 100.0  # less is not worth telling
 LATE_TAIL = 0.1  # of the p99, that the latest of its sends may have
 MET = 0.99  # of the operations that were due
-UNSURE = 0.1  # of the median latency
 TIMED = ("untimed", "operations")
 LATE_START_US = 2000.0  # of one of several drivers
 SLIDE = 0.05  # of the rate, within a round
@@ -227,11 +226,12 @@ def _paced(workload: str, connections: int, rounds: list[Round]) -> Iterator[Fou
     # One bad moment of the machine is in one round: it says nothing of the others.
     usual = statistics.median(pace.lateness_p99_us for pace, _ in paces if pace)
     tail = _mean([us for _, us in paces if us is not None] or [math.inf])
-    if late > LATE or usual > max(LATE_US, LATE_TAIL * tail):
+    if late > LATE or usual > max(LATE_NS / 1000, LATE_TAIL * tail):
         yield (
             "driver-bound",
-            f"{_latest(rounds)} sent {late:.0%} of the messages more than 0.1 ms late, 1 % of them "
-            f"by {usual / 1000:.1f} ms and more, which is in the latencies: ask for a lower rate",
+            f"{_latest(rounds)} sent {late:.0%} of the messages more than {LATE_NS / 1e6:g} ms "
+            f"late, 1 % of them by {usual / 1000:.1f} ms and more, which is in the latencies: ask "
+            "for a lower rate",
         )
     if any(_overrun(each) for each in rounds):
         yield (
