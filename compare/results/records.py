@@ -182,7 +182,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     """One fresh server in its turns.
 
     number: of the round; cells that have the same were measured in the same minute, and where
-        they have the same load, slice by slice. ops_per_s: the mean of the middle half of slices.
+        they have the same load, slice by slice; what was measured apart has one of its own.
+        ops_per_s: the mean of the middle half of slices.
     held: its idle connections, if it has any. gave_up: why it had no more turns.
     untimed: operations that are not in the latencies: two hosts had part in them whose clocks
         are not known well enough.
