@@ -107,7 +107,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):  # what it was told and never read
+                pipe.close()
 
 
 class Guard:

@@ -194,7 +194,8 @@ def _tail_spread(cell: Cell) -> str:
     p99, interval = cell.latency_us.p99, cell.p99_us_ci95
     if not (cell.pace and p99 and interval):
         return ""
-    return f" ±{(interval[1] - interval[0]) / 2 / p99:.0%}"
+    # It is that of all operations: the interval, which is over rounds, lies around it somewhere.
+    return f" ±{max(interval[1] - p99, p99 - interval[0]) / p99:.0%}"
 
 
 def _rate(cell: Cell) -> str:

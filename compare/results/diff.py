@@ -108,8 +108,8 @@ def differences(base: Run, new: Run) -> list[str]:
         if ours != theirs:
             found.append(f"machine: {name} {ours} and {theirs}")
     for name in (
-        *("duration_s", "alone", "warmup_s", "sizes", "rates", "shares", "slo_us", "ramp"),
-        *("arrivals", "close"),
+        *("duration_s", "slice_s", "alone", "warmup_s", "sizes", "rates", "shares", "slo_us"),
+        *("ramp", "arrivals", "close", "drivers"),
     ):
         ours, theirs = getattr(base.settings, name), getattr(new.settings, name)
         if ours != theirs:

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from compare.contract.outcome import Slice
-from compare.results.records import Cell, Comparison, Load, Metric, Round, Standing
+from compare.results.records import MARGIN, Cell, Comparison, Load, Metric, Round, Standing
 from compare.results.statistics import CONFIDENCE, Estimate, mean_of, midmean, ratio_of
 
 UNRANKED = ("failed", "unsupported", "errors", "gave-way")
 NO_TAIL = {"driver-bound", "rate-unmet"}  # of an open loop: the p99 is not the server's, or grows
 METRICS: tuple[Metric, ...] = ("ops_per_s", "cpu_us_per_op", "p99_us")
-MARGIN = 0.05
 SURE = 0.99  # that what the slices have in bursts is the server's
 _LONGEST_S = 86_400.0  # what takes longer to tell is not foretold
 
@@ -59,10 +58,12 @@ def rank(
     ]
     if len(able) < 2 or (metric == "ops_per_s" and any(cell.pace for cell in able)):
         return []
+    if metric == "p99_us" and any(cell.load.is_promise for cell in able):
+        return []  # each has the rate at which its p99 is what was promised
     sign = -1 if metric == "ops_per_s" else 1
     best = _best(able, metric, sign)
     found = [_comparison(best, best, metric, ratio_of([0.0]), "best", margin, None)]
-    round_s = sum(each.window_s + each.warmup_s for cell in able for each in cell.rounds)
+    round_s = sum(_turns_s(each) + each.warmup_s for cell in able for each in cell.rounds)
     round_s /= max(len(cell.rounds) for cell in able)
     for cell in able:
         logs = paired(cell, best, metric) if cell is not best else []
@@ -74,7 +75,13 @@ def rank(
         more = _more_rounds(len(logs), estimate, sure, margin) if standing == "unclear" else None
         needs_s = min(_LONGEST_S, more * round_s) if more else None
         found.append(_comparison(cell, best, metric, estimate, standing, margin, needs_s))
+    if len(found) < 2:  # they share no round
+        return []
     return sorted(found, key=lambda each: (each.standing != "best", sign * each.ratio))
+
+
+def _turns_s(each: Round) -> float:
+    return sum(slice_.turn_ns for slice_ in each.slices) / 1e9 or each.window_s
 
 
 def _best(able: Sequence[Cell], metric: Metric, sign: int) -> Cell:

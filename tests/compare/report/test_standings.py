@@ -251,7 +251,7 @@ def test_who_is_best_tied_behind_and_not_told_yet_is_said_in_sentences(
 def test_at_the_same_rate_there_is_no_fastest(
     made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
 ) -> None:
-    open_loop = {"loop": "open", "pace": made_up_pace()}
+    open_loop = {"loop": "open", "rate": 1000.0, "pace": made_up_pace()}
     cells = [made_up_cell(model, SLOW, **open_loop) for model in ("one", "two")]
     said = answer(cells, rank_all(cells))
     assert not any("fastest" in each for each in said)

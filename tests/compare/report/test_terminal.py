@@ -131,6 +131,15 @@ def test_interval_of_the_cost_is_shown_beside_it(
     assert " 6.00 µs ±5% " in rows_of(shown(made_up_run([cell])))["epoll"]
 
 
+def test_interval_of_the_p99_is_shown_so_wide_that_all_of_it_is_around_what_is_shown(
+    made_up_run: MakeRun, made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
+) -> None:
+    latency = Percentiles(p50=100.0, p90=200.0, p99=1000.0)
+    more = {"latency_us": latency, "p99_us_ci95": (980.0, 1100.0)}
+    cell = made_up_cell("epoll", SLOW, loop="open", pace=made_up_pace(5000.0), **more)
+    assert " 1.00 ms ±10% " in rows_of(shown(made_up_run([cell])))["epoll"]
+
+
 def test_longest_bar_is_that_of_the_largest_rate(
     made_up_run: MakeRun, made_up_cell: MakeCell
 ) -> None:

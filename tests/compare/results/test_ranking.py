@@ -365,7 +365,7 @@ def test_same_rate_for_all_is_ranked_by_cost_and_latency_only(
     made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
 ) -> None:
     cells = [
-        made_up_cell(model, rates, loop="open", pace=made_up_pace(5000.0))
+        made_up_cell(model, rates, loop="open", rate=1000.0, pace=made_up_pace(5000.0))
         for model, rates in (("one", SLOW), ("two", FAST))
     ]
     assert rank(cells) == []
@@ -379,7 +379,7 @@ def test_each_load_has_a_best_of_its_own(
         {"workload": "tcp-long"},
         {"workload": "chat"},
         {"connections": 8},
-        {"loop": "open", "pace": made_up_pace(1.0)},
+        {"loop": "open", "rate": 1000.0, "pace": made_up_pace(1.0)},
     ]
     cells = []
     for load in loads:
