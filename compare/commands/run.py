@@ -213,7 +213,8 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     default=1,
     show_default=True,
     help="Processes on this machine that put the load on one server together, where one does not "
-    "suffice; each server is measured alone then.",
+    "suffice; each server is measured alone then. The first is on the driver's core, the others on "
+    "what is left beside the server's.",
 )
 @cores_option
 @where_options
