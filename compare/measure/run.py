@@ -338,10 +338,17 @@ class _Runner:
 
     def _keep_promise(self, tally: Tally) -> None:
         """The search looked once at each rate: in the rounds the promise must hold beyond doubt."""
+        expected = 0
 
         def measure() -> None:
-            self._total += 1
-            self._measure([tally], len(tally.rounds) + 1)
+            nonlocal expected
+            number = len(tally.rounds) + 1
+            if number <= self._settings.rounds:  # those beyond count themselves
+                if not expected:
+                    expected = self._settings.rounds - number + 1
+                    self._total += expected
+                expected -= 1
+            self._measure([tally], number)
 
         if keep(tally, self._settings.slo_us or 0, self._settings.rounds, measure):
             share = (tally.rate or 0.0) / tally.capacity
