@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from compare.report.words import escape
-from compare.results.diff import METRICS, Change, Diff
+from compare.report.words import escape, time_text
+from compare.results.diff import METRICS, Change, Diff, Metric
 
-_COLOURS = {"worse": "bold red", "better": "green", "same": "dim", "unclear": "yellow"}
+_COLOURS = {
+    "worse": "bold red",
+    "better": "green",
+    "same": "dim",
+    "not worse": "dim",
+    "unclear": "yellow",
+}
 _HEADS = ("cell", "metric", "base", "new", "change", "answer")
-_UNITS = {"ops_per_s": "/s", "p99": " µs", "cpu": " µs"}
+_TEXTS: dict[Metric, Callable[[float], str]] = {
+    "ops_per_s": lambda value: f"{value:,.{0 if value >= 1000 else 2}f}/s",
+    "p99": time_text,
+    "cpu": time_text,
+}
 
 
 def show_changes(diff: Diff, console: Console) -> None:
@@ -50,11 +60,11 @@ def sentence(diff: Diff) -> str:
         return "inconclusive: " + ("; ".join(diff.advice) or "there is nothing to compare")
     better = [f"{each.cell} ({each.metric})" for each in diff.changes if each.answer == "better"]
     also = f"; better: {', '.join(better)}" if better else ""
-    return f"nothing is worse by {diff.threshold:.0%} or more{also}"
+    return f"nothing is worse by {100 * diff.threshold:.3g}% or more{also}"
 
 
 def _row(change: Change) -> tuple[str, ...]:
-    unit = _UNITS[change.metric]
+    text = _TEXTS[change.metric]
     moved = f"{change.ratio - 1:+.1%}"
     if change.ratio_ci95:
         low, high = change.ratio_ci95
@@ -62,8 +72,8 @@ def _row(change: Change) -> tuple[str, ...]:
     return (
         change.cell,
         change.metric,
-        f"{change.base:,.{0 if change.base >= 1000 else 2}f}{unit}",
-        f"{change.new:,.{0 if change.new >= 1000 else 2}f}{unit}",
+        text(change.base),
+        text(change.new),
         moved,
         change.answer,
     )

@@ -24,7 +24,7 @@ from compare.report.figures import Figure
 from compare.report.sentences import amount, answer, loads_of
 from compare.report.sweeps import curves
 from compare.report.terminal import standing_text, standings_of
-from compare.report.words import clean, milliseconds
+from compare.report.words import clean, megabytes, milliseconds
 from compare.results.naming import slug, title
 from compare.results.records import Cell, Comparison, Load, Metric, Run
 
@@ -195,7 +195,7 @@ def _row(load: Load, cell: Cell, ranked: list[Comparison]) -> dict[str, Any]:
         (cell.ops_per_s, amount(cell.ops_per_s)),
         *((value, milliseconds(value)) for value in (us.p50, us.p99, us.p99_9)),
         (server.cpu_us_per_op, amount(server.cpu_us_per_op)),
-        (server.pss_kb, "-" if server.pss_kb is None else f"{server.pss_kb / 1024:.0f}"),
+        (server.pss_kb, "-" if server.pss_kb is None else megabytes(server.pss_kb)),
         (counts.served, f"{counts.served:,} of {counts.attempted:,}"),
     ]
     return {

@@ -106,7 +106,11 @@ def test_what_cannot_be_told_yet_says_what_it_would_take() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(8.2, "8 s"), (99.0, "99 s"), (150.0, "2 min"), (86_400.0, "24 h")]
+    ("seconds", "words"),
+    [
+        *((0.3, "0.3 s"), (0.0125, "0.0125 s"), (8.2, "8 s"), (99.0, "99 s")),
+        *((150.0, "2 min"), (86_400.0, "24 h")),
+    ],
 )
 def test_times_are_said_as_people_do(seconds: float, words: str) -> None:
     assert duration(seconds) == words
