@@ -133,6 +133,8 @@ def diff(
     Each is the number of a run, latest, latest~1, or a JSON file. Exit status 0 when nothing is
     worse, 1 when something is, 3 when it cannot be told; then it says what to run.
     """
+    if as_json_ and as_markdown:
+        raise click.UsageError("--json and --markdown exclude each other: choose one.")
     runs = [load(name, store) for name in (base, new)]
     try:
         found = differ.compare(runs[0], runs[1], threshold=threshold, metrics=metrics, force=force)
