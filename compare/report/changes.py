@@ -18,6 +18,7 @@ _COLOURS = {
     "not worse": "dim",
     "unclear": "yellow",
 }
+FEW = 5  # cells, that are named where many are not measured in both
 _HEADS = ("cell", "metric", "base", "new", "change", "answer")
 _TEXTS: dict[Metric, Callable[[float], str]] = {
     "ops_per_s": lambda value: f"{value:,.{0 if value >= 1000 else 2}f}/s",
@@ -37,8 +38,11 @@ def show_changes(diff: Diff, console: Console) -> None:
         console.print(table)
     for line in _notes(diff):
         console.print(escape(line), soft_wrap=True)
-    answer = f"[{_COLOURS[diff.answer]}]{escape(sentence(diff))}[/]"
-    console.print(answer, soft_wrap=True)
+    head, items, _ = _said(diff)
+    alone = sentence(diff)
+    lines = [alone] if len(items) < 2 else [f"{head}:", *(f"    {each}" for each in items)]
+    for line in lines:
+        console.print(f"[{_COLOURS[diff.answer]}]{escape(line)}[/]", soft_wrap=True)
 
 
 def markdown(diff: Diff) -> str:
@@ -53,14 +57,20 @@ def markdown(diff: Diff) -> str:
 
 def sentence(diff: Diff) -> str:
     """The answer in words."""
+    head, items, between = _said(diff)
+    return f"{head}: {between.join(items)}" if items else head
+
+
+def _said(diff: Diff) -> tuple[str, list[str], str]:
+    """The answer, of what it is so, and what is put between these in one line."""
     worse = [f"{each.cell} ({each.metric})" for each in diff.changes if each.answer == "worse"]
     if diff.answer == "worse":
-        return f"regressed: {', '.join([*diff.broken, *worse])}"
+        return "regressed", [*diff.broken, *worse], ", "
     if diff.answer == "unclear":
-        return "inconclusive: " + ("; ".join(diff.advice) or "there is nothing to compare")
+        return "inconclusive", diff.advice or ["there is nothing to compare"], "; "
     better = [f"{each.cell} ({each.metric})" for each in diff.changes if each.answer == "better"]
-    also = f"; better: {', '.join(better)}" if better else ""
-    return f"nothing is worse by {100 * diff.threshold:.3g}% or more{also}"
+    also = "; better" if better else ""
+    return f"nothing is worse by {100 * diff.threshold:.3g}% or more{also}", better, ", "
 
 
 def _row(change: Change) -> tuple[str, ...]:
@@ -84,8 +94,11 @@ def _notes(diff: Diff) -> Iterator[str]:
         yield f"compared all the same, though not made alike: {words}"
     for cell, words in diff.broken.items():
         yield f"{cell}: {words}"
-    if diff.missing:
-        yield f"not measured in both: {', '.join(diff.missing)}"
+    if len(diff.missing) <= FEW:
+        yield from (f"not measured in both: {cell}" for cell in diff.missing)
+    else:
+        of = f"{', '.join(diff.missing[:FEW])} and {len(diff.missing) - FEW} more"
+        yield f"not measured in both: {of}"
     for metric, moved in diff.drift.items():
         yield (
             f"{METRICS[metric].words} of the {diff.control} moved by {moved - 1:+.1%} in all; the "

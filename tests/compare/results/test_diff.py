@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import random
 import re
@@ -9,9 +10,10 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from compare.contract.counts import Counts
-from compare.report.changes import markdown, sentence
+from compare.report.changes import markdown, sentence, show_changes
 from compare.results.diff import METRICS, Diff, Incomparable, Metric, compare, differences
 from compare.results.records import Cell, Host, Percentiles, Round, Run
 
@@ -277,6 +279,20 @@ def test_metric_that_a_cell_lacks_is_left_out(runs, made_up_cell: Callable[..., 
 
     diff = compare(without_p99(runs(1)), without_p99(runs(2)))
     assert {each.metric for each in diff.changes} == METRICS.keys() - {"p99"}
+
+
+def test_what_became_worse_is_a_line_each_where_it_is_several(runs) -> None:
+    slower = dict.fromkeys(MODELS[:-1], 1.5)
+    diff = compare(runs(1), runs(2, slower=slower))
+    console = Console(file=io.StringIO(), width=500)
+    show_changes(diff, console)
+    lines = console.file.getvalue().splitlines()
+    many = sum(each.answer == "worse" for each in diff.changes)
+    assert many == 12
+    assert lines[-many - 1] == "regressed:"
+    assert lines[-many:][0].startswith("    epoll tcp-long 4 (")
+    assert max(map(len, lines)) < 200
+    assert sentence(diff).startswith("regressed: epoll tcp-long 4 (ops_per_s), ")
 
 
 def test_markdown_obeys_nobody() -> None:
