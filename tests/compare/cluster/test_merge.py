@@ -139,11 +139,11 @@ def test_driver_that_gave_up_and_one_that_began_late_are_told(
 ) -> None:
     parts = [
         made_up_outcome(late_ns=70),
-        made_up_outcome(gave_up="1 replies did not come within 1 s"),
+        made_up_outcome(gave_up="1 reply did not come within 1 s"),
         made_up_outcome(late_ns=30),
     ]
     one = merged(parts, [None] * 3, None, None, 0)
-    assert one.gave_up == "1 replies did not come within 1 s"
+    assert one.gave_up == "1 reply did not come within 1 s"
     assert one.late_ns == 70
 
 
