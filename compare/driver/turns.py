@@ -187,7 +187,8 @@ class Turns:
             patience_s += PATIENCE_S
         load.quiet_ns()  # from now on, if nothing more comes
         if waiting := workload.under_way():
-            self._gave_up = f"{waiting} replies did not come within {patience_s:g} s"
+            replies = "1 reply" if waiting == 1 else f"{waiting} replies"
+            self._gave_up = f"{replies} did not come within {patience_s:g} s"
             if self._target.pid is not None:
                 self._gave_up += f": the server {process.doing(self._target.pid)}"
 

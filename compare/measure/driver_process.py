@@ -124,6 +124,10 @@ class Driver:
             raise DriverError(f"the driver failed: {how}")
         return msgspec.json.decode(output, type=list[Outcome])
 
+    def end(self) -> None:
+        """At once; whoever drives with it meanwhile, in another thread, hears of that."""
+        self._process.kill()
+
     def __exit__(
         self,
         kind: type[BaseException] | None,

@@ -12,7 +12,15 @@ from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
 from compare.models.matrix import WORKLOADS
 from compare.report.sweeps import show_sweeps
-from compare.report.words import count, duration, escape, microseconds, milliseconds
+from compare.report.words import (
+    count,
+    duration,
+    escape,
+    megabytes,
+    microseconds,
+    milliseconds,
+    three,
+)
 from compare.results.naming import noun, schedule
 from compare.results.ranking import by_load
 from compare.results.records import Cell, Comparison, Metric, Run
@@ -94,7 +102,7 @@ def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, wide: bool
         "served": _served,
         "CPU/op": lambda cell: microseconds(cell.server.cpu_us_per_op) + _cost_spread(cell),
         "x least": lambda cell: ratio_text(standings.get((cell.model, "cpu_us_per_op"))),
-        "memory": lambda cell: f"{pss / 1024:.0f} MB" if (pss := cell.server.pss_kb) else "-",
+        "memory": lambda cell: f"{megabytes(pss)} MB" if (pss := cell.server.pss_kb) else "-",
         "verdict": lambda cell: verdict_text(cell, standings, reasons=wide),
     }
     if not wide:
@@ -236,8 +244,8 @@ def _shards(run: Run) -> Iterable[str]:
 def _notes(run: Run) -> Iterable[str]:
     spent = run.took_s - run.measured_s
     yield (
-        f"[dim]seed {run.settings.seed}; took {run.took_s:.0f} s, "
-        f"{spent:.0f} s of it neither measuring nor warming up[/]"
+        f"[dim]seed {run.settings.seed}; took {three(run.took_s)} s, "
+        f"{three(spent)} s of it neither measuring nor warming up[/]"
     )
     yield from pythons(run.settings.interpreters)
     for source in run.settings.sources:
@@ -246,7 +254,7 @@ def _notes(run: Run) -> Iterable[str]:
     yield (
         "[dim]Ratios are paired slice by slice; what is said of all models of a load holds "
         "together with 95 %. Tied is within "
-        f"{run.settings.margin:.0%}.[/]"
+        f"{100 * run.settings.margin:.3g}%.[/]"
     )
     loops = {cell.loop for cell in run.cells}
     if "closed" in loops:

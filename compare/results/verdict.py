@@ -273,7 +273,7 @@ def _drifting(rounds: list[Round]) -> list[str]:
         return []
     longest = max(each.warmup_s for each in rounds)
     return [
-        f"after {longest:.0f} s of warm-up the rate was still drifting: it may be another one "
+        f"after {longest:.2g} s of warm-up the rate was still drifting: it may be another one "
         "with a longer --duration"
     ]
 

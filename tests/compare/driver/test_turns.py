@@ -247,7 +247,7 @@ def test_reply_that_never_comes_is_the_end_of_all_turns(
         turns.take(SLICE_S, 0.0)
         assert turns.over
         outcome = turns.finish()
-    assert (outcome.gave_up or "").startswith("1 replies did not come within 0.05 s")
+    assert (outcome.gave_up or "").startswith("1 reply did not come within 0.05 s")
     assert outcome.counts.timed_out == 1
 
 

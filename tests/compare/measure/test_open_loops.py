@@ -249,6 +249,43 @@ def test_promise_that_is_not_told_takes_more_rounds_and_no_lower_rate(answers: A
     assert opened.reasons[0].startswith("the highest rate with p99 below 5 ms: 100%")
 
 
+def test_rounds_that_a_promise_takes_are_counted_once(answers: Answers) -> None:
+    """Beyond the usual ones, and those of other rates."""
+    tails = itertools.chain([4000.0], [4000.0, 4900.0, 4800.0], itertools.repeat(4100.0))
+    answers((1000.0,), lambda rate: next(tails))
+    seen: list[tuple[int, int]] = []
+    run_of(
+        ONE,
+        watch=lambda progress: seen.append((progress.done, progress.total)),
+        rounds=3,
+        slo_us=5000.0,
+    )
+    assert seen[-1] == (12, 12)
+    assert {total for done, total in seen if done == total} <= {*range(6, 13)}
+    assert all(done <= total <= max(6, done + 3) for done, total in seen)
+
+
+def test_server_that_fails_after_the_search_leaves_the_count_right(answers: Answers) -> None:
+    instrument = answers((1000.0,), lambda rate: 9000.0 if rate > 900 else 4000.0)
+    find, tried = instrument.find, []
+
+    def fails(key: Key, rate: float | None) -> dict[str, Any] | str:
+        tried.append(rate)
+        higher = rate is not None and tried.count(rate) == 1 and len(set(tried)) > 4
+        return "too much for it" if higher and instrument.numbers[-1] else find(key, rate)
+
+    instrument.find = fails
+    seen: list[tuple[int, int]] = []
+    run_of(
+        ONE,
+        watch=lambda progress: seen.append((progress.done, progress.total)),
+        rounds=3,
+        slo_us=5000.0,
+    )
+    assert seen[-1][0] == seen[-1][1]
+    assert all(done <= total for done, total in seen)
+
+
 def test_promise_that_no_rate_keeps_in_every_round_is_told(answers: Answers) -> None:
     whims = itertools.cycle([4000.0, 9000.0])
     answers((1000.0,), lambda rate: next(whims))

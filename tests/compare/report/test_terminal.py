@@ -89,9 +89,16 @@ def test_percentiles_without_enough_samples_are_a_dash(
 
 @pytest.mark.parametrize(
     ("us", "words"),
-    [(4.0, "0.00 ms"), (415.0, "0.41 ms"), (9990.0, "9.99 ms"), (12_345.0, "12 ms")],
+    [
+        (4.0, "4 µs"),
+        (63.26, "63.3 µs"),
+        (99.99, "100 µs"),
+        (415.0, "0.41 ms"),
+        (9990.0, "9.99 ms"),
+        (12_345.0, "12 ms"),
+    ],
 )
-def test_latencies_are_in_milliseconds(
+def test_latencies_are_in_milliseconds_or_below_a_tenth_in_microseconds(
     made_up_run: MakeRun, made_up_cell: MakeCell, us: float, words: str
 ) -> None:
     cell = made_up_cell("epoll", SLOW, latency_us=Percentiles(p50=us))
@@ -100,7 +107,7 @@ def test_latencies_are_in_milliseconds(
 
 @pytest.mark.parametrize(
     ("rate", "words"),
-    [(0.0, "0"), (12.3, "12"), (999.4, "999"), (1000.0, "1.0k"), (2.5e6, "2.50M")],
+    [(0.0, "0"), (0.25, "0.25"), (12.3, "12"), (999.4, "999"), (1000.0, "1.0k"), (2.5e6, "2.50M")],
 )
 def test_rates_are_short(
     made_up_run: MakeRun, made_up_cell: MakeCell, rate: float, words: str
