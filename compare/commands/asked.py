@@ -152,7 +152,7 @@ class Asked:
             return self.duration
         alone = self._is_alone
         if self.quick:  # one by one takes long
-            return 0.5 if alone else 0.1
+            return 0.5 if alone else 0.08
         return 1.0 if alone or self.slo else 0.25
 
     @property

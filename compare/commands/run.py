@@ -116,7 +116,7 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
 @click.option(
     "--duration",
     type=SECONDS,
-    help="Of each server in a round.  [default: 0.25; with --quick 0.1, with --alone 1]",
+    help="Of each server in a round.  [default: 0.25; with --quick 0.08, with --alone 1]",
 )
 @click.option(
     "--slice",

@@ -144,7 +144,7 @@ def test_two_rates_at_once_are_refused_in_a_line(invoke: Invoke, options: tuple[
         (("--close", "reset", "--workloads", "chat"), "--close says who ends"),
         (("--slice", "10s", "--duration", "0.1"), "which lasts 0.1 s: a shorter --slice"),
         (("--slice", "300ms"), "which lasts 0.25 s"),
-        (("--slice", "200ms", "--quick"), "which lasts 0.1 s"),
+        (("--slice", "200ms", "--quick"), "which lasts 0.08 s"),
         (("--slice", "20ms", "--alone"), "with --alone each server is measured in one window"),
         (("--slice", "20ms", "--drivers", "2"), "with --drivers each server"),
         (("--unchecked",), "it goes with --server or --config"),
@@ -261,7 +261,7 @@ def test_quick_is_few_short_rounds_unless_more_is_asked_for(
     asked: Callable[..., Settings],
 ) -> None:
     quick = asked("--quick")
-    assert (quick.rounds, quick.duration_s) == (4, 0.1)
+    assert (quick.rounds, quick.duration_s) == (4, 0.08)
     longer = asked("--quick", "--rounds", "2", "--duration", "3")
     assert (longer.rounds, longer.duration_s) == (2, 3.0)
 
