@@ -125,10 +125,13 @@ def _throttled(rounds: list[Round]) -> Iterator[Found]:
 
 
 def _others(rounds: list[Round]) -> list[str]:
-    share = _mean([each.driver.wait_fraction or 0 for each in rounds])
-    if share <= OTHERS:
-        return []
-    return [f"other programs had {share:.0%} of the driver's core"]
+    share = _foreign(rounds)
+    return [f"other programs had {share:.0%} of the driver's core"] if share > OTHERS else []
+
+
+def _foreign(rounds: list[Round]) -> float:
+    """What others had of the driver's core while it waited for it."""
+    return _mean([each.driver.wait_fraction or 0 for each in rounds])
 
 
 def _bound(rounds: list[Round], cores: int) -> Iterator[Found]:
@@ -138,8 +141,8 @@ def _bound(rounds: list[Round], cores: int) -> Iterator[Found]:
     than one of them and not all, one of its threads may be at its limit, and nobody can tell.
     """
     used = _mean([each.driver.cpu_fraction or 0 for each in rounds])
-    others = _mean([each.driver.wait_fraction or 0 for each in rounds])
-    driver = used + others  # what others had of its core it could not use either
+    others = _foreign(rounds)
+    driver = used + others  # what they had it could not use either
     told = f"{used:.0%}" + (f" and other programs {others:.0%}" if others > OTHERS else "")
     server = _mean([each.server.cpu_fraction or 0 for each in rounds])
     usable = min(cores, *(each.server.threads or cores for each in rounds))
