@@ -130,7 +130,9 @@ def _others(rounds: list[Round]) -> list[str]:
 
 
 def _foreign(rounds: list[Round]) -> float:
-    """What others had of the driver's core while it waited for it."""
+    """What others had of the driver's core while it waited for it; with a quota, it has that."""
+    if list(_throttled(rounds)):
+        return 0.0
     return _mean([each.driver.wait_fraction or 0 for each in rounds])
 
 
@@ -326,6 +328,8 @@ def _wrong(workload: str, rounds: list[Round]) -> list[str]:
     found = []
     for name, words in names.items():
         if count := sum(each.errors.get(name, 0) for each in rounds):
+            if count == 1:
+                words = words.replace("replies", "reply").replace("lines", "line")
             found.append(f"{count} {words}")
     return found
 

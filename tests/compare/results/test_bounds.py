@@ -116,6 +116,11 @@ def test_what_others_had_of_the_drivers_core_it_could_not_use(made_up_round: Mak
     assert judged(0.99, 0.0, 0.99)[0] == "both-full"
 
 
+def test_what_a_quota_held_back_no_other_program_had(made_up_round: MakeRound) -> None:
+    rounds = [made_up_round(driver_waited=0.3, throttled=share) for share in (0.2, 0.3)]
+    assert "other programs" not in verdict(rounds)[1]
+
+
 @pytest.mark.parametrize("waited", [0.0, 0.5])
 def test_core_that_server_and_driver_shared_is_told_instead_of_a_limit(
     made_up_round: MakeRound, waited: float
