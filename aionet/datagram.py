@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import ipaddress
 import logging
 import socket
@@ -11,11 +12,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aionet.connections import source_of
+from aionet.core.places import source_of
 from aionet.limits import Limits
+from aionet.protocol import datagrams
 from aionet.sockets import RECV_SIZE, datagram_drops
-
-log = logging.getLogger("aionet")
+from aionet.throttle import throttled
 
 # Services that answer anything to anybody have their ports below this: echo, chargen, DNS, TFTP.
 # Two of them, told of each other by a forged sender, would talk for ever (CVE-2024-2169).
@@ -118,10 +119,16 @@ class DatagramEndpoint(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self.datagrams += 1
         try:
-            for peer, reply in self._receive_data(addr, data):
-                self.send(reply, peer)
+            answer = self._receive_data(addr, data)
+            if answer.__class__ is bytes:
+                self.send(answer, addr)
+            elif answer is not None:
+                for peer, reply in datagrams(addr, answer):
+                    self.send(reply, peer)
         except Exception:
-            log.exception("the service failed over a datagram")
+            throttled(
+                logging.ERROR, "the service failed over a datagram of %s", addr, traceback=True
+            )
 
     def send(self, reply: bytes, peer: Any) -> bool:
         """Send one datagram, if the limits allow it; whether it went."""
@@ -174,6 +181,13 @@ class HandlerEndpoint(DatagramEndpoint):
 
     async def _run(self, datagram: Datagram) -> None:
         try:
-            await self._service.handler(datagram)
+            answer = self._service.handler(datagram)
+            if inspect.isawaitable(answer):
+                await answer
         except Exception:
-            log.exception("the handler failed over a datagram")
+            throttled(
+                logging.ERROR,
+                "the handler failed over a datagram of %s",
+                datagram.sender,
+                traceback=True,
+            )

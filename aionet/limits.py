@@ -38,9 +38,10 @@ class Limits:
     message: of one line, without its end.
     write_buffer: while more than this is waiting to be sent to a peer, nothing is read
         from it: whoever does not read is not listened to.
-    outbox: a peer for which more than this is waiting, because others talk faster than it
-        reads, is dropped. It is far above write_buffer, so a peer can only get there by
-        what others send to it.
+    outbox: a peer for which more than this is waiting, when others say still more to it, is
+        dropped: they talk faster than it reads. Answers to what it said itself wait instead.
+    min_rate: bytes a second that a peer takes at least of what waits for it, on average over
+        Timeouts.write (Kestrel's MinResponseDataRate, and its value).
     udp_rate: datagrams sent in a second to one source, counted as `per_peer` does.
     udp_rate_loopback: the same for sources on this machine.
     """
@@ -51,12 +52,13 @@ class Limits:
     message: int = 4096
     write_buffer: int = 64 * 1024
     outbox: int = 1024 * 1024
+    min_rate: int = 240
     udp_rate: int | None = 1000
     udp_rate_loopback: int | None = None
 
     def __post_init__(self) -> None:
         optional = ("connections", "per_peer", "udp_rate", "udp_rate_loopback")
-        for name in (*optional, "message", "write_buffer", "outbox"):
+        for name in (*optional, "message", "write_buffer", "outbox", "min_rate"):
             value = getattr(self, name)
             if value is None and name in optional:
                 continue

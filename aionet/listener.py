@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import socket
@@ -13,7 +14,7 @@ from typing import Any
 
 from aionet.descriptors import warn_cannot_accept
 from aionet.listen import BACKLOG
-from aionet.sockets import BURST
+from aionet.sockets import BURST, set_nodelay
 from aionet.unix_path import remove_unix_path
 
 # Descriptors left to the rest of the program. A descriptor gets the lowest free number, so a
@@ -22,6 +23,7 @@ from aionet.unix_path import remove_unix_path
 # a BURST, and libuv close the newcomers without a word.
 RESERVE = 128
 LOOK_EVERY = 32  # accepts
+ACCEPTING = 3  # turns of the loop, until who was accepted in one is there
 
 
 class Listener:
@@ -34,7 +36,7 @@ class Listener:
         self,
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
-        connection: Callable[[], asyncio.BaseProtocol],
+        connection: Callable[[], asyncio.Protocol],
     ) -> None:
         self.sock = sock
         self._loop = loop
@@ -71,6 +73,19 @@ class Listener:
         close = self._server.close
         self._loop.call_soon(self._loop.call_soon, close)
         self._server = self._duplicate = None
+
+    async def accept_pending(self) -> None:
+        """Accept those who are connected already, and wait for an accept."""
+        while True:
+            try:
+                conn, _ = self.sock.accept()
+            except OSError:  # there is nobody, or no descriptor for them
+                return
+            conn.setblocking(False)
+            if conn.family != socket.AF_UNIX:
+                set_nodelay(conn)
+            with contextlib.suppress(OSError):
+                await self._loop.connect_accepted_socket(self._connection, conn)
 
     def close(self) -> None:
         """Accept no more, and refuse who connects; closes the socket."""
@@ -140,6 +155,17 @@ class Gate:
         self._closed = True
         for listener in self._listeners:
             listener.close()
+
+    async def close_politely(self) -> None:
+        """Let those in who were connected before this, and nobody after them."""
+        accepting = self.open
+        self.hold(self.ASKED)
+        for _ in range(ACCEPTING):
+            await asyncio.sleep(0)
+        if accepting:
+            for listener in self._listeners:
+                await listener.accept_pending()
+        self.close()
 
     # Descriptors.
 

@@ -32,6 +32,7 @@ _OPTIONS = {
     "outbox": _Option(
         "outbox", "unsent bytes for a peer, said by others, above which it is dropped"
     ),
+    "min_rate": _Option("min-rate", "bytes a second that a peer takes at least of what waits"),
     "udp_rate": _Option("udp-rate", "datagrams a second to one source"),
     "udp_rate_loopback": _Option("udp-rate-loopback", "the same on this machine"),
     "idle": _Option("idle-timeout", "while nothing comes from a peer and nothing goes to it"),

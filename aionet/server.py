@@ -15,6 +15,7 @@ from aionet.connection import Connection
 from aionet.connections import Connections, finish_tasks
 from aionet.datagram import DatagramEndpoint, DatagramHandler, HandlerEndpoint
 from aionet.descriptors import descriptor_room
+from aionet.handlers import Handler, shell_of
 from aionet.hooks import Hooks
 from aionet.limits import Limits, Timeouts
 from aionet.listen import listen_all
@@ -23,7 +24,6 @@ from aionet.loops import keep_read_buffers
 from aionet.protocol import Service
 from aionet.sockets import address_of, set_write_timeout
 from aionet.stats import DrainReport, Stats
-from aionet.stream import Handler, shell_of
 
 Serves = Service | Handler | DatagramHandler
 
@@ -40,8 +40,9 @@ class Server:
         tls: ssl.SSLContext | None,
         hooks: Hooks | None,
         reuse_port: bool,
+        cancel_on_close: bool,
     ) -> None:
-        self._service, self._kind = shell_of(service)
+        self._service, self._kind = shell_of(service, cancel=cancel_on_close)
         self._where = where
         self._limits = limits
         self._timeouts = timeouts
@@ -52,6 +53,7 @@ class Server:
         self._addresses: list[Address] = []
         self._endpoints: list[tuple[asyncio.BaseTransport, DatagramEndpoint]] = []
         self._drained: asyncio.Task[DrainReport] | None = None
+        self._connections: Connections | None = None
 
     @property
     def addresses(self) -> list[Address]:
@@ -60,13 +62,20 @@ class Server:
 
     @property
     def stats(self) -> Stats:
-        """What it has done so far; a picture that does not change any more."""
+        """What it has done so far; a picture that does not change any more.
+
+        Raises RuntimeError before it serves.
+        """
+        if self._connections is None:
+            raise RuntimeError("the server has not been entered: async with serve(...) as server")
         return self._connections.stats([each for _, each in self._endpoints])
 
     async def __aenter__(self) -> Server:
+        if self._connections is not None:
+            raise RuntimeError("a server serves once: make another")
         loop = asyncio.get_running_loop()
         keep_read_buffers()
-        self._connections = Connections(
+        self._connections = connections = Connections(
             loop,
             self._service,
             self._limits,
@@ -93,12 +102,14 @@ class Server:
             self._addresses = [address_of(sock) for sock in self._sockets]
             undo.callback(self._give_up)
             for sock in self._sockets:
-                await self._open(loop, sock)
+                await self._open(loop, sock, connections)
             undo.pop_all()
-        self._connections.sweep.start()
+        connections.start()
         return self
 
-    async def _open(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    async def _open(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, connections: Connections
+    ) -> None:
         sock.setblocking(False)
         if sock.type == socket.SOCK_DGRAM:
             kind = DatagramEndpoint if self._kind is Connection else HandlerEndpoint
@@ -110,12 +121,11 @@ class Server:
             return
         if self._timeouts.write is not None:  # one that was passed does not have it yet
             set_write_timeout(sock, self._timeouts.write)
-        new_connection = partial(self._kind, self._connections)
-        self._connections.gate.add(Listener(loop, sock, new_connection))
+        connections.gate.add(Listener(loop, sock, partial(self._kind, connections)))
 
     def _give_up(self) -> None:
         """The loop would go on accepting for those that were opened before one that failed."""
-        self._connections.gate.close()
+        self._gate.close()
         for transport, _ in self._endpoints:
             transport.close()
 
@@ -129,13 +139,19 @@ class Server:
 
     # Accepting.
 
+    @property
+    def _gate(self) -> Gate:
+        if self._connections is None:
+            raise RuntimeError("the server has not been entered: async with serve(...) as server")
+        return self._connections.gate
+
     def pause(self) -> None:
         """Accept nobody until `resume`: newcomers wait in the kernel's backlog."""
-        self._connections.gate.hold(Gate.ASKED)
+        self._gate.hold(Gate.ASKED)
 
     def resume(self) -> None:
         """Accept again, unless the server is full or out of descriptors."""
-        self._connections.gate.release(Gate.ASKED)
+        self._gate.release(Gate.ASKED)
 
     # The end.
 
@@ -152,16 +168,17 @@ class Server:
         return await asyncio.shield(self._drained)
 
     async def _drain(self, limit: float) -> DrainReport:
-        loop = asyncio.get_running_loop()
+        loop, connections = asyncio.get_running_loop(), self._connections
+        if connections is None:
+            return DrainReport(0, 0)
         deadline = loop.time() + limit
-        self._connections.gate.close()
+        await self._gate.close_politely()
+        draining = asyncio.create_task(connections.drain(limit))
         for transport, endpoint in self._endpoints:
             endpoint.answer_pending()
             await finish_tasks(endpoint.tasks, deadline)
             transport.close()
-        for _ in range(3):  # who was accepted in this turn is there after that
-            await asyncio.sleep(0)
-        return await self._connections.drain(max(0.0, deadline - loop.time()))
+        return await draining
 
     async def run_until_signal(self) -> DrainReport:
         """Wait for SIGTERM or SIGINT, then drain; a second one ends the process at once."""
@@ -192,6 +209,7 @@ def serve(
     tls: ssl.SSLContext | None = None,
     hooks: Hooks | None = None,
     reuse_port: bool = False,
+    cancel_on_close: bool = True,
 ) -> Server:
     """Serve `service` on every address of `where`, from `async with` on.
 
@@ -201,13 +219,21 @@ def serve(
     where: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix:///PATH`, `fd://N`, `systemd:`, or a
         socket that is bound; the server owns it from then on.
     tls: of the stream addresses. reuse_port: several processes may listen there.
+    cancel_on_close: cancel a handler whose peer is gone, if it is waiting for something else.
 
-    Raises ValueError for an address that cannot be read, and on entering OSError where it
-    cannot listen.
+    Raises ValueError for an address that cannot be read or what is neither a service nor a
+    handler, and on entering OSError where it cannot listen.
     """
     if not where:
         raise ValueError("serve() needs an address, such as 'tcp://127.0.0.1:0'")
     places = tuple(Address.parse(place) if isinstance(place, str) else place for place in where)
     return Server(
-        service, places, limits or Limits(), timeouts or Timeouts(), tls, hooks, reuse_port
+        service,
+        places,
+        limits or Limits(),
+        timeouts or Timeouts(),
+        tls,
+        hooks,
+        reuse_port,
+        cancel_on_close,
     )

@@ -25,11 +25,11 @@ from typing import Any, TypeVar
 
 from aionet.connection import Connection
 from aionet.connections import Connections
+from aionet.handlers import shell_of
 from aionet.hooks import Hooks
 from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.server import Serves
 from aionet.stats import DrainReport, Stats
-from aionet.stream import shell_of
 
 __all__ = ["MemoryServer", "Peer"]
 
@@ -167,7 +167,7 @@ class MemoryServer:
 
     def __enter__(self) -> MemoryServer:
         asyncio.set_event_loop(None)
-        self._connections.sweep.start()
+        self._connections.start()
         return self
 
     def __exit__(

@@ -21,21 +21,27 @@ MODULES = {
     "fork": "fork",
     "prefork": "sequential",
     "prefork-reuseport": "sequential",
-    "select": "select",
-    "poll": "poll",
-    "epoll": "epoll",
-    "epoll-et": "epoll_et",
+    "select": "on_select",
+    "poll": "on_poll",
+    "epoll": "on_epoll",
+    "epoll-et": "on_epoll_et",
+    "coroutines": "coroutines",
 }
 PREFORK = ("prefork", "prefork-reuseport")
 NO_CHAT = ("fork", *PREFORK)
-NO_DATAGRAMS = ("fork", "threadpool")
-# What correctness needs. Idle clients, TLS and the like are for servers that face the world.
+NO_DATAGRAMS = ("fork", "threadpool", "coroutines")
+# TLS and the like are for servers that face the world.
 SETTINGS = (
     "connections",
+    "per_peer",
     "on_full",
     "message",
     "write_buffer",
     "outbox",
+    "min_rate",
+    "idle",
+    "message_timeout",
+    "half_closed",
     "write",
     "drain",
     "linger",

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 
 from aionet.limits import Limits, Timeouts
-from aionet.protocol import Deliveries, Service
+from aionet.protocol import Answer, Service, datagrams
 from aionet.sockets import RECV_SIZE, stop_reading
 from blocking.poller import IN, Poller
 
@@ -42,12 +42,12 @@ class DatagramServer:
             data, sender = sock.recvfrom(RECV_SIZE)
             if sender is None:
                 return  # a shut socket yields what is queued, then nothing, for ever
-            for peer, reply in self._receive_data(sender, data):
+            for peer, reply in datagrams(sender, self._receive_data(sender, data)):
                 # A port of 0, an unreachable host: that peer's loss, and nobody else's.
                 with contextlib.suppress(OSError):
                     sock.sendto(reply, peer)
 
-    def _receive_data(self, sender: object, data: bytes) -> Deliveries:
+    def _receive_data(self, sender: object, data: bytes) -> Answer:
         return self._service.receive_data(sender, data)
 
     def drain(self) -> None:
@@ -81,7 +81,7 @@ class ThreadedDatagramServer(DatagramServer):
             for thread in threads:
                 thread.join()
 
-    def _receive_data(self, sender: object, data: bytes) -> Deliveries:
+    def _receive_data(self, sender: object, data: bytes) -> Answer:
         with self._lock:
             return super()._receive_data(sender, data)
 
@@ -109,7 +109,7 @@ class ReadinessServer(DatagramServer):
                 try:
                     while not self._aborted:
                         data, sender = recvfrom(RECV_SIZE)
-                        for peer, reply in receive_data(sender, data):
+                        for peer, reply in datagrams(sender, receive_data(sender, data)):
                             # A full buffer, a port of 0: that peer's loss, nobody else's.
                             with contextlib.suppress(OSError):
                                 sendto(reply, peer)

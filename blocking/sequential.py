@@ -7,21 +7,20 @@ and .on_full mean nothing here: it never holds more than one.
 
 from __future__ import annotations
 
-import contextlib
 import socket
+import struct
+import time
 
+from aionet.core import Hub, State, Todo
 from aionet.limits import Limits, Timeouts
-from aionet.protocol import Deliveries, Service
-from aionet.sockets import (
-    RECV_SIZE,
-    accept_patiently,
-    set_reset_on_close,
-    stop_reading,
-    wait_for_close,
-)
+from aionet.protocol import Service
+from aionet.sockets import RECV_SIZE, accept_patiently, stop_reading
+from blocking.connection import Connection
 from blocking.datagram import DatagramServer
 
 __all__ = ["DatagramServer", "StreamServer"]
+
+_TIMEVAL = struct.Struct("ll")
 
 
 class StreamServer:
@@ -31,51 +30,91 @@ class StreamServer:
         self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
     ) -> None:
         self._listener = listener
-        self._service = service
-        self._timeouts = timeouts
-        self._conn: socket.socket | None = None
-        self._draining = False
+        self._hub = Hub(service, limits, timeouts, self, places=1, now=time.monotonic())
+        self._tick_at = 0.0
+        self._conn: Connection | None = None
+        self._draining = self._aborted = False
 
     def serve_forever(self) -> None:
         """Serve until `drain` is called."""
         with self._listener:
-            while conn := accept_patiently(self._listener):
-                self.serve(conn)
+            while sock := accept_patiently(self._listener):
+                self.serve(sock)
 
-    def serve(self, conn: socket.socket) -> None:
+    def serve(self, sock: socket.socket) -> None:
         """Serve one connection to its end."""
-        self._conn = conn
-        if self._draining:
-            stop_reading(conn)
-        with conn:
-            # A peer that resets ends its own conversation and nothing else.
-            with contextlib.suppress(OSError):
-                self._converse(conn)
-            with contextlib.suppress(OSError):
-                self._deliver(conn, self._service.receive_eof(conn))
+        with sock:
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                sock.setsockopt(socket.SOL_SOCKET, option, _timeval(self._hub.sweep.period))
+            conn = self._conn = Connection(self._hub, sock)
+            self._hub.admit(conn)
+            self._settle(conn)
+            while conn.state is not State.GONE:
+                self._read(conn)
+                self._settle(conn)
         self._conn = None
 
-    def _converse(self, conn: socket.socket) -> None:
-        closing = self._deliver(conn, self._service.connect(conn))
-        while not closing:
-            data = conn.recv(RECV_SIZE)
-            if not data:
-                return
-            closing = self._deliver(conn, self._service.receive_data(conn, data))
-        wait_for_close(conn, self._timeouts.linger)
+    def _read(self, conn: Connection) -> None:
+        """Read once, or wait in vain for as long as SO_RCVTIMEO says (socket(7))."""
+        if not conn.reads:
+            time.sleep(self._hub.sweep.period)
+            return
+        try:
+            data = conn.sock.recv(RECV_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:  # a reset ends its own conversation and nothing else
+            self._hub.lost(conn, error)
+            return
+        if not data:
+            self._hub.receive_eof(conn)
+        elif out := self._hub.receive_data(conn, data):
+            self._send(conn, out)
 
-    def _deliver(self, conn: socket.socket, deliveries: Deliveries) -> bool:
-        """Send what is for `conn`; True when the service wants it closed.
-
-        sendall() returns when the kernel has taken everything, and nothing is read until
-        then: a peer that does not read is not listened to, and nothing piles up here.
+    def _send(self, conn: Connection, data: bytes) -> None:
+        """Send all of it. Nothing is read until the kernel has taken everything: a peer that does
+        not read is not listened to, and nothing piles up here.
         """
-        for peer, data in deliveries:
-            if peer is conn:
-                if not data:
-                    return True
-                conn.sendall(data)
-        return False
+        rest = memoryview(data)
+        while rest and conn.state is not State.GONE:
+            try:
+                rest = rest[conn.sock.send(rest) :]
+            except BlockingIOError:  # SO_SNDTIMEO
+                self._hub.sent(conn, len(rest))
+                self._tick()
+            except OSError as error:
+                self._hub.lost(conn, error)
+
+    def _settle(self, conn: Connection) -> None:
+        """Send what else there is, and do what is to be done."""
+        self._tick()
+        while conn.dirty:
+            conn.dirty = False
+            if data := self._hub.take(conn):
+                self._send(conn, data)
+                self._hub.sent(conn, 0)
+            if (todo := conn.todo) is not None:
+                conn.todo = None
+                conn.do(todo)
+                if conn.state is State.FLUSHING and not conn.reads:
+                    self._hub.lost(conn, None)
+
+    # What the hub wants, and the end.
+
+    def wake(self) -> None:
+        """As Shell.wake: there is but one peer, and we see to it in any case."""
+
+    def accept(self, more: bool) -> None:
+        """As Shell.accept: nobody else is accepted before this one has left."""
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if self._draining and not self._hub.draining:
+            self._hub.drain()
+        if self._aborted:
+            self._hub.end()
+        if now >= self._tick_at:
+            self._tick_at = now + self._hub.tick(now)
 
     def drain(self) -> None:
         """Accept no more, and treat the peer as having finished sending.
@@ -85,11 +124,14 @@ class StreamServer:
         self._draining = True
         stop_reading(self._listener)
         if self._conn is not None:
-            stop_reading(self._conn)
+            stop_reading(self._conn.sock)
 
     def abort(self) -> None:
-        """Reset the peer, whatever is pending; wakes a blocked sendall()."""
+        """Reset the peer, whatever is pending; wakes a blocked send()."""
+        self._aborted = True
         if (conn := self._conn) is not None:
-            with contextlib.suppress(OSError):
-                set_reset_on_close(conn)
-                conn.shutdown(socket.SHUT_RDWR)
+            conn.do(Todo.RESET)
+
+
+def _timeval(seconds: float) -> bytes:
+    return _TIMEVAL.pack(int(seconds), int(seconds % 1 * 1e6))

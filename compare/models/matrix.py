@@ -227,13 +227,13 @@ MODELS: dict[str, Model] = {
         _aionet(
             "asyncio-streams",
             "asyncio's streams, a coroutine for each connection, on its own loop",
-            "aionet.asyncio_streams",
+            "compare.contenders.asyncio_streams",
             cannot={"udp-echo": "asyncio has no streams for datagrams"},
         ),
         _aionet(
             "uvloop-streams",
             "the same code on uvloop",
-            "aionet.asyncio_streams",
+            "compare.contenders.asyncio_streams",
             cannot={"udp-echo": "asyncio has no streams for datagrams"},
         ),
         replace(

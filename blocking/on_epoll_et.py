@@ -16,9 +16,9 @@ from __future__ import annotations
 from select import EPOLLET
 
 from blocking import datagram, readiness
-from blocking.delivery import Connection
-from blocking.epoll import Poller
+from blocking.on_epoll import Poller
 from blocking.poller import IN, OUT
+from blocking.readiness import Connection
 
 READS = 16  # in a row, of one connection
 EDGES = IN | OUT | EPOLLET
@@ -37,14 +37,20 @@ class StreamServer(readiness.StreamServer):
         self._ask_again(conn)
         return True
 
+    def _writable(self, conn: Connection) -> None:
+        super()._writable(conn)
+        if conn.events & OUT and not conn.buffer:
+            self._ask_again(conn)  # the kernel took all, so there will be no edge
+
     def _watch(self, conn: Connection) -> None:
         """Note the events that `conn` can make use of; all are reported as it is."""
         before, conn.events = conn.events, self._wanted(conn)
-        if conn.events & ~before & IN:
+        if conn.events & ~before:
             self._ask_again(conn)  # for the edge that was not followed to its end
 
     def _ask_again(self, conn: Connection) -> None:
-        self._poller.modify(conn.fd, EDGES)
+        if conn.fd >= 0:
+            self._poller.modify(conn.fd, EDGES)
 
 
 class DatagramServer(datagram.ReadinessServer):
