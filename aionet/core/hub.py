@@ -98,7 +98,8 @@ class Hub:
         peer.state = State.OPEN
         peer.outbox = None
         peer.met = True
-        self.talk.call(peer, self.service.connect)
+        if self.talk.greets:
+            self.talk.call(peer, self.service.connect)
 
     def receive_data(self, peer: Peer, data: bytes) -> bytes:
         """`peer` sent `data`; what is to be written to it at once."""
@@ -236,7 +237,8 @@ class Hub:
         peer.state = State.FLUSHING
         if peer.outbox is None:
             peer.outbox = NOTHING
-        self.talk.forget(peer)
+        if peer.extra is not None:
+            self.talk.forget(peer)
         if half_closed:
             peer.todo = Todo.CLOSE
         else:
@@ -274,7 +276,8 @@ class Hub:
         peer.state = State.GONE
         peer.reads = False
         peer.outbox, peer.waiting = NOTHING, 0
-        self.talk.forget(peer)
+        if peer.extra is not None:
+            self.talk.forget(peer)
         last = self.open.pop()
         if last is not peer:
             self.open[peer.index] = last

@@ -77,10 +77,9 @@ class Places:
 
     def leave(self, peer: Peer) -> None:
         """Its connection is gone."""
-        if peer.place:
-            if self._hub.hooks.on_close is not None:
-                tell(self._hub.hooks.on_close, peer, peer.reason)
-            self.release(peer)
+        if self._hub.hooks.on_close is not None:
+            tell(self._hub.hooks.on_close, peer, peer.reason)
+        self.release(peer)
 
     def release(self, peer: Peer) -> None:
         """Its connection, or the program that served it, needs the place no more."""

@@ -34,6 +34,7 @@ class Talk:
             hub.timeouts.message is not None
             and type(self._service).unfinished is not Service.unfinished
         )
+        self.greets = type(self._service).connect is not Service.connect
         self._busy = 0  # calls of the service, or what they answered, under way
         self._leaving: deque[Peer] = deque()  # who is gone, and nobody was told yet
 
@@ -61,7 +62,9 @@ class Talk:
         self._busy += 1
         try:
             answer = method(peer)
-            if answer is not None:
+            if answer.__class__ is Close:
+                self._hub.close(peer, answer.reason)
+            elif answer is not None:
                 self._carry_out(peer, answer)
         except Exception:
             self.fail(peer)
@@ -75,7 +78,8 @@ class Talk:
         peer.reads = False
         if peer.outbox is None:
             peer.outbox = []
-        self.expect(peer, None)
+        if peer.extra is not None:
+            peer.extra.message = None
         peer.met = False
         self._hub.touch(peer)
         self.call(peer, self._service.receive_eof)
@@ -269,22 +273,26 @@ class Talk:
 
     def see_off(self, peer: Peer) -> None:
         """It is gone: tell the service, and all who want to know, when nothing is under way."""
-        self._leaving.append(peer)
-        if not self._busy:
-            self._tell_all()
+        if self._busy or self._leaving:
+            self._leaving.append(peer)
+        else:
+            self._tell(peer)
+            if self._leaving:
+                self._tell_all()
 
     def _tell_all(self) -> None:
-        if self._busy:
-            return
+        while self._leaving and not self._busy:
+            self._tell(self._leaving.popleft())
+
+    def _tell(self, peer: Peer) -> None:
         self._busy += 1
-        while self._leaving:
-            peer = self._leaving.popleft()
-            if peer.met:
-                peer.met = False
-                self.call(peer, self._service.receive_eof)
+        if peer.met:
+            peer.met = False
+            self.call(peer, self._service.receive_eof)
+        if peer.place:
             self._hub.places.leave(peer)
-            try:
-                peer.gone()
-            except Exception:
-                log.exception("a shell failed over a peer that is gone")
+        try:
+            peer.gone()
+        except Exception:
+            log.exception("a shell failed over a peer that is gone")
         self._busy -= 1
