@@ -23,7 +23,7 @@ from aionet.throttle import throttled
 # Two of them, told of each other by a forged sender, would talk for ever (CVE-2024-2169).
 PRIVILEGED = 1024
 WINDOW_S = 1.0  # of the rate limit
-PENDING = 64 * 1024  # datagrams; more than a receive buffer can hold
+SMALLEST = 512  # bytes; what a datagram takes of a receive buffer is more
 
 
 class _Budget:
@@ -94,6 +94,7 @@ class DatagramEndpoint:
         self._loop = loop
         self._sock = sock
         self._io = answering(sock)
+        self._wildcard = self._io if isinstance(self._io, Wildcard) else None
         self._ask: Callable[[Any, bytes], Answer] = service.receive_data
         self._rate = RateLimit(limits)
         self._forgetting: asyncio.TimerHandle | None = None
@@ -117,7 +118,8 @@ class DatagramEndpoint:
     async def drain(self, deadline: float) -> None:
         """Answer what has arrived already, let handlers finish until `deadline`, and close."""
         self._loop.remove_reader(self._sock)
-        for _ in range(PENDING // BURST):
+        most = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // SMALLEST
+        for _ in range(most // BURST + 1):  # so what keeps coming does not keep it from ending
             if not self.readable():
                 break
             await asyncio.sleep(0)  # others have their turn
@@ -164,15 +166,14 @@ class DatagramEndpoint:
             return True
         return True
 
-    def send(self, reply: bytes, peer: Any) -> bool:
-        """Send one datagram, if the limits allow it; whether it went."""
-        return self._send(self._io.sendto, reply, peer)
-
-    def _send(self, send: Callable[..., int], *what: Any) -> bool:
-        """The last of `what` is whom to."""
-        if self._rate.allows(what[-1]):
+    def send(self, reply: bytes, peer: Any, asked: Asked | None = None) -> bool:
+        """Send one datagram, if the limits allow it; whether it went. asked: where `peer` did."""
+        if self._rate.allows(peer):
             try:
-                send(*what)
+                if self._wildcard is not None and asked is not None:
+                    self._wildcard.answer(asked, reply, peer)
+                else:
+                    self._io.sendto(reply, peer)
             except OSError:  # a full buffer, an unreachable host: that peer's loss, nobody else's
                 pass
             else:
@@ -201,12 +202,12 @@ class Datagram:
     data: bytes
     sender: Any
     destination: Any
-    _endpoint: HandlerEndpoint = field(repr=False)
+    _endpoint: DatagramEndpoint = field(repr=False)
     _asked: Asked | None = field(repr=False)
 
     def reply(self, data: bytes) -> bool:
         """Answer the sender; False if a limit, or the kernel, did not let it go."""
-        return self._endpoint.reply(data, self.sender, self._asked)
+        return self._endpoint.send(data, self.sender, self._asked)
 
 
 DatagramHandler = Callable[[Datagram], Awaitable[None] | None]
@@ -224,7 +225,6 @@ class HandlerEndpoint(DatagramEndpoint):
         self._handler: DatagramHandler = service.handler
         self._most = limits.udp_handlers
         self._here = sock.getsockname()
-        self._wildcard = self._io if isinstance(self._io, Wildcard) else None
 
     def receive_data(self, sender: Any, data: bytes) -> None:
         """As Service.receive_data. Raises what a plain function raises."""
@@ -249,11 +249,6 @@ class HandlerEndpoint(DatagramEndpoint):
             self._failed(sender)  # it awaited something that was cancelled
         except Exception:
             self._failed(sender)
-
-    def reply(self, data: bytes, sender: Any, asked: Asked | None) -> bool:
-        if self._wildcard is None or asked is None:
-            return self.send(data, sender)
-        return self._send(self._wildcard.answer, asked, data, sender)
 
 
 def check_handler(handler: Any) -> None:

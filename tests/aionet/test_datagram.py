@@ -152,6 +152,23 @@ def test_what_the_kernel_drops_is_counted_beyond_the_end(run: Run[Any]) -> None:
     run(main())
 
 
+def test_what_keeps_coming_does_not_keep_a_drain_from_ending(run: Run[Any]) -> None:
+    async def main() -> None:
+        class Endless(Echo):
+            def receive_data(self, peer: Any, data: bytes) -> Answer:
+                client.send(data)
+                return data
+
+        async with serve(Endless(), ANY) as server:
+            with client_of(server) as client:
+                for _ in range(10):
+                    client.send(b"and on")
+                await server.drain()
+        assert 10 <= server.stats.datagrams < 2000
+
+    run(main())
+
+
 def test_draining_answers_what_has_arrived(run: Run[Any]) -> None:
     async def main() -> None:
         async with serve(Echo(), ANY) as server:
