@@ -44,6 +44,10 @@ class Limits:
         Timeouts.write (Kestrel's MinResponseDataRate, and its value).
     udp_rate: datagrams sent in a second to one source, counted as `per_peer` does.
     udp_rate_loopback: the same for sources on this machine.
+    udp_handlers: handlers of datagrams at a time; what comes beyond that is dropped.
+    udp_low_ports: answer ports below 1024, too, as those who ask each other by DNS or NTP need.
+        Two services that answer anything to anybody, told of each other by a forged sender,
+        would talk for ever (CVE-2024-2169), and those have their ports there.
     """
 
     connections: int | None = None
@@ -55,10 +59,12 @@ class Limits:
     min_rate: int = 240
     udp_rate: int | None = 1000
     udp_rate_loopback: int | None = None
+    udp_handlers: int = 1000
+    udp_low_ports: bool = False
 
     def __post_init__(self) -> None:
         optional = ("connections", "per_peer", "udp_rate", "udp_rate_loopback")
-        for name in (*optional, "message", "write_buffer", "outbox", "min_rate"):
+        for name in (*optional, "message", "write_buffer", "outbox", "min_rate", "udp_handlers"):
             value = getattr(self, name)
             if value is None and name in optional:
                 continue
@@ -66,6 +72,10 @@ class Limits:
                 raise ValueError(f"Limits.{name} is {value!r}; it must be 1 to {_MAX_BYTES}")
         if self.on_full not in ("queue", "reject"):
             raise ValueError(f"Limits.on_full is {self.on_full!r}; it must be 'queue' or 'reject'")
+        if not isinstance(self.udp_low_ports, bool):
+            raise ValueError(
+                f"Limits.udp_low_ports is {self.udp_low_ports!r}; it must be True or False"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

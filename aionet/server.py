@@ -9,14 +9,15 @@ import socket
 import ssl
 from functools import partial
 from types import TracebackType
+from typing import cast
 
 from aionet.address import Address
-from aionet.connection import Connection
-from aionet.connections import Connections, finish_tasks
-from aionet.datagram import DatagramEndpoint, DatagramHandler, HandlerEndpoint
+from aionet.connections import Connections
+from aionet.datagram import DatagramEndpoint, DatagramHandler, HandlerEndpoint, check_handler
 from aionet.descriptors import descriptor_room
-from aionet.handlers import Handler, shell_of
+from aionet.handlers import Handler, Handlers, shell_of
 from aionet.hooks import Hooks
+from aionet.inherited import check_kind
 from aionet.limits import Limits, Timeouts
 from aionet.listen import listen_all
 from aionet.listener import RESERVE, Gate, Listener
@@ -24,6 +25,7 @@ from aionet.loops import keep_read_buffers
 from aionet.protocol import Service
 from aionet.sockets import address_of, set_write_timeout
 from aionet.stats import DrainReport, Stats
+from aionet.unicast import answer_unicast_only
 
 Serves = Service | Handler | DatagramHandler
 
@@ -43,6 +45,9 @@ class Server:
         cancel_on_close: bool,
     ) -> None:
         self._service, self._kind = shell_of(service, cancel=cancel_on_close)
+        for place in where:
+            if isinstance(place, socket.socket):
+                check_kind(place)
         self._where = where
         self._limits = limits
         self._timeouts = timeouts
@@ -51,9 +56,10 @@ class Server:
         self._reuse_port = reuse_port
         self._sockets: list[socket.socket] = []
         self._addresses: list[Address] = []
-        self._endpoints: list[tuple[asyncio.BaseTransport, DatagramEndpoint]] = []
+        self._endpoints: list[DatagramEndpoint] = []
         self._drained: asyncio.Task[DrainReport] | None = None
         self._connections: Connections | None = None
+        self._check([_is_udp(place) for place in where])
 
     @property
     def addresses(self) -> list[Address]:
@@ -68,7 +74,7 @@ class Server:
         """
         if self._connections is None:
             raise RuntimeError("the server has not been entered: async with serve(...) as server")
-        return self._connections.stats([each for _, each in self._endpoints])
+        return self._connections.stats(self._endpoints)
 
     async def __aenter__(self) -> Server:
         if self._connections is not None:
@@ -88,6 +94,8 @@ class Server:
             for place in self._where:
                 if isinstance(place, socket.socket):
                     sockets = [place]
+                    if place.type == socket.SOCK_DGRAM:
+                        answer_unicast_only(place)
                 else:
                     listening = partial(
                         listen_all,
@@ -99,25 +107,31 @@ class Server:
                 for sock in sockets:
                     undo.callback(sock.close)
                 self._sockets += sockets
+            self._check([_is_udp(sock) for sock in self._sockets])
             self._addresses = [address_of(sock) for sock in self._sockets]
             undo.callback(self._give_up)
             for sock in self._sockets:
-                await self._open(loop, sock, connections)
+                self._open(loop, sock, connections)
             undo.pop_all()
         connections.start()
         return self
 
-    async def _open(
+    def _check(self, udp: list[bool]) -> None:
+        """Raises ValueError for what is not served over those addresses."""
+        if any(udp) and isinstance(self._service, Handlers):
+            check_handler(self._service.handler)
+        if all(udp) and self._tls is not None:
+            raise ValueError("tls= needs an address of streams, and there are udp ones only")
+
+    def _open(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, connections: Connections
     ) -> None:
         sock.setblocking(False)
         if sock.type == socket.SOCK_DGRAM:
-            kind = DatagramEndpoint if self._kind is Connection else HandlerEndpoint
-            self._endpoints.append(
-                await loop.create_datagram_endpoint(
-                    lambda: kind(loop, sock, self._service, self._limits), sock=sock
-                )
-            )
+            kind = HandlerEndpoint if isinstance(self._service, Handlers) else DatagramEndpoint
+            endpoint = kind(loop, sock, self._service, self._limits)
+            self._endpoints.append(endpoint)
+            endpoint.start()
             return
         if self._timeouts.write is not None:  # one that was passed does not have it yet
             set_write_timeout(sock, self._timeouts.write)
@@ -126,8 +140,8 @@ class Server:
     def _give_up(self) -> None:
         """The loop would go on accepting for those that were opened before one that failed."""
         self._gate.close()
-        for transport, _ in self._endpoints:
-            transport.close()
+        for endpoint in self._endpoints:
+            endpoint.close()
 
     async def __aexit__(
         self,
@@ -173,12 +187,10 @@ class Server:
             return DrainReport(0, 0)
         deadline = loop.time() + limit
         await self._gate.close_politely()
-        draining = asyncio.create_task(connections.drain(limit))
-        for transport, endpoint in self._endpoints:
-            endpoint.answer_pending()
-            await finish_tasks(endpoint.tasks, deadline)
-            transport.close()
-        return await draining
+        *_, report = await asyncio.gather(  # all at once: nobody takes anybody else's time
+            *(each.drain(deadline) for each in self._endpoints), connections.drain(limit)
+        )
+        return cast(DrainReport, report)
 
     async def run_until_signal(self) -> DrainReport:
         """Wait for SIGTERM or SIGINT, then drain; a second one ends the process at once."""
@@ -201,6 +213,12 @@ class Server:
         return stopped
 
 
+def _is_udp(place: Address | socket.socket) -> bool:
+    if isinstance(place, Address):
+        return place.scheme == "udp"
+    return place.type == socket.SOCK_DGRAM
+
+
 def serve(
     service: Serves,
     *where: str | Address | socket.socket,
@@ -215,7 +233,7 @@ def serve(
 
     service: what has `receive_data` is a sans-I/O service; else a coroutine function that is
         called with a `Stream` for each connection, and with a `Datagram` for each datagram on
-        a udp address.
+        a udp address, where it may be a plain function, too.
     where: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix:///PATH`, `fd://N`, `systemd:`, or a
         socket that is bound; the server owns it from then on.
     tls: of the stream addresses. reuse_port: several processes may listen there.

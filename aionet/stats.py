@@ -20,8 +20,8 @@ class Stats:
     out_of_descriptors: how often accepting stopped because descriptors ran short.
     datagrams: received.
     replies: datagrams sent.
-    unanswered: replies not sent, because of Limits.udp_rate, a port below 1024, or a full
-        or failing socket.
+    unanswered: replies not sent, because of Limits.udp_rate, .udp_handlers, a port below 1024, or
+        a full or failing socket.
     dropped: datagrams that the kernel dropped because they came faster than they were read.
     """
 

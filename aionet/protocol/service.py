@@ -98,8 +98,13 @@ class Service:
 
 def datagrams(sender: Any, answer: Answer) -> Iterable[tuple[Any, bytes]]:
     """The datagrams that `answer` is, each with its destination."""
-    if isinstance(answer, bytes):
-        return ((sender, answer),)
+    if isinstance(answer, bytes | bytearray | memoryview):
+        return ((sender, bytes(answer)),)
     if answer is None or isinstance(answer, Close):
         return ()
-    return ((to, data) for to, data in answer if not isinstance(data, Close))
+    return (
+        (each, data)
+        for to, data in answer
+        if not isinstance(data, Close)
+        for each in (to if isinstance(to, list) else (to,))
+    )

@@ -215,14 +215,17 @@ MODELS: dict[str, Model] = {
             "asyncio",
             "asyncio.Protocol on asyncio's own loop",
             meaning={
-                "udp-echo": "a DatagramProtocol: one datagram a turn of the loop",
+                "udp-echo": "a reader on the loop, up to 64 datagrams in a turn",
                 "chat": _ONE_CALL,
             },
         ),
         _aionet(
             "uvloop",
             "the same code on uvloop (libuv)",
-            meaning={"udp-echo": "a DatagramProtocol on libuv", "chat": _ONE_CALL},
+            meaning={
+                "udp-echo": "a reader on libuv, up to 64 datagrams in a turn",
+                "chat": _ONE_CALL,
+            },
         ),
         _aionet(
             "asyncio-streams",

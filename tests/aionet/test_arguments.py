@@ -176,6 +176,8 @@ def test_what_aionet_cannot_mean_is_one_line_too(
         "--max-per-peer 1",
         "--udp-rate 1",
         "--udp-rate-loopback 1",
+        "--udp-handlers 1",
+        "--udp-low-ports",
         "--idle-timeout 1",
         "--message-timeout 1",
         "--half-closed-timeout 1",
@@ -204,7 +206,8 @@ OPTIONS = {
 }
 OPTIONS["aionet"] = OPTIONS["blocking"] - {"--model"} | {
     *("--loop", "--workers", "--tls-cert", "--tls-key", "--max-per-peer"),
-    *("--udp-rate", "--udp-rate-loopback", "--idle-timeout", "--message-timeout"),
+    *("--udp-rate", "--udp-rate-loopback", "--udp-handlers", "--udp-low-ports"),
+    *("--idle-timeout", "--message-timeout"),
     *("--half-closed-timeout", "--handshake-timeout"),
 }
 

@@ -86,17 +86,17 @@ def test_a_failure_halfway_into_opening_leaves_nothing_behind(
     async def main() -> None:
         await let_the_loop_see_everything()  # it opens some things once, and keeps them
         with descriptors_do_not_leak():
-            server = serve(Echo(), ANY, ANY)
+            server = serve(Echo(), ANY, "udp://127.0.0.1:0", ANY)
             opened: list[socket.socket] = []
             open_one = server._open
 
-            async def fail_at_the_second(loop: Any, sock: socket.socket) -> None:
+            def fail_at_the_third(loop: Any, sock: socket.socket, connections: Any) -> None:
                 opened.append(sock)
-                if len(opened) == 2:
+                if len(opened) == 3:
                     raise OSError(errno.EMFILE, "as told")
-                await open_one(loop, sock)
+                open_one(loop, sock, connections)
 
-            monkeypatch.setattr(server, "_open", fail_at_the_second)
+            monkeypatch.setattr(server, "_open", fail_at_the_third)
             with pytest.raises(OSError, match="as told"):
                 await server.__aenter__()
             await let_the_loop_see_everything()
