@@ -89,11 +89,11 @@ class Connection(Peer, asyncio.Protocol):
             self.dirty = False
             if data := self.hub.take(self):
                 transport.write(data)
-                if (extra := self.extra) is not None:
-                    if extra.unsent:
-                        self.hub.sent(self, transport.get_write_buffer_size())
-                    elif extra.rest is not None:  # after others have had their turn
-                        cast("Connections", self.hub.shell).loop.call_soon(self.resume_writing)
+            if (extra := self.extra) is not None:
+                if extra.unsent:
+                    self.hub.sent(self, transport.get_write_buffer_size())
+                elif extra.rest is not None:  # after others have had their turn
+                    cast("Connections", self.hub.shell).loop.call_soon(self.resume_writing)
             if self.todo is not None:
                 todo, self.todo = self.todo, None
                 self._do(todo)
