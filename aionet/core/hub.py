@@ -274,7 +274,7 @@ class Hub:
         peer.state = State.GONE
         peer.reads = False
         peer.outbox, peer.waiting = NOTHING, 0
-        self.talk.forget(peer)
+        self.talk.forget(peer, rest=True)
         last = self.open.pop()
         if last is not peer:
             self.open[peer.index] = last
