@@ -34,9 +34,11 @@ class Connection(Peer, asyncio.Protocol):
     def get_extra_info(self, name: str) -> Any:
         """As asyncio's transports: "peername", "sockname", "socket"; over TLS "ssl_object", ..."""
         tls = self.extra.tls if self.extra is not None else None
-        if tls is not None:
+        if tls is not None and tls.ready:
             if name == "ssl_object":
                 return tls.object
+            if name == "sslcontext":
+                return tls.object.context
             if name in ("peercert", "cipher", "compression"):
                 return getattr(tls.object, "getpeercert" if name == "peercert" else name)()
         return self._transport.get_extra_info(name)

@@ -90,10 +90,12 @@ class Places:
         if peer.place:
             return
         self.taken -= 1
-        if peer.extra is not None and (source := peer.extra.source) is not None:
-            self._of_source[source] -= 1
-            if not self._of_source[source]:
-                del self._of_source[source]
+        if peer.extra is not None:
+            peer.extra.tls = None  # it is large, and a program may keep the peer
+            if (source := peer.extra.source) is not None:
+                self._of_source[source] -= 1
+                if not self._of_source[source]:
+                    del self._of_source[source]
         while self._waiting and self.taken < self.many:
             first = self._waiting.popleft()
             if first.state is State.WAITING:
