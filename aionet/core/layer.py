@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import ssl
 
-# What goes in or out at once: a record at the most (RFC 8446, 5.1). An ssl.MemoryBIO never shrinks,
-# and no connection should keep as much memory as its largest message needed.
-PIECE = 16 * 1024
+RECORD = 16 * 1024  # at the most (RFC 8446, 5.1)
+
+# What goes in or out at once. An ssl.MemoryBIO takes a third more than it once had to hold, and
+# never shrinks; no connection should keep as much memory as its largest message needed.
+PIECE = 12 * 1024
 
 
 class Layer:
@@ -53,7 +55,7 @@ class Layer:
             self.object.do_handshake()
             self.ready = True
         while self._in.pending or self.object.pending():  # or it would say so by an exception
-            part = self.object.read(PIECE)
+            part = self.object.read(RECORD)
             if not part:
                 self.ended = True
                 return
