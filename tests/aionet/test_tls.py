@@ -31,6 +31,7 @@ def test_a_context_takes_the_key_from_either_file(files: Path) -> None:
     ):
         assert context.minimum_version is ssl.TLSVersion.TLSv1_2
         assert context.options & ssl.OP_NO_COMPRESSION
+        assert context.options & ssl.OP_NO_RENEGOTIATION
 
 
 @pytest.mark.parametrize(
