@@ -96,9 +96,13 @@ class Connection(Peer, asyncio.Protocol):
                     self.hub.sent(self, transport.get_write_buffer_size())
                 elif extra.rest is not None:  # after others have had their turn
                     cast("Connections", self.hub.shell).loop.call_soon(self.resume_writing)
+            if self.dirty:
+                continue  # what is to be done comes after the last byte
             if self.todo is not None:
                 todo, self.todo = self.todo, None
                 self._do(todo)
+            if transport.is_closing():
+                continue  # connection_lost() is on its way, or was here
             if self.reads:
                 if not transport.is_reading():
                     transport.resume_reading()
@@ -113,6 +117,8 @@ class Connection(Peer, asyncio.Protocol):
         if todo is Todo.CLOSE:
             transport.close()
         elif todo is Todo.SHUT_WR:
+            if transport.is_closing():
+                return
             try:
                 transport.write_eof()
             except OSError:  # it is gone, and connection_lost() is on its way
