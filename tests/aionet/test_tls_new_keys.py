@@ -66,7 +66,7 @@ async def talk(server: Server, *options: str) -> AsyncIterator[Talk]:
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> Any:
     yield
-    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+    assert [each for each in caplog.get_records("call") if each.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.parametrize("command", [b"k", b"K"])
