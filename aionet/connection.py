@@ -34,9 +34,11 @@ class Connection(Peer, asyncio.Protocol):
     def get_extra_info(self, name: str) -> Any:
         """As asyncio's transports: "peername", "sockname", "socket"; over TLS "ssl_object", ..."""
         tls = self.extra.tls if self.extra is not None else None
-        if tls is not None:
+        if tls is not None and tls.ready:
             if name == "ssl_object":
                 return tls.object
+            if name == "sslcontext":
+                return tls.object.context
             if name in ("peercert", "cipher", "compression"):
                 return getattr(tls.object, "getpeercert" if name == "peercert" else name)()
         return self._transport.get_extra_info(name)
@@ -89,14 +91,18 @@ class Connection(Peer, asyncio.Protocol):
             self.dirty = False
             if data := self.hub.take(self):
                 transport.write(data)
-                if (extra := self.extra) is not None:
-                    if extra.unsent:
-                        self.hub.sent(self, transport.get_write_buffer_size())
-                    elif extra.rest is not None:  # after others have had their turn
-                        cast("Connections", self.hub.shell).loop.call_soon(self.resume_writing)
+            if (extra := self.extra) is not None:
+                if extra.unsent:
+                    self.hub.sent(self, transport.get_write_buffer_size())
+                elif extra.rest is not None:  # after others have had their turn
+                    cast("Connections", self.hub.shell).loop.call_soon(self.resume_writing)
+            if self.dirty:
+                continue  # what is to be done comes after the last byte
             if self.todo is not None:
                 todo, self.todo = self.todo, None
                 self._do(todo)
+            if transport.is_closing():
+                continue  # connection_lost() is on its way, or was here
             if self.reads:
                 if not transport.is_reading():
                     transport.resume_reading()
@@ -111,6 +117,8 @@ class Connection(Peer, asyncio.Protocol):
         if todo is Todo.CLOSE:
             transport.close()
         elif todo is Todo.SHUT_WR:
+            if transport.is_closing():
+                return
             try:
                 transport.write_eof()
             except OSError:  # it is gone, and connection_lost() is on its way

@@ -277,7 +277,7 @@ class Hub:
         peer.reads = False
         peer.outbox, peer.waiting = NOTHING, 0
         if peer.extra is not None:
-            self.talk.forget(peer)
+            self.talk.forget(peer, rest=True)
         last = self.open.pop()
         if last is not peer:
             self.open[peer.index] = last

@@ -5,11 +5,18 @@ from __future__ import annotations
 import contextlib
 import ssl
 
-CHUNK = 256 * 1024  # of one read
+RECORD = 16 * 1024  # at the most (RFC 8446, 5.1)
+
+# What goes in or out at once. An ssl.MemoryBIO takes a third more than it once had to hold, and
+# never shrinks; no connection should keep as much memory as its largest message needed.
+PIECE = 12 * 1024
 
 
 class Layer:
     """The server's side of one TLS connection: ssl.SSLObject on two ssl.MemoryBIO.
+
+    What breaks the protocol raises OSError (ssl.SSLError is one): `pending` then has the alert for
+    the peer, if there is one, and no more can be received or sent.
 
     ready: the handshake is done. ended: the peer has sent its close_notify, which ends one of the
     two directions (RFC 8446, 6.1), as a FIN does.
@@ -26,34 +33,48 @@ class Layer:
         self.ended = False
 
     def receive(self, data: bytes) -> bytes:
-        """What the peer says in `data`, from the wire. Raises ssl.SSLError; see `pending` then."""
-        self._in.write(data)
+        """What the peer says in `data`, from the wire."""
         said: list[bytes] = []
-        try:
-            if not self.ready:
-                self.object.do_handshake()
-                self.ready = True
-            while True:
-                part = self.object.read(CHUNK)
-                if not part:
-                    self.ended = True
-                    break
-                said.append(part)
-                if not (self._in.pending or self.object.pending()):
-                    break  # another read would say so by an exception
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:
-            self.ended = True
-        except ssl.SSLError:
-            self._shut = True
-            raise
+        for start in range(0, len(data), PIECE):
+            if self.ended:
+                break  # what comes after the end is nothing
+            self._in.write(data[start : start + PIECE])
+            try:
+                self._read(said)
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLZeroReturnError:
+                self.ended = True
+            except OSError:
+                self._shut = True
+                raise
         return said[0] if len(said) == 1 else b"".join(said)
 
+    def _read(self, said: list[bytes]) -> None:
+        if not self.ready:
+            self.object.do_handshake()
+            self.ready = True
+        while self._in.pending or self.object.pending():  # or it would say so by an exception
+            part = self.object.read(RECORD)
+            if not part:
+                self.ended = True
+                return
+            said.append(part)
+
     def send(self, data: bytes) -> bytes:
-        """What goes over the wire so that the peer is told `data`. Raises ssl.SSLError."""
-        self.object.write(data)
-        return self.pending()
+        """What goes over the wire so that the peer is told `data`."""
+        try:
+            if len(data) <= PIECE:
+                self.object.write(data)
+                return self.pending()
+            out = []
+            for start in range(0, len(data), PIECE):
+                self.object.write(data[start : start + PIECE])
+                out.append(self.pending())
+            return b"".join(out)
+        except OSError:  # also that it wants to read, in the midst of a renegotiation
+            self._shut = True
+            raise
 
     def later(self, out: bytes) -> None:
         """Have this go over the wire with the next."""
@@ -69,6 +90,6 @@ class Layer:
         if not self._shut:
             self._shut = True
             # The peer may not have said the same yet, or it never came to a handshake.
-            with contextlib.suppress(ssl.SSLError):
+            with contextlib.suppress(OSError):
                 self.object.unwrap()
         return self.pending()

@@ -63,7 +63,9 @@ class Places:
             self._close()
         if hub.hooks.on_open is not None:
             tell(hub.hooks.on_open, peer)
-        peer.reads = True
+        if not peer.reads:  # it has waited
+            peer.reads = True
+            hub.touch(peer)
         hub.begin(peer)
 
     def _reject(self, peer: Peer) -> None:
@@ -87,10 +89,12 @@ class Places:
         if peer.place:
             return
         self.taken -= 1
-        if peer.extra is not None and (source := peer.extra.source) is not None:
-            self._of_source[source] -= 1
-            if not self._of_source[source]:
-                del self._of_source[source]
+        if peer.extra is not None:
+            peer.extra.tls = None  # it is large, and a program may keep the peer
+            if (source := peer.extra.source) is not None:
+                self._of_source[source] -= 1
+                if not self._of_source[source]:
+                    del self._of_source[source]
         while self._waiting and self.taken < self.many:
             first = self._waiting.popleft()
             if first.state is State.WAITING:

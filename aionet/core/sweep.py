@@ -78,7 +78,7 @@ class Sweep:
         timeouts, state, extra = self._hub.timeouts, peer.state, peer.extra
         if state is State.HANDSHAKE:
             if timeouts.handshake is not None and now - extra_of(peer).since > timeouts.handshake:
-                self._hub.reset(peer, CloseReason.HANDSHAKE)
+                self._hub.expire(peer, CloseReason.HANDSHAKE)
             return
         if state is not State.OPEN and state is not State.HALF_CLOSED:
             return

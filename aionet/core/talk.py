@@ -231,15 +231,15 @@ class Talk:
             ):
                 peer.outbox = None
 
-    def forget(self, peer: Peer) -> None:
-        """Nothing more of it is given to the service."""
+    def forget(self, peer: Peer, *, rest: bool = False) -> None:
+        """Nothing more of it is given to the service; nor, of the `rest`, anything more to it."""
         extra = peer.extra
         if extra is None:
             return
         extra.early, extra.ended, extra.message = b"", False, None
-        if peer.state is State.GONE and extra.rest is not None:
-            rest, extra.rest = extra.rest, None
-            close = getattr(rest, "close", None)
+        if rest and extra.rest is not None:
+            close = getattr(extra.rest, "close", None)
+            extra.rest = None
             if close is not None:
                 self._close(close)
 
