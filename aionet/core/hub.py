@@ -275,6 +275,7 @@ class Hub:
         peer.reads = False
         peer.outbox, peer.waiting = NOTHING, 0
         self.talk.forget(peer)
+        self.sweep.forget(peer)
         last = self.open.pop()
         if last is not peer:
             self.open[peer.index] = last
