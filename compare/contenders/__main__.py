@@ -11,6 +11,7 @@ from importlib import import_module
 
 from aionet.command import Chat, announce, fail, listen_or_exit, log_to_stderr, parse
 from aionet.sockets import address_of
+from compare.contenders import SETTINGS
 
 FRAMEWORKS = ("gevent", "rloop", "tornado", "trio", "twisted")
 NO_DATAGRAMS = ("tornado",)
@@ -23,7 +24,7 @@ def main(argv: list[str]) -> None:
         option="framework",
         choices=list(FRAMEWORKS),
         option_help="what serves",
-        settings=("message", "write_buffer", "outbox", "write"),
+        settings=SETTINGS,
     )
     log_to_stderr()
     if isinstance(task, Chat):
