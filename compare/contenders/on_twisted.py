@@ -11,6 +11,7 @@ Beyond the stock echo, which loses data and grows without bound, three things it
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import time
@@ -151,7 +152,8 @@ class Datagrams(protocol.DatagramProtocol):
 
     def datagramReceived(self, data: bytes, addr: tuple[str, int]) -> None:  # noqa: N802
         for peer, reply in datagrams(addr, self._service.receive_data(addr, data)):
-            cast(Any, self.transport).write(reply, peer)
+            with contextlib.suppress(OSError):  # a port of 0: that peer's loss
+                cast(Any, self.transport).write(reply, peer)
 
 
 def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:

@@ -191,7 +191,7 @@ _FRAMEWORK: Limits = (
 # A reader of asyncio's takes 256 KiB at once when it has room for 128.
 _STREAMS: Limits = (
     *_ONE_AT_A_TIME,
-    ("stalled=512k", ("--write-buffer", "65536")),
+    ("stalled=640k", ("--write-buffer", "65536")),
     ("idle=1s", ("--idle-timeout", "1")),
 )
 _OURS: dict[str, dict[Profile, Limits]] = {
