@@ -130,8 +130,8 @@ async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) ->
     peers = on_a_loop.Server(task)
     server = await loop.create_server(lambda: Connection(peers.hub), sock=sock)
     await on_a_loop.signalled(ready)
-    server.close()
-    await peers.drain()
+    await peers.drain()  # which resets newcomers
+    server.close()  # not before: rloop 0.5 cuts all connections by it
 
 
 def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:

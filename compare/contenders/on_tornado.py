@@ -43,7 +43,7 @@ class Connection(connection.Connection):
             self.dirty = False
             if data := self.hub.take(self):
                 self.write(data)
-            if self.todo is not None and not self.unsent:
+            if self.todo is not None and not (self.unsent or self._has_more()):
                 todo, self.todo = self.todo, None
                 if todo is Todo.CLOSE:
                     self.stream.close()
@@ -51,6 +51,10 @@ class Connection(connection.Connection):
                 else:
                     self.do(todo)
             self.changed.set()
+
+    def _has_more(self) -> bool:
+        """Whether its service has: an IOStream that writes nothing looks for the peer's end."""
+        return self.extra is not None and self.extra.rest is not None
 
     def write(self, data: bytes) -> None:
         if self.stream.closed():
