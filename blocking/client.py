@@ -10,8 +10,8 @@ import socket
 import time
 from select import EPOLLIN, EPOLLONESHOT, EPOLLOUT
 
+from aionet.cli.chat_client import LEAVE_TIMEOUT_S, ChatClient
 from aionet.command import connect_or_exit, fail, show
-from aionet.protocol.chat_client import LEAVE_TIMEOUT_S, ChatClient
 from aionet.signals import end_at_once
 from aionet.sockets import RECV_SIZE
 

@@ -278,6 +278,7 @@ class Hub:
         peer.outbox, peer.waiting = NOTHING, 0
         if peer.extra is not None:
             self.talk.forget(peer, rest=True)
+        self.sweep.forget(peer)
         last = self.open.pop()
         if last is not peer:
             self.open[peer.index] = last

@@ -7,7 +7,7 @@ that is too long ago.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ class Sweep:
         self.period = min(max(shortest / 16, least), most)
         self._linger_look = timeouts.linger / LINGER_LOOKS
         self._next = -1  # from the end down: what is appended meanwhile need not be looked at
-        self._closed: deque[tuple[float, Peer]] = deque()  # and when to look at it
+        self._closed: OrderedDict[Peer, float] = OrderedDict()  # when to look at it
         self._stepped: float | None = None
         self._delay = 0.0  # to the next step
 
@@ -47,7 +47,11 @@ class Sweep:
         """It was closed: look whether it takes the rest, and then ends itself."""
         if peer.extra is not None:
             peer.extra.base_at = -1.0
-        self._closed.append((self._hub.now + self._linger_look, peer))
+        self._closed[peer] = self._hub.now + self._linger_look
+
+    def forget(self, peer: Peer) -> None:
+        """It is gone, and must not be kept until it would be looked at."""
+        self._closed.pop(peer, None)
 
     def step(self, time: float) -> float:
         """Look at some; how many seconds there are to the next step."""
@@ -57,10 +61,8 @@ class Sweep:
             # must not count as silence, so a step of our clock is never much longer than it should.
             hub.now += min(time - self._stepped, 2 * self._delay)
         self._stepped, now = time, hub.now
-        while self._closed and self._closed[0][0] <= now:
-            peer = self._closed.popleft()[1]
-            if peer.state is not State.GONE:
-                self._look_at_closed(peer, now)
+        while self._closed and next(iter(self._closed.values())) <= now:
+            self._look_at_closed(self._closed.popitem(last=False)[0], now)
         everybody = hub.open
         steps = max(STEPS, len(everybody) // SLICE)
         self._delay = max(min(self.period / steps, self._linger_look), STEP_S)
@@ -141,4 +143,4 @@ class Sweep:
         elif now - extra.since >= self._hub.timeouts.linger:
             self._hub.close_now(peer)
         if peer.state is not State.GONE:
-            self._closed.append((now + self._linger_look, peer))
+            self._closed[peer] = now + self._linger_look

@@ -261,7 +261,7 @@ MODELS: dict[str, Model] = {
                 **dict.fromkeys(
                     (
                         *("tcp/3", "tcp/4", "tcp/5", "tcp/6", "tcp/7", "tcp/8", "tcp/12"),
-                        *("tcp/13", "tcp/17", "tcp/18", "chat/6", "chat/7", "chat/8"),
+                        *("tcp/13", "tcp/17", "tcp/18", "chat/6", "chat/8"),
                     ),
                     _NEVER_CLOSED,
                 ),

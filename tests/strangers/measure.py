@@ -183,6 +183,17 @@ _AIONET_UDP: Limits = (
 )
 _CHAT: Limits = (("message=4096", ()), ("outbox=256k", ("--outbox", "262144")))
 _AIONET_CHAT: Limits = (*_CHAT, ("message-time=0.5s", ("--message-timeout", "0.5")))
+_FRAMEWORK: Limits = (
+    *_ONE_AT_A_TIME,
+    ("stalled=384k", ("--write-buffer", "65536")),
+    ("idle=1s", ("--idle-timeout", "1")),
+)
+# A reader of asyncio's takes 256 KiB at once when it has room for 128.
+_STREAMS: Limits = (
+    *_ONE_AT_A_TIME,
+    ("stalled=640k", ("--write-buffer", "65536")),
+    ("idle=1s", ("--idle-timeout", "1")),
+)
 _OURS: dict[str, dict[Profile, Limits]] = {
     "blocking": {"tcp-echo": _ONE_AT_A_TIME, "udp-echo": (), "chat": ()},
     "threaded": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
@@ -196,13 +207,13 @@ _OURS: dict[str, dict[Profile, Limits]] = {
     "fork": {"tcp-echo": (*_ONE_AT_A_TIME, *_CAPPED)},
     "prefork": {"tcp-echo": _ONE_AT_A_TIME, "udp-echo": ()},
     "prefork-reuseport": {"tcp-echo": _WRITE, "udp-echo": ()},
-    "asyncio-streams": {"tcp-echo": _ONE_AT_A_TIME, "chat": _CHAT},
-    "uvloop-streams": {"tcp-echo": _ONE_AT_A_TIME, "chat": _CHAT},
-    "gevent": {"tcp-echo": (), "udp-echo": (), "chat": ()},
+    "asyncio-streams": {"tcp-echo": _STREAMS, "chat": _AIONET_CHAT},
+    "uvloop-streams": {"tcp-echo": _STREAMS, "chat": _AIONET_CHAT},
+    "gevent": {"tcp-echo": _FRAMEWORK, "udp-echo": (), "chat": _AIONET_CHAT},
     "rloop": {"tcp-echo": (), "udp-echo": (), "chat": ()},
-    "tornado": {"tcp-echo": (), "chat": ()},
-    "trio": {"tcp-echo": (), "udp-echo": (), "chat": ()},
-    "twisted": {"tcp-echo": (), "udp-echo": (), "chat": ()},
+    "tornado": {"tcp-echo": _FRAMEWORK, "chat": _AIONET_CHAT},
+    "trio": {"tcp-echo": _FRAMEWORK, "udp-echo": (), "chat": _AIONET_CHAT},
+    "twisted": {"tcp-echo": _FRAMEWORK, "udp-echo": (), "chat": _AIONET_CHAT},
 }
 
 

@@ -7,8 +7,8 @@ import os
 import signal
 import socket
 
+from aionet.cli.chat_client import LEAVE_TIMEOUT_S, ChatClient
 from aionet.command import connect_or_exit, fail, show
-from aionet.protocol.chat_client import LEAVE_TIMEOUT_S, ChatClient
 from aionet.signals import end_at_once
 from aionet.sockets import RECV_SIZE
 

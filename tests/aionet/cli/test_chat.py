@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from aionet.protocol.chat_client import LEAVE_TIMEOUT_S
+from aionet.cli.chat_client import LEAVE_TIMEOUT_S
 from aionet.sockets import set_reset_on_close
 
 CLIENTS = ("aionet", "blocking")

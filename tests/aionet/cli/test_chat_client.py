@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from aionet.cli.chat_client import ChatClient
 from aionet.protocol import Room
-from aionet.protocol.chat_client import ChatClient
 
 
 def a_client(*, terminal: bool = True) -> ChatClient:
