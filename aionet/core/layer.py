@@ -34,39 +34,51 @@ class Layer:
 
     def receive(self, data: bytes) -> bytes:
         """What the peer says in `data`, from the wire."""
-        said: list[bytes] = []
-        for start in range(0, len(data), PIECE):
-            if self.ended:
-                break  # what comes after the end is nothing
-            self._in.write(data[start : start + PIECE])
-            try:
-                self._read(said)
-            except ssl.SSLWantReadError:
-                pass
-            except ssl.SSLZeroReturnError:
-                self.ended = True
-            except OSError:
-                self._shut = True
-                raise
-        return said[0] if len(said) == 1 else b"".join(said)
+        try:
+            if self.ready and len(data) <= PIECE and not self.ended:
+                self._in.write(data)
+                said = self.object.read(RECORD)
+                # A read takes a whole record, and no more, so that nothing is left inside.
+                if said and not self._in.pending:
+                    return said
+                return said + self._read(b"", more=bool(said))
+            return b"".join(
+                [self._read(data[start : start + PIECE]) for start in range(0, len(data), PIECE)]
+            )
+        except ssl.SSLWantReadError:
+            return b""
+        except ssl.SSLZeroReturnError:
+            self.ended = True
+            return b""
+        except OSError:
+            self._shut = True
+            raise
 
-    def _read(self, said: list[bytes]) -> None:
-        if not self.ready:
-            self.object.do_handshake()
-            self.ready = True
-        while self._in.pending or self.object.pending():  # or it would say so by an exception
-            part = self.object.read(RECORD)
-            if not part:
-                self.ended = True
-                return
-            said.append(part)
+    def _read(self, data: bytes, *, more: bool = True) -> bytes:
+        """The same of a piece, however many records it ends."""
+        said: list[bytes] = []
+        self._in.write(data)
+        try:
+            if not self.ready:
+                self.object.do_handshake()
+                self.ready = True
+            while more and not self.ended and (self._in.pending or self.object.pending()):
+                part = self.object.read(RECORD)
+                said.append(part)
+                more = bool(part)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            more = False
+        self.ended |= not more
+        return b"".join(said)
 
     def send(self, data: bytes) -> bytes:
         """What goes over the wire so that the peer is told `data`."""
         try:
             if len(data) <= PIECE:
                 self.object.write(data)
-                return self.pending()
+                return self.pending() if self._later else self._out.read()
             out = []
             for start in range(0, len(data), PIECE):
                 self.object.write(data[start : start + PIECE])

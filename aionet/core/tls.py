@@ -22,6 +22,7 @@ class TLSHub(Hub):
     def __init__(self, *arguments: Any, context: ssl.SSLContext, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._context = context
+        self._receive_plain = super().receive_data
         Layer(context)  # raises ssl.SSLError, rather now than for each peer, if it is a client's
 
     def meet(self, peer: Peer) -> None:
@@ -44,7 +45,7 @@ class TLSHub(Hub):
         """`peer` sent `data` over the wire; what is to be written to it at once."""
         extra = peer.extra
         if extra is None or extra.tls is None or peer.closing:
-            return super().receive_data(peer, data)
+            return self._receive_plain(peer, data)
         peer.seen = self.now
         about, self.about = self.about, peer
         out = self._receive(peer, extra, extra.tls, data)
@@ -56,7 +57,7 @@ class TLSHub(Hub):
             plain = layer.receive(data)
             if layer.ready and peer.state is State.HANDSHAKE:
                 super().meet(peer)
-            said = super().receive_data(peer, plain) if plain else b""
+            said = self._receive_plain(peer, plain) if plain else b""
             out = layer.send(said) if said else layer.pending()
         except OSError:
             self._break_off(peer, layer)
