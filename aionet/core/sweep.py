@@ -47,6 +47,8 @@ class Sweep:
         """It was closed: look whether it takes the rest, and then ends itself."""
         if peer.extra is not None:
             peer.extra.base_at = -1.0
+        while self._closed and self._closed[0][1].state is State.GONE:
+            self._closed.popleft()  # most are gone at once, and need no memory till the next step
         self._closed.append((self._hub.now + self._linger_look, peer))
 
     def step(self, time: float) -> float:
