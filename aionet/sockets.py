@@ -44,6 +44,7 @@ _FAILED_EARLY = frozenset(
 
 _SO_MEMINFO = 55  # asm-generic/socket.h; the socket module has no name for it
 _MEMINFO = struct.Struct("9I")  # linux/sock_diag.h; SK_MEMINFO_DROPS is the last
+_TCP_INFO = struct.Struct("24xI")  # linux/tcp.h: up to tcpi_unacked, which a listener uses so
 _LINGER_RESET = struct.pack("ii", 1, 0)
 
 
@@ -101,6 +102,13 @@ def accept_patiently(listener: socket.socket) -> socket.socket | None:
             time.sleep(ACCEPT_RETRY_S)
         except ListenerClosed:
             return None
+
+
+def waiting_to_be_accepted(listener: socket.socket) -> int:
+    """How many are connected to a TCP listener and not accepted yet (tcp(7), TCP_INFO)."""
+    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    (waiting,) = _TCP_INFO.unpack(info)
+    return int(waiting)
 
 
 def set_nodelay(conn: socket.socket) -> None:

@@ -12,6 +12,9 @@ from typing import Any
 from aionet.core import Hub, Peer, Todo
 from aionet.sockets import set_reset_on_close, stop_reading
 
+AT_ONCE = (Todo.RESET, Todo.SHUT_RD)  # whatever is to be sent before
+_TIMEVAL = struct.Struct("ll")
+
 
 class Connection(Peer):
     """A socket, and what was taken from the hub and not by the kernel."""
@@ -37,14 +40,33 @@ class Connection(Peer):
         answer = fcntl.ioctl(self.sock, termios.TIOCOUTQ, b"\0\0\0\0")
         return len(self.buffer) + int(struct.unpack("i", answer)[0])
 
+    def send_buffer(self, flags: int = 0) -> None:
+        """Call send() once, and keep what the kernel does not take. Raises OSError, as that."""
+        sent = self.sock.send(self.buffer, flags)
+        if sent == len(self.buffer):
+            self.buffer = b""
+        elif isinstance(self.buffer, bytearray):
+            del self.buffer[:sent]  # which copies nothing
+        else:
+            self.buffer = bytearray(memoryview(self.buffer)[sent:])
+
     def do(self, todo: Todo) -> None:
-        """Shut one direction, or both of them; wakes a thread that reads or writes there."""
+        """Shut one direction, or both; wakes who waits in recv(). Closing is left to the caller."""
         with contextlib.suppress(OSError):  # the peer was gone before
-            if todo is Todo.SHUT_RD:
-                stop_reading(self.sock)
-            elif todo is Todo.SHUT_WR:
+            if todo is Todo.SHUT_WR:
                 self.sock.shutdown(socket.SHUT_WR)
-            else:
-                if todo is Todo.RESET:
-                    set_reset_on_close(self.sock)
+            elif todo is Todo.CLOSE:
                 self.sock.shutdown(socket.SHUT_RDWR)
+            else:
+                if todo is Todo.RESET:  # no FIN before it, which would look like a proper end
+                    set_reset_on_close(self.sock)
+                stop_reading(self.sock)
+
+
+def set_wait(sock: socket.socket, option: int, seconds: float) -> None:
+    """Have recv() or send() wait so long at most (socket(7), SO_RCVTIMEO and SO_SNDTIMEO).
+
+    Then BlockingIOError is raised, or send() has sent a part. Python's own settimeout() costs a
+    poll() before each call.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(int(seconds), int(seconds % 1 * 1e6)))

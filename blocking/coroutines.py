@@ -5,9 +5,10 @@ table of half-done conversations. Coroutines turn it back. Each connection is se
 that reads from top to bottom, as in `sequential`; where that would block, here it says what it
 waits for (`await`), and the loop goes on with somebody else until the poller says that it can.
 
-An `await` ends at the one `yield` below. What stands there goes to the loop: a descriptor and the
-events that this coroutine waits for. asyncio has futures at this place, and callbacks in the place
-of our table; its streams, locks and timeouts are made of nothing else (PEP 492, PEP 3156).
+An `await` ends at the one `yield` below. What is yielded there goes to the loop: a function that
+puts the coroutine where it will be found when it can go on. asyncio has futures at this place, and
+callbacks in the place of our tables; its streams, locks and timeouts are made of nothing else
+(PEP 492, PEP 3156).
 """
 
 from __future__ import annotations
@@ -15,35 +16,44 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
+import logging
 import socket
 import time
 import types
 from collections import deque
-from collections.abc import Coroutine, Generator
-from typing import Any
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
+from typing import Any, cast
 
 from aionet.core import Hub, State, Todo
 from aionet.descriptors import descriptor_room, warn_cannot_accept
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Service
-from aionet.sockets import ACCEPT_RETRY_S, RECV_SIZE, AcceptPaused, accept
-from blocking.connection import Connection
+from aionet.sockets import (
+    ACCEPT_RETRY_S,
+    BURST,
+    RECV_SIZE,
+    AcceptPaused,
+    accept,
+    waiting_to_be_accepted,
+)
+from blocking.connection import AT_ONCE, Connection
 from blocking.on_epoll import Poller
-from blocking.poller import IN, OUT
+from blocking.poller import ERR, HUP, IN, OUT
 from blocking.wakeup import Wakeup
 
 __all__ = ["Loop", "StreamServer"]
 
-Task = Coroutine[Any, Any, None]
+log = logging.getLogger("blocking")
 
-NOBODY = -1
-STILL_S = 0.1  # between two looks at who is not to be read from
+Task = Coroutine[Any, Any, None]
+Place = Callable[[Task], None]
 
 
 @types.coroutine
-def _pause(fd: int, what: float) -> Generator[tuple[int, float], None, None]:
-    """Until there are events `what` on `fd`; where that is NOBODY, for `what` seconds."""
-    yield fd, what
+def _leave_to(place: Place) -> Generator[Place, None, None]:
+    """Let others go on until this task is taken from `place` again."""
+    yield place
 
 
 class Loop:
@@ -55,9 +65,11 @@ class Loop:
     def __init__(self) -> None:
         self._poller = Poller()
         self._ready: deque[Task] = deque()
-        self._waiting: dict[int, dict[float, Task]] = {}  # by descriptor, and by IN or OUT
-        self._sleeping: list[tuple[float, int, Task]] = []  # a heap
+        self._on_fd: dict[int, dict[int, Task]] = {}  # by descriptor, and by IN or OUT
+        self._watched: dict[int, int] = {}  # what the poller knows of that
+        self._asleep: list[tuple[float, int, Task]] = []  # a heap
         self._number = itertools.count()  # so that tasks are never compared
+        self._parked: dict[object, Task] = {}
 
     def spawn(self, task: Task) -> None:
         """Have `task` run beside the others."""
@@ -65,81 +77,95 @@ class Loop:
 
     def run(self) -> None:
         """Until no task is left."""
-        while self._ready or self._waiting or self._sleeping:
+        while True:
             for _ in range(len(self._ready)):
                 self._step(self._ready.popleft())
+            if not (self._ready or self._on_fd or self._asleep or self._parked):
+                break
             for fd, events in self._poller.poll(self._timeout()):
-                tasks = self._waiting[fd]
-                # A hang-up is for both: the next call says what has happened.
-                for kind in [each for each in tasks if events & int(each) or not events & (IN | OUT)]:
-                    self._ready.append(tasks.pop(kind))
-                self._watch(fd, tasks)
+                self._report(fd, events)
             now = time.monotonic()
-            while self._sleeping and self._sleeping[0][0] <= now:
-                self._ready.append(heapq.heappop(self._sleeping)[2])
+            while self._asleep and self._asleep[0][0] <= now:
+                self._ready.append(heapq.heappop(self._asleep)[2])
         self._poller.close()
+
+    def _step(self, task: Task) -> None:
+        """Let it run to where it waits next, and put it there."""
+        try:
+            place: Place = task.send(None)
+        except StopIteration:
+            return
+        except Exception:
+            log.exception("a task failed")
+            return
+        place(task)
 
     def _timeout(self) -> float | None:
         if self._ready:
             return 0.0
-        if not self._sleeping:
-            return None
-        return max(0.0, self._sleeping[0][0] - time.monotonic())
+        if self._asleep:
+            return max(0.0, self._asleep[0][0] - time.monotonic())
+        return None
 
-    def _step(self, task: Task) -> None:
-        """Let it run to where it waits next."""
-        try:
-            fd, what = task.send(None)
-        except StopIteration:
-            return
-        if fd == NOBODY:
-            due = time.monotonic() + what
-            heapq.heappush(self._sleeping, (due, next(self._number), task))
-        else:
-            self._watch(fd, {**self._waiting.get(fd, {}), what: task})
-
-    def _watch(self, fd: int, tasks: dict[float, Task]) -> None:
-        """Ask the poller for what these tasks wait for."""
+    def _report(self, fd: int, events: int) -> None:
+        """The tasks that wait for one of these events can go on."""
+        tasks = self._on_fd.get(fd, {})
+        if events & (ERR | HUP):  # is for both: the next call says what has happened
+            events |= IN | OUT
+        # Who was told is likely to wait for the same again, so it is still watched for until it is
+        # reported in vain: that saves two system calls for each message.
+        in_vain = self._watched[fd] & events & ~sum(tasks)
+        for kind in [each for each in tasks if each & events]:
+            self._ready.append(tasks.pop(kind))
         if not tasks:
-            self._poller.unregister(fd)
-            del self._waiting[fd]
-        elif fd in self._waiting:
-            self._poller.modify(fd, int(sum(tasks)))
-            self._waiting[fd] = tasks
-        else:
-            self._poller.register(fd, int(sum(tasks)))
-            self._waiting[fd] = tasks
+            self._on_fd.pop(fd, None)
+        if in_vain:
+            self._watch(fd, self._watched[fd] & ~in_vain)
 
-    def forget(self, fd: int) -> None:
-        """It is about to be closed: wake who waits for it."""
-        if tasks := self._waiting.get(fd):
-            self._ready.extend(tasks.values())
-            self._watch(fd, {})
+    def _watch(self, fd: int, events: int) -> None:
+        before = self._watched.get(fd, 0)
+        if not events:
+            self._poller.unregister(fd)
+            del self._watched[fd]
+            return
+        (self._poller.modify if before else self._poller.register)(fd, events)
+        self._watched[fd] = events
 
     # What may be awaited.
 
-    async def readable(self, fd: int) -> None:
-        await _pause(fd, IN)
+    async def ready(self, fd: int, kind: int) -> None:
+        """Until `fd` can be read from (IN), or written to (OUT)."""
 
-    async def recv(self, sock: socket.socket, size: int) -> bytes:
-        """Raises OSError, as socket.recv()."""
-        while True:
-            try:
-                return sock.recv(size)
-            except BlockingIOError:
-                await _pause(sock.fileno(), IN)
+        def place(task: Task) -> None:
+            self._on_fd.setdefault(fd, {})[kind] = task
+            if not (watched := self._watched.get(fd, 0)) & kind:
+                self._watch(fd, watched | kind)
 
-    async def sendall(self, sock: socket.socket, data: bytes) -> None:
-        """Raises OSError, as socket.sendall()."""
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[sock.send(rest) :]
-            except BlockingIOError:
-                await _pause(sock.fileno(), OUT)
+        await _leave_to(place)
 
     async def sleep(self, seconds: float) -> None:
-        await _pause(NOBODY, seconds)
+        due = time.monotonic() + seconds
+        await _leave_to(lambda task: heapq.heappush(self._asleep, (due, next(self._number), task)))
+
+    async def park(self, where: object) -> None:
+        """Until somebody calls `wake(where)`; for one task at a time."""
+        await _leave_to(partial(self._parked.__setitem__, where))
+
+    async def others(self) -> None:
+        """Until all who can go on have had their turn."""
+        await _leave_to(self._ready.append)
+
+    # What others do.
+
+    def wake(self, where: object) -> None:
+        if task := self._parked.pop(where, None):
+            self._ready.append(task)
+
+    def forget(self, fd: int) -> None:
+        """It is about to be closed: wake who waits for it, to find that out."""
+        self._ready.extend(self._on_fd.pop(fd, {}).values())
+        if fd in self._watched:
+            self._watch(fd, 0)
 
 
 class StreamServer:
@@ -161,81 +187,126 @@ class StreamServer:
     def serve_forever(self) -> None:
         """Serve until `drain` is called and every peer is gone."""
         with self._listener, contextlib.closing(self._wakeup):
-            for task in (self._accept(), self._tick(), self._stop()):
+            for task in (self._welcome(), self._tick(), self._stop()):
                 self._loop.spawn(task)
             self._loop.run()
 
-    # What coroutines do.
-
-    async def _accept(self) -> None:
-        while not self._draining:
-            try:
-                while self._accepting:
-                    self._begin(accept(self._listener))
-            except BlockingIOError:
-                await self._loop.readable(self._listener.fileno())
-                continue
-            except AcceptPaused as error:
-                warn_cannot_accept("%s; trying again in %g s", error, ACCEPT_RETRY_S)
-            await self._loop.sleep(ACCEPT_RETRY_S)
-
-    def _begin(self, sock: socket.socket) -> None:
-        conn = Connection(self._hub, sock)
-        sock.setblocking(False)
-        self._hub.admit(conn)
-        self._loop.spawn(self._serve(conn))
+    # What the coroutine of a connection does.
 
     async def _serve(self, conn: Connection) -> None:
         """Serve one connection to its end."""
         hub, loop, sock = self._hub, self._loop, conn.sock
         await self._see_to(conn)
         while conn.state is not State.GONE:
+            if not conn.reads:
+                await loop.park(conn)
+                continue
+            await loop.ready(sock.fileno(), IN)
             try:
-                if not conn.reads:
-                    await loop.sleep(STILL_S)
-                elif not (data := await loop.recv(sock, RECV_SIZE)):
-                    hub.receive_eof(conn)
-                elif out := hub.receive_data(conn, data):
-                    conn.buffer += out
+                data = sock.recv(RECV_SIZE)
+            except BlockingIOError:  # it was woken by somebody else
+                continue
             except OSError as error:  # a reset ends its own conversation and nothing else
-                hub.lost(conn, error)
+                self._lose(conn, error)
+            else:
+                if data:
+                    conn.buffer += hub.receive_data(conn, data)
+                else:
+                    hub.receive_eof(conn)
+            self._see_to_others()
             if conn.buffer or conn.dirty:
                 await self._see_to(conn)
-            if hub.dirty:
-                self._see_to_others()
         loop.forget(sock.fileno())
         sock.close()
 
     async def _see_to(self, conn: Connection) -> None:
-        """Send what there is, and do what is to be done; for one coroutine at a time."""
-        if conn in self._sending:  # it will see what has come meanwhile
+        """Send what there is for `conn`, and do what is to be done.
+
+        Its own coroutine comes here, and one for what others say to it; who comes second need not
+        wait, for the first will see what there is meanwhile.
+        """
+        conn.dirty = False
+        if conn.todo in AT_ONCE:
+            self._do(conn)
+        if conn in self._sending:
             return
         self._sending.add(conn)
-        hub = self._hub
-        while conn.buffer or conn.dirty:
-            data, conn.buffer = conn.buffer, b""
-            if not data:
-                conn.dirty = False
-                data = hub.take(conn)
-            try:
-                if data:
-                    await self._loop.sendall(conn.sock, data)
-                    hub.sent(conn, 0)
-            except OSError as error:
-                hub.lost(conn, error)
-            if (todo := conn.todo) is not None and not conn.buffer and not conn.outbox:
-                conn.todo = None
-                conn.do(todo)
-                if todo is Todo.CLOSE:
-                    hub.lost(conn, None)
+        while conn.buffer or conn.outbox or conn.todo is not None:
+            conn.buffer = conn.buffer or self._hub.take(conn)
+            await self._send(conn)
+            self._do(conn)
+            conn.dirty = False
+            self._see_to_others()
         self._sending.discard(conn)
+        self._loop.wake(conn)  # it may be read from again, or be gone
+
+    async def _send(self, conn: Connection) -> None:
+        """Send all that is in the buffer, waiting for the peer as long as it takes."""
+        while conn.buffer and conn.state is not State.GONE:
+            try:
+                conn.send_buffer()
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._lose(conn, error)
+                break
+            self._hub.sent(conn, len(conn.buffer))
+            conn.dirty = False  # whoever makes it so while we wait is to send somebody here
+            if conn.buffer:
+                await self._loop.ready(conn.sock.fileno(), OUT)
+            elif conn.outbox:  # there is more already; but others want to have their turn
+                await self._loop.others()
+        if conn.state is State.GONE:
+            conn.buffer = b""
+
+    def _do(self, conn: Connection) -> None:
+        todo, conn.todo = conn.todo, None
+        if todo is not None:
+            conn.do(todo)
+        if todo is Todo.RESET or todo is Todo.CLOSE:
+            self._lose(conn, None)
+
+    def _lose(self, conn: Connection, error: OSError | None) -> None:
+        """It is gone: wake who waits for it."""
+        self._hub.lost(conn, error)
+        self._loop.forget(conn.sock.fileno())
+        self._loop.wake(conn)
 
     def _see_to_others(self) -> None:
         dirty, self._hub.dirty = self._hub.dirty, []
         for peer in dirty:
-            self._loop.spawn(self._see_to(peer))
+            self._loop.spawn(self._see_to(cast(Connection, peer)))
+
+    # What the other coroutines do.
+
+    async def _welcome(self) -> None:
+        """Accept who comes."""
+        loop = self._loop
+        while not self._draining:
+            if not self._accepting:
+                await loop.park(self)
+                continue
+            await loop.ready(self._listener.fileno(), IN)
+            try:
+                for _ in range(BURST):
+                    if self._draining or not self._accepting:
+                        break
+                    self._begin(accept(self._listener))
+            except BlockingIOError:
+                pass
+            except AcceptPaused as error:
+                warn_cannot_accept("%s; trying again in %g s", error, ACCEPT_RETRY_S)
+                await loop.sleep(ACCEPT_RETRY_S)
+
+    def _begin(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        conn = Connection(self._hub, sock)
+        self._hub.admit(conn)
+        self._loop.spawn(self._serve(conn))
+        self._see_to_others()
 
     async def _tick(self) -> None:
+        """Let time pass."""
         while not self._hub.draining or self._hub.open:
             delay = self._hub.tick(time.monotonic())
             self._see_to_others()
@@ -243,17 +314,20 @@ class StreamServer:
         self._loop.forget(self._wakeup.fileno())
 
     async def _stop(self) -> None:
-        hub = self._hub
+        """Do what `drain` and `abort` ask for."""
+        hub, loop = self._hub, self._loop
         while not hub.draining or hub.open:
-            await self._loop.readable(self._wakeup.fileno())
-            self._wakeup.clear()
+            await loop.ready(self._wakeup.fileno(), IN)
+            with contextlib.suppress(BlockingIOError):  # woken for all to end
+                self._wakeup.clear()
             if self._draining and not hub.draining:
                 with contextlib.suppress(BlockingIOError, AcceptPaused):
-                    while True:  # who was connected before
+                    for _ in range(waiting_to_be_accepted(self._listener)):
                         self._begin(accept(self._listener))
-                self._loop.forget(self._listener.fileno())
-                self._listener.close()
                 hub.drain()
+                loop.wake(self)
+                loop.forget(self._listener.fileno())
+                self._listener.close()
             if self._aborted:
                 hub.end()
             self._see_to_others()
@@ -266,6 +340,8 @@ class StreamServer:
     def accept(self, more: bool) -> None:
         """As Shell.accept."""
         self._accepting = more
+        if more:
+            self._loop.wake(self)
 
     def drain(self) -> None:
         """Accept no more, and treat every peer as having finished sending.

@@ -12,6 +12,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
+from typing import cast
 
 from aionet.core import Hub, Todo
 from aionet.descriptors import descriptor_room, warn_cannot_accept
@@ -24,7 +25,7 @@ from aionet.sockets import (
     AcceptPaused,
     ListenerClosed,
     accept,
-    set_reset_on_close,
+    waiting_to_be_accepted,
 )
 from blocking import connection
 from blocking.poller import ERR, HUP, IN, OUT, Poller
@@ -67,36 +68,42 @@ class StreamServer:
     def serve_forever(self) -> None:
         """Serve until `drain` is called and every peer is gone."""
         hub, poll, connections = self._hub, self._poller.poll, self._connections
-        listener_fd, wakeup_fd = self._listener.fileno(), self._wakeup.fileno()
         now, due = time.monotonic, 0.0
         with self._listener, contextlib.closing(self._poller), contextlib.closing(self._wakeup):
-            self._poller.register(wakeup_fd, IN)
+            self._poller.register(self._wakeup.fileno(), IN)
             self.accept(True)
-            while not hub.draining or hub.open:
+            while True:
                 if now() >= due:
                     due = now() + self._tick()
                 if hub.dirty:
                     self._settle_all()
+                if hub.draining and not hub.open:
+                    break
+                others = []
                 for fd, events in poll(max(0.0, due - now())):
                     conn = connections.get(fd)
                     if conn is None:
-                        if fd == listener_fd:
-                            self._accept()
-                        elif fd == wakeup_fd:
-                            self._stop()
+                        others.append(fd)
                     elif events == IN:
                         self._readable(conn)
                     else:
                         self._ready(conn, events)
+                # Newcomers last: one may get the number of a descriptor that has been closed just
+                # now, and would be taken for the one whom an event after that is about.
+                for fd in others:
+                    if fd == self._listener.fileno():
+                        self._accept()
+                    elif fd == self._wakeup.fileno():
+                        self._stop()
 
     # Newcomers.
 
-    def _accept(self) -> bool:
-        """Accept a few; whether there may be more."""
+    def _accept(self, most: int = BURST) -> None:
+        """Accept a few."""
         try:
-            for _ in range(BURST):
-                if not self._accepting:
-                    return False
+            for _ in range(most):
+                if not (self._accepting or self._draining):
+                    return
                 conn = Connection(self._hub, accept(self._listener))
                 self._connections[conn.fd] = conn
                 self._begin_watching(conn)
@@ -104,16 +111,13 @@ class StreamServer:
                 if conn.dirty:
                     self._settle(conn)
         except BlockingIOError:
-            return False
+            pass
         except AcceptPaused as error:
             warn_cannot_accept("%s; trying again in %g s", error, ACCEPT_RETRY_S)
             self._accept_at = time.monotonic() + ACCEPT_RETRY_S
             self.accept(False)  # or it would be reported for ever
-            return False
         except ListenerClosed:
             self.accept(False)
-            return False
-        return True
 
     def accept(self, more: bool) -> None:
         """Whether to watch the listener: as Shell.accept."""
@@ -145,11 +149,10 @@ class StreamServer:
             self._settle(conn)
         return bool(data)
 
-    def _send(self, conn: Connection, data: bytes | bytearray) -> None:
-        """Send `data`, nothing being before it, and keep what the kernel does not take."""
+    def _send(self, conn: Connection, data: bytes) -> None:
+        """Send `data` after what is in the buffer, and keep there what the kernel does not take."""
         if conn.buffer:
-            conn.buffer += data  # an array by now
-            sent = 0
+            conn.buffer += data  # a bytearray by now
         else:
             try:
                 sent = conn.send(data)
@@ -159,19 +162,25 @@ class StreamServer:
                 self._lose(conn, error)
                 return
             if sent == len(data):
-                return
+                if conn.extra is not None and conn.extra.rest is None:
+                    self._hub.sent(conn, 0)  # it may be listened to again
+                return  # what its service has left waits until others have had their turn
             conn.buffer = bytearray(memoryview(data)[sent:])
         self._hub.sent(conn, len(conn.buffer))
+        self._watch(conn)
 
     def _writable(self, conn: Connection) -> None:
         """There is room in the kernel again: for the rest, and for what the service has left."""
-        rest, conn.buffer = conn.buffer, b""
-        if rest:
-            self._send(conn, rest)
-        if not conn.buffer:
-            self._hub.sent(conn, 0)
-        if conn.dirty:
-            self._settle(conn)
+        if conn.buffer:
+            try:
+                conn.send_buffer()
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._lose(conn, error)
+                return
+        self._hub.sent(conn, len(conn.buffer))
+        self._settle(conn)
 
     def _ready(self, conn: Connection, events: int) -> None:
         """The rarer events: room to send, or a hang-up, in any combination with input."""
@@ -193,7 +202,7 @@ class StreamServer:
         while dirty := self._hub.dirty:
             self._hub.dirty = []
             for conn in dirty:
-                self._settle(conn)
+                self._settle(cast(Connection, conn))
 
     def _settle(self, conn: Connection) -> None:
         """Send what there is, do what is to be done, and wait for what `conn` can make use of."""
@@ -201,17 +210,12 @@ class StreamServer:
             conn.dirty = False
             if data := self._hub.take(conn):
                 self._send(conn, data)
-            if (todo := conn.todo) is not None and (
-                not conn.buffer or todo is Todo.RESET or todo is Todo.SHUT_RD
-            ):
-                conn.todo = None
-                if todo is Todo.RESET or todo is Todo.CLOSE:
-                    if todo is Todo.RESET:
-                        set_reset_on_close(conn.sock)
-                    self._lose(conn, None)
-                    return
-                conn.do(todo)
-            self._watch(conn)
+        if conn.todo is not None and (not conn.buffer or conn.todo in connection.AT_ONCE):
+            todo, conn.todo = conn.todo, None
+            conn.do(todo)
+            if todo is Todo.RESET or todo is Todo.CLOSE:
+                self._lose(conn, None)
+        self._watch(conn)
 
     def _watch(self, conn: Connection) -> None:
         events = self._wanted(conn)
@@ -257,8 +261,7 @@ class StreamServer:
     def _stop(self) -> None:
         self._wakeup.clear()
         if self._draining and not self._hub.draining:
-            while self._accept():  # who was connected before
-                pass
+            self._accept(waiting_to_be_accepted(self._listener))  # who was connected before
             self.accept(False)
             self._listener.close()
             self._hub.drain()

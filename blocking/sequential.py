@@ -8,19 +8,16 @@ and .on_full mean nothing here: it never holds more than one.
 from __future__ import annotations
 
 import socket
-import struct
 import time
 
 from aionet.core import Hub, State, Todo
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Service
 from aionet.sockets import RECV_SIZE, accept_patiently, stop_reading
-from blocking.connection import Connection
+from blocking.connection import Connection, set_wait
 from blocking.datagram import DatagramServer
 
 __all__ = ["DatagramServer", "StreamServer"]
-
-_TIMEVAL = struct.Struct("ll")
 
 
 class StreamServer:
@@ -32,6 +29,7 @@ class StreamServer:
         self._listener = listener
         self._hub = Hub(service, limits, timeouts, self, places=1, now=time.monotonic())
         self._tick_at = 0.0
+        self._step = 0.0  # between two looks at the clock
         self._conn: Connection | None = None
         self._draining = self._aborted = False
 
@@ -43,9 +41,10 @@ class StreamServer:
 
     def serve(self, sock: socket.socket) -> None:
         """Serve one connection to its end."""
+        self._step = self._hub.tick(time.monotonic())
         with sock:
-            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-                sock.setsockopt(socket.SOL_SOCKET, option, _timeval(self._hub.sweep.period))
+            set_wait(sock, socket.SO_RCVTIMEO, self._step)
+            set_wait(sock, socket.SO_SNDTIMEO, self._step)
             conn = self._conn = Connection(self._hub, sock)
             self._hub.admit(conn)
             self._settle(conn)
@@ -55,13 +54,13 @@ class StreamServer:
         self._conn = None
 
     def _read(self, conn: Connection) -> None:
-        """Read once, or wait in vain for as long as SO_RCVTIMEO says (socket(7))."""
+        """Read once, or wait in vain until there is another look at the clock."""
         if not conn.reads:
-            time.sleep(self._hub.sweep.period)
+            time.sleep(self._step)
             return
         try:
             data = conn.sock.recv(RECV_SIZE)
-        except BlockingIOError:
+        except BlockingIOError:  # SO_RCVTIMEO
             return
         except OSError as error:  # a reset ends its own conversation and nothing else
             self._hub.lost(conn, error)
@@ -75,15 +74,17 @@ class StreamServer:
         """Send all of it. Nothing is read until the kernel has taken everything: a peer that does
         not read is not listened to, and nothing piles up here.
         """
-        rest = memoryview(data)
-        while rest and conn.state is not State.GONE:
+        conn.buffer = data
+        while conn.buffer and conn.state is not State.GONE:
             try:
-                rest = rest[conn.sock.send(rest) :]
+                conn.send_buffer()
             except BlockingIOError:  # SO_SNDTIMEO
-                self._hub.sent(conn, len(rest))
-                self._tick()
+                pass
             except OSError as error:
                 self._hub.lost(conn, error)
+                return
+            self._hub.sent(conn, len(conn.buffer))
+            self._tick()
 
     def _settle(self, conn: Connection) -> None:
         """Send what else there is, and do what is to be done."""
@@ -92,12 +93,12 @@ class StreamServer:
             conn.dirty = False
             if data := self._hub.take(conn):
                 self._send(conn, data)
-                self._hub.sent(conn, 0)
             if (todo := conn.todo) is not None:
                 conn.todo = None
                 conn.do(todo)
-                if conn.state is State.FLUSHING and not conn.reads:
+                if todo is Todo.CLOSE:
                     self._hub.lost(conn, None)
+        self._hub.dirty.clear()  # there was nobody else
 
     # What the hub wants, and the end.
 
@@ -127,11 +128,7 @@ class StreamServer:
             stop_reading(self._conn.sock)
 
     def abort(self) -> None:
-        """Reset the peer, whatever is pending; wakes a blocked send()."""
+        """Reset the peer, whatever is pending. May be called as `drain`."""
         self._aborted = True
-        if (conn := self._conn) is not None:
-            conn.do(Todo.RESET)
-
-
-def _timeval(seconds: float) -> bytes:
-    return _TIMEVAL.pack(int(seconds), int(seconds % 1 * 1e6))
+        if self._conn is not None:
+            self._conn.do(Todo.RESET)  # so that recv() ends; a send() ends by itself

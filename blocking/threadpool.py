@@ -46,6 +46,7 @@ class StreamServer(threaded.StreamServer):
             thread.join()
 
     def _start(self, conn: Connection) -> None:
+        self._see_to_other(conn)  # it may be greeted before there is a thread for it
         self._accepted.put(conn)
 
     def _work(self) -> None:

@@ -10,7 +10,7 @@ import os
 
 
 class Wakeup:
-    """May be set from anywhere, and any number of times."""
+    """May be set from anywhere, and any number of times; once closed, that does nothing."""
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -19,10 +19,12 @@ class Wakeup:
         return self._fd
 
     def set(self) -> None:
-        os.eventfd_write(self._fd, 1)
+        if self._fd >= 0:
+            os.eventfd_write(self._fd, 1)
 
     def clear(self) -> None:
         os.eventfd_read(self._fd)
 
     def close(self) -> None:
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1  # its number may be somebody else's from now on
+        os.close(fd)

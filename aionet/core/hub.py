@@ -186,7 +186,8 @@ class Hub:
         self.about = peer
         extra = extra_of(peer)
         before, extra.unsent = extra.unsent, unsent
-        peer.seen = self.now
+        if unsent != before:  # that it still takes nothing is no sign of life
+            peer.seen = self.now
         if unsent and peer.outbox is None:
             peer.outbox = []
         self.talk.catch_up(peer)

@@ -211,6 +211,13 @@ MODELS: dict[str, Model] = {
             group="readiness",
             meaning={"udp-echo": _ALL_AT_ONCE, "chat": _ONE_CALL},
         ),
+        _blocking(
+            "coroutines",
+            "a coroutine for each connection, on an event loop of one's own over epoll",
+            group="readiness",
+            meaning={"chat": _ONE_CALL},
+            cannot={"udp-echo": _NOTHING_TO_HAND_OUT},
+        ),
         _aionet(
             "asyncio",
             "asyncio.Protocol on asyncio's own loop",
@@ -303,7 +310,7 @@ SETS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "readiness": (
         "one thread that asks the kernel who can go on, in four ways, and the loops that do so",
-        ("select", "poll", "epoll", "epoll-et", "asyncio", "uvloop"),
+        ("select", "poll", "epoll", "epoll-et", "coroutines", "asyncio", "uvloop"),
     ),
     "threads": (
         "threads and processes, beside one client at a time and one loop (Stevens's table)",
