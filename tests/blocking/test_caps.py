@@ -361,9 +361,11 @@ def test_the_default_cap_keeps_a_reserve_of_descriptors(
     assert told
     with contextlib.ExitStack() as stack:
         clients = Clients(address, stack)
-        held = [clients.served() for _ in range(int(told[1]))]
+        most = threadpool.THREADS if model == "threadpool" else int(told[1])
+        held = [clients.served() for _ in range(most)]
         waiting = clients.waiting()
-        held.pop().close()
+        for _ in range(len(held) // 16 + 1):  # who was full waits for a few places
+            held.pop().close()
         assert waiting.recv(5, socket.MSG_WAITALL) == b"hello"
     process.send_signal(signal.SIGTERM)
     assert process.wait(DEADLINE_S) == 0
