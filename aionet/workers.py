@@ -34,6 +34,7 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 # so that a read of a page never ends within one.
 _RECORD = struct.Struct("i508s")
 _PAGE = 4096
+_NOTHING = bytes(508)  # what who is ready reports
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Worker:
             writable.poll()
 
     def report(self, what: bytes) -> None:
-        """Give up to 508 bytes to `on_report` of the parent, or to nobody if it is too busy."""
+        """Give up to 508 bytes, not all zero, to `on_report` of the parent; not if it is busy."""
         self._write(what)
 
     def _write(self, what: bytes) -> bool:
@@ -236,10 +237,13 @@ class _Parent:
         by_pid = {child.pid: child for child in self._children.values()}
         while page := _read(self._reports[0]):
             for pid, what in _RECORD.iter_unpack(page):
-                if child := by_pid.get(pid):
+                child = by_pid.get(pid)
+                if child is None:
+                    continue
+                if what == _NOTHING:
                     child.ready = self._any_was_ready = True
-                    if self._on_report and what.strip(b"\0"):
-                        self._on_report(child.number, what)
+                elif self._on_report:
+                    self._on_report(child.number, what)
         ready = [child.ready for child in self._children.values()]
         if self._on_ready and not self._stopping and ready == [True] * self._count:
             on_ready, self._on_ready = self._on_ready, None
