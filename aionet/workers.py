@@ -30,11 +30,10 @@ START_S = 1.0  # whoever ends sooner did not start: starting others at once woul
 RETRY_S = (0.1, 30.0)  # to wait for before another start: first, doubled each time, and at most
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
-# Who reports, and what. Below PIPE_BUF, so that a write of it is atomic (pipe(7)); a power of two,
+# Who reports, whether that it is ready, and what. Below PIPE_BUF, so that a write of it is atomic (pipe(7)); a power of two,
 # so that a read of a page never ends within one.
-_RECORD = struct.Struct("i508s")
+_RECORD = struct.Struct("=i?507s")
 _PAGE = 4096
-_NOTHING = bytes(508)  # what who is ready reports
 
 logger = logging.getLogger(__name__)
 
@@ -60,16 +59,16 @@ class Worker:
         signal_when_parent_dies(0, 0)
         writable = select.poll()
         writable.register(self._reports, select.POLLOUT)
-        while not self._write(b""):
+        while not self._write(True, b""):
             writable.poll()
 
     def report(self, what: bytes) -> None:
-        """Give up to 508 bytes, not all zero, to `on_report` of the parent; not if it is busy."""
-        self._write(what)
+        """Give up to 507 bytes to `on_report` of the parent, or to nobody if it is too busy."""
+        self._write(False, what)
 
-    def _write(self, what: bytes) -> bool:
+    def _write(self, ready: bool, what: bytes) -> bool:
         try:
-            os.write(self._reports, _RECORD.pack(os.getpid(), what))
+            os.write(self._reports, _RECORD.pack(os.getpid(), ready, what))
         except BlockingIOError:
             return False
         except BrokenPipeError:  # nobody is left to be told
@@ -236,16 +235,16 @@ class _Parent:
     def _read_reports(self) -> None:
         by_pid = {child.pid: child for child in self._children.values()}
         while page := _read(self._reports[0]):
-            for pid, what in _RECORD.iter_unpack(page):
+            for pid, ready, what in _RECORD.iter_unpack(page):
                 child = by_pid.get(pid)
                 if child is None:
                     continue
-                if what == _NOTHING:
+                if ready:
                     child.ready = self._any_was_ready = True
                 elif self._on_report:
                     self._on_report(child.number, what)
-        ready = [child.ready for child in self._children.values()]
-        if self._on_ready and not self._stopping and ready == [True] * self._count:
+        ready = sum(child.ready for child in self._children.values())
+        if self._on_ready and not self._stopping and ready == self._count:
             on_ready, self._on_ready = self._on_ready, None
             on_ready()
 
