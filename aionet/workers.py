@@ -30,8 +30,8 @@ START_S = 1.0  # whoever ends sooner did not start: starting others at once woul
 RETRY_S = (0.1, 30.0)  # to wait for before another start: first, doubled each time, and at most
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
-# Who reports, whether that it is ready, and what. Below PIPE_BUF, so that a write of it is atomic (pipe(7)); a power of two,
-# so that a read of a page never ends within one.
+# Who reports, whether that it is ready, and what. Below PIPE_BUF, so that a write of it is atomic
+# (pipe(7)); a power of two, so that a read of a page never ends within one.
 _RECORD = struct.Struct("=i?507s")
 _PAGE = 4096
 
