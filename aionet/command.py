@@ -231,7 +231,7 @@ def _explain(error: Exception, address: Address) -> str:
         return "this machine does not have that address; 127.0.0.1 or 0.0.0.0 will do"
     if isinstance(error, socket.gaierror):
         return f"the name {address.host!r} is not known; use an IP address"
-    return f"{error}"
+    return (error.strerror if isinstance(error, OSError) else None) or f"{error}"
 
 
 def connect_or_exit(host: str, port: int) -> socket.socket:

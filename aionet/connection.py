@@ -50,8 +50,8 @@ class Connection(Peer, asyncio.Protocol):
         connections = cast("Connections", self.hub.shell)
         if connections.write_buffer is not None:
             self._transport.set_write_buffer_limits(high=connections.write_buffer)
-        connections.look_at_descriptors()
         self.hub.admit(self)
+        connections.look_at_descriptors()
         if self.dirty:
             self.settle()
 

@@ -10,9 +10,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aionet.core import Hub
+from aionet.descriptors import descriptor_reserve
 from aionet.hooks import Hooks
 from aionet.limits import Limits, Timeouts
-from aionet.listener import LOOK_EVERY, Gate
+from aionet.listener import Gate
 from aionet.protocol import Service
 from aionet.stats import DrainReport, Stats
 
@@ -49,6 +50,7 @@ class Connections:
         self._all_gone = asyncio.Event()
         self._ticking: asyncio.TimerHandle | None = None
         self._looked = -1.0  # when descriptors were last looked at
+        self._look_at = 0  # accepts, at the latest
         self.hub = hub_of(service, limits, timeouts, self, limit, loop.time(), tls, hooks)
 
     def stats(self, endpoints: Sequence[DatagramEndpoint] = ()) -> Stats:
@@ -106,8 +108,9 @@ class Connections:
     def look_at_descriptors(self) -> None:
         """After an accept: now and then."""
         hub = self.hub
-        if hub.now != self._looked or not hub.accepted % LOOK_EVERY:
+        if hub.now != self._looked or hub.accepted >= self._look_at:
             self._looked = hub.now
+            self._look_at = hub.accepted + descriptor_reserve() // 8
             self.gate.look_at_descriptors()
 
     # The end.

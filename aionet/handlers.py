@@ -144,6 +144,16 @@ class Handlers(Service):
         return None
 
 
+def _takes_one(handler: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(handler).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # nobody knows
+        pass
+    return True
+
+
 def shell_of(service: Any, *, cancel: bool = True) -> tuple[Service, type[Connection]]:
     """The service to ask, and what kind of connection it wants.
 
@@ -157,4 +167,6 @@ def shell_of(service: Any, *, cancel: bool = True) -> tuple[Service, type[Connec
         raise ValueError(f"{service!r} has receive_data() and is no aionet.Service: derive from it")
     if not callable(service):
         raise ValueError(f"{service!r} is neither a Service nor a handler, a coroutine function")
+    if not _takes_one(service):
+        raise ValueError(f"{service!r} takes no stream; is it a factory=?")
     return Handlers(service, cancel=cancel), StreamConnection

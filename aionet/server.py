@@ -20,12 +20,14 @@ from aionet.hooks import Hooks
 from aionet.inherited import check_kind
 from aionet.limits import Limits, Timeouts
 from aionet.listen import listen_all
-from aionet.listener import RESERVE, Gate, Listener
+from aionet.listener import Gate, Listener
 from aionet.loops import keep_read_buffers
+from aionet.native import handle_once
 from aionet.protocol import Service
 from aionet.sockets import address_of, set_write_timeout
 from aionet.stats import DrainReport, Stats
 from aionet.unicast import answer_unicast_only
+from aionet.unix_path import remove_unix_path
 
 Serves = Service | Handler | DatagramHandler
 
@@ -86,7 +88,7 @@ class Server:
             self._service,
             self._limits,
             self._timeouts,
-            limit=self._limits.connections or descriptor_room(RESERVE),
+            limit=self._limits.connections or descriptor_room(),
             tls=self._tls,
             hooks=self._hooks,
         )
@@ -106,6 +108,7 @@ class Server:
                     sockets = await asyncio.to_thread(listening)
                 for sock in sockets:
                     undo.callback(sock.close)
+                    undo.callback(remove_unix_path, sock)
                 self._sockets += sockets
             self._check([_is_udp(sock) for sock in self._sockets])
             self._addresses = [address_of(sock) for sock in self._sockets]
@@ -210,6 +213,7 @@ class Server:
 
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, stop)
+            handle_once(each)  # so that a second one ends it even if the loop hangs
         return stopped
 
 

@@ -57,7 +57,10 @@ def address_of(sock: socket.socket) -> Address:
     if sock.family == socket.AF_UNIX:
         abstract = isinstance(name, bytes)
         return Address("unix", path=f"@{os.fsdecode(name[1:])}" if abstract else name)
-    return Address("tcp" if sock.type == socket.SOCK_STREAM else "udp", name[0], name[1])
+    host: str = name[0]
+    if sock.family == socket.AF_INET6 and name[3] and "%" not in host:
+        host += f"%{socket.if_indextoname(name[3])}"  # of a link, and means nothing without it
+    return Address("tcp" if sock.type == socket.SOCK_STREAM else "udp", host, name[1])
 
 
 class AcceptPaused(Exception):  # noqa: N818  a state, not a fault

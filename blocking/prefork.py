@@ -23,6 +23,7 @@ from aionet.signals import carry_on, stop_on_signals
 from aionet.workers import Worker, supervise
 
 PROCESSES = 8
+STOP_S = 2.0  # after the drain timeout; who has not stopped then hangs
 
 
 class Server(Protocol):
@@ -58,7 +59,7 @@ def run(
             server.serve_forever()
         return 0
 
-    return supervise(work, PROCESSES, on_ready=on_ready)
+    return supervise(work, PROCESSES, on_ready=on_ready, stop_timeout=timeouts.drain + STOP_S)
 
 
 def _end_with_parent(worker: Worker) -> None:

@@ -105,6 +105,17 @@ def test_a_failure_halfway_into_opening_leaves_nothing_behind(
     run(main())
 
 
+def test_no_unix_file_is_left_where_a_later_address_is_taken(run: Run[Any], tmp_path: Path) -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+            with pytest.raises(OSError, match=f"in use: '{address}'"):
+                await serve(Echo(), f"unix://{tmp_path}/socket", address).__aenter__()
+        assert list(tmp_path.iterdir()) == []
+
+    run(main())
+
+
 # Pause and resume.
 
 
