@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aionet.sweep import PERIOD_S, SLICE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,6 @@ from aionet.connection import Connection
 from aionet.hooks import Hooks
 from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.protocol import Deliveries, Echo, Room
-from aionet.sweep import PERIOD_S, SLICE
 from aionet.testing import MemoryServer
 
 PATIENT = Timeouts(idle=None, message=None, write=None, half_closed=None)
