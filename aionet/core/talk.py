@@ -54,6 +54,8 @@ class Talk:
         if self._leaving:
             self._tell_all()
         hub.about = about
+        if peer.extra is not None and peer.extra.rest is not None:
+            return b""  # there is more to come: the shell has to see to it, and takes this then
         return hub.take_plain(peer)
 
     def call(self, peer: Peer, method: Callable[[Any], Answer]) -> None:
