@@ -63,7 +63,9 @@ class Places:
             self._close()
         if hub.hooks.on_open is not None:
             tell(hub.hooks.on_open, peer)
-        peer.reads = True
+        if not peer.reads:  # it has waited
+            peer.reads = True
+            hub.touch(peer)
         hub.begin(peer)
 
     def _reject(self, peer: Peer) -> None:
