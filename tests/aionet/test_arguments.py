@@ -195,13 +195,14 @@ OPTIONS = {
     "blocking": {
         *("--help", "--model", "--listen", "--max-connections", "--on-full", "--max-message"),
         "--close-after",
-        *("--write-buffer", "--outbox", "--write-timeout", "--drain-timeout", "--linger-timeout"),
+        *("--max-per-peer", "--write-buffer", "--outbox", "--min-rate"),
+        *("--idle-timeout", "--message-timeout", "--half-closed-timeout"),
+        *("--write-timeout", "--drain-timeout", "--linger-timeout"),
     }
 }
 OPTIONS["aionet"] = OPTIONS["blocking"] - {"--model"} | {
-    *("--loop", "--workers", "--tls-cert", "--tls-key", "--max-per-peer"),
-    *("--udp-rate", "--udp-rate-loopback", "--idle-timeout", "--message-timeout"),
-    *("--half-closed-timeout", "--handshake-timeout"),
+    *("--loop", "--workers", "--tls-cert", "--tls-key"),
+    *("--udp-rate", "--udp-rate-loopback", "--handshake-timeout"),
 }
 
 

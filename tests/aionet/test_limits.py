@@ -10,7 +10,7 @@ import pytest
 from aionet.limits import CloseReason, Limits, Timeouts
 
 OPTIONAL_LIMITS = ("connections", "per_peer", "udp_rate", "udp_rate_loopback")
-SIZES = ("message", "write_buffer", "outbox")
+SIZES = ("message", "write_buffer", "outbox", "min_rate")
 OPTIONAL_TIMEOUTS = ("idle", "message", "write", "half_closed", "handshake")
 FINITE_TIMEOUTS = ("drain", "linger")
 

@@ -19,6 +19,7 @@ LIMITS = {
     "message": "--max-message",
     "write_buffer": "--write-buffer",
     "outbox": "--outbox",
+    "min_rate": "--min-rate",
     "udp_rate": "--udp-rate",
     "udp_rate_loopback": "--udp-rate-loopback",
 }

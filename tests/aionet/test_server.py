@@ -41,7 +41,7 @@ def test_a_server_needs_an_address() -> None:
 
 @pytest.mark.parametrize("service", [42, object(), "echo"])
 def test_a_server_needs_a_service_or_a_handler(service: Any) -> None:
-    with pytest.raises(ValueError, match="neither a service"):
+    with pytest.raises(ValueError, match="neither a Service"):
         serve(service, ANY)
 
 
@@ -90,11 +90,11 @@ def test_a_failure_halfway_into_opening_leaves_nothing_behind(
             opened: list[socket.socket] = []
             open_one = server._open
 
-            async def fail_at_the_second(loop: Any, sock: socket.socket) -> None:
+            async def fail_at_the_second(loop: Any, sock: socket.socket, *more: Any) -> None:
                 opened.append(sock)
                 if len(opened) == 2:
                     raise OSError(errno.EMFILE, "as told")
-                await open_one(loop, sock)
+                await open_one(loop, sock, *more)
 
             monkeypatch.setattr(server, "_open", fail_at_the_second)
             with pytest.raises(OSError, match="as told"):

@@ -243,9 +243,11 @@ class Connections(RuleBasedStateMachine):
     def counters_add_up(self) -> None:
         hub = self.hub
         assert hub.accepted == len(hub.open) + sum(hub.closed.values()) == len(self.far)
-        assert hub.places.taken == sum(
-            each.place > 0 for each in self.far
-        ) == sum(each.place > 0 for each in hub.open)
+        assert (
+            hub.places.taken
+            == sum(each.place > 0 for each in self.far)
+            == sum(each.place > 0 for each in hub.open)
+        )
         assert hub.places.taken <= 3
 
     @invariant()
