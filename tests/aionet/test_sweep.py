@@ -52,8 +52,8 @@ class Looks:
         self.period: float = sweep.period
         self.of: Counter[Connection] = Counter()
         self.in_steps = [0]
-        self._look, self._step = sweep._look, sweep._step
-        sweep._look, sweep._step = self.look, self.step
+        self._look, self._step = sweep._look, sweep.step
+        sweep._look, sweep.step = self.look, self.step
 
     def look(self, conn: Connection, now: float) -> None:
         self.of[conn] += 1
