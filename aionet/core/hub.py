@@ -38,6 +38,8 @@ class Hub:
     places: how many are served at a time. closed: by the reason of their end.
     """
 
+    shakes_hands = False  # before it talks
+
     def __init__(
         self,
         service: Service,
@@ -186,6 +188,8 @@ class Hub:
         extra = extra_of(peer)
         before, extra.unsent = extra.unsent, unsent
         peer.seen = self.now
+        if before and not unsent:
+            extra.base_at = -1.0  # the kernel was full, and has taken all: who reads is not slow
         if unsent and peer.outbox is None:
             peer.outbox = []
         self.talk.catch_up(peer)

@@ -23,7 +23,7 @@ STEPS = 16  # of a period
 STEP_S = 0.01  # at the least
 EVER_S = 24 * 3600.0
 SLICE = 256  # peers a step, about 0.1 ms: nobody else should notice
-LINGER_LOOKS = 4  # in Timeouts.linger, whether all has been acknowledged
+LINGER_LOOKS = 8  # in Timeouts.linger, whether all has been acknowledged
 
 
 class Sweep:
@@ -33,11 +33,12 @@ class Sweep:
         self._hub = hub
         timeouts = hub.timeouts
         waits = [timeouts.idle, timeouts.half_closed, timeouts.write, timeouts.message]
-        waits.append(timeouts.handshake)
+        if hub.shakes_hands:
+            waits.append(timeouts.handshake)
         least, most = PERIOD_S
         shortest = min((wait for wait in waits if wait is not None), default=EVER_S)
         self.period = min(max(shortest / 16, least), most)
-        self._linger_look = timeouts.linger / LINGER_LOOKS
+        self._linger_look = max(timeouts.linger / LINGER_LOOKS, STEP_S)
         self._next = -1  # from the end down: what is appended meanwhile need not be looked at
         self._closed: deque[tuple[float, Peer]] = deque()  # and when to look at it
         self._stepped: float | None = None
@@ -57,7 +58,8 @@ class Sweep:
             # must not count as silence, so a step of our clock is never much longer than it should.
             hub.now += min(time - self._stepped, 2 * self._delay)
         self._stepped, now = time, hub.now
-        while self._closed and self._closed[0][0] <= now:
+        due = now + self._delay / 2  # the nearest step
+        while self._closed and self._closed[0][0] <= due:
             peer = self._closed.popleft()[1]
             if peer.state is not State.GONE:
                 self._look_at_closed(peer, now)
