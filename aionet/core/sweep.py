@@ -90,13 +90,14 @@ class Sweep:
                 return
         limit = timeouts.idle if state is State.OPEN else timeouts.half_closed
         if limit is not None and now - peer.seen > limit:
-            if timeouts.write is not None and peer.unacked():
+            if peer.unacked():
                 self._watch(peer, now)  # it has something to take: that is another question
             else:
                 self._hub.expire(peer, CloseReason.IDLE)
         elif (
             extra is not None
             and extra.message is not None
+            and peer.reads
             and timeouts.message is not None
             and now - extra.since > timeouts.message
         ):
@@ -113,7 +114,9 @@ class Sweep:
 
     def _judge(self, peer: Peer, extra: Extra, now: float) -> None:
         """Reset who in Timeouts.write took not even Limits.min_rate of what waited for it then."""
-        window = self._hub.timeouts.write
+        timeouts, state = self._hub.timeouts, peer.state
+        # Where nobody is too slow, who takes something is still not idle.
+        window = timeouts.write or (timeouts.idle if state is State.OPEN else timeouts.half_closed)
         if window is None:
             return
         if extra.base_at < 0:
@@ -122,7 +125,11 @@ class Sweep:
             unacked = peer.unacked()
             taken = extra.base + extra.given - unacked
             least = self._hub.limits.min_rate * (now - extra.base_at)
-            if unacked and taken < min(extra.base, max(1.0, least)):
+            if timeouts.write is None:
+                if unacked and not taken and not peer.closing and now - peer.seen > window:
+                    self._hub.expire(peer, CloseReason.IDLE)
+                    return
+            elif unacked and taken < min(extra.base, max(1.0, least)):
                 self._hub.reset(peer, CloseReason.SLOW_READER)
                 return
             extra.base_at = -1.0
