@@ -68,12 +68,16 @@ class Connection(Peer, asyncio.Protocol):
         return True  # when to close is not the loop's affair
 
     def pause_writing(self) -> None:
-        """The transport's buffer is over its limit; resume_writing(): it is well below."""
+        """The transport's buffer is over its limit."""
+        # Of what is below the lower limit nobody would be told when it has gone.
+        self._transport.set_write_buffer_limits(high=self.hub.limits.write_buffer, low=0)
+        self.resume_writing()
+
+    def resume_writing(self) -> None:
+        """The transport's buffer is empty again."""
         self.hub.sent(self, self._transport.get_write_buffer_size())
         if self.dirty:
             self.settle()
-
-    resume_writing = pause_writing
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.hub.lost(self, exc)

@@ -140,7 +140,8 @@ class Handlers(Service):
         return None
 
     def receive_eof(self, peer: StreamConnection) -> Answer:
-        peer.stream.feed_eof()
+        if peer.state is not State.GONE:  # else its stream is broken, which is no end
+            peer.stream.feed_eof()
         return None
 
 

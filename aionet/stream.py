@@ -222,12 +222,11 @@ class Stream:
 
     def close(self) -> None:
         """Close once all is sent. It may be called twice; the end of the handler does it, too."""
-        if not self.closed:
+        if not self.closed and self._broken is None:
             self.closed = True
             _wake(self._arrival)
             self.writable()
-            if self._broken is None:
-                self._conn.close(CloseReason.DONE)
+            self._conn.close(CloseReason.DONE)
 
     def _check(self) -> None:
         if self.closed:

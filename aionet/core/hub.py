@@ -38,6 +38,8 @@ class Hub:
     places: how many are served at a time. closed: by the reason of their end.
     """
 
+    shakes_hands = False  # before it talks
+
     def __init__(
         self,
         service: Service,
@@ -62,8 +64,8 @@ class Hub:
         self.about: Peer | None = None  # the shell's call is; it will see to that in any case
         self.shell = shell
         self._wake = shell.wake
-        self._ask = service.receive_data
         self.talk = Talk(self)
+        self._ask = self.talk.ask
         self._answer = self.talk.answer
         self.places = Places(self, shell, places)
         self.sweep = Sweep(self)
@@ -158,7 +160,7 @@ class Hub:
     # What goes.
 
     def take(self, peer: Peer) -> bytes:
-        """All that is to be written to `peer` now; the shell keeps what the kernel has no room for."""
+        """All that is to be written to `peer` now; what the kernel does not take, a shell keeps."""
         return self.take_plain(peer)
 
     def take_plain(self, peer: Peer) -> bytes:
@@ -176,7 +178,10 @@ class Hub:
             peer.outbox = []
             if extra is not None:
                 extra.given += len(data)
-                self.talk.ease(peer)
+                if peer.reads or extra.rest is not None or peer.state is not State.OPEN:
+                    self.talk.ease(peer)
+                else:  # the kernel may take all of it, and nobody will say so
+                    self.talk.catch_up(peer)
         return data
 
     def sent(self, peer: Peer, unsent: int) -> None:
@@ -188,6 +193,8 @@ class Hub:
         before, extra.unsent = extra.unsent, unsent
         if unsent != before:  # that it still takes nothing is no sign of life
             peer.seen = self.now
+        if before and not unsent:
+            extra.base_at = -1.0  # the kernel was full, and has taken all: who reads is not slow
         if unsent and peer.outbox is None:
             peer.outbox = []
         self.talk.catch_up(peer)

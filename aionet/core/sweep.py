@@ -23,7 +23,7 @@ STEPS = 16  # of a period
 STEP_S = 0.01  # at the least
 EVER_S = 24 * 3600.0
 SLICE = 256  # peers a step, about 0.1 ms: nobody else should notice
-LINGER_LOOKS = 4  # in Timeouts.linger, whether all has been acknowledged
+LINGER_LOOKS = 8  # in Timeouts.linger, whether all has been acknowledged
 
 
 class Sweep:
@@ -33,11 +33,12 @@ class Sweep:
         self._hub = hub
         timeouts = hub.timeouts
         waits = [timeouts.idle, timeouts.half_closed, timeouts.write, timeouts.message]
-        waits.append(timeouts.handshake)
+        if hub.shakes_hands:
+            waits.append(timeouts.handshake)
         least, most = PERIOD_S
         shortest = min((wait for wait in waits if wait is not None), default=EVER_S)
         self.period = min(max(shortest / 16, least), most)
-        self._linger_look = timeouts.linger / LINGER_LOOKS
+        self._linger_look = max(timeouts.linger / LINGER_LOOKS, STEP_S)
         self._next = -1  # from the end down: what is appended meanwhile need not be looked at
         self._closed: OrderedDict[Peer, float] = OrderedDict()  # when to look at it
         self._stepped: float | None = None
@@ -61,7 +62,8 @@ class Sweep:
             # must not count as silence, so a step of our clock is never much longer than it should.
             hub.now += min(time - self._stepped, 2 * self._delay)
         self._stepped, now = time, hub.now
-        while self._closed and next(iter(self._closed.values())) <= now:
+        due = now + self._delay / 2  # the nearest step
+        while self._closed and next(iter(self._closed.values())) <= due:
             self._look_at_closed(self._closed.popitem(last=False)[0], now)
         everybody = hub.open
         steps = max(STEPS, len(everybody) // SLICE)
@@ -90,13 +92,14 @@ class Sweep:
                 return
         limit = timeouts.idle if state is State.OPEN else timeouts.half_closed
         if limit is not None and now - peer.seen > limit:
-            if timeouts.write is not None and peer.unacked():
+            if peer.unacked():
                 self._watch(peer, now)  # it has something to take: that is another question
             else:
                 self._hub.expire(peer, CloseReason.IDLE)
         elif (
             extra is not None
             and extra.message is not None
+            and peer.reads
             and timeouts.message is not None
             and now - extra.since > timeouts.message
         ):
@@ -113,7 +116,9 @@ class Sweep:
 
     def _judge(self, peer: Peer, extra: Extra, now: float) -> None:
         """Reset who in Timeouts.write took not even Limits.min_rate of what waited for it then."""
-        window = self._hub.timeouts.write
+        timeouts, state = self._hub.timeouts, peer.state
+        # Where nobody is too slow, who takes something is still not idle.
+        window = timeouts.write or (timeouts.idle if state is State.OPEN else timeouts.half_closed)
         if window is None:
             return
         if extra.base_at < 0:
@@ -122,7 +127,11 @@ class Sweep:
             unacked = peer.unacked()
             taken = extra.base + extra.given - unacked
             least = self._hub.limits.min_rate * (now - extra.base_at)
-            if unacked and taken < min(extra.base, max(1.0, least)):
+            if timeouts.write is None:
+                if unacked and not taken and not peer.closing and now - peer.seen > window:
+                    self._hub.expire(peer, CloseReason.IDLE)
+                    return
+            elif unacked and taken < min(extra.base, max(1.0, least)):
                 self._hub.reset(peer, CloseReason.SLOW_READER)
                 return
             extra.base_at = -1.0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("aionet")
 
+END: Any = object()
 LOW = 4  # who was not listened to is again when this part of Limits.write_buffer is left
 
 
@@ -35,10 +36,24 @@ class Talk:
             and type(self._service).unfinished is not Service.unfinished
         )
         self.greets = type(self._service).connect is not Service.connect
+        # Up to write_buffer it is listened to, so that much may wait of its own answers.
+        self._most = max(hub.limits.outbox, hub.limits.write_buffer)
         self._busy = 0  # calls of the service, or what they answered, under way
+        self._asked: Peer | None = None  # whose generator is
         self._leaving: deque[Peer] = deque()  # who is gone, and nobody was told yet
 
     # Ask.
+
+    @property
+    def ask(self) -> Callable[[Peer, bytes], Answer]:
+        """What is called for each message."""
+        return self._ask_and_time if self._timed else self._service.receive_data
+
+    def _ask_and_time(self, peer: Peer, data: bytes) -> Answer:
+        answer = self._service.receive_data(peer, data)
+        if peer.state is State.OPEN:
+            self.expect(peer, self._service.unfinished(peer))
+        return answer
 
     def answer(self, peer: Peer, answer: Answer) -> bytes:
         """Carry it out; what is to be written to `peer` at once."""
@@ -55,6 +70,8 @@ class Talk:
         if self._leaving:
             self._tell_all()
         hub.about = about
+        if peer.extra is not None and peer.extra.rest is not None:
+            return b""  # there is more to come: the shell has to see to it, and takes this then
         return hub.take_plain(peer)
 
     def call(self, peer: Peer, method: Callable[[Any], Answer]) -> None:
@@ -126,11 +143,11 @@ class Talk:
         own: list[Delivery] = []
         for delivery in deliveries:
             to, what = delivery
-            if to is peer and (own or self._hub.is_full(peer)):
+            if to is peer and (own or self._hub.is_full(peer)) and not peer.closing:
                 own.append(delivery)
             else:
                 self._deliver(to, what)
-        if own:
+        if own and not peer.closing:
             extra_of(peer).rest = iter(own)
             self._regulate(peer)
 
@@ -159,7 +176,7 @@ class Talk:
         if not what or (peer.state is not State.OPEN and peer.state is not State.HALF_CLOSED):
             return
         extra = peer.extra
-        if peer.waiting + (extra.unsent if extra else 0) > self._hub.limits.outbox:
+        if peer.waiting + (extra.unsent if extra else 0) > self._most:
             throttled(logging.INFO, "%s is dropped: it reads too slowly", peer.address)
             self._hub.reset(peer, CloseReason.SLOW_READER)
             return
@@ -197,12 +214,16 @@ class Talk:
     def _go_on(self, peer: Peer) -> None:
         """Ask the generator on, while the peer reads. Raises what that raises."""
         extra = extra_of(peer)
-        while extra.rest is not None and (peer.closing or not self._hub.is_full(peer)):
-            delivery = next(extra.rest, None)
-            if delivery is None:
-                extra.rest = None
-            else:
-                self._deliver(*delivery)
+        self._asked = peer
+        try:
+            while extra.rest is not None and (peer.closing or not self._hub.is_full(peer)):
+                delivery = next(extra.rest, END)
+                if delivery is END:
+                    extra.rest = None
+                else:
+                    self._deliver(*delivery)
+        finally:
+            self._asked = None
         self._regulate(peer)
 
     def _is_heard(self, peer: Peer) -> bool:
@@ -218,6 +239,8 @@ class Talk:
         """Whether it is to be read from."""
         if peer.state is State.OPEN and (reads := self._is_heard(peer)) is not peer.reads:
             peer.reads = reads
+            if reads and peer.extra is not None:
+                peer.extra.since = self._hub.now  # what is not listened to takes no time
             if peer.outbox is None:
                 peer.outbox = []
             self._hub.touch(peer)
@@ -237,7 +260,8 @@ class Talk:
         if extra is None:
             return
         extra.early, extra.ended, extra.message = b"", False, None
-        if rest and extra.rest is not None:
+        # A generator that has closed its peer may have something to say to others.
+        if extra.rest is not None and (rest or peer is not self._asked):
             close = getattr(extra.rest, "close", None)
             extra.rest = None
             if close is not None:

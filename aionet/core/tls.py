@@ -19,6 +19,8 @@ from aionet.limits import CloseReason
 class TLSHub(Hub):
     """As Hub. context: of a server."""
 
+    shakes_hands = True
+
     def __init__(self, *arguments: Any, context: ssl.SSLContext, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._context = context

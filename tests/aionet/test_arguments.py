@@ -173,14 +173,10 @@ def test_what_aionet_cannot_mean_is_one_line_too(
         "--workers 2",
         "--tls-cert chain.pem",
         "--tls-key key.pem",
-        "--max-per-peer 1",
         "--udp-rate 1",
         "--udp-rate-loopback 1",
         "--udp-handlers 1",
         "--udp-low-ports",
-        "--idle-timeout 1",
-        "--message-timeout 1",
-        "--half-closed-timeout 1",
         "--handshake-timeout 1",
         "--listen unix:///run/it",
         "--listen systemd:",
@@ -201,14 +197,14 @@ OPTIONS = {
     "blocking": {
         *("--help", "--model", "--listen", "--max-connections", "--on-full", "--max-message"),
         "--close-after",
-        *("--write-buffer", "--outbox", "--write-timeout", "--drain-timeout", "--linger-timeout"),
+        *("--max-per-peer", "--write-buffer", "--outbox", "--min-rate"),
+        *("--idle-timeout", "--message-timeout", "--half-closed-timeout"),
+        *("--write-timeout", "--drain-timeout", "--linger-timeout"),
     }
 }
 OPTIONS["aionet"] = OPTIONS["blocking"] - {"--model"} | {
-    *("--loop", "--workers", "--tls-cert", "--tls-key", "--max-per-peer"),
+    *("--loop", "--workers", "--tls-cert", "--tls-key", "--handshake-timeout"),
     *("--udp-rate", "--udp-rate-loopback", "--udp-handlers", "--udp-low-ports"),
-    *("--idle-timeout", "--message-timeout"),
-    *("--half-closed-timeout", "--handshake-timeout"),
 }
 
 

@@ -41,7 +41,7 @@ def test_a_server_needs_an_address() -> None:
 
 @pytest.mark.parametrize("service", [42, object(), "echo"])
 def test_a_server_needs_a_service_or_a_handler(service: Any) -> None:
-    with pytest.raises(ValueError, match="neither a service"):
+    with pytest.raises(ValueError, match="neither a Service"):
         serve(service, ANY)
 
 
