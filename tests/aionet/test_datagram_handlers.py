@@ -187,8 +187,8 @@ async def generator_too(received: Datagram) -> AsyncIterator[bytes]:
     [
         (generator, "has a yield in it"),
         (generator_too, "has a yield in it"),
-        (lambda: None, "cannot be called with a Datagram"),
-        (lambda data, address: None, "cannot be called with a Datagram"),
+        (lambda: None, "takes no stream"),
+        (lambda data, address: None, "takes no stream"),
         (Datagram, "is a class"),
         (b"yes", "neither a Service nor a handler"),
         (None, "neither a Service nor a handler"),

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from aionet.sweep import PERIOD_S, SLICE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
