@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aionet.core import Hub
 from aionet.hooks import Hooks
 from aionet.limits import Limits, Timeouts
-from aionet.listener import LOOK_EVERY, Gate
+from aionet.listener import Gate, burst
 from aionet.protocol import Service
 from aionet.stats import DrainReport, Stats
 
@@ -49,6 +49,7 @@ class Connections:
         self._all_gone = asyncio.Event()
         self._ticking: asyncio.TimerHandle | None = None
         self._looked = -1.0  # when descriptors were last looked at
+        self._look_every = burst()  # accepts
         self.hub = hub_of(service, limits, timeouts, self, limit, loop.time(), tls, hooks)
 
     def stats(self, endpoints: Sequence[DatagramEndpoint] = ()) -> Stats:
@@ -106,7 +107,7 @@ class Connections:
     def look_at_descriptors(self) -> None:
         """After an accept: now and then."""
         hub = self.hub
-        if hub.now != self._looked or not hub.accepted % LOOK_EVERY:
+        if hub.now != self._looked or not hub.accepted % self._look_every:
             self._looked = hub.now
             self.gate.look_at_descriptors()
 

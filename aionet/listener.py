@@ -18,11 +18,10 @@ from aionet.sockets import BURST, set_nodelay
 from aionet.unix_path import remove_unix_path
 
 # Descriptors left to the rest of the program. A descriptor gets the lowest free number, so a
-# number this close to the limit says that all below it are taken. It is more than LOOK_EVERY
-# and BURST together, so that accept() never finds none: asyncio would then log it for each of
-# a BURST, and libuv close the newcomers without a word.
+# number this close to the limit says that all below it are taken. accept() should never find
+# none: asyncio would then log it for each of a burst, and libuv close the newcomers without a word.
 RESERVE = 128
-LOOK_EVERY = 32  # accepts
+PARTS = 4  # of the reserve: two bursts of accepts, and those until we look again, leave one
 ACCEPTING = 3  # turns of the loop, until who was accepted in one is there
 
 
@@ -49,7 +48,8 @@ class Listener:
         if self._server is not None:
             return
         # asyncio accepts up to `backlog` times in a row, so this says how many; the kernel's
-        # backlog is then set to what it should be.
+        # backlog is then set to what it should be. libuv accepts all that are in there, so where
+        # descriptors are few, the others have to knock again.
         self._duplicate = duplicate = self.sock.dup()
         create: Any = self._loop.create_server
         if duplicate.family == socket.AF_UNIX:
@@ -57,11 +57,12 @@ class Listener:
             if sys.version_info >= (3, 13):
                 create = partial(create, cleanup_socket=False)  # it would take the path to pause
         try:
-            self._server = _run_now(create(self._connection, sock=duplicate, backlog=BURST))
+            self._server = _run_now(create(self._connection, sock=duplicate, backlog=burst()))
         except BaseException:
             duplicate.close()
             raise
-        self.sock.listen(BACKLOG)
+        few = reserve() < RESERVE and not isinstance(self._loop, asyncio.SelectorEventLoop)
+        self.sock.listen(2 * burst() if few else BACKLOG)
 
     def pause(self) -> None:
         """Accept no more. Who was accepted in this turn of the loop may still come."""
@@ -190,6 +191,17 @@ class Gate:
         return self.DESCRIPTORS in self._holds
 
 
+def reserve() -> int:
+    """Descriptors for the rest of the program: where the limit is small, a quarter."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return RESERVE if soft == resource.RLIM_INFINITY else min(RESERVE, soft // 4)
+
+
+def burst() -> int:
+    """How many may be accepted in a row before others get their turn, and before we look."""
+    return max(1, min(BURST, reserve() // PARTS))
+
+
 def _descriptors_are_short(*, beside: int) -> bool:
     """Whether only the reserve is left, once `beside` more are taken."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -204,8 +216,7 @@ def _descriptors_are_short(*, beside: int) -> bool:
     finally:
         for descriptor in taken:
             os.close(descriptor)
-    # Where the limit is small, keep a quarter for the rest.
-    return taken[-1] >= soft - min(RESERVE, soft // 4)
+    return taken[-1] >= soft - reserve()
 
 
 def _take_descriptor() -> int:
