@@ -98,6 +98,8 @@ class Connection(Peer, asyncio.Protocol):
                         self.hub.sent(self, transport.get_write_buffer_size())
                     elif extra.rest is not None:  # after others have had their turn
                         cast("Connections", self.hub.shell).loop.call_soon(self.resume_writing)
+            if self.dirty:  # the write has made the service say more: that goes first
+                continue
             if self.todo is not None:
                 todo, self.todo = self.todo, None
                 self._do(todo)
