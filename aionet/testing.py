@@ -150,8 +150,9 @@ class MemoryServer:
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         hooks: Hooks | None = None,
+        cancel_on_close: bool = True,
     ) -> None:
-        served, self._kind = shell_of(service)
+        served, self._kind = shell_of(service, cancel=cancel_on_close)
         self._loop = _FakeClockLoop()
         limits = limits or Limits()
         self._timeouts = timeouts or Timeouts()

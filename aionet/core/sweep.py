@@ -94,6 +94,9 @@ class Sweep:
         if limit is not None and now - peer.seen > limit:
             if peer.unacked():
                 self._watch(peer, now)  # it has something to take: that is another question
+            elif extra is not None and extra.base_at >= 0:
+                extra.base_at, peer.seen = -1.0, now  # it had, and has taken all of it
+                self._hub.talk.ease(peer)
             else:
                 self._hub.expire(peer, CloseReason.IDLE)
         elif (

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
+import subprocess
+import sys
 from typing import Any
 
+import pytest
 from loop_clients import ANY
 from loop_runs import Run
 
 from aionet.limits import CloseReason, Limits
+from aionet.loops import LOOPS
 from aionet.protocol import Echo
 from aionet.server import Server, serve
 
@@ -72,3 +77,53 @@ def test_who_waits_for_a_place_when_the_server_stops_is_answered(run: Run[Any]) 
             assert told == [b"%d" % number for number in range(stats.accepted)]
 
     run(main())
+
+
+FEW = """
+import asyncio, logging, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+logging.basicConfig(level=logging.INFO)
+from aionet.limits import Limits
+from aionet.loops import loop_factory
+from aionet.protocol import Echo
+from aionet.server import serve
+
+async def main():
+    async with serve(Echo(), "tcp://127.0.0.1:0", limits=Limits(connections=1000)) as server:
+        print(server.addresses[0].port, flush=True)
+        await server.run_until_signal()
+
+with asyncio.Runner(loop_factory=loop_factory(sys.argv[1])) as runner:
+    runner.run(main())
+"""
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_who_comes_when_descriptors_are_few_waits_and_is_served(loop: str) -> None:
+    clients = 70
+
+    async def visit(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"hello")
+        answer = await reader.read(100)
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    async def visits(port: int) -> list[bytes]:
+        async with asyncio.timeout(40):  # whose SYN is dropped sends it again after 1, 2, 4 s
+            return await asyncio.gather(*(visit(port) for _ in range(clients)))
+
+    with subprocess.Popen(
+        [sys.executable, "-c", FEW, loop], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            assert asyncio.run(visits(port)) == [b"hello"] * clients
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert "Traceback" not in said
+    assert all("newcomers wait" in line for line in said.splitlines())

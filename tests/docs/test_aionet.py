@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import asyncio
 import contextlib
 import os
 import random
@@ -335,22 +336,31 @@ def test_a_timeout_is_noticed_a_quarter_of_the_shortest_one_late_at_most() -> No
         assert peer.closed is CloseReason.IDLE
 
 
-def test_a_handler_is_told_of_a_timeout_by_its_next_call() -> None:
-    told: list[CloseReason] = []
+@pytest.mark.parametrize("cancels", [True, False])
+def test_a_handler_that_waits_for_something_else_is_told_that_its_peer_is_gone(
+    cancels: bool,
+) -> None:
+    told: list[object] = []
 
     async def handler(stream: aionet.Stream) -> None:
         await stream.receive(1)
-        await rest
+        try:
+            await rest
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            raise
         with pytest.raises(aionet.BrokenStreamError) as caught:
             await stream.receive(1)
         told.append(caught.value.reason)
 
-    with MemoryServer(handler, timeouts=Timeouts(idle=5)) as server:
+    with MemoryServer(handler, timeouts=Timeouts(idle=5), cancel_on_close=cancels) as server:
         rest = server._loop.create_future()
         peer = server.connect()
         peer.send(b"x")
         server.advance(7)
-        assert (peer.closed, told) == (CloseReason.IDLE, [])
-        rest.set_result(None)
-        server.advance(0)
-        assert told == [CloseReason.IDLE]
+        assert peer.closed is CloseReason.IDLE
+        if not cancels:
+            assert told == []
+            rest.set_result(None)
+            server.advance(0)
+        assert told == ["cancelled" if cancels else CloseReason.IDLE]

@@ -29,7 +29,7 @@ class Steps:
         return self
 
     def __next__(self) -> Delivery:
-        assert not self.at_end
+        self._service.demand(not self.at_end, "asked on after its end")
         with self._service.alone():
             try:
                 return next(self._steps)
@@ -59,6 +59,7 @@ class Scripted(Service):
         self.steps: list[tuple[Any, Steps]] = []
         self.begun: dict[Any, int] = {}
         self.failed: set[Any] = set()
+        self.faults: list[str] = []  # of the hub
         self.fails_at_connect = False
         self.fails_at_eof: set[Any] = set()
         self.stays: set[Any] = set()  # who is not closed when it has finished
@@ -70,12 +71,17 @@ class Scripted(Service):
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        assert not self._busy, "two calls at the same time"
+        self.demand(not self._busy, "two calls at the same time")
         self._busy = True
         try:
             yield
         finally:
             self._busy = False
+
+    def demand(self, holds: bool, what: str) -> None:
+        """An exception would be the service's failure, and cost a peer."""
+        if not holds:
+            self.faults.append(what)
 
     def call(self) -> int:
         return next(self._calls)
@@ -92,7 +98,7 @@ class Scripted(Service):
 
     def connect(self, peer: Any) -> Answer:
         with self.alone():
-            assert peer not in self.known
+            self.demand(peer not in self.known, "met twice")
             self.known[peer] = "met"
             if self.fails_at_connect:
                 raise LookupError("as told")
@@ -100,8 +106,8 @@ class Scripted(Service):
 
     def receive_data(self, peer: Any, data: bytes) -> Answer:
         with self.alone():
-            assert self.known[peer] == "met"
-            assert data
+            self.demand(self.known[peer] == "met", "data out of turn")
+            self.demand(bool(data), "no data")
             self.heard[peer] += data
             several = len(data) > 1
             answer = self._several(peer, data) if several else self._answer(peer, chr(data[0]))
@@ -177,7 +183,7 @@ class Scripted(Service):
 
     def receive_eof(self, peer: Any) -> Answer:
         with self.alone():
-            assert self.known[peer] == "met"
+            self.demand(self.known[peer] == "met", "ended twice")
             self.known[peer] = "ended"
             if peer in self.fails_at_eof:
                 self.failed.add(peer)

@@ -187,7 +187,7 @@ class Connections(RuleBasedStateMachine):
                     assert since <= 3 * (write + (idle or 0)) + 1
                 elif peer.owes and idle is not None:
                     assert since <= 3 * ((write or 0) + idle) + 1
-                elif idle is not None:
+                elif idle is not None and (peer.extra is None or peer.extra.base_at < 0):
                     assert since <= 1.25 * idle + 1
                 if peer.state is State.OPEN and message is not None and peer.reads:
                     assert (
@@ -242,6 +242,7 @@ class Connections(RuleBasedStateMachine):
         assert places.waiting == len(waiting)
         assert not waiting or places.taken == self.places
         counted = self.hub.limits.per_peer is not None
+        assert all(many > 0 for many in places._of_source.values())
         assert places._of_source.total() == (len(seated) if counted else 0)
         assert self.network.accepting is not places.full
 
@@ -308,6 +309,7 @@ class Connections(RuleBasedStateMachine):
 
     @invariant()
     def check(self) -> None:
+        assert self.service.faults == []
         self.counters_add_up()
         self.each_ends_once_and_for_one_reason()
         self.places_are_given_back()
@@ -319,5 +321,5 @@ class Connections(RuleBasedStateMachine):
         self.nothing_is_made_up_lost_or_mixed_up()
 
 
-Connections.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+Connections.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
 TestConnections = pytest.mark.timeout(300)(Connections.TestCase)
