@@ -24,6 +24,8 @@ class Connection(Peer, asyncio.Protocol):
 
     __slots__ = ("_transport",)
 
+    _transport: asyncio.Transport
+
     def __init__(self, connections: Connections) -> None:
         super().__init__(connections.hub)
 
@@ -46,8 +48,8 @@ class Connection(Peer, asyncio.Protocol):
     # What the loop tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        connections = cast("Connections", self.hub.shell)
+        self._transport = transport  # type: ignore[assignment]
+        connections: Connections = self.hub.shell  # type: ignore[assignment]
         if connections.write_buffer is not None:
             self._transport.set_write_buffer_limits(high=connections.write_buffer)
         self.hub.admit(self)
@@ -116,7 +118,7 @@ class Connection(Peer, asyncio.Protocol):
                     transport.resume_reading()
                 transport.pause_reading()
 
-    def _do(self, todo: Todo) -> None:
+    def _do(self, todo: str) -> None:
         transport = self._transport
         if todo is Todo.CLOSE:
             transport.close()

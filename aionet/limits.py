@@ -25,6 +25,8 @@ class CloseReason(StrEnum):
     HANDSHAKE = "handshake"  # no TLS handshake within Timeouts.handshake, or a bad one
     ERROR = "error"  # the service or the handler failed; the log has the traceback
 
+    __hash__ = str.__hash__  # Enum's is slow, and another than that of the string it equals
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

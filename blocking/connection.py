@@ -50,7 +50,7 @@ class Connection(Peer):
         else:
             self.buffer = bytearray(memoryview(self.buffer)[sent:])
 
-    def do(self, todo: Todo) -> None:
+    def do(self, todo: str) -> None:
         """Shut one direction, or both; wakes who waits in recv(). Closing is left to the caller."""
         with contextlib.suppress(OSError):  # the peer was gone before
             if todo is Todo.SHUT_WR:

@@ -207,7 +207,7 @@ class StreamServer:
 
     # What any thread does, for a connection whose `sending` it holds.
 
-    def _take(self, conn: Connection) -> tuple[bytes, Todo | None]:
+    def _take(self, conn: Connection) -> tuple[bytes, str | None]:
         with self._lock:
             conn.dirty = False
             todo, conn.todo = conn.todo, None
@@ -232,7 +232,7 @@ class StreamServer:
             with self._lock:
                 self._hub.sent(conn, len(conn.buffer))
 
-    def _do(self, conn: Connection, todo: Todo | None) -> None:
+    def _do(self, conn: Connection, todo: str | None) -> None:
         if todo is not None:
             conn.do(todo)
             if todo is Todo.CLOSE:
@@ -265,7 +265,7 @@ class StreamServer:
             self._do(peer, todo)
             peer.sending.release()
 
-    def _flush(self, peer: Connection, todo: Todo | None) -> None:
+    def _flush(self, peer: Connection, todo: str | None) -> None:
         self._send(peer)
         self._do(peer, todo)
         peer.sending.release()

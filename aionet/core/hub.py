@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Protocol
 
-from aionet.core.peer import NOTHING, Peer, State, Todo, extra_of
+from aionet.core.peer import CLOSING, NOTHING, Peer, State, Todo, extra_of
 from aionet.core.places import Places
 from aionet.core.sweep import Sweep
 from aionet.core.talk import Talk
@@ -13,6 +13,7 @@ from aionet.hooks import Hooks
 from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.protocol.service import Service
 
+_DONE, _EOF = CloseReason.DONE, CloseReason.EOF  # to look a member up takes longer than all else
 EARLY = 512 * 1024  # more than that of who is not listened to is no accident of one read too many
 
 
@@ -231,17 +232,17 @@ class Hub:
             extra_of(peer).held = held
             self.talk.catch_up(peer)
 
-    def close(self, peer: Peer, reason: CloseReason = CloseReason.DONE) -> None:
+    def close(self, peer: Peer, reason: CloseReason = _DONE) -> None:
         """Close once all is sent, and not before the peer has had time to close, too.
 
         A close with unread input would be a reset, and a reset may overtake the last bytes sent
         (RFC 1122, 4.2.2.13).
         """
-        if peer.closing:
+        if peer.state in CLOSING:
             return
         half_closed = peer.state is State.HALF_CLOSED
-        if half_closed and reason is CloseReason.DONE:
-            reason = CloseReason.EOF
+        if half_closed and reason is _DONE:
+            reason = _EOF
         peer.reason = peer.reason or reason
         peer.state = State.FLUSHING
         if peer.outbox is None:
@@ -324,7 +325,7 @@ class Hub:
 def _reason_of(error: Exception | None) -> CloseReason:
     """What an end means that nobody here asked for."""
     if error is None:
-        return CloseReason.EOF
+        return _EOF
     if isinstance(error, OSError) and error.errno == errno.ETIMEDOUT:
         return CloseReason.SLOW_READER  # TCP_USER_TIMEOUT
     return CloseReason.RESET

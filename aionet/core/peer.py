@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aionet.limits import CloseReason
 
@@ -16,25 +15,31 @@ if TYPE_CHECKING:
 NOTHING: list[bytes] = []  # the outbox of who takes nothing more; it stays empty
 
 
-class State(Enum):
-    """Where a connection is in its life."""
+class State:
+    """Where a connection is in its life: these names, which are compared a lot.
 
-    WAITING = "waiting"  # accepted, and there is no place for it yet
-    HANDSHAKE = "handshake"  # of TLS
-    OPEN = "open"
-    HALF_CLOSED = "half-closed"  # it has finished sending, and we have not (RFC 9293, 3.6)
-    FLUSHING = "flushing"  # we are done with it; what waits for it is still sent
-    LINGERING = "lingering"  # it has taken all; its own end is waited for
-    GONE = "gone"
+    No Enum: to look a member up costs 90 ns in CPython 3.11.
+    """
+
+    WAITING: Final = "waiting"  # accepted, and there is no place for it yet
+    HANDSHAKE: Final = "handshake"  # of TLS
+    OPEN: Final = "open"
+    HALF_CLOSED: Final = "half-closed"  # it has finished sending, and we have not (RFC 9293, 3.6)
+    FLUSHING: Final = "flushing"  # we are done with it; what waits for it is still sent
+    LINGERING: Final = "lingering"  # it has taken all; its own end is waited for
+    GONE: Final = "gone"
 
 
-class Todo(Enum):
+CLOSING = (State.FLUSHING, State.LINGERING, State.GONE)  # nothing more can be said to it
+
+
+class Todo:
     """What a shell does to a connection, once it has written what there was for it."""
 
-    SHUT_RD = "stop reading"  # read what has arrived, and nothing after it
-    SHUT_WR = "half-close"  # after the last byte a FIN
-    CLOSE = "close"  # after the last byte
-    RESET = "reset"  # at once, whatever is unsent: RST
+    SHUT_RD: Final = "stop reading"  # read what has arrived, and nothing after it
+    SHUT_WR: Final = "half-close"  # after the last byte a FIN
+    CLOSE: Final = "close"  # after the last byte
+    RESET: Final = "reset"  # at once, whatever is unsent: RST
 
 
 class Extra:
@@ -110,13 +115,13 @@ class Peer:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.index = -1  # among all that are open
-        self.state = State.WAITING
+        self.state: str = State.WAITING
         self.reason: CloseReason | None = None
         self.outbox: list[bytes] | None = []
         self.waiting = 0
         self.extra: Extra | None = None
         self.reads = True
-        self.todo: Todo | None = None
+        self.todo: str | None = None
         self.dirty = False
         self.seen = hub.now
         self.place = 0
@@ -130,7 +135,7 @@ class Peer:
     @property
     def closing(self) -> bool:
         """Whether nothing more can be said to it."""
-        return self.state in (State.FLUSHING, State.LINGERING, State.GONE)
+        return self.state in CLOSING
 
     # What only a shell knows, and what it may want to be told.
 

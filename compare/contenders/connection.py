@@ -38,7 +38,7 @@ class Connection(Peer):
         answer = fcntl.ioctl(self.sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
         return int(struct.unpack("i", answer)[0])
 
-    def do(self, todo: Todo) -> None:
+    def do(self, todo: str) -> None:
         """Shut one direction, or have the close be a reset.
 
         A socket object for the same descriptor can do what a framework's stand-in for it cannot.

@@ -139,7 +139,7 @@ class Network:
             if todo is not None and peer.far:
                 self._do(peer, todo)
 
-    def _do(self, peer: Far, todo: Todo) -> None:
+    def _do(self, peer: Far, todo: str) -> None:
         if todo is Todo.RESET:
             peer.was_reset, peer.far, peer.owes = True, False, b""
         elif todo is Todo.CLOSE:
