@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import click
+import signal
 
-from compare.commands.check import check, explain
-from compare.commands.history import diff, export, history, report, show_again
-from compare.commands.instrument import doctor, list_cells, selftest
-from compare.commands.run import run, scale
+_handler = signal.getsignal(signal.SIGINT)
+if _handler is signal.default_int_handler:  # nothing is begun yet that would have to be ended
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import click  # noqa: E402
+
+from compare.commands.check import check, explain  # noqa: E402
+from compare.commands.ending import Ending  # noqa: E402
+from compare.commands.history import diff, export, history, report, show_again  # noqa: E402
+from compare.commands.instrument import doctor, list_cells, selftest  # noqa: E402
+from compare.commands.run import run, scale  # noqa: E402
+
+if _handler is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _handler)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Ending, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="aionet-compare")
 def main() -> None:
     """Measure the same network services on every way of doing I/O in Python."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -114,6 +115,17 @@ def test_no_room_of_compare_imports_one_above_it_or_beside_it(room: str) -> None
     found = offences(f"compare.{room}", *(f"compare.{other}" for other in others))
     words = f"{room} may import {sorted(BELOW[room])} and itself (docs/architecture.md)"
     assert not found, f"{'; '.join(found)}: {words}"
+
+
+@pytest.mark.parametrize("room", list(BELOW))
+def test_what_a_room_says_it_imports_is_what_it_may(room: str) -> None:
+    """Where it names rooms."""
+    doc = ast.get_docstring(ast.parse((ROOT / "compare" / room / "__init__.py").read_text())) or ""
+    said = "".join(line for line in doc.splitlines() if line.startswith("Imports "))
+    named = {*re.findall(r"`(\w+)`", said)}
+    if len(named) > 1:
+        assert named == BELOW[room]
+    assert named <= BELOW[room]
 
 
 def test_no_modules_of_compare_import_each_other_in_a_circle() -> None:

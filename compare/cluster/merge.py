@@ -31,7 +31,7 @@ def merged(
     rate = sum(each.operations / each.window_ns for each in shards)
     window_ns = round(operations / rate) if rate else max(each.window_ns for each in shards)
     driver_cpu_ns = round(_busiest(shards, cores) * window_ns)
-    driver_wait_ns = max(each.driver_wait_ns for each in shards)
+    driver_wait_ns = _waited_ns(shards, cores)
     errors: Counter[str] = Counter()
     for each in shards:
         errors.update(each.errors)
@@ -78,6 +78,17 @@ def _busiest(shards: Sequence[Outcome], cores: Sequence[Core | None]) -> float:
         share = shard.driver_cpu_ns / shard.window_ns
         together[core or number] = together.get(core or number, 0.0) + share
     return min(1.0, max(together.values()))
+
+
+def _waited_ns(shards: Sequence[Outcome], cores: Sequence[Core | None]) -> int:
+    """The longest that one waited for somebody else: for another on its core is no noise."""
+    together: Counter[object] = Counter()
+    for shard, core in zip(shards, cores, strict=True):
+        together[core] += shard.driver_cpu_ns
+    return max(
+        max(0, shard.driver_wait_ns - (together[core] - shard.driver_cpu_ns if core else 0))
+        for shard, core in zip(shards, cores, strict=True)
+    )
 
 
 def _pace(paces: Sequence[Pace]) -> Pace | None:

@@ -46,16 +46,21 @@ class Seat(NamedTuple):
         return None if self.core is None else ("", self.core)
 
 
+def seats_of(many: int, cores: Cores) -> list[int | None]:
+    """The core of each driver: of the first the driver's, then those that are left for us."""
+    if cores.driver is None:
+        return [None] * many
+    free = [cores.driver, *sorted(os.sched_getaffinity(0) - {*cores.server, cores.driver})]
+    return [free[number % len(free)] for number in range(many)]
+
+
 class Several(Here):
     """As `compare.measure.testbed.Testbed`: one server after the other, each by all drivers."""
 
     def __init__(self, many: int, cores: Cores) -> None:
         super().__init__()
-        free = sorted(os.sched_getaffinity(0) - {*cores.server}) if cores.server else []
-        self._seats = [
-            Seat(f"driver {number + 1}", free[number % len(free)] if free else None)
-            for number in range(many)
-        ]
+        seats = seats_of(many, cores)
+        self._seats = [Seat(f"driver {number + 1}", core) for number, core in enumerate(seats)]
 
     def measure(self, block: Block, told: Told, say: Say) -> dict[str, Finding]:
         return one_by_one(block, lambda model: self._measure(model, block, told, say))
@@ -101,12 +106,15 @@ class Several(Here):
             told(sum(operations))
 
         with contextlib.ExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(len(shares) + 1))
-            stack.callback(begin.give_up)  # so that nobody waits for who failed
             drivers = [
                 stack.enter_context(Driver(seat.core))
                 for seat, _ in zip(self._seats, shares, strict=False)
             ]
+            # So that nobody waits for who failed, nor for who is still connecting.
+            pool = stack.enter_context(ThreadPoolExecutor(len(shares) + 1))
+            for driver in drivers:
+                stack.callback(driver.end)
+            stack.callback(begin.give_up)
             parts = [
                 pool.submit(
                     begin.drive, driver, spec, partial(tell, number), partial(begin.agree, number)

@@ -39,13 +39,13 @@ def watch(
         pid = target.pid
         assert pid is not None
         meter = Meter(pid)
-        began, before = perf_counter_ns(), meter.cpu_ns()
+        began, before = perf_counter_ns(), meter.begin()
         end, peak = window_ns + int(duration_s * 1e9), 0
         while (left := end - perf_counter_ns()) > LOOK_NS:
             peak = max(peak, process.count_sockets(pid))
             nap(min(LOOK_NS, left - LOOK_NS) / 1e9)
         wait_until(end)
-        used = meter.usage(perf_counter_ns() - began, meter.cpu_ns() - before)
+        used = meter.usage(perf_counter_ns() - began, meter.end(settled=False) - before)
         sizes = sizes_of(target, workload, closed)
         if sizes and not ipaddress.ip_address(target.host).is_loopback:
             # What clients keep, they keep on hosts of their own.

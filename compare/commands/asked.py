@@ -106,6 +106,58 @@ class Asked:
                 "--target is the one server, and stands already: leave --models, --set, --python, "
                 "--source, --server, --config, --unchecked and --close server out."
             )
+        self._check_that_all_is_used()
+
+    def _check_that_all_is_used(self) -> None:
+        """What would do nothing is refused: whoever typed it expects something of it."""
+        paced = self.rates or self.shares or self.slo
+        apart = "--alone" if self.alone else "--cluster" if self.cluster else ""
+        apart = apart or ("--drivers" if self.drivers > 1 else "")
+        own = self.server or self.config
+        slice_s = (self.slice_s or 0.0) / 1e6
+        for idle, words in (
+            (
+                self.arrivals and not paced,
+                "--arrivals are of an open loop: it goes with --rate, --load or --slo.",
+            ),
+            (
+                self.closer != "client" and "tcp-short" not in self.workloads,
+                "--close says who ends the connections of tcp-short, which is not among "
+                "--workloads.",
+            ),
+            (
+                slice_s and apart,
+                f"with {apart} each server is measured in one window: leave --slice out.",
+            ),
+            (
+                slice_s and not apart and slice_s > self._duration_s(),
+                f"a slice is a part of a round, which lasts {self._duration_s():g} s: a shorter "
+                "--slice, or a longer --duration.",
+            ),
+            (
+                self.unchecked and not own,
+                "--unchecked is of servers of your own: it goes with --server or --config.",
+            ),
+            (
+                self.cores and self.cluster,
+                "--cores are of this machine, and those of --cluster choose theirs.",
+            ),
+        ):
+            if idle:
+                raise click.UsageError(words)
+
+    def _duration_s(self) -> float:
+        """Of a round, if it was not said."""
+        if self.duration:
+            return self.duration
+        alone = self._is_alone
+        if self.quick:  # one by one takes long
+            return 0.5 if alone else 0.08
+        return 1.0 if alone or self.slo else 0.25
+
+    @property
+    def _is_alone(self) -> bool:
+        return self.alone or self.cluster is not None or self.drivers > 1
 
     @property
     def held(self) -> list[int | str]:
@@ -128,12 +180,12 @@ class Asked:
         idle = sorted({most(limits) if each == "most" else int(each) for each in self.held})
         paced = bool(self.rates or self.shares or self.slo)
         default_us = SLO_SLICE_US if self.slo else OPEN_SLICE_US if paced else SLICE_US
-        alone = self.alone or self.cluster is not None or self.drivers > 1
-        rounds, duration_s = ROUNDS, 1.0 if alone or self.slo else 0.25
+        alone = self._is_alone
+        rounds = ROUNDS
         if idle:
             rounds = 1 if idle[-1] > IDLE_AT_ONCE else IDLE_ROUNDS
-        if self.quick:  # one by one takes long
-            rounds, duration_s = (1, 0.5) if alone else (min(rounds, QUICK_ROUNDS), 0.1)
+        if self.quick:
+            rounds = 1 if alone else min(rounds, QUICK_ROUNDS)
         return Settings(
             models=[each.name for each in models],
             servers={each.name: list(each.command) for each in (*self.server, *self.config)},
@@ -144,7 +196,7 @@ class Asked:
             ramp=self.ramp,
             rounds=self.rounds if isinstance(self.rounds, int) else rounds,
             precise=self.rounds == "auto",
-            duration_s=self.duration or duration_s,
+            duration_s=self._duration_s(),
             slice_s=(self.slice_s or default_us) / 1e6,
             alone=alone,
             margin=self.margin,

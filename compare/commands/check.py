@@ -53,6 +53,8 @@ class Request:
                 "give either a command after --, such as: compare check -- python my_server.py "
                 "{port}, or --connect HOST:PORT."
             )
+        if remote and not connect:
+            raise click.UsageError("--remote goes with --connect: a command runs on this machine.")
         known = [each.id for each in of_profile(profile)]
         ids = known if only is None else [each.strip() for each in only.split(",")]
         for name in ids:
@@ -62,7 +64,13 @@ class Request:
                     param_hint="'--only'",
                 )
         place = None if connect is None else _place(connect, profile, remote=remote)
-        subject = Subject(profile, command, place, dict(map(read_limit, limits)))
+        declared = dict(map(read_limit, limits))
+        if unasked := declared.keys() - {CHECKS[name].limit for name in ids}:
+            raise click.BadParameter(
+                f"none of the checks that are to be made asks for {min(unasked)}",
+                param_hint="'--limit'",
+            )
+        subject = Subject(profile, command, place, declared)
         return cls(subject, ids)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from compare.commands.options import SHARE, Names, store_option
+from compare.commands.options import SHARE, Names, opened, store_option
 from compare.commands.output import FAILED, UNCLEAR, as_json, show
 from compare.report.changes import markdown, show_changes
 from compare.report.history import show_entries
@@ -18,16 +18,16 @@ from compare.report.terminal import show as show_run
 from compare.results import diff as differ
 from compare.results.export import export as write_histograms
 from compare.results.records import Run
-from compare.results.store import Store, StoreError, default_path, read
+from compare.results.store import Store, StoreError, read
 
 STATUSES = {"better": 0, "same": 0, "worse": FAILED, "unclear": UNCLEAR}
 
 
 def _open(store: Path | None) -> Store:
     try:
-        return Store(store or default_path())
+        return opened(store)
     except StoreError as error:
-        raise click.BadParameter(str(error), param_hint="'--store'") from None
+        raise click.UsageError(str(error)) from None
 
 
 def load(name: str, store: Path | None) -> Run:
@@ -93,11 +93,11 @@ def export(
 
 
 def _write(path: str, content: bytes, option: str) -> None:
+    if path == "-":
+        sys.stdout.buffer.write(content)
+        return
     try:
-        if path == "-":
-            sys.stdout.buffer.write(content)
-        else:
-            Path(path).write_bytes(content)
+        Path(path).write_bytes(content)
     except OSError as error:
         raise click.BadParameter(
             f"cannot write {path}: {error.strerror}", param_hint=f"'{option}'"
@@ -133,6 +133,8 @@ def diff(
     Each is the number of a run, latest, latest~1, or a JSON file. Exit status 0 when nothing is
     worse, 1 when something is, 3 when it cannot be told; then it says what to run.
     """
+    if as_json_ and as_markdown:
+        raise click.UsageError("--json and --markdown exclude each other: choose one.")
     runs = [load(name, store) for name in (base, new)]
     try:
         found = differ.compare(runs[0], runs[1], threshold=threshold, metrics=metrics, force=force)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from compare.host import cores
 from compare.host.cores import Cores
@@ -16,6 +17,7 @@ from compare.models.interpreter import Interpreter
 from compare.models.matrix import DEFAULT_MODELS, MODELS, SETS
 from compare.models.model import Model
 from compare.models.source import Source
+from compare.results.store import Store, StoreError, default_path
 
 OWN = "compare: models of the user's own"  # of a click.Context
 STEPS, MOST_STEPS = 5, 100  # of a range
@@ -169,6 +171,24 @@ store_option = click.option(
     envvar="COMPARE_STORE",
     help="The history.  [default: in the user's data folder]",
 )
+
+
+def opened(path: Path | None) -> Store:
+    """The history that was named, or else the user's, whose folder is made if need be.
+
+    Raises click.BadParameter where one was named that cannot be used, else StoreError.
+    """
+    if path is None:
+        return Store(default_path())
+    try:
+        if not path.parent.is_dir():
+            raise StoreError(f"cannot open {path}: there is no folder {path.parent}")
+        return Store(path)
+    except StoreError as error:
+        context = click.get_current_context()
+        typed = context.get_parameter_source("store") is not ParameterSource.ENVIRONMENT
+        hint = "'--store'" if typed else "the environment variable 'COMPARE_STORE'"
+        raise click.BadParameter(str(error), param_hint=hint) from None
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -35,9 +35,12 @@ def show(shown: Callable[[Console], None], *, stderr: bool = False) -> None:
 def deliver(result: Run, shown: Callable[[Console], None], json_path: str | None) -> None:
     """The tables; and the JSON on stdout where that was asked for, which it then has alone."""
     to_stdout = json_path == "-"
-    if to_stdout:
-        sys.stdout.buffer.write(as_json(result) + b"\n")
-    show(shown, stderr=to_stdout)
+    try:
+        if to_stdout:
+            sys.stdout.buffer.write(as_json(result) + b"\n")
+            sys.stdout.flush()
+    finally:
+        show(shown, stderr=to_stdout)
 
 
 def as_json(result: Run) -> bytes:

@@ -116,7 +116,7 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
 @click.option(
     "--duration",
     type=SECONDS,
-    help="Of each server in a round.  [default: 0.25; with --quick 0.1, with --alone 1]",
+    help="Of each server in a round.  [default: 0.25; with --quick 0.08, with --alone 1]",
 )
 @click.option(
     "--slice",
@@ -213,7 +213,8 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     default=1,
     show_default=True,
     help="Processes on this machine that put the load on one server together, where one does not "
-    "suffice; each server is measured alone then.",
+    "suffice; each server is measured alone then. The first is on the driver's core, the others on "
+    "what is left beside the server's.",
 )
 @cores_option
 @where_options
@@ -227,7 +228,8 @@ def run(**given: Any) -> None:
     --connections, --idle, --size, --rate and --load take several values, such as 16,1k,64k or
     0.1..0.9, and what changes with them is shown, too.
 
-    Exit status 1 when a cell failed, 130 when interrupted; what was measured is shown.
+    Exit status 1 when a cell failed or --json could not be written, 130 when interrupted; what was
+    measured is shown.
     """
     measure(Asked(**given))
 
@@ -290,14 +292,16 @@ def measure(asked: Asked) -> None:
         )
         result = execute(settings, models, view.watch, keep_and_show, testbed)
     keep(result)
-    deliver(result, partial(show_run, result), asked.json_path)
-    keep.say_where(result)
+    try:
+        deliver(result, partial(show_run, result), asked.json_path)
+    finally:
+        keep.say_where(result)
     if result.interrupted:
         sys.exit(INTERRUPTED)
     answers = check(requirements, result.cells)
     if answers:
         show(partial(show_requirements, answers), stderr=asked.json_path == "-")
-    if any(cell.verdict == "failed" for cell in result.cells):
+    if keep.unwritten or any(cell.verdict == "failed" for cell in result.cells):
         sys.exit(FAILED)
     statuses = [STATUSES[each.answer] for each in answers]
     if {each.requirement for each in answers} < set(requirements):  # nothing was held to some

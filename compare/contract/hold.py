@@ -6,6 +6,8 @@ import msgspec
 
 from compare.contract.counts import Counts
 
+LATE_NS = 10_000_000  # of a connection that was due
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to hold. `sources`: addresses to connect from in turn; none is the usual one.

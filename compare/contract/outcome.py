@@ -8,6 +8,9 @@ from compare.contract.counts import Counts
 from compare.contract.room_log import RoomLog
 from compare.contract.trace import Trace
 
+LATE_NS = 100_000  # of a message: less than any latency here that is worth telling from another
+UNSURE = 0.1  # of the median latency: how wrong two clocks may be
+
 
 class Slice(msgspec.Struct, frozen=True, array_like=True):
     """One turn of the driver to one server. Times in ns.
@@ -29,13 +32,15 @@ class Slice(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server, all its processes together, used in its turns.
+    """What a server, all its processes together, used.
 
+    elapsed_ns, cpu_ns, throttled: in its turns; the last is the share of them for which its control
+    group, or one around it, was held back by a CPU quota.
+    The others from the begin of its first turn to the end of its last, with the time between them,
+    in which it is asked for nothing: to read them takes long where it has many threads.
     user_share: of its CPU time, to the clock ticks that it took. wait_ns: that its threads were
     ready to run, and something had the CPU. switches: context switches of the threads that still
     lived; preemptions: those of them that took the CPU from a thread which had not finished.
-    throttled: share of the time in which its control group, or one around it, was held back by a
-    CPU quota.
     """
 
     elapsed_ns: int

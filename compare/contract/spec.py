@@ -6,6 +6,11 @@ from typing import Literal
 
 import msgspec
 
+# What the driver may make of the slices that it is asked for.
+FEWEST = 3  # slices of a round
+LONGEST_S = 0.5  # a slice, where messages take long, and what is left out before it
+HOME_S = 5.0  # that what is under way may take to come home
+
 Arrivals = Literal["fixed", "poisson"]
 Closer = Literal["client", "server", "reset"]
 
@@ -34,7 +39,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """A load for several servers, to which the driver turns in slices. Times in s, sizes in bytes.
 
     connections: to each server. warmup_s: at most; with several drivers exactly.
-    slices: turns of each server, in shuffled order, whose windows last `slice_s`.
+    slices: turns of each server, in shuffled order, whose windows last `slice_s`; where messages
+        take long, the driver makes them longer, and has fewer.
     close: who ends a short connection, and whether by a reset.
     trace: whether to go on for a moment after all turns, for a picture of it.
     shard: which of several drivers this is, that put the load on one server together.

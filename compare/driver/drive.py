@@ -11,13 +11,11 @@ import msgspec
 
 from compare.contract.outcome import Outcome
 from compare.contract.plan import Agree
-from compare.contract.spec import Spec
+from compare.contract.spec import FEWEST, LONGEST_S, Spec
 from compare.driver.turns import Turns
 
-LEAD_LATENCIES = 2  # that are left out before a slice at least
-LATENCIES = 3  # that it lasts at least, and
-LONGEST_S = 0.5  # at most
-FEWEST = 3  # slices of a round
+LEAD_LATENCIES = 2  # that are left out before a slice at least, and
+LATENCIES = 3  # that it lasts at least; but neither is longer than LONGEST_S for that
 SPIN_NS = 100_000  # the end of a wait: a sleep ends some 0.06 ms late
 
 
@@ -33,7 +31,7 @@ def drive(
     """
     everybody: list[Turns] = []
 
-    def tell(_: int) -> None:
+    def tell() -> None:
         if told:
             told(sum(len(each.load.samples) for each in everybody))
 
@@ -46,10 +44,11 @@ def drive(
         each.warm_up()
     usual = [each.usual_s() for each in everybody]
     leads = {
-        each: max(each.workload.lead_s, LEAD_LATENCIES * usual_s)
+        each: max(each.workload.lead_s, min(LONGEST_S, LEAD_LATENCIES * usual_s))
         for each, usual_s in zip(everybody, usual, strict=True)
     }
-    slices, slice_s = _slices(spec, max(usual))
+    ours = (usual_s for each, usual_s in zip(everybody, usual, strict=True) if not each.over)
+    slices, slice_s = _slices(spec, max(ours, default=0.0))
     order = random.Random(spec.seed)
     for _ in range(slices):
         for each in order.sample(everybody, len(everybody)):

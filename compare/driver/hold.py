@@ -20,7 +20,7 @@ from time import perf_counter_ns as clock
 import msgspec
 
 from compare.contract.histogram import encode, fold
-from compare.contract.hold import Held, Order
+from compare.contract.hold import LATE_NS, Held, Order
 from compare.contract.spec import Spec, Target
 from compare.driver.connect import CONNECT_TIMEOUT_NS, count_failure, open_socket
 from compare.driver.load import TICK_NS, Load
@@ -29,7 +29,6 @@ from compare.driver.schedule import due_times
 AT_ONCE = 256  # connections opened and not answered yet, where no rate is given
 QUIET_NS = 5_000_000_000  # nobody was answered for this long: who is not now never will be
 NAP_S = 0.001  # between looks at the schedule
-LATE_NS = 10_000_000  # of a connection that was due
 
 
 class _Newcomer:

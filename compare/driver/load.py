@@ -98,10 +98,8 @@ class Load:
     sending: while True, a connection sends its next message when its last is answered.
     """
 
-    def __init__(
-        self, spec: Spec, target: Target, told: Callable[[int], None] | None = None
-    ) -> None:
-        """`told` hears now and then how many operations there have been."""
+    def __init__(self, spec: Spec, target: Target, told: Callable[[], None] | None = None) -> None:
+        """`told` hears now and then that there may have been more operations."""
         self.spec = spec
         self.target = target
         self._told = told
@@ -198,7 +196,7 @@ class Load:
                 tick(now)
                 self._ticks += 1
                 if self._told and self.sending and not self._ticks % TOLD_EVERY:
-                    self._told(len(self.samples))
+                    self._told()
             if done and done():
                 return
             nap_s = self.nap_s

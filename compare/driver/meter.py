@@ -20,9 +20,27 @@ class Meter:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._first: process.Usage | None = None
+        self._last: process.Usage | None = None
         self._groups = cgroup.of(pid)
-        self._began_ns = time.perf_counter_ns()
-        self._throttled_ns = cgroup.throttled_ns(self._groups)
+        self._held_back_ns = 0  # in the turns that are over
+        self._before_ns = 0
+
+    def begin(self) -> int:
+        """A turn begins; the CPU time so far. Raises ProcessLookupError when it is gone."""
+        self._before_ns = cgroup.throttled_ns(self._groups)
+        return self.cpu_ns()
+
+    def end(self, *, settled: bool = True) -> int:
+        """It is over; the same, unless `settled` is False once it no longer grows."""
+        used = self.settled_ns() if settled else self.cpu_ns()
+        self._held_back_ns += cgroup.throttled_ns(self._groups) - self._before_ns
+        return used
+
+    def close(self) -> None:
+        """There are no more turns: what it does from now on, as for a picture, counts for none."""
+        if self._last is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._last = process.usage(self._pid)
 
     def cpu_ns(self) -> int:
         """CPU time of all its processes so far. Raises ProcessLookupError when it is gone."""
@@ -43,12 +61,10 @@ class Meter:
 
     def usage(self, elapsed_ns: int, cpu_ns: int) -> Usage | None:
         """In all turns. None if the server is gone: whoever started it will know how."""
-        try:
-            now = process.usage(self._pid)
-        except ProcessLookupError:
+        self.close()
+        if (now := self._last) is None:
             return None
         first = self._first or now
-        held_back_ns = cgroup.throttled_ns(self._groups) - self._throttled_ns
         user, system = now.user_ns - first.user_ns, now.system_ns - first.system_ns
         return Usage(
             elapsed_ns=elapsed_ns,
@@ -58,7 +74,7 @@ class Meter:
             switches=now.switches - first.switches,
             preemptions=now.preemptions - first.preemptions,
             # The kernel adds up the time of all CPUs that were held back.
-            throttled=min(1.0, held_back_ns / (time.perf_counter_ns() - self._began_ns)),
+            throttled=min(1.0, self._held_back_ns / elapsed_ns) if elapsed_ns else 0.0,
         )
 
 

@@ -288,11 +288,12 @@ class Workload:
             if not each.waiting and each.fd in self._load.handlers:
                 each.on_ready()  # what came and was not asked for
         counts.served = sum(each.served for each in self._conversations)
-        counts.starved = sum(each.waiting and not each.served for each in self._conversations)
-        counts.timed_out += self.under_way()
-        if self._kind is PacedConversation:
-            if self._load.quiet_ns() < QUIET_NS:  # the server was busy to the end
-                counts.starved = counts.timed_out = 0
+        paced = self._kind is PacedConversation
+        busy = paced and self._load.quiet_ns() < QUIET_NS  # the server was, to the end
+        if not busy:
+            counts.starved = sum(each.waiting and not each.served for each in self._conversations)
+            counts.timed_out += self.under_way()
+        if paced:
             for each in self._conversations:
                 each.give_up()
 

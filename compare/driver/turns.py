@@ -13,9 +13,9 @@ from itertools import chain
 from time import perf_counter_ns, process_time_ns
 
 from compare.contract.histogram import encode, fold
-from compare.contract.outcome import Outcome, Pace, Sizes, Slice
+from compare.contract.outcome import LATE_NS, UNSURE, Outcome, Pace, Sizes, Slice
 from compare.contract.plan import Plan
-from compare.contract.spec import Spec, Target
+from compare.contract.spec import HOME_S, Spec, Target
 from compare.contract.trace import Trace
 from compare.driver.load import LEAD_S, OPEN_TIMEOUT_S, REPLY_TIMEOUT_S, TICK_NS, Load, Workload
 from compare.driver.meter import Meter, TimeWait, sizes_of
@@ -23,10 +23,8 @@ from compare.driver.trace import trace
 from compare.driver.warmup import warm_up
 from compare.host import process
 
-UNSURE = 0.1  # of the median latency: how wrong two clocks may be
 READ_S = 0.001
-PATIENCE_S, LONGEST_S = 0.5, 5.0  # of a closed loop, while the server works
-LATE_NS = 100_000  # less than any latency here that is worth telling from another
+PATIENCE_S = 0.5  # at a time, of a closed loop while the server works
 
 
 class Window:
@@ -51,9 +49,9 @@ class Window:
         self.ended = perf_counter_ns()
         self.driver_cpu_ns = process_time_ns() - self._cpu
         self.driver_wait_ns = process.waited_ns() - self._waited
-        self._sends = self._before[0], len(load.lateness)
         load.offer_due(self.ended)
         load.offer_no_more()
+        self._sends = self._before[0], len(load.lateness)
         self.offered = load.offered - self._before[1]
         self.operations = len(load.samples) - self._first
 
@@ -72,7 +70,7 @@ class Window:
 class Turns:
     """The load on one server, turn by turn."""
 
-    def __init__(self, spec: Spec, target: Target, told: Callable[[int], None] | None) -> None:
+    def __init__(self, spec: Spec, target: Target, told: Callable[[], None] | None) -> None:
         self.spec = spec
         self._target = target
         self.load = Load(spec, target, told)
@@ -113,7 +111,7 @@ class Turns:
     def take(self, slice_s: float, lead_s: float = LEAD_S, plan: Plan | None = None) -> None:
         """A turn; of several drivers begun together, and its window at the agreed instant."""
         load, workload = self.load, self.workload
-        cpu_ns = self._cpu_ns()
+        cpu_ns = self._cpu_ns(Meter.begin)
         began, first = perf_counter_ns(), len(load.samples)
         idle = workload.idle()
         if not idle:
@@ -130,7 +128,7 @@ class Turns:
         window.close()
         turn_ns = window.home - began
         used = None
-        if cpu_ns is not None and (after := self._cpu_ns(settled=True)) is not None:
+        if cpu_ns is not None and (after := self._cpu_ns(Meter.end)) is not None:
             used = after - cpu_ns
         self._windows.append(window)
         self._slices.append(
@@ -150,6 +148,8 @@ class Turns:
         latencies = self.load.samples
         if self._paced or not latencies or self._gave_up:
             return
+        if self._meter:
+            self._meter.close()
         self._begin()
         self._picture = trace(self.load, self.workload, sum(latencies) / len(latencies))
         self._come_home(self.workload.under_way)
@@ -157,6 +157,8 @@ class Turns:
     def finish(self) -> Outcome:
         """No more turns: wait for what might still come, and say what was seen."""
         load, workload = self.load, self.workload
+        if self._meter:
+            self._meter.close()
         load.look_at_server()
         load.run(READ_S, workload.tick)  # what came while others had their turns
         load.run(self._patience_s(), workload.tick, done=lambda: not workload.unanswered())
@@ -180,12 +182,13 @@ class Turns:
             workload.pause()
         patience_s = self._patience_s()
         load.run(patience_s, workload.tick, done=lambda: not under_way())
-        while not self._paced and under_way() and patience_s < LONGEST_S and self._works():
+        while not self._paced and under_way() and patience_s < HOME_S and self._works():
             load.run(PATIENCE_S, workload.tick, done=lambda: not under_way())
             patience_s += PATIENCE_S
         load.quiet_ns()  # from now on, if nothing more comes
         if waiting := workload.under_way():
-            self._gave_up = f"{waiting} replies did not come within {patience_s:g} s"
+            replies = "1 reply" if waiting == 1 else f"{waiting} replies"
+            self._gave_up = f"{replies} did not come within {patience_s:g} s"
             if self._target.pid is not None:
                 self._gave_up += f": the server {process.doing(self._target.pid)}"
 
@@ -197,12 +200,12 @@ class Turns:
     def _patience_s(self) -> float:
         return OPEN_TIMEOUT_S if self._paced else REPLY_TIMEOUT_S
 
-    def _cpu_ns(self, *, settled: bool = False) -> int | None:
+    def _cpu_ns(self, look: Callable[[Meter], int]) -> int | None:
         """None where it is not ours to know, or the server died."""
         if self._meter is None:
             return None
         try:
-            return self._meter.settled_ns() if settled else self._meter.cpu_ns()
+            return look(self._meter)
         except ProcessLookupError:
             return None
 

@@ -23,9 +23,14 @@ from typing import Any, NamedTuple
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
 LOOK_S = 0.02  # between looks whether somebody listens at a place
+OTHER_LOOK_S = 0.5  # the same, by the other protocol
+OTHER_S = 2.0  # that a server may take from listening by one protocol to listening by the other
 TAIL_BYTES = 2000  # of stderr, for the reason
 
 _READY = re.compile(r"READY (tcp|udp)://(\S+):(\d+)\r?\n")
+_FRAME = re.compile(r'^\W*File ".*", line \d+', re.MULTILINE)  # of a Python traceback
+_RAISED = re.compile(r"\W*\w+(\.\w+)*(: |$)")
+_LISTEN = "0A"  # tcp_states.h, as /proc/net/tcp has it
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -107,7 +112,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):  # what it was told and never read
+                pipe.close()
 
 
 class Guard:
@@ -168,14 +174,26 @@ class Place(NamedTuple):
         """Whether somebody listens there now."""
         if self.scheme == "udp":
             # Only who has the port can know whether it answers; that somebody has it must do.
-            end = f":{self.port:04X} "
-            tables = [Path("/proc/net/udp"), Path("/proc/net/udp6")]
-            return any(end in row[:60] for table in tables for row in _rows(table))
+            return self.is_in_a_table()
         try:
             socket.create_connection((self.host, self.port), 1).close()
         except OSError:
             return False
         return True
+
+    def other(self) -> Place:
+        """The same of the other protocol."""
+        return self._replace(scheme="tcp" if self.scheme == "udp" else "udp")
+
+    def is_in_a_table(self) -> bool:
+        """Whether somebody listens there, without that being noticed."""
+        end = f":{self.port:04X} "
+        tables = [Path(f"/proc/net/{self.scheme}{version}") for version in ("", "6")]
+        return any(
+            end in row[:60] and (self.scheme == "udp" or row.split()[3] == _LISTEN)
+            for table in tables
+            for row in _rows(table)
+        )
 
 
 def _rows(table: Path) -> list[str]:
@@ -240,7 +258,10 @@ class Server:
 
     def _await_ready(self) -> Place:
         assert self._process.stdout is not None
-        deadline = time.monotonic() + READY_TIMEOUT_S
+        began = time.monotonic()
+        deadline = began + READY_TIMEOUT_S
+        look_at_other = began + OTHER_LOOK_S
+        otherwise = False
         said = b""
         step = LOOK_S if self._place else READY_TIMEOUT_S
         with selectors.DefaultSelector() as selector:
@@ -251,6 +272,10 @@ class Server:
                     return self._place
                 if self._place and self._process.poll() is not None:
                     raise LaunchError(f"ended before it was ready: {self.ending()}")
+                if self._place and not otherwise and time.monotonic() > look_at_other:
+                    look_at_other += OTHER_LOOK_S
+                    if otherwise := self._place.other().is_in_a_table():
+                        deadline = min(deadline, time.monotonic() + OTHER_S)
                 if not readable:
                     continue
                 piece = os.read(self._process.stdout.fileno(), 65536)
@@ -265,7 +290,16 @@ class Server:
                 if match := _READY.search(said.decode(errors="replace")):
                     scheme, host, port = match.groups()
                     return Place(scheme, host.strip("[]"), int(port))
-        also = f", nor did it listen at port {self._place.port}," if self._place else ""
+        also = ""
+        if self._place:
+            wanted, there = (each.scheme.upper() for each in (self._place, self._place.other()))
+            also = f", nor did it listen at {wanted} port {self._place.port},"
+            if otherwise:
+                raise LaunchError(
+                    f"did not say READY{also} but at the {there} port of that number: --workloads, "
+                    "or workloads in --config, can leave out what it does not serve"
+                    f"{self._and_stderr()}"
+                )
         raise LaunchError(
             f"did not say READY{also} within {READY_TIMEOUT_S:g} s{self._and_stderr()}"
         )
@@ -303,7 +337,11 @@ class Server:
         return self._last_words
 
     def _and_stderr(self) -> str:
+        """Of a traceback the line that says what it was."""
         tail = self.stderr_tail()
+        if _FRAME.search(tail):
+            said = [line for line in tail.splitlines() if _RAISED.match(line)]
+            tail = said[-1].strip(" |") if said else tail
         return f"; stderr: {tail}" if tail else ""
 
     def stop(self, timeout: float = STOP_TIMEOUT_S) -> None:

@@ -1,4 +1,4 @@
-"""From a cell to its samples: start a server, drive it, once or many times.
+"""From a load to its samples: start a server, drive it, once or many times.
 
-Imports `results`, `check`, `driver`, `host` and `models`.
+Imports `results`, `check`, `contract`, `host` and `models`; the driver is a process of its own.
 """

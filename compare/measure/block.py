@@ -80,11 +80,13 @@ def measure(block: Block, told: Told, say: Say = lambda words: None) -> dict[str
     """As `Testbed.measure`, on this machine: all servers are there at once, and one driver."""
     found, failure = _together(block, told, say)
     left = [each for each in block.models if each.name not in found]
-    if len(left) == 1:
+    if left and len(block.models) == 1:
         found[left[0].name] = failure
-    for place, model in enumerate(left if len(left) > 1 else []):
-        # One of them held the driver up, or made it fail: each by itself, to see which. What is
-        # measured apart is no round of the others, and is not paired with one.
+        return found
+    for place, model in enumerate(left):
+        # One of them held the driver up, or made it fail, or one that is found to have ended did:
+        # each by itself, to see which. What is measured apart is no round of the others, and is
+        # not paired with one.
         number = -(block.number * len(block.models) + place)
         apart, why = _together(replace(block, models=[model], number=number), told, say)
         found[model.name] = apart.get(model.name, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
 import subprocess
@@ -17,14 +18,13 @@ import msgspec
 from compare.contract.counts import Counts
 from compare.contract.outcome import Outcome
 from compare.contract.plan import Agree
-from compare.contract.spec import Spec
+from compare.contract.spec import FEWEST, HOME_S, LONGEST_S, Spec
 from compare.host.launch import kill, start
 from compare.models.source import OURS, first_on_path
 
 GRACE_S = 15.0  # beyond warm-up and windows, for connecting and counting
-TURN_S = 0.05  # beyond its window, that a turn takes at most, if nothing stands still
+TURN_S = 0.05  # beyond its window, that a turn takes at most where answers are quick
 COUNTING = 0.5  # of the windows: what was seen in them is counted after
-STANDS_STILL_S = 5.0  # that a server may hold up all others before it has no more turns
 CONNECTS_PER_S = 500.0  # slower than this, opening or closing is given up
 STEP_S = 1.0  # how often the caller hears that the window is still under way
 
@@ -33,11 +33,20 @@ Told = Callable[[int], None]  # of the number of operations so far
 
 
 def limit_s(spec: Spec) -> float:
-    """That a driver takes at most."""
-    windows = spec.slices * (spec.slice_s * (1 + COUNTING) + TURN_S)
-    connecting = spec.connections / CONNECTS_PER_S
-    each = spec.warmup_s + windows + connecting + STANDS_STILL_S
-    return GRACE_S + len(spec.targets) * each
+    """That a driver takes at most: where answers are quick, and where each turn is a long one.
+
+    Before the first turn and after the last what is under way comes home, too.
+    """
+    windows_s = spec.slices * spec.slice_s
+    turns, longest_s = max(FEWEST, math.ceil(windows_s / LONGEST_S)), LONGEST_S
+    if spec.slices == 1:  # which stays as it is
+        turns, longest_s = 1, spec.slice_s
+    quick_s = windows_s + spec.slices * TURN_S
+    slow_s = turns * (LONGEST_S + longest_s + HOME_S)
+    counting_s = COUNTING * max(windows_s, turns * longest_s)
+    connecting_s = spec.connections / CONNECTS_PER_S
+    each_s = spec.warmup_s + max(quick_s, slow_s) + counting_s + connecting_s + 2 * HOME_S
+    return GRACE_S + len(spec.targets) * each_s
 
 
 class DriverError(Exception):
@@ -114,6 +123,10 @@ class Driver:
             how = said[-1] if said else f"status {self._process.returncode}"
             raise DriverError(f"the driver failed: {how}")
         return msgspec.json.decode(output, type=list[Outcome])
+
+    def end(self) -> None:
+        """At once; whoever drives with it meanwhile, in another thread, hears of that."""
+        self._process.kill()
 
     def __exit__(
         self,

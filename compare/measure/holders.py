@@ -82,8 +82,9 @@ class Holders:
             share, host=host, port=port, sources=self._addresses(share.connections)
         )
         assert process.stdin is not None
-        process.stdin.write(msgspec.json.encode(order) + b"\n")
-        process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # _read() will see how it ended
+            process.stdin.write(msgspec.json.encode(order) + b"\n")
+            process.stdin.flush()
         return process
 
     def _addresses(self, connections: int) -> list[str]:

@@ -13,9 +13,10 @@ from compare.results.verdict import LATE
 
 STEEP = 4  # a p99 near the limit grows with such a power of the rate, or a higher one
 LEAST, MOST = 0.8, 0.98
-MORE = 3  # times the usual rounds at most, where it is not told, or not narrowly
-WITHIN = 0.08  # of the promise: half an interval of the p99 that is narrow
-NEAR = 0.02  # of a rate: nearer to the promise is not looked for
+FEWEST = 2  # rounds: one has no interval, so that nothing is beyond doubt
+MORE = 4  # times the usual rounds at most, where it is not told, or not narrowly
+WITHIN = 0.06  # of the promise: half an interval of the p99 that is narrow
+NEAR = 0.01  # of a rate: nearer to the promise is not looked for
 STEPS = 10  # rates at most
 NEARLY = 0.95  # of what is due; whoever does less has a queue that grows
 
@@ -60,28 +61,45 @@ def keep(tally: Tally, promised: float, usual: int, measure: Callable[[], None])
 
     Where the promise does not hold beyond doubt, lower rates are tried; where there is room above,
     higher ones. The tally is left with the rounds of the answer, or without one: False. usual: how
-    many rounds are measured at each rate, by `measure`, which may end the tally.
+    many rounds are measured at each rate, by `measure`, which may end the tally. What it meets with
+    above a rate that keeps the promise, or raises there, is not the end of that answer.
     """
     best = None
-    for _ in range(STEPS):
-        assert tally.rate is not None
-        _tell(tally, promised, usual, measure)
-        if tally.over:
-            return False
-        _, high = tail(tally.rounds)
-        if high <= promised and keep_up(tally.rounds):
-            best = tally.rate, [*tally.outcomes], [*tally.rounds]
-            rate = min(tally.capacity, tally.rate * higher(promised / high))
-            if rate <= tally.rate * (1 + NEAR):
+    above = tally.capacity / (1 - NEAR)  # no rate from here on keeps it
+    untold: list[tuple[float, float, float]] = []
+    try:
+        for _ in range(STEPS):
+            assert tally.rate is not None
+            _tell(tally, promised, max(FEWEST, usual), measure)
+            if tally.over:
                 break
-        elif best:
-            break
-        else:
-            rate = tally.rate * lower(high / promised)
-        tally.begin_again(rate)
-    if best:
-        tally.begin_again(*best)
-    return best is not None
+            low, high = tail(tally.rounds)
+            if high <= promised and keep_up(tally.rounds):
+                best = tally.rate, [*tally.outcomes], [*tally.rounds]
+                rate = min(tally.rate * higher(promised / high), above * (1 - NEAR))
+                if rate <= tally.rate * (1 + NEAR):
+                    break
+            else:
+                above = tally.rate
+                if low <= promised:
+                    untold.append((tally.rate, low, high))
+                if best:
+                    break
+                rate = tally.rate * lower(high / promised)
+            tally.begin_again(rate)
+    finally:
+        if untold:
+            rate, low, high = untold[-1]
+            tally.note(
+                f"from {rate:,.0f}/s on it could not be told: between {low / 1000:.3g} and "
+                f"{high / 1000:.3g} ms, since the p99 differs much from round to round"
+            )
+        if best:
+            if why := tally.why_over:
+                tally.note(f"at {tally.rate:,.0f}/s: {why}")
+            tally.begin_again(*best)
+            tally.keeps_promise = True
+    return tally.keeps_promise
 
 
 def _tell(tally: Tally, promised: float, usual: int, measure: Callable[[], None]) -> None:

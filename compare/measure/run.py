@@ -7,6 +7,7 @@ loop at a share of that, or at the highest rate that keeps a promise, needs the 
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
 import random
 import statistics
@@ -18,7 +19,6 @@ from typing import Any, get_args
 import msgspec
 
 from compare.host.cores import Cores
-from compare.host.launch import LaunchError
 from compare.measure.block import Here
 from compare.measure.progress import Progress
 from compare.measure.promise import keep, keep_up
@@ -45,6 +45,7 @@ EARLY = 0.999
 SECOND_CHANCES = 1  # of a rate that seems to break the promise
 LIMITED = {"driver-bound", "both-full", "unbound", "not-pinned"}  # not by the server alone
 IDLE_AT_ONCE = 100_000  # of all servers of a block; where there were more, they stand apart
+UNPAIRED = 1_000_000  # from here on the number of a round is that of no other
 LOOPS: tuple[Loop, ...] = get_args(Loop)
 
 
@@ -94,6 +95,10 @@ def loads_of(settings: Settings) -> list[Load]:
     ]
 
 
+class _OverError(Exception):
+    """No rate is to be found: the tally knows why."""
+
+
 class _Runner:
     def __init__(
         self,
@@ -115,6 +120,7 @@ class _Runner:
         self._gate: dict[tuple[str, str], str | None] = {}  # by model and service
         self._done = self._total = 0
         self._tallies: dict[Load, list[Tally]] = {}
+        self._unpaired = itertools.count(UNPAIRED)
 
     def prepare(self) -> None:
         """Ask the testbed what it cannot measure."""
@@ -230,24 +236,29 @@ class _Runner:
         elif model.unchecked:
             tally.note("unchecked: nobody knows whether it does what the others do")
 
-    def _measure(self, block: list[Tally], number: int) -> None:
-        """One round of a block; those of which no more is to be seen are left out of it."""
+    def _measure(self, block: list[Tally], number: int, unpaired: int | None = None) -> None:
+        """One round of a block; those of which no more is to be seen are left out of it.
+
+        unpaired: what it is known by instead, where it is beyond those that were asked for, and
+        nobody has one that could be paired with it.
+        """
         able = [tally for tally in block if not tally.over]
         # Who is started last is a per cent slower, for as long as it lives.
         self._order.shuffle(able)
-        if number > self._settings.rounds:
+        if unpaired or number > self._settings.rounds:
             self._total += len(able)
         apart = self._is_apart(block[0].load, len(able))
         groups = [[tally] for tally in able] if apart or not able else [able]
         for group in groups:
             progress = Progress(group[0].key, number, self._done, self._total)
             progress.beside = len(group) - 1
-            found = self._measure_once(group, progress, number)
+            found = self._measure_once(group, progress, unpaired or number)
             for tally in group:
                 finding = found[tally.model.name]
                 tally.take(finding)
                 self._done += 1
-                if tally.over and (spared := self._settings.rounds - number) > 0:
+                spared = 0 if unpaired else self._settings.rounds - number
+                if tally.over and spared > 0:
                     self._total -= spared
                 self._tell(tally, finding, number)
                 if tally.gave_way:
@@ -324,9 +335,10 @@ class _Runner:
             return
         try:
             tally.rate = highest(lambda rate: self._holds(tally, rate), capacity)
-        except LaunchError as error:
-            tally.take(str(error))
+        except _OverError:
             self._total -= settings.rounds
+            if tally.gave_way:
+                self._spare_more(tally)
             return
         if tally.rate is None:
             tally.give_up(f"no rate was found that keeps {self._promise}")
@@ -340,18 +352,23 @@ class _Runner:
         """The search looked once at each rate: in the rounds the promise must hold beyond doubt."""
 
         def measure() -> None:
-            self._total += 1
-            self._measure([tally], len(tally.rounds) + 1)
+            self._measure([tally], len(tally.rounds) + 1, next(self._unpaired))
 
-        if keep(tally, self._settings.slo_us or 0, self._settings.rounds, measure):
-            share = (tally.rate or 0.0) / tally.capacity
-            tally.note(
-                f"the highest rate with {self._promise}: {share:.0%} of what it does in a closed "
-                "loop"
-            )
-            if tally.driver_was_late:
-                tally.note("at higher rates the driver was late: the server may do more")
-        elif not tally.over:
+        through = False
+        try:
+            keep(tally, self._settings.slo_us or 0, self._settings.rounds, measure)
+            through = True
+        finally:
+            if tally.keeps_promise:
+                which = "the highest" if through else "a"
+                share = (tally.rate or 0.0) / tally.capacity
+                tally.note(
+                    f"{which} rate with {self._promise}: {share:.0%} of what it does in a closed "
+                    "loop"
+                )
+        if tally.keeps_promise and tally.driver_was_late:
+            tally.note("at higher rates the driver was late: the server may do more")
+        elif not (tally.keeps_promise or tally.over):
             tally.give_up(f"no rate was found that keeps {self._promise} in every round")
 
     def _holds(self, tally: Tally, rate: float) -> bool:
@@ -362,9 +379,8 @@ class _Runner:
             tally.rate = rate
             finding = self._measure_once([tally], progress, 0)[tally.model.name]
             if not isinstance(finding, tuple):
-                raise LaunchError(
-                    finding if isinstance(finding, str) else "; ".join(finding.gave_way)
-                )
+                tally.take(finding)
+                raise _OverError
             _, seen = finding
             # With fewer operations than a p99 takes, none may be later than promised.
             p99 = seen.latency_us.p99 or seen.latency_us.max

@@ -18,7 +18,7 @@ class Tally:
     """pinned: server and driver have cores of their own, the server so many. rate: of an open loop.
 
     capacity: what it does in a closed one, where that was asked. driver_was_late: at a rate at
-    which the promise may have held.
+    which the promise may have held. keeps_promise: its rounds do, beyond doubt.
     """
 
     model: Model
@@ -29,6 +29,7 @@ class Tally:
     rate: float | None = None
     capacity: float = 0.0
     driver_was_late: bool = False
+    keeps_promise: bool = False
     outcomes: list[Outcome] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -48,6 +49,11 @@ class Tally:
     def over(self) -> bool:
         """Whether another round would show nothing."""
         return bool(self.unsupported or self.failures or self.gave_way)
+
+    @property
+    def why_over(self) -> str:
+        """What its last round met with; nothing, where it is not over."""
+        return "; ".join(self.failures or (self.gave_way.gave_way if self.gave_way else []))
 
     def take(self, finding: Finding) -> None:
         """What another round has found, or why there was none."""
@@ -75,6 +81,8 @@ class Tally:
         """At another rate, with what is known of that."""
         self._cell = None
         self.rate = rate
+        self.failures.clear()
+        self.gave_way = None
         self.outcomes[:] = outcomes
         self.rounds[:] = rounds
 

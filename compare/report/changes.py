@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from compare.report.words import escape
-from compare.results.diff import METRICS, Change, Diff
+from compare.report.words import escape, time_text
+from compare.results.diff import METRICS, Change, Diff, Metric
 
-_COLOURS = {"worse": "bold red", "better": "green", "same": "dim", "unclear": "yellow"}
+_COLOURS = {
+    "worse": "bold red",
+    "better": "green",
+    "same": "dim",
+    "not worse": "dim",
+    "unclear": "yellow",
+}
+FEW = 5  # cells, that are named where many are not measured in both
 _HEADS = ("cell", "metric", "base", "new", "change", "answer")
-_UNITS = {"ops_per_s": "/s", "p99": " µs", "cpu": " µs"}
+_TEXTS: dict[Metric, Callable[[float], str]] = {
+    "ops_per_s": lambda value: f"{value:,.{0 if value >= 1000 else 2}f}/s",
+    "p99": time_text,
+    "cpu": time_text,
+}
 
 
 def show_changes(diff: Diff, console: Console) -> None:
@@ -27,8 +38,11 @@ def show_changes(diff: Diff, console: Console) -> None:
         console.print(table)
     for line in _notes(diff):
         console.print(escape(line), soft_wrap=True)
-    answer = f"[{_COLOURS[diff.answer]}]{escape(sentence(diff))}[/]"
-    console.print(answer, soft_wrap=True)
+    head, items, _ = _said(diff)
+    alone = sentence(diff)
+    lines = [alone] if len(items) < 2 else [f"{head}:", *(f"    {each}" for each in items)]
+    for line in lines:
+        console.print(f"[{_COLOURS[diff.answer]}]{escape(line)}[/]", soft_wrap=True)
 
 
 def markdown(diff: Diff) -> str:
@@ -43,18 +57,24 @@ def markdown(diff: Diff) -> str:
 
 def sentence(diff: Diff) -> str:
     """The answer in words."""
+    head, items, between = _said(diff)
+    return f"{head}: {between.join(items)}" if items else head
+
+
+def _said(diff: Diff) -> tuple[str, list[str], str]:
+    """The answer, of what it is so, and what is put between these in one line."""
     worse = [f"{each.cell} ({each.metric})" for each in diff.changes if each.answer == "worse"]
     if diff.answer == "worse":
-        return f"regressed: {', '.join([*diff.broken, *worse])}"
+        return "regressed", [*diff.broken, *worse], ", "
     if diff.answer == "unclear":
-        return "inconclusive: " + ("; ".join(diff.advice) or "there is nothing to compare")
+        return "inconclusive", diff.advice or ["there is nothing to compare"], "; "
     better = [f"{each.cell} ({each.metric})" for each in diff.changes if each.answer == "better"]
-    also = f"; better: {', '.join(better)}" if better else ""
-    return f"nothing is worse by {diff.threshold:.0%} or more{also}"
+    also = "; better" if better else ""
+    return f"nothing is worse by {100 * diff.threshold:.3g}% or more{also}", better, ", "
 
 
 def _row(change: Change) -> tuple[str, ...]:
-    unit = _UNITS[change.metric]
+    text = _TEXTS[change.metric]
     moved = f"{change.ratio - 1:+.1%}"
     if change.ratio_ci95:
         low, high = change.ratio_ci95
@@ -62,8 +82,8 @@ def _row(change: Change) -> tuple[str, ...]:
     return (
         change.cell,
         change.metric,
-        f"{change.base:,.{0 if change.base >= 1000 else 2}f}{unit}",
-        f"{change.new:,.{0 if change.new >= 1000 else 2}f}{unit}",
+        text(change.base),
+        text(change.new),
         moved,
         change.answer,
     )
@@ -74,8 +94,11 @@ def _notes(diff: Diff) -> Iterator[str]:
         yield f"compared all the same, though not made alike: {words}"
     for cell, words in diff.broken.items():
         yield f"{cell}: {words}"
-    if diff.missing:
-        yield f"not measured in both: {', '.join(diff.missing)}"
+    if len(diff.missing) <= FEW:
+        yield from (f"not measured in both: {cell}" for cell in diff.missing)
+    else:
+        of = f"{', '.join(diff.missing[:FEW])} and {len(diff.missing) - FEW} more"
+        yield f"not measured in both: {of}"
     for metric, moved in diff.drift.items():
         yield (
             f"{METRICS[metric].words} of the {diff.control} moved by {moved - 1:+.1%} in all; the "

@@ -16,8 +16,10 @@ from compare.results.naming import slug
 from compare.results.records import Cell, Load
 
 Trace = dict[str, Any]
+LOG = {"type": "log", "tickformat": ",~r"}  # else ticks say 2 and 5, and not of what
 TICKS_PER_HALF = 8  # of a percentile curve: so many points each time the rest halves
 LEAST_BEYOND = 10  # samples beyond the last point of a curve
+STEPS = [float(f"{step}e{power}") for power in range(-4, 6) for step in (1, 2, 5)]
 NINES = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999, 99.9999)
 STATES = ("served", "starved", "refused", "reset", "timed_out")
 
@@ -95,7 +97,7 @@ def percentiles(load: Load, cells: Sequence[Cell]) -> Figure | None:
                 "tickvals": [100 / (100 - nine) for nine in NINES],
                 "ticktext": [f"{nine:g} %" for nine in NINES],
             },
-            "yaxis": {"type": "log", "title": {"text": "latency, ms"}, "dtick": "D2"},
+            "yaxis": {"title": {"text": "latency, ms"}, "tickvals": STEPS} | LOG,
             "hovermode": "x unified",
         },
         rows,

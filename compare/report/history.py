@@ -18,6 +18,6 @@ def show_entries(entries: list[Entry], console: Console) -> None:
     for each in entries:
         state = "running" if each.running else "interrupted" if each.interrupted else ""
         started = each.started.replace("T", " ").replace("+00:00", " UTC")
-        parts = f"{each.parts} cells"
+        parts = "1 cell" if each.parts == 1 else f"{each.parts} cells"
         table.add_row(str(each.id), started, state, parts, escape(each.command))
     console.print(table)

@@ -24,7 +24,7 @@ from compare.report.figures import Figure
 from compare.report.sentences import amount, answer, loads_of
 from compare.report.sweeps import curves
 from compare.report.terminal import standing_text, standings_of
-from compare.report.words import clean, milliseconds
+from compare.report.words import clean, megabytes, milliseconds
 from compare.results.naming import slug, title
 from compare.results.records import Cell, Comparison, Load, Metric, Run
 
@@ -60,6 +60,8 @@ def page(given: Sequence[Given]) -> str:
         ranked += named.comparisons
         for load, cells in loads_of(named).items():
             loads.setdefault(load, []).extend(cells)
+    promises = {each.result.settings.slo_us for each in given}
+    promised = promises.pop() if len(promises) == 1 else None
     of_load = {load: [each for each in ranked if each.load == load] for load in loads}
     sections = [_section(load, cells) for load, cells in loads.items()]
     swept = list(curves([cell for cells in loads.values() for cell in cells]))
@@ -84,7 +86,7 @@ def page(given: Sequence[Given]) -> str:
             parts=list(_parts(sections, swept)),
             interrupted=any(each.result.interrupted for each in given),
             answers=[
-                {"title": title(load), "sentences": answer(cells, of_load[load])}
+                {"title": title(load), "sentences": answer(cells, of_load[load], promised)}
                 for load, cells in loads.items()
             ],
             heat=_heat(loads, of_load, list(models)),
@@ -195,7 +197,7 @@ def _row(load: Load, cell: Cell, ranked: list[Comparison]) -> dict[str, Any]:
         (cell.ops_per_s, amount(cell.ops_per_s)),
         *((value, milliseconds(value)) for value in (us.p50, us.p99, us.p99_9)),
         (server.cpu_us_per_op, amount(server.cpu_us_per_op)),
-        (server.pss_kb, "-" if server.pss_kb is None else f"{server.pss_kb / 1024:.0f}"),
+        (server.pss_kb, "-" if server.pss_kb is None else megabytes(server.pss_kb)),
         (counts.served, f"{counts.served:,} of {counts.attempted:,}"),
     ]
     return {
@@ -207,8 +209,9 @@ def _row(load: Load, cell: Cell, ranked: list[Comparison]) -> dict[str, Any]:
             (title(load), title(load)),
             (standing, standing),
             *((text, "" if value is None else repr(value)) for value, text in numbers),
-            ("; ".join([*(cell.verdicts or [cell.verdict]), *cell.reasons]), cell.verdict),
         ],
+        "verdicts": "; ".join(cell.verdicts or [cell.verdict]),
+        "reasons": "; ".join(cell.reasons),
     }
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from compare.measure.progress import Progress
 from compare.report.terminal import table_of
+from compare.report.words import three
 from compare.results.naming import short, title
 from compare.results.records import Run
 
@@ -125,7 +126,8 @@ def saying() -> Iterator[Callable[[str], None]]:
 
 def _line(progress: Progress) -> None:
     if progress.finished:
-        result = f"{progress.finished.ops_per_s:,.0f}/s"
+        rate = progress.finished.ops_per_s
+        result = f"{rate:,.0f}/s" if rate >= 100 else f"{three(rate)}/s"
     elif progress.failure:
         result = ascii(progress.failure)[1:-1]
     else:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
 from compare.report.sentences import amount
-from compare.report.words import escape
+from compare.report.words import escape, three, time_text
 from compare.results.naming import short
 from compare.results.requirement import Verdict
 
@@ -27,12 +27,20 @@ def show_requirements(found: Sequence[Verdict], console: Console) -> None:
 def _words(each: Verdict) -> str:
     if each.found is None:
         return ": there is no figure to hold against it"
-    unit = f" x {escape(each.requirement.base)}" if each.requirement.base else _unit(each)
+    text, unit = _form(each)
     if each.found.interval is None:
-        return f": {amount(each.found.value)}{unit}, of one round, which has no interval"
+        return f": {text(each.found.value)}{unit}, of one round, which has no interval"
     low, high = each.found.interval
-    return f": {amount(each.found.value)}{unit} ({amount(low)} to {amount(high)})"
+    return f": {text(each.found.value)}{unit} ({text(low)} to {text(high)})"
 
 
-def _unit(each: Verdict) -> str:
-    return {"ops": " operations/s", "memory": " bytes"}.get(each.requirement.metric, " µs")
+def _form(each: Verdict) -> tuple[Callable[[float], str], str]:
+    """In the units in which it was required, and in which the table has it."""
+    base, metric = each.requirement.base, each.requirement.metric
+    if base:
+        return amount, f" x {escape(base)}"
+    if metric == "ops":
+        return amount, " operations/s"
+    if metric == "memory":
+        return lambda value: three(value / 2**20), " MB"
+    return time_text, ""

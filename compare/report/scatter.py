@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from compare.report.figures import Figure, identify
+from compare.report.figures import LOG, Figure, identify
 from compare.results.records import Cell, Load
 
 Box = tuple[float, float, float, float]  # left, low, right, high, in parts of the picture
@@ -42,7 +42,7 @@ def speed_against_cost(load: Load, cells: Sequence[Cell]) -> Figure | None:
             for cell, where in zip(shown, _label_places(shown), strict=True)
         ],
         {
-            "xaxis": {"title": {"text": "server CPU, µs an operation"}, "type": "log"},
+            "xaxis": {"title": {"text": "server CPU, µs an operation"}} | LOG,
             "yaxis": {"title": {"text": "operations a second"}, "rangemode": "tozero"},
         },
         [

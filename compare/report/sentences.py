@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
-from compare.report.words import milliseconds
+from compare.report.words import milliseconds, time_text
 from compare.results.ranking import UNRANKED, by_load
 from compare.results.records import Cell, Comparison, Load, Run
+from compare.results.verdict import OTHERS
 
 MOST_NAMED = 8  # in one sentence
 STANDINGS = ("best", "tied", "unclear", "behind")
@@ -20,16 +22,23 @@ def loads_of(run: Run) -> dict[Load, list[Cell]]:
     }
 
 
-def answer(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> list[str]:
-    """Sentences on one load, the most important first. Several runs have each their own best."""
+def answer(
+    cells: Sequence[Cell], comparisons: Sequence[Comparison], promised_us: float | None = None
+) -> list[str]:
+    """Sentences on one load, the most important first. Several runs have each their own best.
+
+    promised_us: below which the p99 is at rates that were looked for, if that is one for all.
+    """
     ranked = [each for each in comparisons if each.metric == "ops_per_s"]
     costs = [each for each in comparisons if each.metric == "cpu_us_per_op"]
     tails = [each for each in comparisons if each.metric == "p99_us"]
+    looked_for = any(map(_was_looked_for, cells))
     sentences = [
-        *_speed(ranked, cells),
-        *(_tail(tails, cells) if any(cell.pace for cell in cells) else ()),
+        *(_promise(cells, promised_us) if looked_for else _speed(ranked, cells)),
+        *(_tail(tails, cells) if any(cell.pace for cell in cells) and not looked_for else ()),
         *_cost(costs, cells),
         *_held(cells),
+        *_reservations(cells),
         *_left_out(cells),
     ]
     return sentences or ["Nothing was measured."]
@@ -41,27 +50,73 @@ def _speed(ranked: Sequence[Comparison], cells: Sequence[Cell]) -> Iterator[str]
     if not ranked:
         able = [cell for cell in cells if cell.ops_per_s]
         if len(able) == 1:
-            due = " as it was asked to" if able[0].pace else ""
-            yield f"{able[0].model} does {amount(able[0].ops_per_s)} operations a second{due}."
+            pace, does = able[0].pace, f"{able[0].model} does {amount(able[0].ops_per_s)}"
+            if pace and "rate-unmet" in able[0].verdicts:
+                yield f"{does} of the {amount(pace.offered)} operations a second that were due."
+            else:
+                yield f"{does} operations a second{' as it was asked to' if pace else ''}."
         return
+    doubted = {cell.model for cell in cells if _is_doubted(cell)}
     for best in [each.model for each in ranked if each.standing == "best"]:
-        yield from _beside(best, rates[best], [each for each in ranked if each.best == best])
+        mine = [each for each in ranked if each.best == best]
+        sure = not any(
+            each.model in doubted for each in mine if each.standing in ("best", "behind")
+        )
+        yield from _beside(best, rates[best], mine, sure=sure)
 
 
-def _beside(best: str, rate: float, ranked: Sequence[Comparison]) -> Iterator[str]:
+def _beside(best: str, rate: float, ranked: Sequence[Comparison], *, sure: bool) -> Iterator[str]:
+    """sure: whether nothing but the servers decided."""
     by = {
         standing: [each for each in ranked if each.standing == standing] for standing in STANDINGS
     }
-    words = f"{best} is the fastest with {amount(rate)} operations a second"
+    words = (
+        f"{best} is the fastest{'' if sure else ' here'} with {amount(rate)} operations a second"
+    )
     if by["tied"]:
         words += f"; {_names(by['tied'])} {'is' if len(by['tied']) == 1 else 'are'} tied with it"
     yield words + "."
     if by["behind"]:
         behind = [f"{each.model} at {_times(each)}" for each in by["behind"][:MOST_NAMED]]
-        yield f"Behind it, beyond doubt: {', '.join(behind)}."
+        doubt = "beyond doubt" if sure else "as they were measured, with the reservations below"
+        yield f"Behind it, {doubt}: {', '.join(behind)}."
     if by["unclear"]:
         close = [f"{each.model} ({_times(each)})" for each in by["unclear"][:MOST_NAMED]]
         yield f"More rounds would tell where these stand: {', '.join(close)}."
+
+
+def _is_doubted(cell: Cell) -> bool:
+    """Whether more than the server decided how fast it was."""
+    others = cell.driver.wait_fraction or 0.0
+    return cell.verdict not in UNRANKED and (cell.verdict != "ok" or others > OTHERS)
+
+
+def _was_looked_for(cell: Cell) -> bool:
+    """Its rate: the highest one that keeps a promise."""
+    return cell.loop == "open" and cell.rate is None and cell.share is None
+
+
+def _promise(cells: Sequence[Cell], promised_us: float | None) -> Iterator[str]:
+    kept = [f"{cell.model} {amount(cell.ops_per_s)}" for cell in cells if cell.ops_per_s]
+    if kept:
+        below = "as promised" if promised_us is None else f"below {time_text(promised_us)}"
+        yield f"With a p99 {below}, operations a second at most: {', '.join(kept)}."
+    else:
+        yield "No rate was found that keeps the promise."
+
+
+def _reservations(cells: Sequence[Cell]) -> Iterator[str]:
+    """What else is to be said of who is ranked; of several in the same words once."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for cell in cells:
+        for reason in cell.reasons if cell.verdict not in UNRANKED else ():
+            alike = found.setdefault(re.sub(r"[\d.,]+", "", reason), {})
+            alike.setdefault(reason, []).append(cell.model)
+    for alike in found.values():
+        (reason, models), *more = alike.items()
+        others = [model for _, each in more for model in each]
+        also = f"; with other figures, {_listed(others)}, too" if others else ""
+        yield f"{_listed(models)}: {reason}{also}."
 
 
 def _tail(ranked: Sequence[Comparison], cells: Sequence[Cell]) -> Iterator[str]:
@@ -93,7 +148,10 @@ def _times(each: Comparison) -> str:
 
 
 def _names(ranked: Sequence[Comparison]) -> str:
-    names = [each.model for each in ranked]
+    return _listed([each.model for each in ranked])
+
+
+def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -115,7 +173,8 @@ def _left_out(cells: Sequence[Cell]) -> Iterator[str]:
     for cell in cells:
         counts = cell.counts
         if cell.verdict in UNRANKED:
-            yield f"{cell.model}: {cell.verdict}."
+            why = f": {cell.reasons[0]}" if cell.reasons else ""
+            yield f"{cell.model}: {cell.verdict}{why}."
         elif counts.served < counts.attempted and cell.workload != "tcp-short":
             yield f"{cell.model} serves {counts.served} of {counts.attempted} connections."
 

@@ -9,13 +9,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from compare.report.figures import Figure, Trace, identify
+from compare.report.figures import LOG, Figure, Trace, identify
 from compare.report.words import count, escape, microseconds, milliseconds
 from compare.results.naming import title
 from compare.results.records import Cell, Idle
 from compare.results.sweep import Sweep, bytes_per_idle, sweeps
 
-LOG = {"type": "log", "tickformat": ",~r"}  # else ticks say 2 and 5, and not of what
 LEAST = 100  # idle connections, for what one of them takes to be more than a page
 
 

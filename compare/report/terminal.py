@@ -12,7 +12,15 @@ from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
 from compare.models.matrix import WORKLOADS
 from compare.report.sweeps import show_sweeps
-from compare.report.words import count, duration, escape, microseconds, milliseconds
+from compare.report.words import (
+    count,
+    duration,
+    escape,
+    megabytes,
+    microseconds,
+    milliseconds,
+    three,
+)
 from compare.results.naming import noun, schedule
 from compare.results.ranking import by_load
 from compare.results.records import Cell, Comparison, Metric, Run
@@ -94,7 +102,7 @@ def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, wide: bool
         "served": _served,
         "CPU/op": lambda cell: microseconds(cell.server.cpu_us_per_op) + _cost_spread(cell),
         "x least": lambda cell: ratio_text(standings.get((cell.model, "cpu_us_per_op"))),
-        "memory": lambda cell: f"{pss / 1024:.0f} MB" if (pss := cell.server.pss_kb) else "-",
+        "memory": lambda cell: f"{megabytes(pss)} MB" if (pss := cell.server.pss_kb) else "-",
         "verdict": lambda cell: verdict_text(cell, standings, reasons=wide),
     }
     if not wide:
@@ -194,7 +202,8 @@ def _tail_spread(cell: Cell) -> str:
     p99, interval = cell.latency_us.p99, cell.p99_us_ci95
     if not (cell.pace and p99 and interval):
         return ""
-    return f" ±{(interval[1] - interval[0]) / 2 / p99:.0%}"
+    # It is that of all operations: the interval, which is over rounds, lies around it somewhere.
+    return f" ±{max(interval[1] - p99, p99 - interval[0]) / p99:.0%}"
 
 
 def _rate(cell: Cell) -> str:
@@ -235,8 +244,8 @@ def _shards(run: Run) -> Iterable[str]:
 def _notes(run: Run) -> Iterable[str]:
     spent = run.took_s - run.measured_s
     yield (
-        f"[dim]seed {run.settings.seed}; took {run.took_s:.0f} s, "
-        f"{spent:.0f} s of it neither measuring nor warming up[/]"
+        f"[dim]seed {run.settings.seed}; took {three(run.took_s)} s, "
+        f"{three(spent)} s of it neither measuring nor warming up[/]"
     )
     yield from pythons(run.settings.interpreters)
     for source in run.settings.sources:
@@ -245,7 +254,7 @@ def _notes(run: Run) -> Iterable[str]:
     yield (
         "[dim]Ratios are paired slice by slice; what is said of all models of a load holds "
         "together with 95 %. Tied is within "
-        f"{run.settings.margin:.0%}.[/]"
+        f"{100 * run.settings.margin:.3g}%.[/]"
     )
     loops = {cell.loop for cell in run.cells}
     if "closed" in loops:

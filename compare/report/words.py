@@ -18,17 +18,24 @@ def escape(text: str) -> str:
     return markup.escape(clean(text))
 
 
+def three(value: float) -> str:
+    """With three digits that count."""
+    return f"{float(f'{value:.3g}'):,.10g}"
+
+
 def duration(seconds: float) -> str:
     """As people say it."""
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.0f} s" if seconds >= 1 else f"{three(seconds)} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
 
 
 def count(value: float) -> str:
     if value >= 1e6:
         return f"{value / 1e6:.2f}M"
-    return f"{value / 1e3:.1f}k" if value >= 1000 else f"{value:.0f}"
+    if value >= 1000:
+        return f"{value / 1e3:.1f}k"
+    return f"{value:.0f}" if value >= 10 else three(value)
 
 
 def microseconds(value: float | None) -> str:
@@ -40,5 +47,19 @@ def microseconds(value: float | None) -> str:
 def milliseconds(us: float | None) -> str:
     if us is None:
         return "-"
+    if us < 100:
+        return f"{three(us)} µs"
     ms = us / 1000
     return f"{ms:.2f} ms" if ms < 10 else f"{ms:.0f} ms"
+
+
+def time_text(us: float) -> str:
+    """In the unit in which one would say it."""
+    if us < 100:
+        return f"{three(us)} µs"
+    return f"{three(us / 1000)} ms" if us < 1e6 else f"{three(us / 1e6)} s"
+
+
+def megabytes(kb: float) -> str:
+    mb = kb / 1024
+    return f"{mb:,.0f}" if mb >= 10 else f"{mb:.2g}"

@@ -11,7 +11,7 @@ from compare.contract.histogram import encode, merge
 from compare.contract.outcome import Outcome, Usage
 from compare.results.percentiles import percentiles
 from compare.results.records import Cell, Driver, Idle, Key, Pace, Round, Server, Shard, Verdict
-from compare.results.statistics import mean_of, midmean
+from compare.results.statistics import mean_of
 
 
 def round_of(
@@ -23,11 +23,10 @@ def round_of(
 ) -> Round:
     """What one outcome of the driver says."""
     seconds = outcome.window_ns / 1e9
-    rates = [each.operations / each.window_ns * 1e9 for each in outcome.slices]
     closed = outcome.pace is None and outcome.operations
     return Round(
         number=number,
-        ops_per_s=midmean(rates) if rates else 0.0,
+        ops_per_s=outcome.operations / seconds if seconds else 0.0,
         operations=outcome.operations,
         window_s=seconds,
         slices=outcome.slices,
@@ -151,8 +150,6 @@ def cell_of(
     latency = percentiles(
         [each.latency for each in outcomes], max(each.latency_max_ns for each in outcomes)
     )
-    if p99:  # beside its interval, which is over rounds
-        latency = msgspec.structs.replace(latency, p99=p99.value)
     server = _servers([each.server for each in rounds], [each.operations for each in rounds])
     if cost:
         server = msgspec.structs.replace(server, cpu_us_per_op=cost.value)
@@ -168,7 +165,7 @@ def cell_of(
         trace=next((each.trace for each in outcomes if each.trace), None),
         latency_us=latency,
         cpu_us_per_op_ci95=cost and cost.interval,
-        p99_us_ci95=p99 and p99.interval,
+        p99_us_ci95=p99 and _holding(p99.interval, latency.p99),
         connect_us=percentiles([each.connect for each in outcomes]),
         skew_us=percentiles([each.skew for each in outcomes])
         if key.load.workload == "chat"
@@ -183,6 +180,15 @@ def cell_of(
         rounds=rounds,
         latency_hdr=encode(merge([each.latency for each in outcomes])),
     )
+
+
+def _holding(
+    interval: tuple[float, float] | None, value: float | None
+) -> tuple[float, float] | None:
+    """So wide that it holds the value, too."""
+    if interval is None or value is None:
+        return interval
+    return min(interval[0], value), max(interval[1], value)
 
 
 def _servers(rounds: list[Server], operations: list[int]) -> Server:

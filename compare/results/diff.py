@@ -29,7 +29,8 @@ FEWER = 0.01  # of the connections, that are served no more: less is chance
 ALLOWED = 0.05  # of whole comparisons, that may err anywhere
 
 Metric = Literal["ops_per_s", "p99", "cpu"]
-Answer = Literal["better", "same", "worse", "unclear"]
+Answer = Literal["better", "same", "not worse", "worse", "unclear"]
+SAME = ("same", "not worse")
 Control = Literal["reference servers", "other cells", "nothing"]
 
 
@@ -108,8 +109,8 @@ def differences(base: Run, new: Run) -> list[str]:
         if ours != theirs:
             found.append(f"machine: {name} {ours} and {theirs}")
     for name in (
-        *("duration_s", "alone", "warmup_s", "sizes", "rates", "shares", "slo_us", "ramp"),
-        *("arrivals", "close"),
+        *("duration_s", "slice_s", "alone", "warmup_s", "sizes", "rates", "shares", "slo_us"),
+        *("ramp", "arrivals", "close", "drivers"),
     ):
         ours, theirs = getattr(base.settings, name), getattr(new.settings, name)
         if ours != theirs:
@@ -249,12 +250,12 @@ def _apart(logs: Logs, key: Key, usual: Mapping[Key, float]) -> list[float]:
     return apart
 
 
-def _worsening(change: Change) -> tuple[float, float]:
-    """How many times worse it became, and how many times it may have, by the interval."""
+def _worsening(change: Change) -> tuple[float, float, float]:
+    """How many times worse it became, and between how many times it may have, by the interval."""
     low, high = change.ratio_ci95 or (0.0, math.inf)
     if METRICS[change.metric].more_is_better:
-        return 1 / change.ratio, 1 / low if low else math.inf
-    return change.ratio, high
+        return 1 / change.ratio, 1 / high, 1 / low if low else math.inf
+    return change.ratio, low, high
 
 
 def _judged(changes: Sequence[Change], threshold: float) -> list[Change]:
@@ -263,14 +264,14 @@ def _judged(changes: Sequence[Change], threshold: float) -> list[Change]:
     for each in changes:
         low, high = each.certain or (0.0, math.inf)
         real = not low <= 1 <= high
-        worse, at_most = _worsening(each)
+        worse, at_least, at_most = _worsening(each)
         answer: Answer = "unclear"
         if real and worse >= 1 + threshold:
             answer = "worse"
         elif real and worse <= 1 / (1 + threshold):
             answer = "better"
         elif at_most < 1 + threshold:
-            answer = "same"
+            answer = "same" if at_least > 1 / (1 + threshold) else "not worse"
         judged.append(msgspec.structs.replace(each, answer=answer))
     return judged
 
@@ -286,24 +287,8 @@ def _advice(
     """What to run where something is unclear; empty where nothing is."""
     advice = []
     unclear = [each for each in changes if each.answer == "unclear"]
-    rounds = min(base.settings.rounds, new.settings.rounds)
     if unclear:
-        allowed = math.log(1 + threshold)
-        widths = [
-            (math.log(each.ratio_ci95[1]) - math.log(each.ratio_ci95[0])) / 2
-            for each in unclear
-            if each.ratio_ci95
-        ]
-        needed = rounds + 1
-        if widths:
-            needed = max(needed, math.ceil(rounds * (statistics.median(widths) / allowed) ** 2))
-        if rounds < needed <= MOST_ROUNDS:
-            advice.append(f"run both again with --rounds {needed}: {rounds} do not tell this much")
-        else:
-            advice.append(
-                f"run both again one right after the other, on a quieter machine (compare "
-                f"doctor); or ask for less than {threshold:.3g} by --threshold"
-            )
+        advice.append(_more(base, new, unclear, threshold))
     for metric, moved in drift.items():
         worse = 1 / moved if METRICS[metric].more_is_better else moved
         if control == "other cells" and worse >= 1 + threshold:
@@ -312,9 +297,41 @@ def _advice(
                 "machine, or all of the code; with bare-epoll, bare-asyncio or bare-uvloop among "
                 "--models, in both, it can be told"
             )
-    if control == "nothing" and any(each.answer != "same" for each in changes):
+    if control == "nothing" and any(each.answer not in SAME for each in changes):
         advice.append(
             "what the machine did cannot be told from what the server did: put bare-epoll beside "
             "it, in both"
         )
     return advice
+
+
+def _more(base: Run, new: Run, unclear: Sequence[Change], threshold: float) -> str:
+    """What would tell: more rounds; where it ended before all were made, longer ones."""
+    keys = {Key(each.model, each.load) for each in unclear}
+    cells = [(run, cell) for run in (base, new) for cell in run.cells if cell.key in keys]
+    made = min(len(cell.rounds) for _, cell in cells)
+    early = any(
+        not run.interrupted and (run.settings.precise or len(cell.rounds) < run.settings.rounds)
+        for run, cell in cells
+    )
+    allowed = math.log(1 + threshold)
+    widths = [
+        (math.log(each.ratio_ci95[1]) - math.log(each.ratio_ci95[0])) / 2
+        for each in unclear
+        if each.ratio_ci95
+    ]
+    needed = made + 1
+    if widths:
+        needed = max(needed, math.ceil(made * (statistics.median(widths) / allowed) ** 2))
+    if needed > MOST_ROUNDS:
+        return (
+            "run both again one right after the other, on a quieter machine (compare doctor); or "
+            f"ask for less by a larger --threshold than {100 * threshold:.3g}%"
+        )
+    if early:
+        longer = math.ceil(10 * base.settings.duration_s * needed / made) / 10
+        return (
+            f"run both again with --duration {longer:g}: after {made} rounds the models were told "
+            "from each other, and more would not be made"
+        )
+    return f"run both again with --rounds {needed}: {made} do not tell this much"

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from compare.contract.outcome import Slice
-from compare.results.records import Cell, Comparison, Load, Metric, Round, Standing
+from compare.results.records import MARGIN, Cell, Comparison, Load, Metric, Round, Standing
 from compare.results.statistics import CONFIDENCE, Estimate, mean_of, midmean, ratio_of
 
 UNRANKED = ("failed", "unsupported", "errors", "gave-way")
 NO_TAIL = {"driver-bound", "rate-unmet"}  # of an open loop: the p99 is not the server's, or grows
 METRICS: tuple[Metric, ...] = ("ops_per_s", "cpu_us_per_op", "p99_us")
-MARGIN = 0.05
+SURE = 0.99  # that what the slices have in bursts is the server's
 _LONGEST_S = 86_400.0  # what takes longer to tell is not foretold
 
 
@@ -58,21 +58,30 @@ def rank(
     ]
     if len(able) < 2 or (metric == "ops_per_s" and any(cell.pace for cell in able)):
         return []
+    if metric == "p99_us" and any(cell.load.is_promise for cell in able):
+        return []  # each has the rate at which its p99 is what was promised
     sign = -1 if metric == "ops_per_s" else 1
     best = _best(able, metric, sign)
     found = [_comparison(best, best, metric, ratio_of([0.0]), "best", margin, None)]
-    round_s = sum(each.window_s + each.warmup_s for cell in able for each in cell.rounds)
+    round_s = sum(_turns_s(each) + each.warmup_s for cell in able for each in cell.rounds)
     round_s /= max(len(cell.rounds) for cell in able)
     for cell in able:
         logs = paired(cell, best, metric) if cell is not best else []
         if not logs:
             continue
         estimate = ratio_of(logs, len(able), confidence)
-        standing = _standing(estimate, margin)
-        more = _more_rounds(len(logs), estimate, margin) if standing == "unclear" else None
+        sure = ratio_of(logs, confidence=_sure(len(able), confidence))
+        standing = _standing(estimate, sure, margin)
+        more = _more_rounds(len(logs), estimate, sure, margin) if standing == "unclear" else None
         needs_s = min(_LONGEST_S, more * round_s) if more else None
         found.append(_comparison(cell, best, metric, estimate, standing, margin, needs_s))
+    if len(found) < 2:  # they share no round
+        return []
     return sorted(found, key=lambda each: (each.standing != "best", sign * each.ratio))
+
+
+def _turns_s(each: Round) -> float:
+    return sum(slice_.turn_ns for slice_ in each.slices) / 1e9 or each.window_s
 
 
 def _best(able: Sequence[Cell], metric: Metric, sign: int) -> Cell:
@@ -88,33 +97,51 @@ def _best(able: Sequence[Cell], metric: Metric, sign: int) -> Cell:
 def paired(ours: Cell, theirs: Cell, metric: Metric) -> list[float]:
     """For each round that both have, the logarithm of the ratio of ours to theirs.
 
-    Rates and costs are paired slice by slice, so that what slowed the machine down slowed down
-    both; a p99 is the whole round's, since a slice has too few latencies for it.
+    Costs are those of the whole round: CPU time is its server's own, in whichever slice it is used.
+    A rate is paired slice by slice, and of those the middle half counts, since what something else
+    took from one of them is not the server's; but where that leaves out what comes again in every
+    round, such as a garbage collection, it is the whole round's. So is a p99.
     """
     others = {each.number: each for each in theirs.rounds}
     both = [(each, others[each.number]) for each in ours.rounds if each.number in others]
-    return [log for one, other in both if (log := log_ratio(one, other, metric)) is not None]
+    whole = [_whole(one, other, metric) for one, other in both]
+    if metric == "ops_per_s":
+        middle = [_middle(one, other) for one, other in both]
+        known = [(a, b) for a, b in zip(whole, middle, strict=True) if a is not None]
+        if known and all(b is not None for _, b in known) and not _in_bursts(known):
+            return [b for _, b in known if b is not None]
+    return [log for log in whole if log is not None]
 
 
-def log_ratio(one: Round, other: Round, metric: Metric) -> float | None:
-    """Of two rounds with the same number."""
-    if metric != "p99_us":
-        of = _rate if metric == "ops_per_s" else _cost
-        pairs = [(of(a), of(b)) for a, b in zip(one.slices, other.slices, strict=False)]
-        logs = [math.log(a / b) for a, b in pairs if a and b]
-        if 2 * len(logs) >= max(len(pairs), 1):  # else a slice holds less than an operation
-            return midmean(logs)
-    ours, theirs = value_of(one, metric), value_of(other, metric)
+def _whole(one: Round, other: Round, metric: Metric) -> float | None:
+    """The logarithm of the ratio of two rounds, each as a whole."""
+    sums: list[float | None] = [value_of(each, metric) for each in (one, other)]
+    if metric == "ops_per_s":
+        sums = [_rate_of(each) or found for each, found in zip((one, other), sums, strict=True)]
+    ours, theirs = sums
     return math.log(ours / theirs) if ours and theirs else None
+
+
+def _rate_of(each: Round) -> float:
+    window_ns = sum(slice_.window_ns for slice_ in each.slices)
+    return 1e9 * sum(slice_.operations for slice_ in each.slices) / window_ns if window_ns else 0.0
+
+
+def _middle(one: Round, other: Round) -> float | None:
+    """Of the middle half of their slices; None where a slice holds less than an operation."""
+    pairs = [(_rate(a), _rate(b)) for a, b in zip(one.slices, other.slices, strict=False)]
+    logs = [math.log(a / b) for a, b in pairs if a and b]
+    return midmean(logs) if logs and 2 * len(logs) >= len(pairs) else None
+
+
+def _in_bursts(rounds: Sequence[tuple[float, float | None]]) -> bool:
+    """Whether whole rounds say beyond doubt something else than the middle of their slices."""
+    found = mean_of([whole - (middle or 0.0) for whole, middle in rounds], confidence=SURE)
+    return found.interval is not None and not found.interval[0] <= 0 <= found.interval[1]
 
 
 def _rate(each: Slice) -> float:
     return each.operations / each.window_ns
-
-
-def _cost(each: Slice) -> float:
-    """To the clock tick where processes ended in it (fork): then now and then nothing."""
-    return (each.cpu_ns or 0) / each.turn_operations if each.turn_operations else 0.0
 
 
 def value_of(each: Round, metric: Metric) -> float | None:
@@ -128,23 +155,38 @@ def _typical(cell: Cell, metric: Metric) -> float:
     return mean_of([math.log(value) for value in values]).value
 
 
-def _standing(estimate: Estimate, margin: float) -> Standing:
-    if estimate.interval is None:
+def _sure(many: int, confidence: float) -> float:
+    """So sure each of all pairs and metrics has to be for all together to be as sure as asked.
+
+    By Bonferroni: of many equal servers then at most one table in twenty has any that is behind, in
+    whichever metric and however few rounds.
+    """
+    return 1 - (1 - confidence) / (math.comb(many, 2) * len(METRICS))
+
+
+def _standing(estimate: Estimate, sure: Estimate, margin: float) -> Standing:
+    if estimate.interval is None or sure.interval is None:
         return "unclear"
-    low, high = estimate.interval
+    low, high = sure.interval
     if not low <= 1 <= high:
         return "behind"
+    low, high = estimate.interval
     return "tied" if 1 / (1 + margin) <= low and high <= 1 + margin else "unclear"
 
 
-def _more_rounds(rounds: int, estimate: Estimate, margin: float) -> float | None:
-    """Until the interval is short enough, as the square root of their number has it."""
-    if estimate.interval is None:
+def _more_rounds(rounds: int, estimate: Estimate, sure: Estimate, margin: float) -> float | None:
+    """Until one of the intervals is short enough, as the square root of their number has it."""
+    if estimate.interval is None or sure.interval is None:
         return None
-    half = math.log(estimate.interval[1] / estimate.interval[0]) / 2
     off = abs(math.log(estimate.value))
-    short = max(off, math.log1p(margin) - off)
-    return max(1.0, rounds * ((half / short) ** 2 - 1))
+    wide = [
+        (math.log(high) - math.log(low)) / 2 for low, high in (sure.interval, estimate.interval)
+    ]
+    short = off, math.log1p(margin) - off  # behind, or tied
+    enough = [
+        rounds * ((half / to) ** 2 - 1) for half, to in zip(wide, short, strict=True) if to > 0
+    ]
+    return max(1.0, min(enough)) if enough else None
 
 
 def _comparison(

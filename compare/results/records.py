@@ -17,6 +17,7 @@ from compare.models.source import Source
 from compare.results.percentiles import Percentiles
 
 FORMAT = "compare-run/1"
+MARGIN = 0.05  # what is nearer to the best is tied with it, if nothing else is asked for
 
 # What is to be said of a cell, the gravest first.
 Verdict = Literal[
@@ -56,6 +57,11 @@ class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
     def load(self) -> Load:
         """This alone, of what has more beside it."""
         return Load(**{name: getattr(self, name) for name in Load.__struct_fields__})
+
+    @property
+    def is_promise(self) -> bool:
+        """Whether each model has a rate of its own: the highest that keeps a promise."""
+        return self.loop == "open" and self.rate is None and self.share is None
 
     @property
     def closed(self) -> Load:
@@ -181,7 +187,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     """One fresh server in its turns.
 
     number: of the round; cells that have the same were measured in the same minute, and where
-        they have the same load, slice by slice. ops_per_s: the mean of the middle half of slices.
+        they have the same load, slice by slice; what was measured apart has one of its own.
+        ops_per_s: over all slices.
     held: its idle connections, if it has any. gave_up: why it had no more turns.
     untimed: operations that are not in the latencies: two hosts had part in them whose clocks
         are not known well enough.
@@ -217,9 +224,9 @@ class Cell(Load, frozen=True, kw_only=True):
     verdict: the gravest of `verdicts`, which are all that hold.
     ops_per_s: the mean over rounds, and its interval by Student's t; of absolute figures, which
     belong to this machine in these minutes. cpu_us_per_op_ci95, p99_us_ci95: the same of the
-    server's CPU time and of the rounds' p99. See `Comparison` for what tells models apart.
-    latency_us, pace.service_us: of the operations of all rounds together; but the p99 is the mean
-    of the rounds', as its interval is.
+    server's CPU time and of the rounds' p99, the latter at least so wide that it holds the p99 of
+    all together. See `Comparison` for what tells models apart.
+    latency_us, pace.service_us: of the operations of all rounds together.
     counts: of the round in which the most connections went unserved. errors: of all rounds.
     trace: when some of the connections waited, in a moment after the window of one round.
     held: the idle connections of the round in which the fewest were served.
@@ -315,7 +322,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     slice_s: float = 0.02
     alone: bool = False
-    margin: float = 0.05
+    margin: float = MARGIN
     warmup_s: float
     seed: int
     rates: list[float] = []

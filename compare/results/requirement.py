@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from compare.models import units
-from compare.results.ranking import UNRANKED, log_ratio
+from compare.results.ranking import NO_TAIL, UNRANKED, paired
 from compare.results.records import Cell, Key, Metric, Round
 from compare.results.statistics import Estimate, mean_of, ratio_of
 
@@ -26,6 +26,7 @@ METRICS: dict[str, tuple[Callable[[Round], float | None], Callable[[str], float]
         lambda text: float(units.size_bytes(text)),
     ),
 }
+LATENCIES = {"p50", "p90", "p99", "p99.9"}
 PAIRED: dict[str, Metric] = {"ops": "ops_per_s", "cpu": "cpu_us_per_op", "p99": "p99_us"}
 _FORM = re.compile(r"\s*([\w.]+)\s*(<=|<|>=|>)\s*(?:([\d.]+)\s*\*\s*)?(\S.*?)\s*")
 
@@ -86,6 +87,10 @@ def _check(requirement: Requirement, cell: Cell, cells: Sequence[Cell]) -> Verdi
     if cell.verdict in UNRANKED:
         return Verdict(requirement, cell.key, "broken", None)
     found = _found(requirement, cell, cells)
+    if _has_no_tail(requirement, cell):
+        # Behind what was due latencies grow for as long as one looks; late sends are the driver's.
+        unmet = "rate-unmet" in cell.verdicts
+        return Verdict(requirement, cell.key, "broken" if unmet else "unclear", found)
     answer: Answer = "unclear"
     if found is not None and found.interval is not None:
         low, high = found.interval
@@ -93,6 +98,11 @@ def _check(requirement: Requirement, cell: Cell, cells: Sequence[Cell]) -> Verdi
         bound = requirement.bound if requirement.at_most else -requirement.bound
         answer = "kept" if sure <= bound else "broken" if never > bound else "unclear"
     return Verdict(requirement, cell.key, answer, found)
+
+
+def _has_no_tail(requirement: Requirement, cell: Cell) -> bool:
+    """Whether it is about latencies of an open loop that are not the server's, or not the end."""
+    return bool(requirement.metric in LATENCIES and cell.pace and NO_TAIL & {*cell.verdicts})
 
 
 def _found(requirement: Requirement, cell: Cell, cells: Sequence[Cell]) -> Estimate | None:
@@ -106,19 +116,14 @@ def _found(requirement: Requirement, cell: Cell, cells: Sequence[Cell]) -> Estim
         if each.model == requirement.base
         and each.verdict not in UNRANKED
         and each.load == cell.load
+        and not _has_no_tail(requirement, each)
     ]
     if not beside:
         return None
-    theirs = {each.number: each for each in beside[0].rounds}
-    logs = []
-    for each in cell.rounds:
-        if (other := theirs.get(each.number)) is None:
-            continue
-        if requirement.metric in PAIRED:
-            log = log_ratio(each, other, PAIRED[requirement.metric])
-        else:
-            ours, base = of(each), of(other)
-            log = math.log(ours / base) if ours and base else None
-        if log is not None:
-            logs.append(log)
+    if requirement.metric in PAIRED:
+        logs = paired(cell, beside[0], PAIRED[requirement.metric])
+    else:
+        theirs = {each.number: of(each) for each in beside[0].rounds}
+        both = [(of(each), theirs.get(each.number)) for each in cell.rounds]
+        logs = [math.log(ours / base) for ours, base in both if ours and base]
     return ratio_of(logs) if logs else None

@@ -15,7 +15,7 @@ from functools import cache
 from typing import NamedTuple
 
 CONFIDENCE = 0.95
-_STEPS = 64  # of each of the two integrals, by Simpson's rule
+_FEW, _MANY = 64, 1024  # steps of an integral by Simpson's rule; many where there are few rounds
 
 
 class Estimate(NamedTuple):
@@ -60,7 +60,12 @@ def mean_of(values: Sequence[float], many: int = 2, confidence: float = CONFIDEN
 def ratio_of(logs: Sequence[float], many: int = 2, confidence: float = CONFIDENCE) -> Estimate:
     """The same of logarithms of ratios, as a ratio."""
     middle, interval = mean_of(logs, many, confidence)
-    return Estimate(math.exp(middle), interval and (math.exp(interval[0]), math.exp(interval[1])))
+    return Estimate(_exp(middle), interval and (_exp(interval[0]), _exp(interval[1])))
+
+
+def _exp(value: float) -> float:
+    """Two rounds that differ much tell hardly anything: such an interval has nearly all numbers."""
+    return math.exp(max(-700.0, min(value, 700.0)))
 
 
 def ratio_between(
@@ -113,7 +118,7 @@ def _within(errors: float, many: int, freedom: float) -> float:
         return math.exp(scale + (freedom - 1) * math.log(s) - freedom * s * s / 2)
 
     # In the root of s, since what is near 0 decides where there are few rounds.
-    roots = _grid(0.0, math.sqrt(top))
+    roots = _grid(0.0, math.sqrt(top), _MANY if many == 2 else _FEW)
     below = [2 * x * density(x * x) * _range_below(spread * x * x, many) for x in roots]
     return _simpson(below, math.sqrt(top))
 
@@ -122,17 +127,19 @@ def _range_below(width: float, many: int) -> float:
     """How likely so many standard normals are to lie within `width` of each other."""
     if many == 2:
         return math.erf(width / 2)
-    points = [many * _phi(z) * (_Phi(z) - _Phi(z - width)) ** (many - 1) for z in _grid(-8.0, 8.0)]
+    points = [
+        many * _phi(z) * (_Phi(z) - _Phi(z - width)) ** (many - 1) for z in _grid(-8.0, 8.0, _FEW)
+    ]
     return min(1.0, _simpson(points, 16.0))
 
 
-def _grid(low: float, high: float) -> list[float]:
-    return [low + (high - low) * step / _STEPS for step in range(_STEPS + 1)]
+def _grid(low: float, high: float, steps: int) -> list[float]:
+    return [low + (high - low) * step / steps for step in range(steps + 1)]
 
 
 def _simpson(values: list[float], length: float) -> float:
     inner = 4 * sum(values[1:-1:2]) + 2 * sum(values[2:-1:2])
-    return (values[0] + inner + values[-1]) * length / _STEPS / 3
+    return (values[0] + inner + values[-1]) * length / (len(values) - 1) / 3
 
 
 def _phi(z: float) -> float:

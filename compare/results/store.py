@@ -150,6 +150,10 @@ class Store:
                         if known.get(place) != row
                     ],
                 )
+                self._database.execute(
+                    "DELETE FROM part WHERE run = ? AND place >= ?", (number, len(written))
+                )
+            known.clear()
             known.update(written)
             return number
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator
 from typing import get_args
 
 from compare.contract.histogram import BEYOND
+from compare.contract.outcome import LATE_NS, UNSURE
 from compare.results.records import Round, Verdict
 from compare.results.statistics import midmean, ratio_of
 
@@ -15,10 +17,8 @@ ERRORS = 0.01  # of the operations or connections: they are part of the answer
 THROTTLED = 0.01  # of the time
 OTHERS = 0.05  # of the driver's core
 LATE = 0.05  # of the sends: the driver did not keep to the schedule
-LATE_US = 100.0  # less is not worth telling
 LATE_TAIL = 0.1  # of the p99, that the latest of its sends may have
 MET = 0.99  # of the operations that were due
-UNSURE = 0.1  # of the median latency
 TIMED = ("untimed", "operations")
 LATE_START_US = 2000.0  # of one of several drivers
 SLIDE = 0.05  # of the rate, within a round
@@ -63,7 +63,8 @@ def judge(
     if reasons:
         return ["failed"], reasons + _details(rounds)
     reasons += _left_out(rounds, few) + _shards(workload, rounds)
-    if all(each.pace and not each.pace.offered for each in rounds):
+    overrun = any(_overrun(each) for each in rounds)
+    if not overrun and all(each.pace and not each.pace.offered for each in rounds):
         return ["ok"], [*reasons, "nothing was due in the window: a longer --duration"]
     empty = sum(not each.operations for each in rounds)
     alone = connections < 2 or max(each.counts.served for each in rounds) < 2
@@ -72,7 +73,7 @@ def judge(
         return kept_out or ["ok"], reasons or ["alone in the room: nobody to deliver to"]
     if not any(each.counts.served for each in rounds):
         return ["failed"], [*reasons, "no operation was completed in the window"]
-    if empty:
+    if empty and not overrun:
         where = f"{empty} of the rounds" if len(rounds) > 1 else "the window"
         return ["failed"], [*reasons, f"no operation was completed in {where}"]
     found = [*_errors(workload, rounds, few), *_throttled(rounds)]
@@ -212,19 +213,33 @@ def _clocks(rounds: list[Round]) -> list[str]:
     return []
 
 
+def _overrun(each: Round) -> bool:
+    """Whether what was due in its warm-up never came home, so that nothing was measured."""
+    return bool(each.pace and each.gave_up and not each.slices)
+
+
 def _paced(workload: str, connections: int, rounds: list[Round]) -> Iterator[Found]:
     """What is to be said of an open loop."""
     # With fewer operations in a round than a p99 takes, the longest stands for it.
     paces = [(each.pace, each.latency_us.p99 or each.latency_us.max) for each in rounds]
     late = _mean([pace.late_fraction for pace, _ in paces if pace])
-    worst = max(pace.lateness_p99_us for pace, _ in paces if pace)
+    # One bad moment of the machine is in one round: it says nothing of the others.
+    usual = statistics.median(pace.lateness_p99_us for pace, _ in paces if pace)
     tail = _mean([us for _, us in paces if us is not None] or [math.inf])
-    if late > LATE or worst > max(LATE_US, LATE_TAIL * tail):
+    if late > LATE or usual > max(LATE_NS / 1000, LATE_TAIL * tail):
         yield (
             "driver-bound",
-            f"{_latest(rounds)} sent {late:.0%} of the messages more than 0.1 ms late, 1 % of them "
-            f"by {worst / 1000:.1f} ms and more, which is in the latencies: ask for a lower rate",
+            f"{_latest(rounds)} sent {late:.0%} of the messages more than {LATE_NS / 1e6:g} ms "
+            f"late, 1 % of them by {usual / 1000:.1f} ms and more, which is in the latencies: ask "
+            "for a lower rate",
         )
+    if any(_overrun(each) for each in rounds):
+        yield (
+            "rate-unmet",
+            "what was due in the warm-up was not done in time: ask for a lower rate; without "
+            "--rate a run shows what the model can do",
+        )
+        return
     seconds = sum(each.window_s for each in rounds)
     offered = sum(pace.offered * each.window_s for each in rounds if (pace := each.pace))
     done = sum(each.operations for each in rounds)
@@ -258,7 +273,7 @@ def _drifting(rounds: list[Round]) -> list[str]:
         return []
     longest = max(each.warmup_s for each in rounds)
     return [
-        f"after {longest:.0f} s of warm-up the rate was still drifting: it may be another one "
+        f"after {longest:.2g} s of warm-up the rate was still drifting: it may be another one "
         "with a longer --duration"
     ]
 

@@ -209,6 +209,28 @@ def test_page_is_accessible_and_as_wide_as_the_window(shown, report, scheme, wid
     assert results.violations_count == 0, results.generate_report()
 
 
+def test_matrix_and_cells_are_seen_whole_on_a_laptop(shown, report) -> None:
+    opened = shown(report, width=1200)
+    for table in (".heat", "#cells"):
+        hidden = opened.eval_on_selector(
+            table, "table => table.scrollWidth - table.parentElement.clientWidth"
+        )
+        assert hidden <= 0, table
+    lines = opened.eval_on_selector_all("#cells tbody tr", "rows => rows.map(r => r.clientHeight)")
+    assert max(lines) < 70
+    opened.locator("#cells details summary").first.click()
+    opened.get_by_text("the driver used 99% of its core").locator("visible=true").first.wait_for()
+
+
+def test_ticks_of_latencies_say_of_what_they_are(shown, report) -> None:
+    opened = shown(report)
+    draw_all(opened)
+    ticks = opened.locator(".plot[id^=latency]").first.locator(".ytick text").all_text_contents()
+    numbers = [float(each.replace(",", "")) for each in ticks]
+    assert len(numbers) > 1
+    assert numbers == sorted(numbers)
+
+
 def test_figures_are_drawn_when_they_come_near(shown, report) -> None:
     opened = shown(report)
     first = opened.locator(".plot").first

@@ -100,6 +100,25 @@ def test_drivers_that_share_a_core_are_one(made_up_outcome: Callable[..., Outcom
     assert busy((0.4, 0.55), [None, None]) == pytest.approx(0.55)
 
 
+def test_driver_that_waits_for_another_on_its_core_is_kept_from_work_by_no_other_program(
+    made_up_outcome: Callable[..., Outcome],
+) -> None:
+    def waited(waits_ms: tuple[int, int], cores: list[tuple[str, int] | None]) -> float:
+        parts = [
+            _busy(made_up_outcome(), share, wait_ms * 10**6)
+            for share, wait_ms in zip((0.4, 0.55), waits_ms, strict=True)
+        ]
+        one = merged(parts, cores, None, None, 0)
+        assert one.slices[0].driver_wait_ns == one.driver_wait_ns
+        return one.driver_wait_ns / 1e9
+
+    shared: list[tuple[str, int] | None] = [("host", 1)] * 2
+    assert waited((540, 380), shared) == 0
+    assert waited((640, 420), shared) == pytest.approx(0.09)
+    assert waited((540, 380), [("host", 1), ("other", 1)]) == pytest.approx(0.54)
+    assert waited((540, 380), [None, None]) == pytest.approx(0.54)
+
+
 def test_all_shards_are_one_slice(made_up_outcome: Callable[..., Outcome]) -> None:
     """With what the server used meanwhile, where it is ours."""
     outcome = made_up_outcome()
@@ -120,11 +139,11 @@ def test_driver_that_gave_up_and_one_that_began_late_are_told(
 ) -> None:
     parts = [
         made_up_outcome(late_ns=70),
-        made_up_outcome(gave_up="1 replies did not come within 1 s"),
+        made_up_outcome(gave_up="1 reply did not come within 1 s"),
         made_up_outcome(late_ns=30),
     ]
     one = merged(parts, [None] * 3, None, None, 0)
-    assert one.gave_up == "1 replies did not come within 1 s"
+    assert one.gave_up == "1 reply did not come within 1 s"
     assert one.late_ns == 70
 
 

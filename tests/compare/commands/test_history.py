@@ -46,6 +46,14 @@ def test_history_is_listed_and_says_when_there_is_none(invoke, kept: list[int]) 
     said = invoke("history").output
     assert [line.split()[0] for line in said.splitlines()[3:5]] == [str(each) for each in kept]
     assert "2024-01-01 00:00:00 UTC" in said
+    assert "2 cells" in said
+
+
+def test_run_of_one_cell_is_not_said_to_have_cells(
+    invoke, history: Path, made_up_cell: MakeCell, made_up_run: MakeRun
+) -> None:
+    Store(history).recorder(["compare", "run"])(made_up_run([made_up_cell("epoll", (1.0,))]))
+    assert "1 cell " in invoke("history").output
 
 
 def test_empty_history_says_what_makes_a_run(invoke) -> None:

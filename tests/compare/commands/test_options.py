@@ -136,6 +136,50 @@ def test_two_rates_at_once_are_refused_in_a_line(invoke: Invoke, options: tuple[
 
 
 @pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--arrivals", "poisson"), "it goes with --rate, --load or --slo"),
+        (("--close", "server", "--workloads", "tcp-long"), "--close says who ends"),
+        (("--close", "reset", "--workloads", "chat"), "--close says who ends"),
+        (("--slice", "10s", "--duration", "0.1"), "which lasts 0.1 s: a shorter --slice"),
+        (("--slice", "300ms"), "which lasts 0.25 s"),
+        (("--slice", "200ms", "--quick"), "which lasts 0.08 s"),
+        (("--slice", "20ms", "--alone"), "with --alone each server is measured in one window"),
+        (("--slice", "20ms", "--drivers", "2"), "with --drivers each server"),
+        (("--unchecked",), "it goes with --server or --config"),
+        (("--cluster", "local:1", "--cores", "0,1"), "--cores are of this machine"),
+    ],
+)
+def test_option_that_would_do_nothing_is_refused_in_a_line(
+    invoke: Invoke, options: tuple[str, ...], words: str
+) -> None:
+    result = invoke("run", *options)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert words in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("diff", "1", "2", "--json", "--markdown"), "exclude each other"),
+        (("check", "--remote", "--", "true"), "--remote goes with --connect"),
+        (
+            ("check", "--only", "tcp/1", "--limit", "idle=2s", "--", "true"),
+            "none of the checks that are to be made asks for idle",
+        ),
+    ],
+)
+def test_option_of_another_command_that_would_do_nothing_is_refused_too(
+    invoke: Invoke, options: tuple[str, ...], words: str
+) -> None:
+    result = invoke(*options)
+    assert result.exit_code == 2
+    assert words in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("nothing_runs")
 def test_size_is_held_against_the_workloads_that_are_asked_for(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, made_up_run: Callable[..., Run]
 ) -> None:
@@ -217,7 +261,7 @@ def test_quick_is_few_short_rounds_unless_more_is_asked_for(
     asked: Callable[..., Settings],
 ) -> None:
     quick = asked("--quick")
-    assert (quick.rounds, quick.duration_s) == (4, 0.1)
+    assert (quick.rounds, quick.duration_s) == (4, 0.08)
     longer = asked("--quick", "--rounds", "2", "--duration", "3")
     assert (longer.rounds, longer.duration_s) == (2, 3.0)
 

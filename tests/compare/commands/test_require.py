@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from compare.commands import run as cli
-from compare.results.records import Cell, Round, Run, Server
+from compare.results.records import Cell, Percentiles, Round, Run, Server
 
 Invoke = Callable[..., Result]
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -152,11 +152,24 @@ def test_each_answer_has_its_cell_its_figure_and_its_interval(invoke: Invoke, fi
     assert lines(result) == [
         "kept    ops>95k   epoll tcp-long 4: 100,000 operations/s (99,000 to 101,000)",
         "broken  ops>105k   epoll tcp-long 4: 100,000 operations/s (99,000 to 101,000)",
-        "kept    cpu<6us   epoll tcp-long 4: 5 µs (5 to 5)",
-        "broken  memory<9k   epoll tcp-long 4: 20.97 million bytes (20.97 million to 20.97 "
-        "million)",
+        "kept    cpu<6us   epoll tcp-long 4: 5 µs (5 µs to 5 µs)",
+        "broken  memory<9k   epoll tcp-long 4: 20 MB (20 to 20)",
     ]
     assert result.stdout.splitlines()[-4:] == lines(result)
+
+
+def test_figure_is_told_in_the_units_in_which_one_asks_for_it(
+    invoke: Invoke, finds: Finds, made_up_cell: MakeCell, made_up_round: Callable[..., Round]
+) -> None:
+    slow = Percentiles(p50=63.21, p99=9_220.0)
+    rounds = [made_up_round(number=number, latency_us=slow) for number in (1, 2, 3)]
+    finds(made_up_cell("epoll", (), rounds=rounds))
+    result = invoke("run", *required("p99<5ms", "p50<5ms", "memory<30M"))
+    assert [line.partition(" tcp-long 4: ")[2] for line in lines(result)] == [
+        "9.22 ms (9.22 ms to 9.22 ms)",
+        "63.2 µs (63.2 µs to 63.2 µs)",
+        "20 MB (20 to 20)",
+    ]
 
 
 def test_ratio_is_told_as_so_many_times_the_base(

@@ -11,9 +11,9 @@ from planted_servers import CORRECT, Plant, late_of
 
 from compare.contract import histogram
 from compare.contract.outcome import Outcome
-from compare.contract.spec import Spec, Target
+from compare.contract.spec import FEWEST, LONGEST_S, Spec, Target
 from compare.driver import drive as driving
-from compare.driver.drive import FEWEST, LATENCIES, LEAD_LATENCIES, LONGEST_S, _slices, drive
+from compare.driver.drive import LATENCIES, LEAD_LATENCIES, _slices, drive
 from compare.driver.load import LEAD_S
 from compare.host import process
 
@@ -138,7 +138,7 @@ class FakeTurns:
     last_of: dict[int, int]  # after how many turns a server has no more
     usual: float
 
-    def __init__(self, spec: Spec, target: Target, told: Callable[[int], None]) -> None:
+    def __init__(self, spec: Spec, target: Target, told: Callable[[], None]) -> None:
         self._port = target.port
         self.workload = SimpleNamespace(connect=lambda: None, lead_s=LEAD_S)
         self.load = SimpleNamespace(samples=[])
@@ -215,6 +215,27 @@ def test_slowest_of_the_servers_decides_how_long_all_slices_are(
     assert {slice_s for _, slice_s, _ in turns.taken} == {LATENCIES * 0.05}
     # What is left out before it is each one's own affair.
     assert {lead_s for _, _, lead_s in turns.taken} == {LEAD_S, LEAD_LATENCIES * 0.05}
+
+
+def test_no_more_is_left_out_before_a_slice_than_the_longest_one_has(
+    monkeypatch: pytest.MonkeyPatch, turns: type[FakeTurns], four: MakeSpec
+) -> None:
+    monkeypatch.setattr(turns, "usual_s", lambda self: 3.0)
+    order_of(turns, four())
+    assert {(slice_s, lead_s) for _, slice_s, lead_s in turns.taken} == {(LONGEST_S, LONGEST_S)}
+
+
+def test_server_that_has_no_turn_does_not_decide_how_long_the_slices_are(
+    monkeypatch: pytest.MonkeyPatch, turns: type[FakeTurns], four: MakeSpec
+) -> None:
+    def warm_up(self: FakeTurns) -> None:
+        self.over = self._port == 3
+
+    monkeypatch.setattr(turns, "warm_up", warm_up)
+    monkeypatch.setattr(turns, "usual_s", lambda self: 5.0 if self._port == 3 else 0.0001)
+    assert 3 not in order_of(turns, four(slice_s=0.02))
+    assert {slice_s for _, slice_s, _ in turns.taken} == {0.02}
+    assert len(turns.taken) == 3 * 20
 
 
 # For how long

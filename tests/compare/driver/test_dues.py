@@ -13,7 +13,8 @@ import pytest
 
 from compare.contract.spec import Spec, Target
 from compare.driver import chat, members, tcp_long, tcp_short, udp_echo
-from compare.driver.load import Load
+from compare.driver.load import CATCH_UP, Load
+from compare.driver.turns import Window
 
 Pairs = Callable[[], tuple[socket.socket, socket.socket]]
 SECOND = 10**9
@@ -104,6 +105,15 @@ def test_connection_that_waits_for_a_busy_server_at_the_end_has_not_timed_out(
     workload.finish()
     assert (load.counts.served, load.counts.starved, load.counts.timed_out) == (1, 0, 0)
     assert list(load.missed) == [2]
+
+
+def test_connection_that_timed_out_before_it_was_there_is_not_forgotten(load: Load) -> None:
+    """Also where the server was busy to the end."""
+    workload = tcp_long.Workload(load)
+    load.counts.timed_out = 1
+    assert load.quiet_ns() < SECOND // 10
+    workload.finish()
+    assert load.counts.timed_out == 1
 
 
 def test_short_connection_that_waits_for_a_busy_server_at_the_end_has_not_starved(
@@ -231,13 +241,15 @@ class FakePoll:
 class FakeWorkload:
     """Takes what is due, each for so long."""
 
-    def __init__(self, takes_ns: int = 0) -> None:
+    def __init__(self, takes_ns: int = 0, lateness: array[int] | None = None) -> None:
         self.dues: array[int] = array("Q")
         self._takes_ns = takes_ns
+        self._lateness = array("q") if lateness is None else lateness
 
     def offer(self, due: int, now: int) -> None:
         assert len(self.dues) < 10_000, "it does not end"
         self.dues.append(due)
+        self._lateness.append(now - due)
         while clock() < now + self._takes_ns:
             pass
 
@@ -267,6 +279,23 @@ def test_arrivals_of_one_turn_are_not_those_of_another(load: Load) -> None:
         load.offer_no_more()
         patterns.append([due - began for due in workload.dues])
     assert patterns[0] != patterns[1]
+
+
+@pytest.mark.parametrize("too_many", [False, True])
+def test_what_a_window_ends_before_it_is_sent_is_late_too(load: Load, too_many: bool) -> None:
+    """What was due while the driver was away is sent at the end, or never, and the driver's."""
+    workload = FakeWorkload(lateness=load.lateness)
+    rate = 200 * CATCH_UP if too_many else 1000
+    load.keep_to_schedule(workload, 2 * rate)  # type: ignore[arg-type]
+    window = Window(load)
+    while clock() < window.began + SECOND // 20:
+        pass
+    window.end()
+    lateness = window.lateness()
+    assert len(lateness) == pytest.approx((window.ended - window.began) * rate / SECOND, abs=2)
+    assert 2 * len(lateness) == window.offered
+    assert max(lateness) >= SECOND // 25
+    assert (len(workload.dues) < len(lateness)) is too_many
 
 
 def test_loop_sleeps_no_longer_than_until_something_is_due(load: Load) -> None:

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -86,28 +85,52 @@ def test_server_that_is_gone_has_used_nothing_that_is_known() -> None:
     assert meter.usage(10**9, 0) is None
 
 
-def test_share_of_the_time_that_a_quota_held_it_back(
+def test_share_of_its_turns_for_which_a_quota_held_it_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held_back = tmp_path / "cpu.stat"
-    held_back.write_text("usage_usec 100\nthrottled_usec 7000000\n")
+    """Of those alone: meanwhile others of its group have theirs."""
     monkeypatch.setattr(cgroup, "of", lambda pid: [tmp_path])
-    began = time.perf_counter_ns()
+
+    def held_back(us: int) -> None:
+        (tmp_path / "cpu.stat").write_text(f"usage_usec 100\nthrottled_usec {us}\n")
+
+    held_back(7_000_000)
     meter = Meter(os.getpid())
-    assert meter.cpu_ns() > 0
-    held_back.write_text("usage_usec 100\nthrottled_usec 7000001\n")
+    for turn in range(2):
+        held_back(8_000_000 * (turn + 1))
+        assert meter.begin() > 0
+        held_back(8_000_000 * (turn + 1) + 100_000)
+        assert meter.end() > 0
+    held_back(80_000_000)
     used = meter.usage(10**9, 0)
     assert used is not None
-    assert 1 >= used.throttled >= 1000 / (time.perf_counter_ns() - began)
-    held_back.write_text("usage_usec 100\nthrottled_usec 9000000000\n")  # of several CPUs
-    used = meter.usage(10**9, 0)
+    assert used.throttled == pytest.approx(0.2)
+    used = meter.usage(10**8, 0)  # of several CPUs
     assert used is not None
     assert used.throttled == 1
 
 
+def test_what_it_does_after_its_last_turn_is_not_its_usage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = iter(range(0, 900, 100))
+    seen = process.Usage(0, 0, 0, 0, 0, 0)
+    monkeypatch.setattr(process, "usage", lambda pid: seen._replace(switches=next(looks)))
+    meter = Meter(os.getpid())
+    for _ in range(2):
+        meter.begin()
+        meter.end()
+    meter.close()
+    meter.close()
+    used = meter.usage(10**9, 0)
+    assert used is not None
+    assert used.switches == 100
+
+
 def test_server_without_a_quota_was_never_held_back() -> None:
     meter = Meter(os.getpid())
-    meter.cpu_ns()
+    meter.begin()
+    meter.end()
     used = meter.usage(10**9, 0)
     assert used is not None
     assert used.throttled == 0

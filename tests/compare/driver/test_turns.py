@@ -191,6 +191,33 @@ def test_what_reading_the_meters_takes_is_in_no_latency_and_in_no_turn(
     assert max(each.turn_ns for each in outcome.slices) < METERED_S * 1e9
 
 
+@pytest.mark.parametrize("picture", [False, True])
+def test_last_look_at_what_it_used_is_before_the_picture_and_all_that_is_waited_for(
+    taking: Take,
+    listener: socket.socket,
+    echo: Echo,
+    monkeypatch: pytest.MonkeyPatch,
+    picture: bool,
+) -> None:
+    served: list[int] = []
+
+    class Noted(Meter):
+        def close(self) -> None:
+            served.append(len(turns.load.samples))
+            super().close()
+
+    monkeypatch.setattr(turning, "Meter", Noted)
+    turns = taking(listener.getsockname(), pid=os.getpid())
+    echo(listener.accept()[0])
+    turns.take(SLICE_S, 0.0)
+    operations = len(turns.load.samples)
+    if picture:
+        turns.take_picture()
+        assert len(turns.load.samples) > operations
+    turns.finish()
+    assert served[0] == operations
+
+
 # What never comes, or late
 
 
@@ -220,7 +247,7 @@ def test_reply_that_never_comes_is_the_end_of_all_turns(
         turns.take(SLICE_S, 0.0)
         assert turns.over
         outcome = turns.finish()
-    assert (outcome.gave_up or "").startswith("1 replies did not come within 0.05 s")
+    assert (outcome.gave_up or "").startswith("1 reply did not come within 0.05 s")
     assert outcome.counts.timed_out == 1
 
 

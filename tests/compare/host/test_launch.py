@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from compare.host import launch, process
-from compare.host.launch import Guard, LaunchError, Server, kill, start
+from compare.host.launch import Guard, LaunchError, Place, Server, kill, start
 
 SERVERS = Path(__file__).parents[1] / "servers"
 IsAlive = Callable[[int], bool]
@@ -104,6 +105,43 @@ def test_server_that_exits_well_is_not_ready_either() -> None:
 
 def test_server_that_dies_of_a_signal_says_of_which() -> None:
     assert why_not("dies") == "ended before it was ready: killed by SIGSEGV"
+
+
+@pytest.mark.parametrize(
+    ("how", "raised"),
+    [("raises", "KeyError: 'no such key'"), ("raises-several", "OSError: the last")],
+)
+def test_of_a_traceback_the_last_line_is_told(how: str, raised: str) -> None:
+    assert why_not(how) == f"ended before it was ready: exit status 1; stderr: {raised}"
+
+
+def test_server_of_the_other_protocol_is_told_apart_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launch, "READY_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(launch, "OTHER_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    place = Place("udp", "127.0.0.1", port)
+    server = Server([*command("tcp-only"), str(port)], (), place=place)
+    with pytest.raises(LaunchError) as caught, server:
+        pytest.fail("it says that it is ready")
+    assert str(caught.value) == (
+        f"did not say READY, nor did it listen at UDP port {port}, but at the TCP port of that "
+        "number: --workloads, or workloads in --config, can leave out what it does not serve"
+    )
+
+
+def test_server_that_listens_nowhere_is_told_where_it_should_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launch, "READY_TIMEOUT_S", 0.7)
+    server = Server(command("silent"), (), place=Place("udp", "127.0.0.1", 1))
+    with (
+        pytest.raises(LaunchError, match=r"nor did it listen at UDP port 1, within 0\.7 s"),
+        server,
+    ):
+        pytest.fail("it says that it is ready")
 
 
 def test_server_that_dies_of_a_signal_without_a_name_says_of_which() -> None:

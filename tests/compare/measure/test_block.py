@@ -9,12 +9,13 @@ import msgspec
 import pytest
 from planted_models import BETTER, GOOD, model_of
 from short_runs import asked
+from verdicts import verdict
 
 from compare.contract.outcome import Outcome
-from compare.contract.spec import Target
+from compare.contract.spec import FEWEST, HOME_S, LONGEST_S, Target
 from compare.measure import block
 from compare.measure.block import measure, spec_of
-from compare.measure.driver_process import STANDS_STILL_S, DriverError, limit_s
+from compare.measure.driver_process import DriverError, limit_s
 from compare.measure.testbed import Block, Finding
 from compare.models.model import Model
 from compare.results.records import Load, Round, Settings
@@ -169,6 +170,25 @@ def test_driver_that_fails_is_asked_again_for_each_by_itself(
     assert not numbers & {1, 2}
 
 
+def test_driver_that_fails_since_one_server_ended_is_asked_again_for_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who is left over is not to blame."""
+    drive = block.Driver.drive
+
+    def fails_after(driver: Any, spec: Any, *more: Any) -> list[Outcome]:
+        outcomes = drive(driver, spec, *more)
+        if len(spec.targets) > 1:
+            raise DriverError("it is held up")
+        return outcomes
+
+    monkeypatch.setattr(block.Driver, "drive", fails_after)
+    dead, good = found_of(model_of("dead", "echo.py", "dies", 100, 20), GOOD)
+    assert isinstance(dead, str)
+    assert "the server ended while it was measured" in dead
+    assert measured(good)[0].counts.served == 4
+
+
 def test_driver_that_fails_with_one_alone_is_not_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -195,6 +215,7 @@ def test_so_is_one_that_stands_still_in_an_open_loop() -> None:
     (still,) = found_of(STILL, settings=WARMED_UP, rates={STILL.name: 100.0})
     assert measured(still)[1].gave_up
     assert measured(still)[1].operations == 0
+    assert "rate-unmet" in verdict([measured(still)[1]])[0]
 
 
 def test_driver_has_time_for_all_its_servers_and_for_some_that_stand_still() -> None:
@@ -202,4 +223,13 @@ def test_driver_has_time_for_all_its_servers_and_for_some_that_stand_still() -> 
     block = block_of(settings=asked(duration_s=2.0, warmup_s=0.5))
     limits = [limit_s(spec_of(block, [Target("", 7)] * many)) for many in (1, 2, 3)]
     assert limits[2] - limits[1] == pytest.approx(limits[1] - limits[0])
-    assert limits[1] - limits[0] >= 2.0 + 0.5 + STANDS_STILL_S
+    assert limits[1] - limits[0] >= 2.0 + 0.5 + HOME_S
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_driver_has_time_for_servers_whose_every_turn_is_a_long_one(alone: bool) -> None:
+    """Then it makes the slices longer than it was asked, and waits after each."""
+    block = block_of(settings=asked(duration_s=0.5, warmup_s=0.5, alone=alone))
+    turns = 1 if alone else FEWEST
+    two, three = (limit_s(spec_of(block, [Target("", 7)] * many)) for many in (2, 3))
+    assert three - two >= 0.5 + HOME_S + turns * (2 * LONGEST_S + HOME_S)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from array import array
+from typing import Any
 
 import psutil
 import pytest
@@ -13,7 +16,9 @@ from hypothesis import strategies as st
 from compare.contract.counts import Counts
 from compare.contract.histogram import encode, fold, merge
 from compare.contract.hold import Held, Order
-from compare.measure.holders import merge_held, own_addresses, split_order
+from compare.measure import holders
+from compare.measure.driver_process import DriverError
+from compare.measure.holders import Holders, merge_held, own_addresses, split_order
 
 
 @given(st.integers(1, 10**6), st.integers(1, 64), st.none() | st.floats(1, 10**6))
@@ -47,6 +52,23 @@ def test_what_became_of_the_parts_adds_up() -> None:
     assert held.counts == Counts(attempted=6, connected=6, served=4, starved=2)
     assert (held.errors, held.late, held.took_ns, held.stopped) == ({"eof": 2}, 2, 7, "EMFILE")
     assert merge([held.first_reply]).get_total_count() == 4
+
+
+def test_process_that_ends_before_it_knows_what_to_hold_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ended(_: list[str], __: object, **pipes: Any) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True, **pipes)
+        process.wait()
+        return process
+
+    monkeypatch.setattr(holders, "start", ended)
+    order = Order(connections=1, size=1, seed=1, rate=None)
+    with (
+        pytest.raises(DriverError, match="a process that held connections ended"),
+        Holders(("127.0.0.1", 7), None) as held,
+    ):
+        held.open(order, lambda: None)
 
 
 class _Address:

@@ -12,7 +12,8 @@ from made_up_instrument import BAD, ONE, TWO, Instrument
 from planted_models import GOOD
 from short_runs import BELIEVED, run_of
 
-from compare.results.records import Cell, Key, Pace, Percentiles
+from compare.measure.testbed import Gone
+from compare.results.records import Cell, Idle, Key, Pace, Percentiles
 
 pytestmark = pytest.mark.usefixtures("nothing_left", "whom_the_gate_lets_in")
 
@@ -98,6 +99,26 @@ def test_each_server_of_a_block_has_a_rate_of_its_own(answers: Answers) -> None:
     assert {(key.model, rate) for key, rate in asked} == {("one", 500.0), ("two", 1500.0)}
 
 
+def test_rounds_that_a_promise_takes_apart_are_paired_with_none(answers: Answers) -> None:
+    """They are minutes from those of the other, and not at the rates of the first ones."""
+    instrument = answers(
+        (1000.0,), lambda rate: 4000.0 if rate <= (600 if instrument.numbers[-1] else 700) else 9e3
+    )
+    seen: list[tuple[int, int]] = []
+    result = run_of(
+        *(ONE, TWO),
+        rounds=3,
+        slo_us=5000.0,
+        watch=lambda progress: seen.append((progress.done, progress.total)),
+    )
+    one, two = (cell for cell in result.cells if cell.loop == "open")
+    assert len(one.rounds) == len(two.rounds) == 3
+    assert not {each.number for each in one.rounds} & {each.number for each in two.rounds}
+    assert {each.standing for each in result.comparisons if each.loop == "open"} <= {"best"}
+    assert all(done <= total for done, total in seen)
+    assert seen[-1][0] == seen[-1][1]
+
+
 def test_rate_is_looked_for_with_nobody_beside(answers: Answers) -> None:
     instrument = answers((1000.0,))
     run_of(ONE, TWO, rounds=2, slo_us=5000.0)
@@ -133,15 +154,72 @@ def test_highest_rate_that_keeps_the_promise_is_found_and_measured(answers: Answ
 
 def test_promise_that_is_kept_at_full_load_needs_no_search(answers: Answers) -> None:
     instrument = answers((1000.0,))
-    run_of(ONE, rounds=1, slo_us=5000.0)
-    assert instrument.rates == [None, 1000.0, 1000.0]
+    run_of(ONE, rounds=2, slo_us=5000.0)
+    assert instrument.rates == [None, None, 1000.0, 1000.0, 1000.0]
 
 
 def test_promise_broken_once_has_a_second_chance(answers: Answers) -> None:
     found = itertools.chain([9000.0], itertools.repeat(1000.0))
     instrument = answers((1000.0,), lambda rate: next(found))
-    run_of(ONE, rounds=1, slo_us=5000.0)
+    run_of(ONE, rounds=2, slo_us=5000.0)
+    assert instrument.rates == [None, None, 1000.0, 1000.0, 1000.0, 1000.0]
+
+
+def test_promise_is_kept_beyond_doubt_by_two_rounds_and_more(answers: Answers) -> None:
+    """Of one there is no interval."""
+    instrument = answers((1000.0,))
+    _, opened = run_of(ONE, rounds=1, slo_us=5000.0).cells
     assert instrument.rates == [None, 1000.0, 1000.0, 1000.0]
+    assert len(opened.rounds) == 2
+    assert opened.p99_us_ci95 is not None
+
+
+@pytest.fixture
+def above(answers: Answers) -> Callable[[object], Instrument]:
+    """Has 500/s keep the promise, no rate above do it in the search, and the rounds meet there
+    with what is given.
+    """
+
+    def above(met: object) -> Instrument:
+        instrument = answers((1000.0,), lambda rate: 4000.0 if rate <= 500 else 9000.0)
+        find = instrument.find
+
+        def found(key: Key, rate: float | None) -> Any:
+            if rate is not None and rate > 500 and instrument.numbers[-1]:
+                if isinstance(met, BaseException):
+                    raise met
+                return met
+            return find(key, rate)
+
+        instrument.find = found
+        return instrument
+
+    return above
+
+
+@pytest.mark.parametrize("met", ["the server ended", "idle"])
+def test_rate_that_keeps_the_promise_is_the_answer_whatever_happens_above_it(
+    above: Callable[[object], Instrument], made_up_idle: Callable[..., Idle], met: str
+) -> None:
+    above(made_up_idle(10, 7, gave_way=["descriptors"]) if met == "idle" else met)
+    _, opened = run_of(ONE, rounds=3, slo_us=5000.0).cells
+    assert opened.verdict == "ok"
+    assert [each.pace and each.pace.rate for each in opened.rounds] == [500.0] * 3
+    words = "descriptors" if met == "idle" else met
+    assert re.fullmatch(rf"at \d+/s: {words}", opened.reasons[0])
+    assert opened.reasons[1].startswith("the highest rate with p99 below 5 ms: 50%")
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), Gone("it is gone")])
+def test_run_that_ends_above_a_rate_that_keeps_the_promise_has_that(
+    above: Callable[[object], Instrument], end: BaseException
+) -> None:
+    above(end)
+    result = run_of(ONE, rounds=3, slo_us=5000.0)
+    assert result.interrupted
+    _, opened = result.cells
+    assert [each.pace and each.pace.rate for each in opened.rounds] == [500.0] * 3
+    assert opened.reasons[0].startswith("a rate with p99 below 5 ms: 50%")
 
 
 def test_promise_that_the_rounds_break_is_tried_with_less_until_they_keep_it(
@@ -169,6 +247,43 @@ def test_promise_that_is_not_told_takes_more_rounds_and_no_lower_rate(answers: A
     assert {*instrument.rates} == {None, 1000.0}
     assert len(opened.rounds) == 9
     assert opened.reasons[0].startswith("the highest rate with p99 below 5 ms: 100%")
+
+
+def test_rounds_that_a_promise_takes_are_counted_once(answers: Answers) -> None:
+    """Beyond the usual ones, and those of other rates."""
+    tails = itertools.chain([4000.0], [4000.0, 4900.0, 4800.0], itertools.repeat(4100.0))
+    answers((1000.0,), lambda rate: next(tails))
+    seen: list[tuple[int, int]] = []
+    run_of(
+        ONE,
+        watch=lambda progress: seen.append((progress.done, progress.total)),
+        rounds=3,
+        slo_us=5000.0,
+    )
+    assert seen[-1] == (12, 12)
+    assert {total for done, total in seen if done == total} <= {*range(6, 13)}
+    assert all(done <= total <= max(6, done + 3) for done, total in seen)
+
+
+def test_server_that_fails_after_the_search_leaves_the_count_right(answers: Answers) -> None:
+    instrument = answers((1000.0,), lambda rate: 9000.0 if rate > 900 else 4000.0)
+    find, tried = instrument.find, []
+
+    def fails(key: Key, rate: float | None) -> dict[str, Any] | str:
+        tried.append(rate)
+        higher = rate is not None and tried.count(rate) == 1 and len(set(tried)) > 4
+        return "too much for it" if higher and instrument.numbers[-1] else find(key, rate)
+
+    instrument.find = fails
+    seen: list[tuple[int, int]] = []
+    run_of(
+        ONE,
+        watch=lambda progress: seen.append((progress.done, progress.total)),
+        rounds=3,
+        slo_us=5000.0,
+    )
+    assert seen[-1][0] == seen[-1][1]
+    assert all(done <= total for done, total in seen)
 
 
 def test_promise_that_no_rate_keeps_in_every_round_is_told(answers: Answers) -> None:
@@ -205,6 +320,16 @@ def test_server_that_fails_during_the_search_fails_its_open_loop(
     closed, opened = run_of(ONE, rounds=2, slo_us=5000.0).cells
     assert closed.verdict in BELIEVED
     assert (opened.verdict, opened.reasons) == ("failed", ["too much for it"])
+
+
+def test_server_that_gives_way_during_the_search_gives_way_in_its_open_loop(
+    answers: Answers, instrument: Instrument, made_up_idle: Callable[..., Idle]
+) -> None:
+    find = answers((1000.0,)).find
+    held = made_up_idle(10, 7, gave_way=["descriptors"])
+    instrument.find = lambda key, rate: find(key, rate) if rate is None else held
+    _, opened = run_of(ONE, rounds=2, slo_us=5000.0).cells
+    assert (opened.verdict, opened.reasons, opened.held) == ("gave-way", ["descriptors"], held)
 
 
 @pytest.mark.parametrize("arrivals", ["fixed", "poisson"])

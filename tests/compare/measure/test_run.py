@@ -100,7 +100,8 @@ def test_model_that_holds_the_driver_up_costs_only_its_cell(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(driver_process, "GRACE_S", 1.0)
-    monkeypatch.setattr(driver_process, "STANDS_STILL_S", 0.2)
+    monkeypatch.setattr(driver_process, "HOME_S", 0.1)
+    monkeypatch.setattr(driver_process, "LONGEST_S", 0.1)
     monkeypatch.setattr(driver_process, "STEP_S", 0.1)
     bad, good = model_of("bad", "room.py", "restless"), model_of("good", "room.py", "correct")
     cells = cells_of(bad, good, workloads=["chat"], connections=[2])

@@ -23,6 +23,14 @@ def test_spark_shows_the_last_rates_against_the_highest() -> None:
     assert len(spark([1.0] * 1000)) == progress.SPARK_WIDTH
 
 
+def test_rate_of_less_than_one_a_second_is_told(
+    capsys: pytest.CaptureFixture[str], made_up_round: Callable[..., Round]
+) -> None:
+    under_way = Progress(Key("epoll", LOAD), 1, 1, 1, finished=made_up_round(0.25))
+    Plain().watch(under_way)
+    assert capsys.readouterr().err.endswith(": 0.25/s\n")
+
+
 def test_rates_are_those_of_the_window_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.0, 0.1, 0.3, 5.0, 5.1])
     monkeypatch.setattr("compare.measure.run.time.monotonic", lambda: next(times))

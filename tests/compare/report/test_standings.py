@@ -14,7 +14,7 @@ from compare.report.sentences import answer
 from compare.report.terminal import ratio_text, show, standing_text
 from compare.report.words import duration
 from compare.results.ranking import rank_all
-from compare.results.records import Cell, Comparison, Pace, Percentiles, Round, Run
+from compare.results.records import Cell, Comparison, Driver, Pace, Percentiles, Round, Run
 
 MakeRun = Callable[..., Run]
 MakeCell = Callable[..., Cell]
@@ -106,7 +106,11 @@ def test_what_cannot_be_told_yet_says_what_it_would_take() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(8.2, "8 s"), (99.0, "99 s"), (150.0, "2 min"), (86_400.0, "24 h")]
+    ("seconds", "words"),
+    [
+        *((0.3, "0.3 s"), (0.0125, "0.0125 s"), (8.2, "8 s"), (99.0, "99 s")),
+        *((150.0, "2 min"), (86_400.0, "24 h")),
+    ],
 )
 def test_times_are_said_as_people_do(seconds: float, words: str) -> None:
     assert duration(seconds) == words
@@ -248,10 +252,79 @@ def test_who_is_best_tied_behind_and_not_told_yet_is_said_in_sentences(
     assert said[-1] == "broken: errors."
 
 
-def test_at_the_same_rate_there_is_no_fastest(
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"verdict": "unbound", "verdicts": ["unbound"], "reasons": ["nobody was at its limit"]},
+        {"driver": Driver(wait_fraction=0.42), "reasons": ["other programs had 42% of it"]},
+    ],
+)
+@pytest.mark.parametrize("doubted", ["fast", "slow"])
+def test_nothing_is_beyond_doubt_where_more_than_the_servers_decided(
+    made_up_cell: MakeCell, changes: dict[str, Any], doubted: str
+) -> None:
+    cells = [
+        made_up_cell(model, rates, **(changes if model == doubted else {}))
+        for model, rates in (("fast", FAST), ("slow", SLOW))
+    ]
+    said = answer(cells, rank_all(cells))
+    assert said[0] == "fast is the fastest here with 200,000 operations a second."
+    assert said[1].startswith("Behind it, as they were measured, with the reservations below: ")
+    assert f"{doubted}: {changes['reasons'][0]}." in said
+    assert not any("beyond doubt" in each for each in said)
+
+
+def test_reservation_of_several_is_said_once(made_up_cell: MakeCell) -> None:
+    cells = [
+        made_up_cell("one", FAST, reasons=["others had 42.5% of it", "a note"]),
+        made_up_cell("two", SLOW, reasons=["others had 7% of it"]),
+        made_up_cell("three", SLOW, reasons=["a note"]),
+        made_up_cell("bad", (), verdict="failed", reasons=["it died", "a note"]),
+    ]
+    assert answer(cells, [])[-3:] == [
+        "one: others had 42.5% of it; with other figures, two, too.",
+        "one and three: a note.",
+        "bad: failed: it died.",
+    ]
+
+
+def test_rate_that_was_looked_for_is_the_answer(
     made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
 ) -> None:
     open_loop = {"loop": "open", "pace": made_up_pace()}
+    cells = [
+        *(made_up_cell(model, rates, **open_loop) for model, rates in (("a", FAST), ("b", SLOW))),
+        made_up_cell("c", (), loop="open", verdict="unsupported", reasons=["no rate was found"]),
+    ]
+    said = answer(cells, rank_all(cells), 5000.0)
+    assert said[0] == "With a p99 below 5 ms, operations a second at most: a 200,000, b 100,000."
+    assert not any("lowest p99" in each or "asked to" in each for each in said)
+    assert said[-1] == "c: unsupported: no rate was found."
+    assert answer(cells[:1], [])[0].startswith("With a p99 as promised, ")
+    assert answer(cells[2:], [])[0] == "No rate was found that keeps the promise."
+
+
+def test_one_alone_that_did_not_do_what_was_due_is_not_said_to_have_done_it(
+    made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
+) -> None:
+    cell = made_up_cell(
+        "epoll",
+        SLOW,
+        loop="open",
+        rate=120_000.0,
+        pace=made_up_pace(120_000.0),
+        verdict="rate-unmet",
+        verdicts=["rate-unmet"],
+    )
+    assert answer([cell], [])[0] == (
+        "epoll does 100,000 of the 120,000 operations a second that were due."
+    )
+
+
+def test_at_the_same_rate_there_is_no_fastest(
+    made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
+) -> None:
+    open_loop = {"loop": "open", "rate": 1000.0, "pace": made_up_pace()}
     cells = [made_up_cell(model, SLOW, **open_loop) for model in ("one", "two")]
     said = answer(cells, rank_all(cells))
     assert not any("fastest" in each for each in said)

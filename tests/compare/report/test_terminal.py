@@ -89,9 +89,16 @@ def test_percentiles_without_enough_samples_are_a_dash(
 
 @pytest.mark.parametrize(
     ("us", "words"),
-    [(4.0, "0.00 ms"), (415.0, "0.41 ms"), (9990.0, "9.99 ms"), (12_345.0, "12 ms")],
+    [
+        (4.0, "4 µs"),
+        (63.26, "63.3 µs"),
+        (99.99, "100 µs"),
+        (415.0, "0.41 ms"),
+        (9990.0, "9.99 ms"),
+        (12_345.0, "12 ms"),
+    ],
 )
-def test_latencies_are_in_milliseconds(
+def test_latencies_are_in_milliseconds_or_below_a_tenth_in_microseconds(
     made_up_run: MakeRun, made_up_cell: MakeCell, us: float, words: str
 ) -> None:
     cell = made_up_cell("epoll", SLOW, latency_us=Percentiles(p50=us))
@@ -100,7 +107,7 @@ def test_latencies_are_in_milliseconds(
 
 @pytest.mark.parametrize(
     ("rate", "words"),
-    [(0.0, "0"), (12.3, "12"), (999.4, "999"), (1000.0, "1.0k"), (2.5e6, "2.50M")],
+    [(0.0, "0"), (0.25, "0.25"), (12.3, "12"), (999.4, "999"), (1000.0, "1.0k"), (2.5e6, "2.50M")],
 )
 def test_rates_are_short(
     made_up_run: MakeRun, made_up_cell: MakeCell, rate: float, words: str
@@ -129,6 +136,15 @@ def test_interval_of_the_cost_is_shown_beside_it(
     server = Server(cpu_us_per_op=6.0)
     cell = made_up_cell("epoll", SLOW, server=server, cpu_us_per_op_ci95=(5.7, 6.3))
     assert " 6.00 µs ±5% " in rows_of(shown(made_up_run([cell])))["epoll"]
+
+
+def test_interval_of_the_p99_is_shown_so_wide_that_all_of_it_is_around_what_is_shown(
+    made_up_run: MakeRun, made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
+) -> None:
+    latency = Percentiles(p50=100.0, p90=200.0, p99=1000.0)
+    more = {"latency_us": latency, "p99_us_ci95": (980.0, 1100.0)}
+    cell = made_up_cell("epoll", SLOW, loop="open", pace=made_up_pace(5000.0), **more)
+    assert " 1.00 ms ±10% " in rows_of(shown(made_up_run([cell])))["epoll"]
 
 
 def test_longest_bar_is_that_of_the_largest_rate(

@@ -54,13 +54,14 @@ def seen(outcome: Outcome, number: int = 1) -> Round:
 # Rounds
 
 
-def test_rate_of_a_round_is_the_mean_of_the_middle_half_of_its_slices(
-    made_up_outcome: MakeOutcome,
-) -> None:
+def test_rate_of_a_round_is_that_of_all_its_slices(made_up_outcome: MakeOutcome) -> None:
+    """What a server does in bursts is part of it."""
     slices = [a_slice(rate) for rate in (100_000, 50, 101_000, 99_000)]
-    found = seen(made_up_outcome(slices=slices), number=3)
+    done = sum(each.operations for each in slices)
+    window_ns = sum(each.window_ns for each in slices)
+    found = seen(made_up_outcome(slices=slices, operations=done, window_ns=window_ns), number=3)
     assert (found.number, found.slices) == (3, slices)
-    assert found.ops_per_s == pytest.approx(99_500)
+    assert found.ops_per_s == pytest.approx(sum((100_000, 50, 101_000, 99_000)) / 4, rel=0.01)
 
 
 def test_round_without_a_slice_did_nothing(made_up_outcome: MakeOutcome) -> None:
@@ -168,19 +169,46 @@ def test_interval_of_what_a_round_lacks_is_missing(
     assert cell.server.cpu_us_per_op is None
 
 
-def test_cost_and_p99_of_a_cell_are_in_the_middle_of_their_intervals(
+def test_percentiles_of_a_cell_are_of_all_operations_and_in_order(
+    made_up_outcome: MakeOutcome, made_up_round: MakeRound
+) -> None:
+    """However long the p99 of one bad round is; the interval, over rounds, holds what is shown."""
+    us = 1000
+    quick, stalled = ([1000 * us] * (1000 - slow) + [10**6 * us] * slow for slow in (0, 11))
+    outcomes = [
+        made_up_outcome(latency=encode(fold(array("Q", samples))))
+        for samples in (stalled, *[quick] * 19)
+    ]
+    cell = cell_of(KEY, outcomes, [seen(each) for each in outcomes], ["ok"], [])
+    latency = cell.latency_us
+    assert latency.p99 is not None
+    assert latency.p99_9 is not None
+    assert latency.p99 == pytest.approx(1000, rel=0.01)
+    assert latency.p99 <= latency.p99_9
+    assert cell.p99_us_ci95 is not None
+    assert cell.p99_us_ci95[0] <= latency.p99 <= cell.p99_us_ci95[1]
+
+
+def test_interval_of_the_p99_holds_that_of_all_operations(
+    made_up_outcome: MakeOutcome, made_up_round: MakeRound
+) -> None:
+    rounds = [made_up_round(latency_us=Percentiles(p99=p99)) for p99 in (300.0, 310.0, 305.0)]
+    outcome = made_up_outcome(latency=encode(fold(array("Q", [10**6] * 1000))))
+    cell = cell_of(KEY, [outcome] * 3, rounds, ["ok"], [])
+    assert cell.p99_us_ci95 is not None
+    assert cell.p99_us_ci95[0] < 305
+    assert cell.p99_us_ci95[1] == cell.latency_us.p99
+
+
+def test_cost_of_a_cell_is_in_the_middle_of_its_interval(
     made_up_outcome: MakeOutcome, made_up_round: MakeRound
 ) -> None:
     """Means over rounds, however many operations each had; sizes are the most."""
-    rounds = [
-        made_up_round(rate, cost=cost, latency_us=Percentiles(p99=p99))
-        for rate, cost, p99 in ((3000.0, 5.0, 100.0), (1000.0, 9.0, 300.0))
-    ]
+    rounds = [made_up_round(rate, cost=cost) for rate, cost in ((3000.0, 5.0), (1000.0, 9.0))]
     larger = msgspec.structs.replace(rounds[1].server, pss_kb=30_000)
     rounds[1] = msgspec.structs.replace(rounds[1], server=larger)
     cell = cell_of(KEY, [made_up_outcome()] * 2, rounds, ["ok"], [])
     assert cell.server.cpu_us_per_op == pytest.approx(7.0)
-    assert cell.latency_us.p99 == pytest.approx(200.0)
     assert cell.server.pss_kb == 30_000
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import random
 import re
@@ -9,9 +10,10 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from compare.contract.counts import Counts
-from compare.report.changes import markdown, sentence
+from compare.report.changes import markdown, sentence, show_changes
 from compare.results.diff import METRICS, Diff, Incomparable, Metric, compare, differences
 from compare.results.records import Cell, Host, Percentiles, Round, Run
 
@@ -104,6 +106,42 @@ def test_more_rounds_than_anybody_would_wait_for_are_not_advised(runs) -> None:
     diff = compare(runs(1), runs(2), threshold=0.0001)
     assert diff.answer == "unclear"
     assert "on a quieter machine" in diff.advice[0]
+    assert diff.advice[0].endswith("ask for less by a larger --threshold than 0.01%")
+
+
+def test_rounds_that_were_made_are_counted_and_not_those_that_might_have_been(runs) -> None:
+    """What ends before would do so again, however many rounds one allows."""
+
+    def allowed(run: Run, rounds: int, **changes: bool) -> Run:
+        settings = msgspec.structs.replace(run.settings, rounds=rounds)
+        return msgspec.structs.replace(run, settings=settings, **changes)
+
+    pair = [runs(seed, rounds=4) for seed in (1, 2)]
+    needed = int(re.findall(r"--rounds (\d+): 4 ", compare(*pair).advice[0])[0])
+    early = [allowed(run, 30) for run in pair]
+    assert compare(*early).advice[0] == (
+        f"run both again with --duration {math.ceil(10 * needed / 4) / 10:g}: after 4 rounds the "
+        "models were told from each other, and more would not be made"
+    )
+    broken_off = [allowed(run, 30, interrupted=True) for run in pair]
+    assert f"--rounds {needed}: 4 do not tell" in compare(*broken_off).advice[0]
+
+
+def test_what_may_be_better_but_is_not_so_beyond_doubt_is_not_called_the_same(runs) -> None:
+    found = set()
+    for pair in range(5):
+        diff = compare(runs(pair), runs(100 + pair, slower={"asyncio": 0.98}), threshold=0.03)
+        for each in diff.changes:
+            low, high = each.ratio_ci95
+            within = low > 1 / 1.03 and high < 1.03
+            assert within == (each.answer == "same") or each.answer in ("better", "unclear")
+            found.add(each.answer)
+    assert {"same", "not worse"} <= found
+
+
+def test_threshold_is_told_as_it_was_asked_for(runs) -> None:
+    diff = compare(runs(1, rounds=100), runs(2, rounds=100), threshold=0.025)
+    assert sentence(diff) == "nothing is worse by 2.5% or more"
 
 
 def test_one_round_of_each_is_a_ratio_without_an_interval_and_unclear(runs) -> None:
@@ -183,6 +221,8 @@ def test_cells_of_one_run_only_are_named(runs) -> None:
         ({"duration_s": 2.0}, "settings: duration_s 1.0 and 2.0"),
         ({"sizes": [10]}, "settings: sizes [] and [10]"),
         ({"alone": True}, "settings: alone False and True"),
+        ({"slice_s": 0.5}, "settings: slice_s 0.02 and 0.5"),
+        ({"drivers": 2}, "settings: drivers 1 and 2"),
         ({"server_cores": []}, "settings: 1 and any cores of a server"),
     ],
 )
@@ -212,9 +252,9 @@ def test_runs_of_another_machine_or_other_software_are_refused(
 
 
 def test_precision_that_was_asked_for_is_no_difference(runs) -> None:
-    """More rounds or shorter slices tell more of the same."""
+    """More rounds tell more of the same."""
     base, new = runs(1), runs(2)
-    changes = {"rounds": 30, "slice_s": 0.05, "margin": 0.01, "seed": 8, "precise": True}
+    changes = {"rounds": 30, "margin": 0.01, "seed": 8, "precise": True}
     settings = msgspec.structs.replace(new.settings, **changes)
     assert differences(base, msgspec.structs.replace(new, settings=settings)) == []
 
@@ -241,6 +281,20 @@ def test_metric_that_a_cell_lacks_is_left_out(runs, made_up_cell: Callable[..., 
 
     diff = compare(without_p99(runs(1)), without_p99(runs(2)))
     assert {each.metric for each in diff.changes} == METRICS.keys() - {"p99"}
+
+
+def test_what_became_worse_is_a_line_each_where_it_is_several(runs) -> None:
+    slower = dict.fromkeys(MODELS[:-1], 1.5)
+    diff = compare(runs(1), runs(2, slower=slower))
+    console = Console(file=io.StringIO(), width=500)
+    show_changes(diff, console)
+    lines = console.file.getvalue().splitlines()
+    many = sum(each.answer == "worse" for each in diff.changes)
+    assert many == 12
+    assert lines[-many - 1] == "regressed:"
+    assert lines[-many:][0].startswith("    epoll tcp-long 4 (")
+    assert max(map(len, lines)) < 200
+    assert sentence(diff).startswith("regressed: epoll tcp-long 4 (ops_per_s), ")
 
 
 def test_markdown_obeys_nobody() -> None:

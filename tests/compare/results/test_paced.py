@@ -21,7 +21,7 @@ def test_driver_that_is_late_is_driver_bound(
     rounds = [made_up_round(pace=pace, latency_us=SLOW_TAIL) for pace in paces]
     assert verdict(rounds) == (
         "driver-bound",
-        "the driver sent 20% of the messages more than 0.1 ms late, 1 % of them by 6.0 ms and "
+        "the driver sent 20% of the messages more than 0.1 ms late, 1 % of them by 4.0 ms and "
         "more, which is in the latencies: ask for a lower rate",
     )
 
@@ -49,6 +49,16 @@ def test_where_a_round_is_too_short_for_a_p99_the_longest_latency_stands_for_it(
     pace = made_up_pace(late_fraction=0.03, lateness_p99_us=12_000.0)
     latency = Percentiles(p50=100.0, max=longest_us)
     assert verdict([made_up_round(pace=pace, latency_us=latency)])[0] == expected
+
+
+@pytest.mark.parametrize(("bad", "expected"), [(1, "ok"), (14, "ok"), (16, "driver-bound")])
+def test_few_noisy_rounds_do_not_make_a_cell_driver_bound(
+    made_up_round: MakeRound, made_up_pace: MakePace, bad: int, expected: str
+) -> None:
+    latency = Percentiles(p50=100.0, p99=1000.0)
+    paces = [made_up_pace(lateness_p99_us=150.0 if n < bad else 10.0) for n in range(30)]
+    rounds = [made_up_round(pace=pace, latency_us=latency) for pace in paces]
+    assert verdict(rounds)[0] == expected
 
 
 def test_driver_that_never_sleeps_is_not_driver_bound(
@@ -134,6 +144,22 @@ def test_window_in_which_nothing_was_due_is_no_failure(
 ) -> None:
     rounds = [made_up_round(0, pace=made_up_pace(0.1, offered=0.0))]
     assert verdict(rounds) == ("ok", "nothing was due in the window: a longer --duration")
+
+
+@pytest.mark.parametrize("others", [0, 2])
+def test_server_that_never_empties_its_queue_does_not_meet_the_rate(
+    made_up_round: MakeRound, made_up_pace: MakePace, others: int
+) -> None:
+    """It has no window, in which nothing is due."""
+    pace = made_up_pace(20_000.0, offered=0.0)
+    gave_up = made_up_round(
+        0, window_s=0.0, slices=[], pace=pace, gave_up="9 replies did not come within 3 s"
+    )
+    met = paced(made_up_round, made_up_pace)
+    found, reasons = verdict([*[met] * others, gave_up])
+    assert found == "rate-unmet"
+    assert "what was due in the warm-up was not done in time: ask for a lower rate" in reasons
+    assert "9 replies did not come within 3 s" in reasons
 
 
 def test_errors_and_quotas_are_told_of_an_open_loop_too(

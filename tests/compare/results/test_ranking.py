@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -146,6 +147,66 @@ def test_slice_in_which_something_else_had_the_cpu_does_not_move_a_ratio(
     one = made_up_cell("one", (), rounds=[a_round(made_up_round, 1, struck)])
     two = made_up_cell("two", (), rounds=[a_round(made_up_round, 1, [1e6] * 8)])
     assert paired(one, two, "ops_per_s") == [pytest.approx(0.0)]
+
+
+def test_what_comes_again_in_every_round_is_the_servers_however_few_slices_it_is_in(
+    made_up_cell: MakeCell, made_up_round: MakeRound
+) -> None:
+    """As a garbage collection, which takes one slice in eight."""
+    cells = [
+        made_up_cell(
+            model,
+            (),
+            rounds=[
+                a_round(made_up_round, number, [by * each for each in rates])
+                for number, by in enumerate((1.0, 1.001, 0.999, 1.002, 0.998), 1)
+            ],
+        )
+        for model, rates in (("steady", [1e6] * 8), ("collects", [1e6] * 7 + [2e5]))
+    ]
+    found = found_of("collects", rank(cells))
+    assert found.standing == "behind"
+    assert found.ratio == pytest.approx(0.9, rel=0.01)
+
+
+def test_cpu_time_is_its_servers_own_in_whichever_slice_it_is_used(
+    made_up_cell: MakeCell, made_up_round: MakeRound
+) -> None:
+    one, two = (
+        made_up_cell(
+            model,
+            (),
+            rounds=[a_round(made_up_round, 1, [1e6] * 8, cost=cost)],
+        )
+        for model, cost in (("plain", 5.0), ("in bursts", 6.0))
+    )
+    assert paired(two, one, "cpu_us_per_op") == [pytest.approx(math.log(1.2))]
+
+
+@pytest.mark.parametrize(("many", "rounds"), [(9, 4), (5, 4), (9, 11), (5, 11), (2, 11)])
+def test_table_of_equal_servers_hardly_ever_says_behind_of_any_in_any_metric(
+    made_up_cell: MakeCell, made_up_round: MakeRound, many: int, rounds: int
+) -> None:
+    chance, tables, false = random.Random(many * rounds), 120, 0
+    for _ in range(tables):
+        cells = [
+            made_up_cell(
+                f"m{model}",
+                (),
+                rounds=[
+                    made_up_round(
+                        1e5 * math.exp(chance.gauss(0, 0.02)),
+                        number=number,
+                        latency_us=Percentiles(p99=500 * math.exp(chance.gauss(0, 0.1))),
+                        cost=5 * math.exp(chance.gauss(0, 0.01)),
+                    )
+                    for number in range(rounds)
+                ],
+            )
+            for model in range(many)
+        ]
+        false += any(each.standing == "behind" for each in rank_all(cells))
+    assert false <= 0.1 * tables  # one in twenty; by chance of so few tables
 
 
 def test_slices_too_short_for_an_operation_count_as_a_whole(
@@ -304,7 +365,7 @@ def test_same_rate_for_all_is_ranked_by_cost_and_latency_only(
     made_up_cell: MakeCell, made_up_pace: Callable[..., Pace]
 ) -> None:
     cells = [
-        made_up_cell(model, rates, loop="open", pace=made_up_pace(5000.0))
+        made_up_cell(model, rates, loop="open", rate=1000.0, pace=made_up_pace(5000.0))
         for model, rates in (("one", SLOW), ("two", FAST))
     ]
     assert rank(cells) == []
@@ -318,7 +379,7 @@ def test_each_load_has_a_best_of_its_own(
         {"workload": "tcp-long"},
         {"workload": "chat"},
         {"connections": 8},
-        {"loop": "open", "pace": made_up_pace(1.0)},
+        {"loop": "open", "rate": 1000.0, "pace": made_up_pace(1.0)},
     ]
     cells = []
     for load in loads:

@@ -60,6 +60,17 @@ def test_run_grows_cell_by_cell_and_stays_one(
     assert store.recorder(["compare", "run"])(done) == number + 1
 
 
+def test_cell_that_is_no_more_is_gone_and_none_is_there_twice(
+    store: Store, made_up_cell: MakeCell, made_up_run: MakeRun
+) -> None:
+    """While its rounds are measured anew, a cell has none."""
+    keep = store.recorder(["compare", "run"])
+    one, two, three = (made_up_cell(name, (1.0,)) for name in ("one", "two", "three"))
+    for cells in ([one, two, three], [one, three], [one, two, three]):
+        number = keep(run := made_up_run(cells, interrupted=True))
+        assert store.load(number) == run
+
+
 @given(st.lists(st.sampled_from("ab"), max_size=6))
 def test_runs_side_by_side_do_not_mix(tmp_path_factory: pytest.TempPathFactory, order) -> None:
     path = tmp_path_factory.mktemp("history") / "history.sqlite3"

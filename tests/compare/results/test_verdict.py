@@ -236,6 +236,11 @@ def test_rate_that_drifted_after_the_warm_up_is_told(made_up_round: MakeRound) -
     found, reasons = verdict(rounds(3))
     assert found == "ok"
     assert reasons.startswith("after 2 s of warm-up the rate was still drifting")
+
+
+def test_warm_up_of_less_than_a_second_is_told_as_it_was(made_up_round: MakeRound) -> None:
+    _, reasons = verdict([made_up_round(settled=False, warmup_s=0.5012) for _ in range(5)])
+    assert reasons.startswith("after 0.5 s of warm-up ")
     assert "--duration" in reasons
 
 

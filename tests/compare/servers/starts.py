@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import socket
 import struct
 import sys
 import termios
@@ -33,6 +34,13 @@ def main() -> None:
     if HOW == "exits":
         os.write(2, b"no more ports\n")
         sys.exit(3)
+    if HOW == "raises":
+        raise KeyError("no such key")
+    if HOW == "raises-several":
+        raise ExceptionGroup("several", [ValueError("the first"), OSError("the last")])
+    if HOW == "tcp-only":
+        with socket.create_server(("127.0.0.1", int(sys.argv[2]))):
+            wait()
     if HOW == "exits-well":
         sys.exit(0)
     if HOW == "silent":

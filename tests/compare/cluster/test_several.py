@@ -1,0 +1,78 @@
+"""Several drivers on this machine: where they run, and how soon they are gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from compare.cluster import several
+from compare.cluster.several import Several, seats_of
+from compare.contract.spec import Spec, Target
+from compare.host.cores import Cores
+from compare.measure.driver_process import Driver
+
+pytestmark = pytest.mark.timeout(15)
+
+
+@pytest.mark.parametrize(
+    ("many", "cores", "seats"),
+    [
+        (2, Cores((0,), 3), [3, 1]),
+        (4, Cores((0,), 3), [3, 1, 2, 3]),
+        (3, Cores((0, 1, 2), 3), [3, 3, 3]),
+        (2, Cores((1,), 1), [1, 0]),
+        (2, Cores(), [None, None]),
+    ],
+)
+def test_first_driver_is_where_the_driver_is_to_be_and_the_others_beside_it(
+    monkeypatch: pytest.MonkeyPatch, many: int, cores: Cores, seats: list[int | None]
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    assert seats_of(many, cores) == seats
+
+
+def test_driver_that_is_still_connecting_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor is one whose pipes are closed while somebody else looks at them."""
+    started: list[Driver] = []
+    closed, interrupted = threading.Event(), threading.Event()
+
+    class Watched(Driver):
+        def __init__(self, core: int | None) -> None:
+            super().__init__(core)
+            started.append(self)
+
+        def __exit__(self, *exception: Any) -> None:
+            super().__exit__(*exception)
+            if self is started[0]:  # the last to end
+                closed.set()
+
+    def told(_: int) -> None:
+        if not interrupted.is_set():
+            interrupted.set()
+            os.kill(os.getpid(), signal.SIGINT)
+        closed.wait(1.0)
+
+    monkeypatch.setattr(several, "Driver", Watched)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        host, port = server.getsockname()
+        spec = Spec(
+            workload="tcp-long",
+            targets=[Target(host, port)],
+            connections=8,
+            size=100,
+            warmup_s=0.0,
+            slice_s=0.1,
+            seed=1,
+        )
+        place: Any = SimpleNamespace(host=host, port=port, pid=os.getpid())
+        with pytest.raises(KeyboardInterrupt):
+            Several(2, Cores())._drive(place, [spec, spec], told)
+    assert len(started) == 2
