@@ -283,6 +283,7 @@ class Connections(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Everybody reads all and finishes: so nobody may be left, nor be reset."""
+        logging.getLogger("aionet").disabled = False
         if not hasattr(self, "network"):
             return
         while self.programs:
