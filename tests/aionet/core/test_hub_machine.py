@@ -306,7 +306,7 @@ class Connections(RuleBasedStateMachine):
         assert self.service.goodbyes == int(self.hub.draining)
         for peer, before in zip(self.far, was_reset, strict=True):
             pays = peer in self.service.failed or peer.reason is CloseReason.SLOW_READER
-            assert peer.was_reset is before or pays
+            assert peer.was_reset is before or pays, (peer.reason, peer.number, peer.received[:80], self.hub.closed)
 
     @invariant()
     def check(self) -> None:
