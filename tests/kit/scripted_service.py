@@ -46,15 +46,15 @@ class Scripted(Service):
     """Everything that it says is made of tokens: the call in which it was said, and a number.
 
     known: "met" or "ended". heard: what each has said. told: the tokens of each peer, by call.
-    late: calls in which what was for the speaker may have waited. kicked: who was closed by
-    others, so that what waited was not said any more. failed: over whom it has.
+    late: speakers and their calls in which what was for themselves may have waited. kicked: who
+    was closed by others, so that what waited was not said any more. failed: over whom it has.
     """
 
     def __init__(self) -> None:
         self.known: dict[Any, str] = {}
         self.heard: dict[Any, bytes] = defaultdict(bytes)
         self.told: dict[Any, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-        self.late: set[int] = set()
+        self.late: set[tuple[Any, int]] = set()
         self.kicked: set[Any] = set()
         self.steps: list[tuple[Any, Steps]] = []
         self.begun: dict[Any, int] = {}
@@ -134,11 +134,12 @@ class Scripted(Service):
             case "b":
                 return self.token(call, peer, size=LARGEST)
             case "l":  # much at once
-                self.late.add(call)
+                self.late.add((peer, call))
                 return [(peer, self.token(call, peer, size=8 * KIB)) for _ in range(6)]
             case "g":  # much, as it is taken
                 return self._much(peer, call)
             case "o":  # to everybody, and to who spoke
+                self.late.add((peer, call))
                 everybody = [*self.known]
                 said = self.token(call, *everybody, size=6 * KIB)
                 return [(everybody, said), (peer, self.token(call, peer))]
@@ -189,7 +190,7 @@ class Scripted(Service):
                 self.failed.add(peer)
                 raise LookupError("as told")
             call = self.call()
-            self.late.add(call)
+            self.late.add((peer, call))
             others = [each for each, state in self.known.items() if state == "met"]
             said: list[Any] = [(others, self.token(call, *others))]
             said.append((peer, self.token(call, peer)))
@@ -216,5 +217,5 @@ class Scripted(Service):
             assert self.told[peer][call][: len(numbers)] == numbers
         if whole:
             for call, numbers in self.told[peer].items():
-                if peer not in self.kicked or call not in self.late:
+                if peer not in self.kicked or (peer, call) not in self.late:
                     assert came[call] == numbers
