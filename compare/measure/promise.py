@@ -56,13 +56,13 @@ def keep_up(rounds: Sequence[Round]) -> bool:
     return done >= NEARLY * offered and late <= LATE
 
 
-def keep(tally: Tally, promised: float, usual: int, measure: Callable[[], None]) -> bool:
+def keep(tally: Tally, promised: float, usual: int, measure: Callable[[], None]) -> None:
     """Go from the tally's rate to the highest one at which its p99 is below `promised` us.
 
     Where the promise does not hold beyond doubt, lower rates are tried; where there is room above,
-    higher ones. The tally is left with the rounds of the answer, or without one: False. usual: how
-    many rounds are measured at each rate, by `measure`, which may end the tally. What it meets with
-    above a rate that keeps the promise, or raises there, is not the end of that answer.
+    higher ones. The tally is left with the rounds of the answer, if there is one: `keeps_promise`.
+    usual: how many rounds are measured at each rate, by `measure`, which may end the tally. What it
+    meets with above a rate that keeps the promise, or raises there, is not the end of that answer.
     """
     best = None
     above = tally.capacity / (1 - NEAR)  # no rate from here on keeps it
@@ -99,7 +99,6 @@ def keep(tally: Tally, promised: float, usual: int, measure: Callable[[], None])
                 tally.note(f"at {tally.rate:,.0f}/s: {why}")
             tally.begin_again(*best)
             tally.keeps_promise = True
-    return tally.keeps_promise
 
 
 def _tell(tally: Tally, promised: float, usual: int, measure: Callable[[], None]) -> None:

@@ -32,7 +32,7 @@ def answer(
     ranked = [each for each in comparisons if each.metric == "ops_per_s"]
     costs = [each for each in comparisons if each.metric == "cpu_us_per_op"]
     tails = [each for each in comparisons if each.metric == "p99_us"]
-    looked_for = any(map(_was_looked_for, cells))
+    looked_for = any(cell.load.is_promise for cell in cells)
     sentences = [
         *(_promise(cells, promised_us) if looked_for else _speed(ranked, cells)),
         *(_tail(tails, cells) if any(cell.pace for cell in cells) and not looked_for else ()),
@@ -89,11 +89,6 @@ def _is_doubted(cell: Cell) -> bool:
     """Whether more than the server decided how fast it was."""
     others = cell.driver.wait_fraction or 0.0
     return cell.verdict not in UNRANKED and (cell.verdict != "ok" or others > OTHERS)
-
-
-def _was_looked_for(cell: Cell) -> bool:
-    """Its rate: the highest one that keeps a promise."""
-    return cell.loop == "open" and cell.rate is None and cell.share is None
 
 
 def _promise(cells: Sequence[Cell], promised_us: float | None) -> Iterator[str]:

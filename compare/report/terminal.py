@@ -252,8 +252,8 @@ def _notes(run: Run) -> Iterable[str]:
         yield f"[dim]@{source.label}: {escape(source.commit or source.path)}[/]"
     yield from _shards(run)
     yield (
-        "[dim]Ratios are paired slice by slice; what is said of all models of a load holds "
-        "together with 95 %. Tied is within "
+        "[dim]Ratios are of rounds, those of ops/s paired slice by slice in them; what is said of "
+        "all models of a load holds together with 95 %. Tied is within "
         f"{100 * run.settings.margin:.3g}%.[/]"
     )
     loops = {cell.loop for cell in run.cells}

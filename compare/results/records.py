@@ -264,11 +264,12 @@ Standing = Literal["best", "tied", "behind", "unclear"]
 class Comparison(Load, frozen=True, kw_only=True):
     """A cell held against the best of its load, by one metric.
 
-    ratio: how many times that of the best it is, slices paired within rounds. ratio_ci95: all
-    intervals of a load and metric hold together with 95 %, also for the one that turned out best.
-    standing: `behind` where the interval leaves out 1, `tied` where it holds 1 and lies within
-    `margin` of it, `unclear` where neither is so; needs_s: about so much longer the run would
-    have to take to tell.
+    ratio: how many times that of the best it is, paired round by round; of rates slice by slice in
+    them, as long as whole rounds say nothing else. ratio_ci95: all intervals of a load and metric
+    hold together with 95 %, also for the one that turned out best.
+    standing: `behind` where 1 is left out even if all pairs of the load and all metrics are to hold
+    together, else `tied` where the interval lies within `margin` of 1, `unclear` where neither is
+    so; needs_s: about so much longer the run would have to take to tell.
     """
 
     model: str

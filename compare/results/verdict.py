@@ -125,10 +125,13 @@ def _throttled(rounds: list[Round]) -> Iterator[Found]:
 
 
 def _others(rounds: list[Round]) -> list[str]:
-    share = _mean([each.driver.wait_fraction or 0 for each in rounds])
-    if share <= OTHERS:
-        return []
-    return [f"other programs had {share:.0%} of the driver's core"]
+    share = _foreign(rounds)
+    return [f"other programs had {share:.0%} of the driver's core"] if share > OTHERS else []
+
+
+def _foreign(rounds: list[Round]) -> float:
+    """What others had of the driver's core while it waited for it."""
+    return _mean([each.driver.wait_fraction or 0 for each in rounds])
 
 
 def _bound(rounds: list[Round], cores: int) -> Iterator[Found]:
@@ -137,9 +140,10 @@ def _bound(rounds: list[Round], cores: int) -> Iterator[Found]:
     A server is at its limit when all the cores are that its threads can use. Where it uses more
     than one of them and not all, one of its threads may be at its limit, and nobody can tell.
     """
-    if _others(rounds):
-        return  # whose limit it was nobody can tell: see _others
-    driver = _mean([each.driver.cpu_fraction or 0 for each in rounds])
+    used = _mean([each.driver.cpu_fraction or 0 for each in rounds])
+    others = _foreign(rounds)
+    driver = used + others  # what they had it could not use either
+    told = f"{used:.0%}" + (f" and other programs {others:.0%}" if others > OTHERS else "")
     server = _mean([each.server.cpu_fraction or 0 for each in rounds])
     usable = min(cores, *(each.server.threads or cores for each in rounds))
     theirs = f"{server:.0%}" if server else "we do not know what"
@@ -147,7 +151,7 @@ def _bound(rounds: list[Round], cores: int) -> Iterator[Found]:
         of = f" of {usable} cores" if usable > 1 and server else ""
         yield (
             "driver-bound",
-            f"{_busiest(rounds)} used {driver:.0%} of its core, the server {theirs}{of}: the "
+            f"{_busiest(rounds)} used {told} of its core, the server {theirs}{of}: the "
             "server can do more than is shown; compare CPU/op",
         )
     elif driver > BUSY:
@@ -161,7 +165,7 @@ def _bound(rounds: list[Round], cores: int) -> Iterator[Found]:
         yield (
             "unbound",
             f"nobody was at its limit, the server at {server:.0%} of a core and the driver at "
-            f"{driver:.0%}: each waits for the other; more --connections would show what it can do",
+            f"{used:.0%}: each waits for the other; more --connections would show what it can do",
         )
 
 

@@ -15,13 +15,11 @@ import pytest
 
 from compare.results.records import Run
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.serial, pytest.mark.timeout(600)]
 
 SERVICE_US = 500.0
 SLO_US = 5000.0
-# The queue of a server that also calls the kernel is a little longer than the textbook's, and
-# the answer is careful: beyond doubt in rounds of which each p99 varies by a tenth.
-AT_LEAST, AT_MOST = 0.8, 1.05  # of the textbook's rate
+NEAR = 0.08  # of the true rate, for one run; each round's p99 varies by a tenth
 HERE = Path(__file__).parent
 
 
@@ -52,16 +50,16 @@ def test_rate_that_keeps_a_promise_is_the_true_one(tmp_path: Path) -> None:
         [
             *(sys.executable, "-P", "-m", "compare", "run", "--unchecked"),
             *("--server", f"queue={binary} {SERVICE_US:.0f}", "--models", "queue"),
-            *("--workloads", "tcp-long", "--slo", f"{SLO_US:.0f}us", "--rounds", "6"),
+            *("--workloads", "tcp-long", "--slo", f"{SLO_US:.0f}us", "--seed", "1"),
             *("--json", str(kept), "--store", str(tmp_path / "history")),
         ],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=540,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     run = msgspec.json.decode(kept.read_bytes(), type=Run)
     (cell,) = [each for each in run.cells if each.loop == "open"]
     assert cell.pace is not None, cell.reasons
-    assert AT_LEAST <= cell.pace.rate / true_rate() <= AT_MOST
+    assert cell.pace.rate == pytest.approx(true_rate(), rel=NEAR)

@@ -12,6 +12,7 @@ from made_up_instrument import BAD, ONE, TWO, Instrument
 from planted_models import GOOD
 from short_runs import BELIEVED, run_of
 
+from compare.measure.progress import Progress
 from compare.measure.testbed import Gone
 from compare.results.records import Cell, Idle, Key, Pace, Percentiles
 
@@ -128,6 +129,17 @@ def test_rate_is_looked_for_with_nobody_beside(answers: Answers) -> None:
         *((0, 1), (0, 1)),  # a model each
         *((1, 2), (2, 2)),
     ]
+
+
+def into(seen: list[tuple[int, int]]) -> Callable[[Progress], None]:
+    """A watcher that notes how many rounds are done, and of how many."""
+    return lambda progress: seen.append((progress.done, progress.total))
+
+
+def progress_of_a_promise(rounds: int) -> list[tuple[int, int]]:
+    seen: list[tuple[int, int]] = []
+    run_of(ONE, watch=into(seen), rounds=rounds, slo_us=5000.0)
+    return seen
 
 
 def percent_of(cell: Cell) -> int:
@@ -253,13 +265,7 @@ def test_rounds_that_a_promise_takes_are_counted_once(answers: Answers) -> None:
     """Beyond the usual ones, and those of other rates."""
     tails = itertools.chain([4000.0], [4000.0, 4900.0, 4800.0], itertools.repeat(4100.0))
     answers((1000.0,), lambda rate: next(tails))
-    seen: list[tuple[int, int]] = []
-    run_of(
-        ONE,
-        watch=lambda progress: seen.append((progress.done, progress.total)),
-        rounds=3,
-        slo_us=5000.0,
-    )
+    seen = progress_of_a_promise(rounds=3)
     assert seen[-1] == (12, 12)
     assert {total for done, total in seen if done == total} <= {*range(6, 13)}
     assert all(done <= total <= max(6, done + 3) for done, total in seen)
@@ -275,13 +281,7 @@ def test_server_that_fails_after_the_search_leaves_the_count_right(answers: Answ
         return "too much for it" if higher and instrument.numbers[-1] else find(key, rate)
 
     instrument.find = fails
-    seen: list[tuple[int, int]] = []
-    run_of(
-        ONE,
-        watch=lambda progress: seen.append((progress.done, progress.total)),
-        rounds=3,
-        slo_us=5000.0,
-    )
+    seen = progress_of_a_promise(rounds=3)
     assert seen[-1][0] == seen[-1][1]
     assert all(done <= total for done, total in seen)
 
@@ -299,13 +299,7 @@ def test_promise_that_is_never_kept_is_told_and_nothing_more_is_measured(
 ) -> None:
     instrument = answers((1000.0,), lambda rate: 9000.0)
     seen: list[tuple[int, int]] = []
-    result = run_of(
-        ONE,
-        watch=lambda progress: seen.append((progress.done, progress.total)),
-        rounds=2,
-        slo_us=5000.0,
-    )
-    opened = result.cells[1]
+    opened = run_of(ONE, watch=into(seen), rounds=2, slo_us=5000.0).cells[1]
     assert opened.verdict == "unsupported"
     assert opened.reasons == ["no rate was found that keeps p99 below 5 ms"]
     assert instrument.rates.count(None) == 2  # the closed loop's

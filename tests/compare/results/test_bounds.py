@@ -99,14 +99,21 @@ def test_server_that_serves_few_by_nature_need_not_be_at_its_limit(
     assert found == ("ok", "")
 
 
-def test_where_others_had_the_drivers_core_that_is_said_and_no_limit_judged(
-    made_up_round: MakeRound,
-) -> None:
-    def rounds(*waited: float) -> list[Round]:
-        return [made_up_round(driver_waited=each, driver_busy=0.99) for each in waited]
+def test_what_others_had_of_the_drivers_core_it_could_not_use(made_up_round: MakeRound) -> None:
+    def judged(used: float, waited: float, server: float) -> tuple[str, str]:
+        rounds = [
+            made_up_round(driver_busy=used, driver_waited=waited + off, server_busy=server)
+            for off in (0.02, -0.02)
+        ]
+        return verdict(rounds)
 
-    assert verdict(rounds(0.08, 0.16)) == ("ok", "other programs had 12% of the driver's core")
-    assert verdict(rounds(0.02, 0.08))[0] == "both-full"
+    found, reasons = judged(0.6, 0.39, 0.4)
+    assert found == "driver-bound"
+    assert "used 60% and other programs 39% of its core, the server 40%" in reasons
+    assert "other programs had 39% of the driver's core" in reasons
+    assert judged(0.6, 0.39, 0.99)[0] == "both-full"
+    assert judged(0.3, 0.2, 0.99) == ("ok", "other programs had 20% of the driver's core")
+    assert judged(0.99, 0.0, 0.99)[0] == "both-full"
 
 
 @pytest.mark.parametrize("waited", [0.0, 0.5])
