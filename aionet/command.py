@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from aionet.address import Address
 from aionet.limits import Limits, Timeouts
@@ -19,6 +19,9 @@ from aionet.options import add_options, read_options
 from aionet.port_owner import port_owner
 from aionet.protocol import Echo, EchoAndClose, Room, Service
 from aionet.sockets import listen
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 MAX_WORKERS = 1024
 
@@ -41,6 +44,7 @@ class Serve:
     close_after: int | None = None
     workers: int = 1
     tls: tuple[str, str | None] | None = None  # the files of the certificate and the key
+    talk: bool = False  # who sits at the server is a member, too
 
     @property
     def datagrams(self) -> bool:
@@ -69,15 +73,17 @@ def parse(
     choices: list[str],
     option_help: str,
     settings: Collection[str] | None = None,
+    more: Callable[[Commands], None] | None = None,
 ) -> Serve | Chat:
     """Read `serve` or `chat`; exits 2 with one line for what cannot be meant.
 
     `option` is the package's own choice of how to serve: its first choice is the default.
     `settings` are the limits and timeouts that it keeps to; one that keeps to all of them
-    can also have several addresses, workers and TLS.
+    can also have several addresses, workers and TLS. `more` adds commands of its own, which are
+    carried out here: their default for `run` takes what was read, and gives the exit status.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {prog}", allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{serve,chat}")
+    commands = parser.add_subparsers(dest="command", required=True)
 
     serve = commands.add_parser(
         "serve",
@@ -110,7 +116,13 @@ def parse(
         metavar="BYTES",
         help="echo: close each connection, before the client does, when so much was echoed",
     )
-    if settings is None:
+    if settings is not None:
+        serve.add_argument(
+            "--talk",
+            action="store_true",
+            help="chat on epoll: its own keyboard takes part, the first line being the name",
+        )
+    else:
         serve.add_argument(
             "--workers",
             type=_count,
@@ -131,7 +143,11 @@ def parse(
     chat.add_argument("address", metavar="HOST:PORT")
     chat.add_argument("--name", required=True, help="1 to 32 letters and digits")
 
+    if more is not None:
+        more(commands)
     args = parser.parse_args(argv)
+    if args.command not in ("serve", "chat"):
+        raise SystemExit(args.run(args))
     try:
         if args.command == "chat":
             address = Address.parse(args.address)
@@ -165,6 +181,7 @@ def parse(
         args.close_after,
         workers,
         (certificate, key) if certificate else None,
+        settings is not None and args.talk,
     )
 
 

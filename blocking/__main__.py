@@ -1,17 +1,27 @@
-"""python -m blocking serve {echo|udp-echo|chat} --model {blocking|threaded|epoll|...}"""
+"""python -m blocking serve {echo|udp-echo|chat} --model {blocking|threaded|epoll|...}
+
+And the clients: chat, send and receive.
+"""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import math
+import os
 import socket
 import sys
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aionet.address import Address
 from aionet.command import Chat, Serve, announce, fail, listen_or_exit, log_to_stderr, parse
 from aionet.signals import stop_on_signals
 from aionet.sockets import address_of
+
+if TYPE_CHECKING:
+    from aionet.command import Commands
 
 # The module of each model; those of PREFORK serve with several processes of it.
 MODULES = {
@@ -56,6 +66,7 @@ def main(argv: list[str]) -> None:
         choices=list(MODULES),
         option_help="how it waits for its clients",
         settings=SETTINGS,
+        more=_add_clients,
     )
     log_to_stderr()
     if isinstance(task, Chat):
@@ -70,7 +81,9 @@ def main(argv: list[str]) -> None:
 
 
 def serve(task: Serve) -> int:
-    module = import_module(f"blocking.{MODULES[task.option]}")
+    if task.talk and (task.service != "chat" or task.option != "epoll"):
+        fail("--talk is for serve chat --model epoll, which can wait for a keyboard, too")
+    module = import_module(f"blocking.{'keyboard' if task.talk else MODULES[task.option]}")
     kind = module.DatagramServer if task.datagrams else module.StreamServer
 
     def make_server(sock: socket.socket) -> Any:
@@ -92,8 +105,110 @@ def serve(task: Serve) -> int:
     server = make_server(sock)
     with stop_on_signals(server.drain, server.abort, task.timeouts.drain):
         announce([address])
-        server.serve_forever()
+        try:
+            server.serve_forever()
+        except PermissionError:
+            fail("--talk needs a terminal or a pipe: epoll cannot wait for a file (EPERM)")
     return 0
+
+
+# The clients.
+
+
+def _add_clients(commands: Commands) -> None:
+    send = commands.add_parser(
+        "send",
+        help="send stdin or a file to a server, and show what it answers",
+        description="tcp: send all, half-close, and read until the server closes. udp: each line "
+        "is a datagram, sent again until there is an answer.",
+        allow_abbrev=False,
+    )
+    send.add_argument("address", metavar="tcp://HOST:PORT or udp://HOST:PORT")
+    send.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: -, stdin")
+    send.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="udp: for an answer, at first (default: 1); tcp: of silence at the end (default: 10)",
+    )
+    send.add_argument(
+        "--retries", type=_number, metavar="N", help="udp: sendings after the first (default: 3)"
+    )
+    send.add_argument("--broadcast", action="store_true", help="udp: to all, who may all answer")
+    send.set_defaults(run=_send)
+
+    receive = commands.add_parser(
+        "receive",
+        help="show the datagrams that come",
+        description="Of a group, 224.0.0.0/4 or ff00::/8, it becomes a member. Ctrl-C ends it.",
+        allow_abbrev=False,
+    )
+    receive.add_argument("address", metavar="udp://HOST:PORT")
+    receive.add_argument("--count", type=_number, metavar="N", help="end after so many")
+    receive.add_argument(
+        "--interface",
+        metavar="ADDRESS",
+        help="where to join a group: the address of an interface, or for IPv6 its name "
+        "(default: loopback)",
+    )
+    receive.set_defaults(run=_receive)
+
+
+def _send(args: argparse.Namespace) -> int:
+    address = _address(args.address, ("tcp", "udp"))
+    if address.scheme == "tcp" and (args.retries is not None or args.broadcast):
+        fail("--retries and --broadcast are for udp://: TCP sends again by itself")
+    try:
+        source = 0 if args.file == "-" else os.open(args.file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        fail(f"cannot read {args.file!r}: {error.strerror}")
+    if address.scheme == "tcp":
+        from blocking.send import send
+
+        return send(address.host, address.port, source, args.timeout or 10.0)
+    from blocking import send_datagrams
+
+    return send_datagrams.send(
+        address.host,
+        address.port,
+        source,
+        args.timeout or 1.0,
+        3 if args.retries is None else args.retries,
+        broadcast=args.broadcast,
+    )
+
+
+def _receive(args: argparse.Namespace) -> int:
+    from blocking import send_datagrams
+
+    address = _address(args.address, ("udp",))
+    return send_datagrams.receive(address.host, address.port, args.count, args.interface)
+
+
+def _address(text: str, schemes: tuple[str, ...]) -> Address:
+    try:
+        address = Address.parse(text)
+    except ValueError as error:
+        fail(str(error))
+    if address.scheme not in schemes:
+        fail(f"{text} cannot be; use {' or '.join(f'{each}://HOST:PORT' for each in schemes)}")
+    return address
+
+
+def _number(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= 2**31 - 1:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if 0 < seconds <= 86400:
+        return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0 and up to 86400")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,23 @@ and .on_full mean nothing here: it never holds more than one.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
+from dataclasses import replace
 
 from aionet.core import Hub, State, Todo
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Service
-from aionet.sockets import RECV_SIZE, accept_patiently, stop_reading
+from aionet.sockets import (
+    RECV_SIZE,
+    AcceptPaused,
+    ListenerClosed,
+    accept,
+    accept_patiently,
+    stop_reading,
+    waiting_to_be_accepted,
+)
 from blocking.connection import Connection, set_wait
 from blocking.datagram import DatagramServer
 
@@ -27,26 +37,39 @@ class StreamServer:
         self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
     ) -> None:
         self._listener = listener
+        limits = replace(limits, on_full="queue")
         self._hub = Hub(service, limits, timeouts, self, places=1, now=time.monotonic())
         self._tick_at = 0.0
         self._step = 0.0  # between two looks at the clock
         self._conn: Connection | None = None
+        self._late: list[Connection] = []  # who were connected before the drain
         self._draining = self._aborted = False
 
     def serve_forever(self) -> None:
-        """Serve until `drain` is called."""
+        """Serve until `drain` is called, and those who were connected before."""
         with self._listener:
-            while sock := accept_patiently(self._listener):
-                self.serve(sock)
+            with contextlib.suppress(BlockingIOError):  # accept(), after `drain`
+                while not self._draining and (sock := accept_patiently(self._listener)):
+                    self.serve(sock)
+            self._tick()
+        for conn in self._late:
+            self._converse(conn)
 
     def serve(self, sock: socket.socket) -> None:
         """Serve one connection to its end."""
         self._step = self._hub.tick(time.monotonic())
-        with sock:
-            set_wait(sock, socket.SO_RCVTIMEO, self._step)
-            set_wait(sock, socket.SO_SNDTIMEO, self._step)
-            conn = self._conn = Connection(self._hub, sock)
-            self._hub.admit(conn)
+        self._converse(self._admit(sock))
+
+    def _admit(self, sock: socket.socket) -> Connection:
+        conn = Connection(self._hub, sock)
+        self._hub.admit(conn)
+        return conn
+
+    def _converse(self, conn: Connection) -> None:
+        with conn.sock:
+            set_wait(conn.sock, socket.SO_RCVTIMEO, self._step)
+            set_wait(conn.sock, socket.SO_SNDTIMEO, self._step)
+            self._conn = conn
             self._settle(conn)
             while conn.state is not State.GONE:
                 self._read(conn)
@@ -98,7 +121,7 @@ class StreamServer:
                 conn.do(todo)
                 if todo is Todo.CLOSE:
                     self._hub.lost(conn, None)
-        self._hub.dirty.clear()  # there was nobody else
+        self._hub.dirty.clear()  # who else is dirty waits for its turn
 
     # What the hub wants, and the end.
 
@@ -111,19 +134,30 @@ class StreamServer:
     def _tick(self) -> None:
         now = time.monotonic()
         if self._draining and not self._hub.draining:
+            self._accept_late()
             self._hub.drain()
         if self._aborted:
             self._hub.end()
         if now >= self._tick_at:
-            self._tick_at = now + self._hub.tick(now)
+            self._step = self._hub.tick(now)
+            self._tick_at = now + self._step
+
+    def _accept_late(self) -> None:
+        """Who was connected, and waits: its turn comes when this one has left."""
+        if self._listener.fileno() >= 0:
+            with contextlib.suppress(BlockingIOError, AcceptPaused, ListenerClosed):
+                for _ in range(waiting_to_be_accepted(self._listener)):
+                    self._late.append(self._admit(accept(self._listener)))
 
     def drain(self) -> None:
-        """Accept no more, and treat the peer as having finished sending.
+        """Accept no more, and treat every peer as having finished sending.
 
-        May be called by a signal handler, in the midst of everything else.
+        May be called by a signal handler, in the midst of everything else: an accept() that waits
+        is tried again after the handler (PEP 475), and waits no more.
         """
         self._draining = True
-        stop_reading(self._listener)
+        if self._listener.fileno() >= 0:
+            self._listener.setblocking(False)
         if self._conn is not None:
             stop_reading(self._conn.sock)
 

@@ -319,6 +319,7 @@ class Hub:
 
     def tick(self, time: float) -> float:
         """Let time pass; how many seconds there are until this is to be called again."""
+        self.places.reopen()
         return self.sweep.step(time)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("aionet")
 
-REOPEN = 16  # who was full accepts again when this part of the places is free, or all are
+REOPEN = 16  # who was full accepts again at once when this part of the places is free
 
 
 class Places:
@@ -99,11 +99,18 @@ class Places:
             first = self._waiting.popleft()
             if first.state is State.WAITING:
                 self._seat(first)
-        if self.full and not self._waiting:
-            free = self.many - self.taken
-            if free * REOPEN >= self.many or not self.taken:
-                self.full = False
-                self._accept(True)
+        if (self.many - self.taken) * REOPEN >= self.many:
+            self.reopen()
+
+    def reopen(self) -> None:
+        """Accept again if there is a place.
+
+        To begin and to stop accepting takes as long as to serve a short connection, so that it is
+        not done for each that leaves, but for several, or after a moment.
+        """
+        if self.full and self.taken < self.many and not self._waiting:
+            self.full = False
+            self._accept(True)
 
     def _close(self) -> None:
         if not self.full:

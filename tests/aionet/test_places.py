@@ -43,6 +43,21 @@ def test_who_left_while_waiting_does_not_take_a_place() -> None:
         assert server.stats.accepting
 
 
+def test_one_free_place_of_many_is_taken_after_a_moment() -> None:
+    with MemoryServer(Echo(), limits=Limits(connections=100)) as server:
+        peers = [server.connect() for _ in range(100)]
+        assert not server.stats.accepting
+        peers[0].finish()
+        assert not server.stats.accepting
+        server.advance(0.5)
+        assert server.stats.accepting
+        server.connect()
+        assert not server.stats.accepting
+        for peer in peers[1:10]:  # a sixteenth: at once
+            peer.finish()
+        assert server.stats.accepting
+
+
 def test_a_place_of_a_host_is_free_again_after_any_end() -> None:
     with MemoryServer(Commands(), limits=Limits(per_peer=1), timeouts=Timeouts(idle=5)) as server:
         for end in ("finish", "reset", "advance", "fail"):

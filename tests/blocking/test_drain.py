@@ -90,7 +90,7 @@ def test_model_is_served_by_the_service_of_these_tests(start: Start) -> None:
     assert process.wait(DEADLINE_S) == 0
 
 
-@pytest.mark.parametrize("model", TOGETHER)
+@pytest.mark.parametrize("model", [*MODELS, "prefork-reuseport"])
 def test_who_is_connected_and_not_yet_accepted_is_answered(start: Start, model: str) -> None:
     process, address = serve(start, model, "--drain-timeout", str(DEADLINE_S))
     with contextlib.ExitStack() as stack:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from terminal import Terminal
 
 from aionet.cli.chat_client import LEAVE_TIMEOUT_S
 from aionet.sockets import set_reset_on_close
@@ -22,46 +22,6 @@ CLIENTS = ("aionet", "blocking")
 WAIT_S = 20  # for what happens at once, on a busy machine
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
-
-
-# Makes stdin the controlling terminal, so that its Ctrl-C is for the client.
-IN_FOREGROUND = """
-import fcntl, runpy, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-sys.argv = sys.argv[1:]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-"""
-
-
-class Terminal:
-    """A terminal with a client in its foreground: the keys and the screen of it."""
-
-    def __init__(self, start: Start, package: str, address: str, name: str) -> None:
-        self.screen = b""
-        self._keys, self.inside = os.openpty()
-        streams = dict.fromkeys(("stdin", "stdout", "stderr"), self.inside)
-        argv = ("-c", IN_FOREGROUND, package, "chat", address, "--name", name)
-        self.process = start(*argv, start_new_session=True, **streams)
-
-    def __enter__(self) -> Terminal:
-        return self
-
-    def __exit__(self, *ignored: object) -> None:
-        os.close(self._keys)
-        os.close(self.inside)
-
-    def type(self, keys: bytes) -> None:
-        os.write(self._keys, keys)
-
-    def wait_for(self, text: bytes) -> bytes:
-        """The screen up to and including `text`, which is then forgotten."""
-        while text not in self.screen:
-            assert select.select([self._keys], [], [], WAIT_S)[0], (
-                f"{text!r} not in {self.screen!r}"
-            )
-            self.screen += os.read(self._keys, 4096)
-        before, self.screen = self.screen.split(text, 1)
-        return before + text
 
 
 class Conversation:
@@ -164,9 +124,9 @@ def test_a_pipe_is_given_every_byte_unchanged(join: Callable[..., Conversation])
 
 def test_two_people_talk_from_their_terminals(start: Start, package: str, room: str) -> None:
     other = "blocking" if package == "aionet" else "aionet"
-    with Terminal(start, package, room, "ann") as ann:
+    with Terminal(start, package, "chat", room, "--name", "ann") as ann:
         ann.wait_for(b"* The room contains: \r\n")
-        with Terminal(start, other, room, "bob") as bob:
+        with Terminal(start, other, "chat", room, "--name", "bob") as bob:
             bob.wait_for(b"* The room contains: ann\r\n")
             ann.wait_for(b"* bob has entered the room\r\n")
             ann.type("Grüße\n".encode())
@@ -183,7 +143,7 @@ def test_two_people_talk_from_their_terminals(start: Start, package: str, room: 
 def test_a_terminal_is_shown_no_control_characters(
     start: Start, package: str, listener: socket.socket, address: str
 ) -> None:
-    with Terminal(start, package, address, "ann") as ann:
+    with Terminal(start, package, "chat", address, "--name", "ann") as ann:
         conn, _ = listener.accept()
         with conn:
             conn.sendall("\x1b]0;title\x07 tab\tand € \x9b31mred\r\n".encode())
@@ -193,7 +153,7 @@ def test_a_terminal_is_shown_no_control_characters(
 def test_a_terminal_is_left_as_it_was_found(
     start: Start, package: str, listener: socket.socket, address: str
 ) -> None:
-    with Terminal(start, package, address, "ann") as ann:
+    with Terminal(start, package, "chat", address, "--name", "ann") as ann:
         before = termios.tcgetattr(ann.inside)
         conn, _ = listener.accept()
         with conn:
@@ -315,7 +275,7 @@ def test_a_reset_in_the_middle_of_talking_is_one_line(join: Callable[..., Conver
 def test_a_refusal_is_shown_and_is_a_failure(
     start: Start, package: str, room: str, join: Callable[..., Conversation]
 ) -> None:
-    with Terminal(start, package, room, "ann") as ann:
+    with Terminal(start, package, "chat", room, "--name", "ann") as ann:
         ann.wait_for(b"* The room contains: \r\n")
         other = start("-m", package, "chat", room, "--name", "ann", stdin=subprocess.DEVNULL)
         out, err = other.communicate(timeout=WAIT_S)
