@@ -26,9 +26,6 @@ class Connection(Peer, asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, connections: Connections) -> None:
-        super().__init__(connections.hub)
-
     @property
     def address(self) -> Any:
         return self._transport.get_extra_info("peername")
@@ -52,8 +49,10 @@ class Connection(Peer, asyncio.Protocol):
         connections: Connections = self.hub.shell  # type: ignore[assignment]
         if connections.write_buffer is not None:
             self._transport.set_write_buffer_limits(high=connections.write_buffer)
-        self.hub.admit(self)
-        connections.look_at_descriptors()
+        hub = self.hub
+        hub.admit(self)
+        if hub.now != connections.looked or hub.accepted >= connections.look_at:
+            connections.look_at_descriptors()
         if self.dirty:
             self.settle()
 
@@ -67,7 +66,9 @@ class Connection(Peer, asyncio.Protocol):
         self.hub.receive_eof(self)
         if self.dirty:
             self.settle()
-        return True  # when to close is not the loop's affair
+        # When to close is not the loop's affair. Where it is done, to keep it open costs asyncio an
+        # exception, for it looks for a reader that is gone.
+        return not self._transport.is_closing()
 
     def pause_writing(self) -> None:
         """The transport's buffer is over its limit."""
@@ -95,9 +96,13 @@ class Connection(Peer, asyncio.Protocol):
         transport = self._transport
         while self.dirty:
             self.dirty = False
-            if data := self.hub.take(self):
+            extra = self.extra
+            if (self.outbox or extra is not None) and (data := self.hub.take(self)):
                 transport.write(data)
-            if (extra := self.extra) is not None:
+                extra = self.extra
+            if extra is None and self.state is State.OPEN and self.todo is None:
+                continue  # nothing was ever in its way
+            if extra is not None:
                 if extra.unsent:
                     self.hub.sent(self, transport.get_write_buffer_size())
                 elif extra.rest is not None:  # after others have had their turn
@@ -106,6 +111,9 @@ class Connection(Peer, asyncio.Protocol):
                 continue  # what is to be done comes after the last byte
             if self.todo is not None:
                 todo, self.todo = self.todo, None
+                if todo is Todo.CLOSE:
+                    transport.close()
+                    return
                 self._do(todo)
             if transport.is_closing():
                 continue  # connection_lost() is on its way, or was here
@@ -120,9 +128,7 @@ class Connection(Peer, asyncio.Protocol):
 
     def _do(self, todo: str) -> None:
         transport = self._transport
-        if todo is Todo.CLOSE:
-            transport.close()
-        elif todo is Todo.SHUT_WR:
+        if todo is Todo.SHUT_WR:
             if transport.is_closing():
                 return
             try:

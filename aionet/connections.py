@@ -49,8 +49,8 @@ class Connections:
         self.draining = asyncio.Event()
         self._all_gone = asyncio.Event()
         self._ticking: asyncio.TimerHandle | None = None
-        self._looked = -1.0  # when descriptors were last looked at
-        self._look_at = 0  # accepts, at the latest
+        self.looked = -1.0  # when descriptors were last looked at
+        self.look_at = 0  # accepts, at the latest
         self.hub = hub_of(service, limits, timeouts, self, limit, loop.time(), tls, hooks)
 
     def stats(self, endpoints: Sequence[DatagramEndpoint] = ()) -> Stats:
@@ -106,12 +106,10 @@ class Connections:
         self._ticking = self.loop.call_later(delay, self._tick)
 
     def look_at_descriptors(self) -> None:
-        """After an accept: now and then."""
-        hub = self.hub
-        if hub.now != self._looked or hub.accepted >= self._look_at:
-            self._looked = hub.now
-            self._look_at = hub.accepted + descriptor_reserve() // 8
-            self.gate.look_at_descriptors()
+        """After an accept, now and then."""
+        self.looked = self.hub.now
+        self.look_at = self.hub.accepted + descriptor_reserve() // 8
+        self.gate.look_at_descriptors()
 
     # The end.
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from aionet.connection import Connection
-from aionet.core import State
+from aionet.core import Hub, State
 from aionet.limits import CloseReason
 from aionet.protocol import Answer, Service
 from aionet.sockets import RECV_SIZE
@@ -34,9 +34,9 @@ class StreamConnection(Connection):
 
     __slots__ = ("stream", "task")
 
-    def __init__(self, connections: Connections) -> None:
-        super().__init__(connections)
-        self.stream = Stream(self, connections.hub.limits.message)
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub)
+        self.stream = Stream(self, hub.limits.message)
         self.task: asyncio.Task[None] | None = None
 
     @property

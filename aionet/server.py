@@ -138,7 +138,7 @@ class Server:
             return
         if self._timeouts.write is not None:  # one that was passed does not have it yet
             set_write_timeout(sock, self._timeouts.write)
-        connections.gate.add(Listener(loop, sock, partial(self._kind, connections)))
+        connections.gate.add(Listener(loop, sock, partial(self._kind, connections.hub)))
 
     def _give_up(self) -> None:
         """The loop would go on accepting for those that were opened before one that failed."""

@@ -181,7 +181,7 @@ class MemoryServer:
         self._loop.close()
 
     def _new_connection(self) -> Connection:
-        return self._kind(self._connections)
+        return self._kind(self._connections.hub)
 
     @property
     def now(self) -> float:

@@ -81,8 +81,13 @@ def main(argv: list[str]) -> None:
 
 
 def serve(task: Serve) -> int:
-    if task.talk and (task.service != "chat" or task.option != "epoll"):
-        fail("--talk is for serve chat --model epoll, which can wait for a keyboard, too")
+    if task.talk:
+        if task.service != "chat" or task.option != "epoll":
+            fail("--talk is for serve chat --model epoll, which can wait for a keyboard, too")
+        from blocking.keyboard import can_be_waited_for
+
+        if not can_be_waited_for():
+            fail("--talk needs a terminal or a pipe: epoll cannot wait for a file (EPERM)")
     module = import_module(f"blocking.{'keyboard' if task.talk else MODULES[task.option]}")
     kind = module.DatagramServer if task.datagrams else module.StreamServer
 
@@ -105,10 +110,7 @@ def serve(task: Serve) -> int:
     server = make_server(sock)
     with stop_on_signals(server.drain, server.abort, task.timeouts.drain):
         announce([address])
-        try:
-            server.serve_forever()
-        except PermissionError:
-            fail("--talk needs a terminal or a pipe: epoll cannot wait for a file (EPERM)")
+        server.serve_forever()
     return 0
 
 

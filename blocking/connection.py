@@ -52,11 +52,11 @@ class Connection(Peer):
 
     def do(self, todo: str) -> None:
         """Shut one direction, or both; wakes who waits in recv(). Closing is left to the caller."""
+        if todo is Todo.CLOSE:
+            return
         with contextlib.suppress(OSError):  # the peer was gone before
             if todo is Todo.SHUT_WR:
                 self.sock.shutdown(socket.SHUT_WR)
-            elif todo is Todo.CLOSE:
-                self.sock.shutdown(socket.SHUT_RDWR)
             else:
                 if todo is Todo.RESET:  # no FIN before it, which would look like a proper end
                     set_reset_on_close(self.sock)

@@ -7,6 +7,7 @@ with all the rest. To the room, whoever sits here is a member like the others.
 from __future__ import annotations
 
 import os
+import select
 import socket
 from typing import Any, cast
 
@@ -15,6 +16,16 @@ from blocking import on_epoll
 from blocking.readiness import Connection
 
 STDIN = 0
+
+
+def can_be_waited_for() -> bool:
+    """Whether stdin is a terminal or a pipe. A file never blocks, and epoll has no use for it."""
+    with select.epoll() as epoll:
+        try:
+            epoll.register(STDIN, 0)
+        except PermissionError:
+            return False
+    return True
 
 
 class Terminal:
@@ -66,7 +77,7 @@ class Keyboard(Connection):
 
 
 class StreamServer(on_epoll.StreamServer):
-    """As that on epoll, with who sits at it. Raises PermissionError if stdin is a file."""
+    """As that on epoll, with who sits at it."""
 
     def serve_forever(self) -> None:
         self._keyboard = Keyboard(self._hub, cast(socket.socket, Terminal()))

@@ -70,9 +70,14 @@ def receive(host: str, port: int, count: int | None, interface: str | None) -> i
         # Others on this machine may listen to the same group, each on a socket of its own.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(_is_multicast(host)))
         try:
-            sock.bind(address)
-            if _is_multicast(host):
-                _join(sock, host, interface)
+            if family == socket.AF_INET6 and _is_multicast(host):
+                index = socket.if_nametoindex(interface or "lo")
+                sock.bind((*address[:3], index))  # ff02::/16 means nothing without
+                _join_v6(sock, host, index)
+            else:
+                sock.bind(address)
+                if _is_multicast(host):
+                    _join(sock, host, interface)
         except OSError as error:
             fail(f"cannot receive at {Address('udp', host, port)}: {error.strerror or error}")
         announce([Address("udp", host or LOOPBACK, sock.getsockname()[1])])
@@ -153,16 +158,20 @@ def _connected(host: str, port: int, *, broadcast: bool) -> socket.socket:
     """connect() sends nothing: it sets whom send() is for, and keeps what others send away."""
     family, address = _look_up(host or LOOPBACK, port)
     sock = socket.socket(family, socket.SOCK_DGRAM)
-    if broadcast:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-    elif _is_multicast(host):
-        if family == socket.AF_INET:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(LOOPBACK))
-    else:
-        try:
+    try:
+        if broadcast:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        elif not _is_multicast(host):
             sock.connect(address)
-        except OSError as error:
-            fail(_explain(error, b""))
+        elif family == socket.AF_INET:
+            loopback = socket.inet_aton(LOOPBACK)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, loopback)
+        else:
+            index = struct.pack("@I", socket.if_nametoindex("lo"))
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+    except OSError as error:
+        sock.close()
+        fail(_explain(error, b""))
     return sock
 
 
@@ -183,13 +192,14 @@ def _is_multicast(host: str) -> bool:
 
 def _join(sock: socket.socket, group: str, interface: str | None) -> None:
     """IP_ADD_MEMBERSHIP, ip(7): from now on what is sent to the group comes here, too."""
-    if sock.family == socket.AF_INET6:
-        index = socket.if_nametoindex(interface or "lo")
-        request = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", index)
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
-    else:
-        request = socket.inet_aton(group) + socket.inet_aton(interface or LOOPBACK)
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+    request = socket.inet_aton(group) + socket.inet_aton(interface or LOOPBACK)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+
+
+def _join_v6(sock: socket.socket, group: str, index: int) -> None:
+    """The same of IPv6, by the number of an interface."""
+    request = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", index)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
 
 
 def _lines(source: int) -> Iterator[bytes]:

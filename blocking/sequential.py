@@ -47,18 +47,34 @@ class StreamServer:
 
     def serve_forever(self) -> None:
         """Serve until `drain` is called, and those who were connected before."""
+        self._set_waits(self._listener)  # who is connected from now on inherits them
+        early = waiting_to_be_accepted(self._listener)
         with self._listener:
-            with contextlib.suppress(BlockingIOError):  # accept(), after `drain`
-                while not self._draining and (sock := accept_patiently(self._listener)):
-                    self.serve(sock)
+            while not self._draining:
+                try:
+                    sock = accept_patiently(self._listener)
+                except BlockingIOError:  # SO_RCVTIMEO
+                    continue
+                if sock is None:
+                    break
+                if early:
+                    early -= 1
+                    self._set_waits(sock)
+                self._converse(self._admit(sock))
             self._tick()
         for conn in self._late:
             self._converse(conn)
 
     def serve(self, sock: socket.socket) -> None:
-        """Serve one connection to its end."""
-        self._step = self._hub.tick(time.monotonic())
+        """Serve one connection to its end, and no other."""
+        self._set_waits(sock)
         self._converse(self._admit(sock))
+
+    def _set_waits(self, sock: socket.socket) -> None:
+        """So that no call waits longer than until the next look at the clock."""
+        self._step = self._hub.tick(time.monotonic())
+        set_wait(sock, socket.SO_RCVTIMEO, self._step)
+        set_wait(sock, socket.SO_SNDTIMEO, self._step)
 
     def _admit(self, sock: socket.socket) -> Connection:
         conn = Connection(self._hub, sock)
@@ -67,8 +83,6 @@ class StreamServer:
 
     def _converse(self, conn: Connection) -> None:
         with conn.sock:
-            set_wait(conn.sock, socket.SO_RCVTIMEO, self._step)
-            set_wait(conn.sock, socket.SO_SNDTIMEO, self._step)
             self._conn = conn
             self._settle(conn)
             while conn.state is not State.GONE:
@@ -139,25 +153,23 @@ class StreamServer:
         if self._aborted:
             self._hub.end()
         if now >= self._tick_at:
-            self._step = self._hub.tick(now)
-            self._tick_at = now + self._step
+            self._tick_at = now + self._hub.tick(now)
 
     def _accept_late(self) -> None:
         """Who was connected, and waits: its turn comes when this one has left."""
         if self._listener.fileno() >= 0:
             with contextlib.suppress(BlockingIOError, AcceptPaused, ListenerClosed):
                 for _ in range(waiting_to_be_accepted(self._listener)):
-                    self._late.append(self._admit(accept(self._listener)))
+                    sock = accept(self._listener)
+                    self._set_waits(sock)
+                    self._late.append(self._admit(sock))
 
     def drain(self) -> None:
         """Accept no more, and treat every peer as having finished sending.
 
-        May be called by a signal handler, in the midst of everything else: an accept() that waits
-        is tried again after the handler (PEP 475), and waits no more.
+        May be called by a signal handler, in the midst of everything else, or by another thread.
         """
         self._draining = True
-        if self._listener.fileno() >= 0:
-            self._listener.setblocking(False)
         if self._conn is not None:
             stop_reading(self._conn.sock)
 

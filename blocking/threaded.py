@@ -50,11 +50,12 @@ LOOK_S = 0.1  # between two looks of a thread that waits for its peer to read
 class Connection(connection.Connection):
     """A blocking socket, whose buffer is empty unless somebody holds `sending`."""
 
-    __slots__ = ("sending",)
+    __slots__ = ("ident", "sending")
 
     def __init__(self, hub: Hub, sock: socket.socket) -> None:
         super().__init__(hub, sock)
         self.sending = threading.Lock()
+        self.ident = 0  # of the thread that serves it
         connection.set_wait(sock, socket.SO_SNDTIMEO, LOOK_S)
 
 
@@ -149,6 +150,7 @@ class StreamServer:
 
     def _serve(self, conn: Connection) -> None:
         """Serve one connection to its end."""
+        conn.ident = threading.get_ident()
         self._see_to(conn)
         while conn.state is not State.GONE:
             try:
@@ -233,10 +235,13 @@ class StreamServer:
                 self._hub.sent(conn, len(conn.buffer))
 
     def _do(self, conn: Connection, todo: str | None) -> None:
-        if todo is not None:
+        if todo is Todo.CLOSE:
+            if conn.ident != threading.get_ident():  # its own thread may wait in recv()
+                with contextlib.suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RDWR)
+            self._lose(conn, None)
+        elif todo is not None:
             conn.do(todo)
-            if todo is Todo.CLOSE:
-                self._lose(conn, None)
 
     def _lose(self, conn: Connection, error: OSError | None) -> None:
         with self._lock:

@@ -87,15 +87,15 @@ class Hub:
         self.about = None
 
     def begin(self, peer: Peer) -> None:
-        """There is a place for it."""
+        """There is a place for it, for which it may have waited."""
         peer.seen = self.now
+        peer.reads = True
         if self.draining:
             peer.reason = CloseReason.DRAIN
             peer.todo = Todo.SHUT_RD
-            self.touch(peer)
+        self.touch(peer)
         self.meet(peer)
-        if peer.extra is not None:  # it has waited
-            self.talk.catch_up(peer)
+        self.talk.catch_up(peer)
 
     def meet(self, peer: Peer) -> None:
         """Let the service meet it."""
@@ -161,10 +161,6 @@ class Hub:
 
     # What goes.
 
-    def take(self, peer: Peer) -> bytes:
-        """All that is to be written to `peer` now; what the kernel does not take, a shell keeps."""
-        return self.take_plain(peer)
-
     def take_plain(self, peer: Peer) -> bytes:
         """All that has been said to `peer` and not been taken before."""
         parts = peer.outbox
@@ -185,6 +181,9 @@ class Hub:
                 else:  # the kernel may take all of it, and nobody will say so
                     self.talk.catch_up(peer)
         return data
+
+    # All that is to be written to `peer` now; what the kernel does not take, a shell keeps.
+    take = take_plain
 
     def sent(self, peer: Peer, unsent: int) -> None:
         """The kernel has taken all but `unsent` bytes of what was taken for `peer`."""

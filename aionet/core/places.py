@@ -45,6 +45,7 @@ class Places:
             self._reject(peer)
         else:
             peer.reads = False
+            extra_of(peer)
             self._hub.touch(peer)
             self._waiting.append(peer)
             self._close()
@@ -63,10 +64,10 @@ class Places:
             self._close()
         if hub.hooks.on_open is not None:
             tell(hub.hooks.on_open, peer)
-        if not peer.reads:  # it has waited
-            peer.reads = True
-            hub.touch(peer)
-        hub.begin(peer)
+        if peer.extra is None:
+            hub.meet(peer)
+        else:  # it may have waited
+            hub.begin(peer)
 
     def _reject(self, peer: Peer) -> None:
         self._hub.reset(peer, CloseReason.REJECTED)
@@ -99,7 +100,7 @@ class Places:
             first = self._waiting.popleft()
             if first.state is State.WAITING:
                 self._seat(first)
-        if (self.many - self.taken) * REOPEN >= self.many:
+        if self.full and (self.many - self.taken) * REOPEN >= self.many:
             self.reopen()
 
     def reopen(self) -> None:

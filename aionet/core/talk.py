@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("aionet")
 
 END: Any = object()
+_OPEN, _HALF_CLOSED = State.OPEN, State.HALF_CLOSED
 LOW = 4  # who was not listened to is again when this part of Limits.write_buffer is left
 
 
@@ -91,15 +92,14 @@ class Talk:
 
     def end(self, peer: Peer) -> None:
         """It has finished sending, and all that it sent has been heard."""
-        peer.state = State.HALF_CLOSED
-        peer.reads = False
+        peer.state = _HALF_CLOSED
+        peer.reads = peer.met = False
         if peer.outbox is None:
             peer.outbox = []
         if peer.extra is not None:
             peer.extra.message = None
-        peer.met = False
-        self._hub.touch(peer)
         self.call(peer, self._service.receive_eof)
+        self._hub.touch(peer)
 
     def say_goodbye(self) -> None:
         self._busy += 1
@@ -152,11 +152,30 @@ class Talk:
             self._regulate(peer)
 
     def _deliver(self, to: Any, what: bytes | Close) -> None:
-        if to.__class__ is list:
+        if to.__class__ is not list:
+            self.put(to, what)
+        elif what.__class__ is bytes and what:
+            self._put_to_many(to, what)
+        else:
             for each in to:
                 self.put(each, what)
-        else:
-            self.put(to, what)
+
+    def _put_to_many(self, peers: list[Peer], what: bytes) -> None:
+        """As `put`, for each of them."""
+        most, size, touch = self._most, len(what), self._hub.touch
+        for peer in peers:
+            outbox = peer.outbox
+            if outbox is None:
+                peer.outbox = [what]
+                peer.waiting = size
+            elif outbox and peer.extra is None and peer.state is _OPEN and peer.waiting <= most:
+                outbox.append(what)
+                peer.waiting += size
+            else:
+                self.put(peer, what)
+                continue
+            if not peer.dirty:
+                touch(peer)
 
     def put(self, peer: Peer, what: bytes | bytearray | memoryview | Close) -> None:
         """Deliver to one peer. Raises TypeError for what is neither bytes nor a close."""
@@ -299,10 +318,10 @@ class Talk:
         """It is gone: tell the service, and all who want to know, when nothing is under way."""
         if self._busy or self._leaving:
             self._leaving.append(peer)
-        else:
-            self._tell(peer)
-            if self._leaving:
-                self._tell_all()
+            return
+        self._tell(peer)
+        if self._leaving:
+            self._tell_all()
 
     def _tell_all(self) -> None:
         while self._leaving and not self._busy:

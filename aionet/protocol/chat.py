@@ -63,7 +63,7 @@ class Room(Service):
         others: list[Any] = []  # who hears it, for as long as nobody comes or goes
         for line in visitor.lines.receive_data(data):
             if visitor.tag:
-                others = others or [member for member in self._members if member != peer]
+                others = others or [member for member in self._members if member is not peer]
                 deliveries.append((others, visitor.tag + _printable(line) + b"\n"))
             elif refusal := self._refusal(line):
                 return deliveries + self._refuse(peer, refusal)

@@ -52,8 +52,6 @@ class Running:
     def stop(self) -> None:
         self._clients.close()
         self.server.drain()
-        with contextlib.suppress(OSError):  # where it waits in accept(), a signal would wake it
-            socket.create_connection(self.address).close()
         self.thread.join(DEADLINE_S)
         assert not self.thread.is_alive()
 
