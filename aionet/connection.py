@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("aionet")
 
+_OPEN = State.OPEN
+
 
 class Connection(Peer, asyncio.Protocol):
     """One connection. What the kernel does not take waits in the transport's buffer."""
@@ -94,15 +96,16 @@ class Connection(Peer, asyncio.Protocol):
     def settle(self) -> None:
         """Write what there is, do what is to be done, and read on or not."""
         transport = self._transport
+        if self.extra is None and self.todo is None and self.state is _OPEN:
+            # Nothing was ever in its way.
+            self.dirty = False
+            if self.outbox:
+                transport.write(self.hub.take(self))
         while self.dirty:
             self.dirty = False
-            extra = self.extra
-            if (self.outbox or extra is not None) and (data := self.hub.take(self)):
+            if (self.outbox or self.extra is not None) and (data := self.hub.take(self)):
                 transport.write(data)
-                extra = self.extra
-            if extra is None and self.state is State.OPEN and self.todo is None:
-                continue  # nothing was ever in its way
-            if extra is not None:
+            if (extra := self.extra) is not None:
                 if extra.unsent:
                     self.hub.sent(self, transport.get_write_buffer_size())
                 elif extra.rest is not None:  # after others have had their turn

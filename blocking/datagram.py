@@ -52,9 +52,10 @@ class DatagramServer:
         """Ask the service, and send what it says. That it fails costs an answer, and no more."""
         try:
             for peer, reply in self._replies(sender, data):
-                # A full buffer, a port of 0: that peer's loss, and nobody else's.
-                with contextlib.suppress(OSError):
+                try:
                     sock.sendto(reply, peer)
+                except OSError:  # a full buffer, a port of 0: its loss, and nobody else's
+                    continue
         except Exception:
             throttled(
                 logging.ERROR, "the service failed over a datagram of %s", sender, traceback=True

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import cast
 
-from aionet.core import Hub, Todo
+from aionet.core import Hub, State, Todo
 from aionet.descriptors import descriptor_room, warn_cannot_accept
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Service
@@ -210,6 +210,8 @@ class StreamServer:
             conn.dirty = False
             if data := self._hub.take(conn):
                 self._send(conn, data)
+        if conn.todo is None and conn.extra is None and conn.state is State.OPEN:
+            return  # nothing was ever in its way
         if conn.todo is not None and (not conn.buffer or conn.todo in connection.AT_ONCE):
             todo, conn.todo = conn.todo, None
             conn.do(todo)

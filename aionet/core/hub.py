@@ -246,6 +246,8 @@ class Hub:
         peer.state = State.FLUSHING
         if peer.outbox is None:
             peer.outbox = NOTHING
+        elif peer.outbox:
+            extra_of(peer)
         if peer.extra is not None:
             self.talk.forget(peer)
         if half_closed:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("aionet")
 
 END: Any = object()
-_OPEN, _HALF_CLOSED = State.OPEN, State.HALF_CLOSED
+_HALF_CLOSED = State.HALF_CLOSED
 LOW = 4  # who was not listened to is again when this part of Limits.write_buffer is left
 
 
@@ -165,17 +165,15 @@ class Talk:
         most, size, touch = self._most, len(what), self._hub.touch
         for peer in peers:
             outbox = peer.outbox
-            if outbox is None:
+            if outbox and peer.extra is None and (waiting := peer.waiting) <= most:
+                outbox.append(what)  # who closes has an Extra, and who has an outbox is dirty
+                peer.waiting = waiting + size
+            elif outbox is None:
                 peer.outbox = [what]
                 peer.waiting = size
-            elif outbox and peer.extra is None and peer.state is _OPEN and peer.waiting <= most:
-                outbox.append(what)
-                peer.waiting += size
+                touch(peer)
             else:
                 self.put(peer, what)
-                continue
-            if not peer.dirty:
-                touch(peer)
 
     def put(self, peer: Peer, what: bytes | bytearray | memoryview | Close) -> None:
         """Deliver to one peer. Raises TypeError for what is neither bytes nor a close."""

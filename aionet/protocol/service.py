@@ -99,7 +99,9 @@ class Service:
 
 def datagrams(sender: Any, answer: Answer) -> Iterable[tuple[Any, bytes]]:
     """The datagrams that `answer` is, each with its destination."""
-    if isinstance(answer, bytes | bytearray | memoryview):
+    if answer.__class__ is bytes:
+        return ((sender, answer),)
+    if isinstance(answer, bytearray | memoryview | bytes):
         return ((sender, bytes(answer)),)
     if answer is None or isinstance(answer, Close):
         return ()
