@@ -9,7 +9,8 @@ would stop everybody. So under the lock lines are only put into a queue of each 
 waits, and a second thread for each takes them from there and sends. Whose queue is full is dropped.
 
 The rules are those of `aionet/protocol/chat.py`. `blocking/threaded.py` has what this lacks: limits
-on lines and members, deadlines, a way to end, and a second thread only for who is slow.
+on lines and members, a look at control characters, deadlines, a way to end, and a second thread
+only for who is slow.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ lock = threading.Lock()
 class Member:
     def __init__(self, conn: socket.socket) -> None:
         self.conn = conn
-        self.outbox: queue.Queue[bytes] = queue.Queue(1000)  # lines; an empty one ends it
+        self.outbox: queue.Queue[bytes] = queue.Queue(10_000)  # lines; an empty one ends it
 
     def tell(self, line: bytes) -> None:
         """Without waiting."""
@@ -52,7 +53,7 @@ def say(line: bytes, speaker: Member) -> None:
 def enter(name: bytes, member: Member) -> bool:
     """Whether it could."""
     with lock:
-        if not name.isalnum() or name in room:
+        if not name.isalnum() or len(name) > 32 or name in room:
             member.tell(b"! that is no name, or somebody has it\n")
             return False
         member.tell(b"* The room contains: " + b", ".join(room) + b"\n")
