@@ -23,6 +23,7 @@ from aionet.sockets import listen
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+STDIN, STDOUT, STDERR = 0, 1, 2
 MAX_WORKERS = 1024
 
 SERVICES: dict[str, Callable[[Limits], Service]] = {
@@ -44,7 +45,7 @@ class Serve:
     close_after: int | None = None
     workers: int = 1
     tls: tuple[str, str | None] | None = None  # the files of the certificate and the key
-    talk: bool = False  # who sits at the server is a member, too
+    talk: str | None = None  # the name under which who sits at the server is a member, too
 
     @property
     def datagrams(self) -> bool:
@@ -82,6 +83,7 @@ def parse(
     can also have several addresses, workers and TLS. `more` adds commands of its own, which are
     carried out here: their default for `run` takes what was read, and gives the exit status.
     """
+    open_standard_streams()
     parser = argparse.ArgumentParser(prog=f"python -m {prog}", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -119,8 +121,8 @@ def parse(
     if settings is not None:
         serve.add_argument(
             "--talk",
-            action="store_true",
-            help="chat on epoll: its own keyboard takes part, the first line being the name",
+            metavar="NAME",
+            help="chat on epoll: its own keyboard takes part, under this name",
         )
     else:
         serve.add_argument(
@@ -145,6 +147,7 @@ def parse(
 
     if more is not None:
         more(commands)
+    commands.metavar = f"{{{','.join(commands.choices)}}}"
     args = parser.parse_args(argv)
     if args.command not in ("serve", "chat"):
         raise SystemExit(args.run(args))
@@ -181,7 +184,7 @@ def parse(
         args.close_after,
         workers,
         (certificate, key) if certificate else None,
-        settings is not None and args.talk,
+        args.talk if settings is not None else None,
     )
 
 
@@ -260,11 +263,22 @@ def connect_or_exit(host: str, port: int) -> socket.socket:
         fail(f"cannot connect to {address}: {error}; is that right, and a server running?")
 
 
+def open_standard_streams() -> None:
+    """Where one was closed (`<&-`), open /dev/null: else a socket would get its number."""
+    for number in (STDIN, STDOUT, STDERR):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(STDOUT, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(STDERR, "w", closefd=False)  # noqa: SIM115
+
+
 def show(data: bytes) -> None:
     """Write all of `data` to stdout; while the terminal is stopped, so is everything else."""
     try:
         while data:
-            data = data[os.write(sys.stdout.fileno(), data) :]
+            data = data[os.write(STDOUT, data) :]
     except OSError as error:
         fail(f"cannot write to stdout: {error.strerror}")
 

@@ -11,6 +11,7 @@ import math
 import os
 import socket
 import sys
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -81,19 +82,26 @@ def main(argv: list[str]) -> None:
 
 
 def serve(task: Serve) -> int:
-    if task.talk:
+    if task.talk is not None:
         if task.service != "chat" or task.option != "epoll":
             fail("--talk is for serve chat --model epoll, which can wait for a keyboard, too")
+        from aionet.cli.chat_client import check_name
         from blocking.keyboard import can_be_waited_for
 
         if not can_be_waited_for():
             fail("--talk needs a terminal or a pipe: epoll cannot wait for a file (EPERM)")
+        try:
+            check_name(task.talk)
+        except ValueError as error:
+            fail(str(error))
     module = import_module(f"blocking.{'keyboard' if task.talk else MODULES[task.option]}")
     kind = module.DatagramServer if task.datagrams else module.StreamServer
 
     def make_server(sock: socket.socket) -> Any:
         return kind(sock, task.make_service(), task.limits, task.timeouts)
 
+    if task.talk:
+        kind.name = task.talk
     (address,) = task.addresses
     own_sockets = task.option == "prefork-reuseport"
     listen = partial(listen_or_exit, reuse_port=own_sockets, write_timeout=task.timeouts.write)
@@ -137,7 +145,8 @@ def _add_clients(commands: Commands) -> None:
         "--retries", type=_number, metavar="N", help="udp: sendings after the first (default: 3)"
     )
     send.add_argument("--broadcast", action="store_true", help="udp: to all, who may all answer")
-    send.set_defaults(run=_send)
+    send.add_argument("--interface", metavar="NAME", help="udp: to a group (default: loopback)")
+    send.set_defaults(run=_send, parser=send)
 
     receive = commands.add_parser(
         "receive",
@@ -148,20 +157,18 @@ def _add_clients(commands: Commands) -> None:
     receive.add_argument("address", metavar="udp://HOST:PORT")
     receive.add_argument("--count", type=_number, metavar="N", help="end after so many")
     receive.add_argument(
-        "--interface",
-        metavar="ADDRESS",
-        help="where to join a group: the address of an interface, or for IPv6 its name "
-        "(default: loopback)",
+        "--interface", metavar="NAME", help="where to join a group (default: loopback)"
     )
-    receive.set_defaults(run=_receive)
+    receive.set_defaults(run=_receive, parser=receive)
 
 
 def _send(args: argparse.Namespace) -> int:
-    address = _address(args.address, ("tcp", "udp"))
-    if address.scheme == "tcp" and (args.retries is not None or args.broadcast):
-        fail("--retries and --broadcast are for udp://: TCP sends again by itself")
+    address = _address(args, ("tcp", "udp"))
+    if address.scheme == "tcp" and (args.retries is not None or args.broadcast or args.interface):
+        args.parser.error("--retries, --broadcast and --interface are for udp://")
     try:
         source = 0 if args.file == "-" else os.open(args.file, os.O_RDONLY | os.O_CLOEXEC)
+        os.read(source, 0)  # EISDIR
     except OSError as error:
         fail(f"cannot read {args.file!r}: {error.strerror}")
     if address.scheme == "tcp":
@@ -177,24 +184,27 @@ def _send(args: argparse.Namespace) -> int:
         args.timeout or 1.0,
         3 if args.retries is None else args.retries,
         broadcast=args.broadcast,
+        interface=args.interface or send_datagrams.LOOPBACK,
     )
 
 
 def _receive(args: argparse.Namespace) -> int:
     from blocking import send_datagrams
 
-    address = _address(args.address, ("udp",))
-    return send_datagrams.receive(address.host, address.port, args.count, args.interface)
+    address = _address(args, ("udp",))
+    interface = args.interface or send_datagrams.LOOPBACK
+    return send_datagrams.receive(address.host, address.port, args.count, interface)
 
 
-def _address(text: str, schemes: tuple[str, ...]) -> Address:
+def _address(args: argparse.Namespace, schemes: tuple[str, ...]) -> Address:
     try:
-        address = Address.parse(text)
+        address = Address.parse(args.address)
     except ValueError as error:
-        fail(str(error))
+        args.parser.error(str(error))
     if address.scheme not in schemes:
-        fail(f"{text} cannot be; use {' or '.join(f'{each}://HOST:PORT' for each in schemes)}")
-    return address
+        known = " or ".join(f"{each}://HOST:PORT" for each in schemes)
+        args.parser.error(f"{args.address} cannot be; use {known}")
+    return replace(address, host=address.host or "127.0.0.1")
 
 
 def _number(text: str) -> int:

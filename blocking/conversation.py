@@ -12,10 +12,11 @@ import os
 import select
 import socket
 import time
+from collections.abc import Callable
 from select import EPOLLIN, EPOLLONESHOT, EPOLLOUT
 from typing import Protocol
 
-from aionet.command import show
+from aionet.command import STDIN, fail, show
 from aionet.sockets import RECV_SIZE
 
 
@@ -28,8 +29,9 @@ class Speech(Protocol):
         """What to send for `typed`; b"" is its end."""
         ...
 
-    def receive_data(self, data: bytes) -> bytes:
-        """What to show for `data`; b"" is its end."""
+    @property
+    def receive_data(self) -> Callable[[bytes], bytes]:
+        """What to show for what is heard; b"" is its end."""
         ...
 
 
@@ -62,6 +64,7 @@ class Conversation:
         self._outbox = speech.first_line
         self._typing = True  # the source has not ended
         self._leave_at = math.inf
+        self._listening = True
         epoll.register(sock, EPOLLIN)
         try:
             epoll.register(source, EPOLLONESHOT)
@@ -78,16 +81,21 @@ class Conversation:
             ready = self._wait(None if left == math.inf else left)
             events = ready.get(self._sock.fileno(), 0)
             if events & ~EPOLLOUT and not self._listen():
-                return True
+                self._listening = False
             if events & EPOLLOUT:
                 self._flush()
             if self._source in ready:
                 self._talk()
+            # Who has finished sending may still read (a half-close); but nobody types for that.
+            sent = not self._outbox and (self._source_waits or not self._typing)
+            if not self._listening and (sent or not self._renewed):
+                return True
         return False
 
     def _wait(self, timeout: float | None) -> dict[int, int]:
         """The events of who can go on. While something is unsent, the source is left alone."""
-        self._epoll.modify(self._sock, EPOLLIN | EPOLLOUT if self._outbox else EPOLLIN)
+        events = EPOLLIN * self._listening | EPOLLOUT * bool(self._outbox)
+        self._epoll.modify(self._sock, events)
         if self._typing and not self._outbox:
             if not self._source_waits:
                 return {self._source: EPOLLIN, **dict(self._epoll.poll(0))}
@@ -110,8 +118,10 @@ class Conversation:
         """
         try:
             typed = os.read(self._source, RECV_SIZE)
-        except OSError:  # a terminal that is gone
-            typed = b""
+        except OSError as error:
+            if self._source != STDIN:
+                fail(f"cannot read on: {error.strerror}")
+            typed = b""  # a terminal that is gone
         self._typing = bool(typed)
         self._outbox += self._speech.send_data(typed)
         self._flush()

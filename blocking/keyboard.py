@@ -68,7 +68,7 @@ class Terminal:
 
 
 class Keyboard(Connection):
-    """Who sits at the server. Never idle: it costs nobody a place to think."""
+    """Who sits at the server, and may think as long as it takes."""
 
     __slots__ = ()
 
@@ -79,16 +79,21 @@ class Keyboard(Connection):
 class StreamServer(on_epoll.StreamServer):
     """As that on epoll, with who sits at it."""
 
+    name = "host"
+
     def serve_forever(self) -> None:
-        self._keyboard = Keyboard(self._hub, cast(socket.socket, Terminal()))
-        self._poller.register(STDIN, self._keyboard.events)
-        self._connections[STDIN] = self._keyboard
-        self._hub.admit(self._keyboard)
-        self._settle(self._keyboard)
+        keyboard = self._keyboard = Keyboard(self._hub, cast(socket.socket, Terminal()))
+        self._poller.register(STDIN, keyboard.events)
+        self._connections[STDIN] = keyboard
+        self._hub.places.many += 1  # it takes none of the others'
+        self._hub.admit(keyboard)
+        self._settle(keyboard)
+        self._send(keyboard, self._hub.receive_data(keyboard, f"{self.name}\n".encode()))
+        self._settle(keyboard)
         super().serve_forever()
 
     def _tick(self) -> float:
-        self._keyboard.seen = self._hub.now  # who sits here may think as long as it takes
+        self._keyboard.seen = self._hub.now
         return super()._tick()
 
     def _lose(self, conn: Connection, error: OSError | None) -> None:

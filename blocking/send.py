@@ -8,24 +8,26 @@ The second one sends what is typed, line by line; Ctrl-D ends it.
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 
-from aionet.command import connect_or_exit, fail
+from aionet.cli.chat_client import Screen
+from aionet.command import STDOUT, connect_or_exit, fail
 from aionet.signals import end_at_once
 from blocking.conversation import Conversation
 
 
 class Unchanged:
-    """What is typed is sent, and what is heard is shown."""
+    """What is typed is sent, and what is heard is shown, as far as a terminal can take it."""
 
     first_line = b""
 
+    def __init__(self) -> None:
+        self.receive_data = Screen(terminal=os.isatty(STDOUT)).show
+
     def send_data(self, typed: bytes) -> bytes:
         return typed
-
-    def receive_data(self, data: bytes) -> bytes:
-        return data
 
 
 def send(host: str, port: int, source: int, timeout: float) -> int:

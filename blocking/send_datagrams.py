@@ -6,7 +6,9 @@
 UDP promises nothing: a datagram may be lost, come twice, or come late. Who needs an answer has to
 wait for it only so long, ask again, and give up at some time (RFC 8085, 3.1.1, which also wants the
 wait to be doubled each time). That an answer is missing does not mean that nothing has arrived: the
-answer may be what was lost. So what is asked for twice had better be harmless to do twice.
+answer may be what was lost. So what is asked for twice had better be harmless to do twice. And an
+answer that comes late is taken for that to the next question, if nothing in it says which one it
+answers; so real protocols number their questions, as DNS does.
 """
 
 from __future__ import annotations
@@ -17,83 +19,92 @@ import os
 import signal
 import socket
 import struct
+import sys
 import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
 from aionet.address import Address
-from aionet.command import announce, fail, show
+from aionet.cli.chat_client import Screen
+from aionet.command import STDOUT, announce, fail, show
 from aionet.signals import end_at_once
 from aionet.sockets import RECV_SIZE
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK = "lo"
+LARGEST = 65_527  # over IPv6; over IPv4 20 less
 
 
 def send(
-    host: str, port: int, source: int, timeout: float, retries: int, *, broadcast: bool = False
+    host: str,
+    port: int,
+    source: int,
+    timeout: float,
+    retries: int,
+    *,
+    broadcast: bool,
+    interface: str,
 ) -> int:
     """Send each line that can be read from `source` as a datagram, and show what is answered.
 
     An answer is waited for `timeout` seconds, then twice as long after each of `retries` more
-    sendings. 0 if all were answered, else 1 and a line on stderr that says which were not. To a
-    broadcast or multicast address each is sent once, and all who answer in time are shown.
+    sendings. 0 if all were answered; else 1, and a line on stderr for each that was not. To a
+    broadcast address and to a group, reached by `interface`, each is sent once, and all who answer
+    in time are shown; nobody need.
     """
     signal.signal(signal.SIGINT, end_at_once)
-    lost = []
     several = broadcast or _is_multicast(host)
-    with _connected(host, port, broadcast=broadcast) as sock:
+    lines = lost = 0
+    with _socket(host, port, broadcast, interface) as sock:
         for line in _lines(source):
+            lines += 1
             if several:
-                answered = _ask_all(sock, (host, port), line, timeout)
-            else:
-                answered = _ask(sock, line, timeout, retries)
-            if not answered:
-                lost.append(line)
+                _ask_all(sock, _look_up(host, port)[1], line, timeout)
+            elif why := _ask(sock, line, timeout, retries):
+                lost += 1
+                sys.stderr.write(f"no answer to {line.decode('utf-8', 'replace')!r}: {why}\n")
     if lost:
-        told = ", ".join(repr(line.decode("utf-8", "replace")) for line in lost[:3])
-        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        times = f"{retries + 1} sendings" if retries and not several else "one sending"
-        fail(f"no answer to {told}{more}, after {times} each: lost on the way there or back")
+        fail(f"{lost} of {lines} were not answered")
     return 0
 
 
-def receive(host: str, port: int, count: int | None, interface: str | None) -> int:
+def receive(host: str, port: int, count: int | None, interface: str) -> int:
     """Show datagrams to this port, with their senders: all, or so many.
 
-    A group (224.0.0.0/4, ff00::/8) is joined on the interface that has the address `interface`, for
-    IPv6 on the one of that name; on loopback, if that is None.
+    A group (224.0.0.0/4, ff00::/8) is joined on `interface`, where it is sent to others.
     """
     signal.signal(signal.SIGINT, end_at_once)
-    family, address = _look_up(host or LOOPBACK, port)
+    family, address = _look_up(host, port)
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        # Others on this machine may listen to the same group, each on a socket of its own.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(_is_multicast(host)))
         try:
-            if family == socket.AF_INET6 and _is_multicast(host):
-                index = socket.if_nametoindex(interface or "lo")
-                sock.bind((*address[:3], index))  # ff02::/16 means nothing without
-                _join_v6(sock, host, index)
-            else:
-                sock.bind(address)
-                if _is_multicast(host):
-                    _join(sock, host, interface)
+            if _is_multicast(host):
+                # Others on this machine may listen to the same group, each on its own socket.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                index = _index(host, interface)
+                if family == socket.AF_INET6:
+                    address = (*address[:3], index)  # ff02::/16 means nothing without
+                _join(sock, host, index)
+            sock.bind(address)
         except OSError as error:
-            fail(f"cannot receive at {Address('udp', host, port)}: {error.strerror or error}")
-        announce([Address("udp", host or LOOPBACK, sock.getsockname()[1])])
+            fail(f"cannot receive at {Address('udp', host, port)}: {_explain(error, interface)}")
+        announce([Address("udp", host, sock.getsockname()[1])])
         left = count if count is not None else -1
         while left:
-            data, sender = sock.recvfrom(RECV_SIZE)
-            show(f"{sender[0]} {sender[1]}: ".encode() + data + b"\n")
+            _show(*sock.recvfrom(RECV_SIZE))
             left -= 1
     return 0
+
+
+def _show(data: bytes, sender: Any = None) -> None:
+    who = f"{sender[0]} {sender[1]}: ".encode() if sender is not None else b""
+    show(who + Screen(terminal=os.isatty(STDOUT)).show(data) + b"\n")
 
 
 # One who answers.
 
 
-def _ask(sock: socket.socket, line: bytes, timeout: float, retries: int) -> bool:
-    """Send until there is an answer; whether there was one."""
+def _ask(sock: socket.socket, line: bytes, timeout: float, retries: int) -> str:
+    """Send until there is an answer; why there was none."""
     with contextlib.suppress(ConnectionRefusedError):
         while _receive(sock, 0.0) is not None:
             pass  # it came too late for the last question, and is no answer to this one
@@ -101,15 +112,14 @@ def _ask(sock: socket.socket, line: bytes, timeout: float, retries: int) -> bool
         try:
             sock.send(line)
             answer = _receive(sock, timeout * 2**attempt)
-        except ConnectionRefusedError:  # ICMP: the machine is there, and nobody at that port
-            time.sleep(timeout)
-            continue
+        except ConnectionRefusedError:  # ICMP, port unreachable
+            return "nobody is at that port"
         except OSError as error:
-            fail(_explain(error, line))
+            fail(_explain(error))
         if answer is not None:
-            show(answer + b"\n")
-            return True
-    return False
+            _show(answer)
+            return ""
+    return f"lost on the way there or back, {retries + 1} times"
 
 
 def _receive(sock: socket.socket, timeout: float) -> bytes | None:
@@ -124,39 +134,35 @@ def _receive(sock: socket.socket, timeout: float) -> bytes | None:
 # Several who may.
 
 
-def _ask_all(sock: socket.socket, to: tuple[str, int], line: bytes, timeout: float) -> bool:
-    """Send once; whether anybody has answered in time."""
+def _ask_all(sock: socket.socket, to: Any, line: bytes, timeout: float) -> None:
+    """Send once, and show who answers in time."""
     try:
         sock.sendto(line, to)
     except OSError as error:
-        fail(_explain(error, line))
-    answered = False
+        fail(_explain(error))
     until = time.monotonic() + timeout
     while (left := until - time.monotonic()) > 0:
         sock.settimeout(left)
-        try:
-            data, sender = sock.recvfrom(RECV_SIZE)
-        except TimeoutError:
-            break
-        show(f"{sender[0]} {sender[1]}: ".encode() + data + b"\n")
-        answered = True
-    return answered
+        with contextlib.suppress(TimeoutError):
+            _show(*sock.recvfrom(RECV_SIZE))
 
 
-def _explain(error: OSError, line: bytes) -> str:
+def _explain(error: OSError, interface: str = "") -> str:
     if error.errno == errno.EACCES:
         return "that is a broadcast address; --broadcast says that this is meant"
     if error.errno == errno.EMSGSIZE:
-        return f"{len(line)} bytes are too many for a datagram; 65507 is the most over IPv4"
-    return f"cannot send: {error.strerror}"
+        return "too many bytes for a datagram: 65507 is the most over IPv4"
+    if interface and (error.errno == errno.ENODEV or error.errno is None):
+        return f"there is no interface {interface!r} here; ip link shows them"
+    return error.strerror or str(error)
 
 
 # Sockets.
 
 
-def _connected(host: str, port: int, *, broadcast: bool) -> socket.socket:
+def _socket(host: str, port: int, broadcast: bool, interface: str) -> socket.socket:
     """connect() sends nothing: it sets whom send() is for, and keeps what others send away."""
-    family, address = _look_up(host or LOOPBACK, port)
+    family, address = _look_up(host, port)
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         if broadcast:
@@ -164,22 +170,31 @@ def _connected(host: str, port: int, *, broadcast: bool) -> socket.socket:
         elif not _is_multicast(host):
             sock.connect(address)
         elif family == socket.AF_INET:
-            loopback = socket.inet_aton(LOOPBACK)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, loopback)
+            index = _index(host, interface)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, _mreqn("0.0.0.0", index))
         else:
-            index = struct.pack("@I", socket.if_nametoindex("lo"))
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
-    except OSError as error:
+            request = struct.pack("@I", _index(host, interface))
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, request)
+    except BaseException as error:
         sock.close()
-        fail(_explain(error, b""))
+        if not isinstance(error, OSError):
+            raise
+        fail(f"cannot send to {Address('udp', host, port)}: {_explain(error, interface)}")
     return sock
+
+
+def _index(host: str, interface: str) -> int:
+    """The number of the interface for a group. Raises OSError where there is none."""
+    if ":" in host and interface == LOOPBACK:
+        fail(f"{host} is a group of IPv6, and loopback carries none: --interface NAME")
+    return socket.if_nametoindex(interface)
 
 
 def _look_up(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
     except OSError as error:
-        fail(f"the name {host!r} is not known: {error.strerror or error}")
+        fail(f"the name {host!r} is not known: {error.strerror}")
     return family, address
 
 
@@ -190,16 +205,18 @@ def _is_multicast(host: str) -> bool:
         return False
 
 
-def _join(sock: socket.socket, group: str, interface: str | None) -> None:
+def _mreqn(group: str, index: int) -> bytes:
+    """struct ip_mreqn, ip(7): a group, no address, and the number of an interface."""
+    return socket.inet_aton(group) + bytes(4) + struct.pack("@i", index)
+
+
+def _join(sock: socket.socket, group: str, index: int) -> None:
     """IP_ADD_MEMBERSHIP, ip(7): from now on what is sent to the group comes here, too."""
-    request = socket.inet_aton(group) + socket.inet_aton(interface or LOOPBACK)
-    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
-
-
-def _join_v6(sock: socket.socket, group: str, index: int) -> None:
-    """The same of IPv6, by the number of an interface."""
-    request = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", index)
-    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
+    if sock.family == socket.AF_INET6:
+        request = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", index)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, _mreqn(group, index))
 
 
 def _lines(source: int) -> Iterator[bytes]:
@@ -208,5 +225,7 @@ def _lines(source: int) -> Iterator[bytes]:
     while data := os.read(source, RECV_SIZE):
         *lines, rest = (rest + data).split(b"\n")
         yield from lines
+        if len(rest) > LARGEST:
+            fail(f"a line of more than {LARGEST} bytes is too long for a datagram")
     if rest:
         yield rest

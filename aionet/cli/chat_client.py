@@ -14,6 +14,25 @@ _NAME = re.compile(r"[A-Za-z0-9]{1,32}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+class Screen:
+    """What is shown of what others say: all of it, or what a terminal can take."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace") if terminal else None
+
+    def show(self, data: bytes) -> bytes:
+        """b"" is the end: a character that was cut short is shown as such."""
+        if self._decoder is None:
+            return data
+        return _CONTROL.sub("", self._decoder.decode(data, final=not data)).encode()
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError, with a message for a person, for a name that no room accepts."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a name; a name is 1 to 32 letters and digits")
+
+
 class ChatClient:
     """A person called `name`, to whom things are shown on a terminal, or not.
 
@@ -21,13 +40,12 @@ class ChatClient:
     """
 
     def __init__(self, name: str, *, terminal: bool) -> None:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is not a name; a name is 1 to 32 letters and digits")
+        check_name(name)
         self.first_line = name.encode() + b"\n"
         self.refused = False  # the server has said an error line, `! ...`
         self._within_line = False
         self._line_start = b""
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace") if terminal else None
+        self._screen = Screen(terminal=terminal)
 
     def send_data(self, typed: bytes) -> bytes:
         """What to send for `typed`; b"", its end, ends an unfinished line."""
@@ -41,6 +59,4 @@ class ChatClient:
         lines = (self._line_start + data).split(b"\n")
         self.refused |= any(line.startswith(b"! ") for line in lines)
         self._line_start = lines[-1][:2]
-        if self._decoder is None:
-            return data
-        return _CONTROL.sub("", self._decoder.decode(data, final=not data)).encode()
+        return self._screen.show(data)

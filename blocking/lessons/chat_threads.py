@@ -6,11 +6,12 @@ find the same name free.
 
 But send() waits for a peer that does not read. With the lock held, one member who went for lunch
 would stop everybody. So under the lock lines are only put into a queue of each member, which never
-waits, and a second thread for each takes them from there and sends. Whose queue is full is dropped.
+waits, and a second thread for each takes them from there and sends. Whose queue is full is dropped:
+it does not read; or others talk so fast that its thread was not let run, which is as bad.
 
-The rules are those of `aionet/protocol/chat.py`. `blocking/threaded.py` has what this lacks: limits
-on lines and members, a look at control characters, deadlines, a way to end, and a second thread
-only for who is slow.
+The rules are those of `aionet/protocol/chat.py`, but that control characters and broken UTF-8 are
+passed on. `blocking/threaded.py` has what else this lacks: limits on lines and members, deadlines,
+a way to end, and a second thread only for who is slow.
 """
 
 import contextlib
@@ -67,11 +68,12 @@ def serve(conn: socket.socket) -> None:
     threading.Thread(target=member.send, daemon=True).start()
     member.tell(b"* Welcome to the room. What is your name?\n")
     with contextlib.suppress(OSError), conn.makefile("rb") as lines:
-        name = lines.readline(100).strip()
+        line = lines.readline(100)
+        name = line.rstrip(b"\r\n") if line.endswith(b"\n") else b""  # too long, or cut off
         if enter(name, member):
             for line in lines:
                 with lock:
-                    say(b"[" + name + b"] " + line.rstrip() + b"\n", member)
+                    say(b"[" + name + b"] " + line.rstrip(b"\r\n") + b"\n", member)
     with lock:
         if room.get(name) is member:
             del room[name]

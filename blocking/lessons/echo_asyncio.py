@@ -1,8 +1,9 @@
 """Echo on asyncio: `echo_coroutines` with a loop that somebody else has written.
 
-A task for each connection, `await` wherever it would wait. `drain` is the back-pressure: it waits
-while more than 64 KiB could not be sent, and so nothing more is read; without it all that a client
-sends and does not read is kept. `aionet` has what this lacks.
+A task for each connection, `await` wherever it would wait. `drain` is the back-pressure: above
+64 KiB that could not be sent it waits until there are less than 16, and meanwhile nothing is read;
+without it all that a client sends and does not read is kept. `aionet` has what this lacks: limits,
+deadlines, and a way to end.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
-    except ConnectionError:
+    except OSError:
         pass
     finally:
         writer.close()

@@ -5,8 +5,8 @@ the `yield` in `can` hands that to the loop, and leaves the whole stack of `awai
 is; the loop goes on with somebody else until epoll says that it can. No thread, no table of rests:
 the rest is a local variable again.
 
-`blocking/coroutines.py` has what this lacks, timers among them; asyncio has futures at the place of
-the `yield` (PEP 492, PEP 3156).
+`blocking/coroutines.py` has what this lacks: timers, and with them deadlines; limits, and a way to
+end. asyncio has futures at the place of the `yield` (PEP 492, PEP 3156).
 """
 
 import select
@@ -64,7 +64,7 @@ async def serve(conn: socket.socket) -> None:
         try:
             while data := await recv(conn):
                 await send_all(conn, data)
-        except ConnectionError:
+        except OSError:
             pass
 
 

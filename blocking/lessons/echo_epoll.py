@@ -2,9 +2,10 @@
 
 A wait costs as much as there is to do, however many are watched. To change what is watched for is a
 system call, so it is done only where it changes. A descriptor that is closed leaves the list by
-itself, and its number goes to the next newcomer at once: where an event of one may close another,
-as in a chat, a later event of the same batch may be about a number that is somebody else by now.
-`blocking/on_epoll.py` is the poller of `blocking/readiness.py`, which has what this lacks.
+itself, unless another one stands for the same connection (dup(2), fork(2)). Its number goes to the
+next newcomer at once: where an event of one may close another, as in a chat, a later event of the
+same batch may be about a number that is somebody else by now. `blocking/on_epoll.py` is the poller
+of `blocking/readiness.py`, which has what this lacks, as in `echo_select`.
 """
 
 import select
@@ -49,7 +50,7 @@ def go_on(fd: int) -> None:
         rests[fd] = rests[fd][connections[fd].send(rests[fd]) :]
     except BlockingIOError:
         pass
-    except ConnectionError:
+    except OSError:
         close(fd)
         return
     due = EPOLLOUT if rests[fd] else EPOLLIN

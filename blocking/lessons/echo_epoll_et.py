@@ -5,8 +5,9 @@ The price: who stops before EAGAIN waits for ever, since what is there already i
 missed edge). So `go_on` stops nowhere else: not after one recv(), and after the last of a rest has
 been sent it goes back to reading, for input may have been reported meanwhile.
 
-And who sends without a pause is served without a pause, while all others wait (starvation).
-`blocking/on_epoll_et.py` ends a turn early and remembers who has not come to its EAGAIN.
+And who sends faster than we echo is served without a pause, while all others wait (starvation).
+`blocking/on_epoll_et.py` ends a turn early and remembers who has not come to its EAGAIN; it has
+what else this lacks, too, as in `echo_select`.
 """
 
 import select
@@ -52,7 +53,7 @@ def go_on(fd: int) -> None:
             rests[fd] = rests[fd][connections[fd].send(rests[fd]) :]
     except BlockingIOError:  # EAGAIN: there will be another event
         return
-    except ConnectionError:
+    except OSError:
         pass
     close(fd)
 

@@ -4,7 +4,7 @@ Nothing is shared, so nothing needs a lock, and a crash costs one client. Both p
 sockets after it: the parent has to close the connection, or the client would never see its end, and
 the child the listener, or the port would stay taken. The parent must also wait for its children, or
 they stay behind as zombies; with SIGCHLD ignored, the kernel does that. `blocking/fork.py` has what
-this lacks.
+this lacks: a limit on children, deadlines, and an end that takes the children with it.
 """
 
 import os
@@ -30,7 +30,7 @@ def serve(conn: socket.socket) -> None:
         try:
             while data := conn.recv(65536):
                 conn.sendall(data)
-        except ConnectionError:
+        except OSError:
             pass
 
 

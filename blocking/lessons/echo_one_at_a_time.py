@@ -6,7 +6,8 @@
 Talk to it with two `nc` at once: the second is connected, by the kernel, which keeps it in the
 backlog of listen(2), and nobody answers it until the first has left.
 
-`blocking/sequential.py` is the same with deadlines, and an end that loses nothing.
+Ctrl-C ends it. It lacks deadlines, a way to end that loses nothing, and an accept() that survives
+when there are no descriptors left (EMFILE): `blocking/sequential.py` is the same with these.
 """
 
 import socket
@@ -30,7 +31,7 @@ def serve(conn: socket.socket) -> None:
         try:
             while data := conn.recv(65536):  # b"" says that no more will come (a half-close)
                 conn.sendall(data)  # a single send() may take a part of it
-        except ConnectionError:  # the client reset it (RST): its own end, and nobody else's
+        except OSError:  # reset (RST), or timed out: the client's own end, and nobody else's
             pass
 
 

@@ -4,7 +4,7 @@ What is waited for is registered, and changed when it changes; Python keeps the 
 of it to the kernel at each call, which looks at all of it. Who can go on comes back as a number, so
 connections are kept by their descriptor. POLLERR and POLLHUP come unasked: the next recv() or
 send() says what they mean. `blocking/on_poll.py` is the poller of `blocking/readiness.py`, which
-has what this lacks.
+has what this lacks, as in `echo_select`.
 """
 
 import select
@@ -48,7 +48,7 @@ def go_on(fd: int) -> None:
         rests[fd] = rests[fd][connections[fd].send(rests[fd]) :]
     except BlockingIOError:
         pass
-    except ConnectionError:
+    except OSError:
         close(fd)
         return
     poller.modify(fd, POLLOUT if rests[fd] else POLLIN)

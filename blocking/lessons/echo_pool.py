@@ -2,7 +2,8 @@
 
 No thread is made for a connection, and never more than THREADS are there: that bounds memory, and
 is the weakness, too, for as many clients that say nothing stop it for all others. Who waits in the
-queue is connected, and not served. `blocking/threadpool.py` has what this lacks.
+queue is connected, and not served. `blocking/threadpool.py` has what this lacks: deadlines, which
+free a thread of who says nothing, and a way to end.
 """
 
 import queue
@@ -12,7 +13,7 @@ import threading
 
 THREADS = 32
 
-waiting: queue.Queue[socket.socket] = queue.Queue(1000)  # then the backlog of listen(2) fills
+waiting: queue.Queue[socket.socket] = queue.Queue(100)  # then the backlog of listen(2) fills
 
 
 def main(port: int = 7007) -> None:
@@ -34,7 +35,7 @@ def serve(conn: socket.socket) -> None:
         try:
             while data := conn.recv(65536):
                 conn.sendall(data)
-        except ConnectionError:
+        except OSError:
             pass
 
 

@@ -49,7 +49,7 @@ def go_on(conn: socket.socket) -> None:
         rests[conn] = rests[conn][conn.send(rests[conn]) :]
     except BlockingIOError:  # there is no room; or select() was wrong, see its BUGS
         pass
-    except ConnectionError:
+    except OSError:
         close(conn)
 
 

@@ -2,7 +2,7 @@
 
 The price is a stack for each client, and a switch between threads for each message. Here they
 share nothing, so there is nothing to lock. `blocking/threaded.py` has what this lacks: limits,
-deadlines, and a way to end.
+deadlines, a way to end, and an accept() that survives when there are no descriptors left.
 """
 
 import socket
@@ -23,7 +23,7 @@ def serve(conn: socket.socket) -> None:
         try:
             while data := conn.recv(65536):
                 conn.sendall(data)
-        except ConnectionError:
+        except OSError:
             pass
 
 

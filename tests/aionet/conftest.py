@@ -23,6 +23,7 @@ from aionet.tls import server_context
 def nothing_logged_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test had logged is not left out in the next."""
     monkeypatch.setattr(throttle, "_kinds", {})
+    monkeypatch.setattr(throttle, "_traced", {})
 
 
 @pytest.fixture(params=LOOPS)

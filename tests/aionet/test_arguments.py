@@ -73,7 +73,7 @@ def test_chat_is_told_where_and_as_whom() -> None:
 @pytest.mark.parametrize(
     ("argv", "reason"),
     [
-        ("", "arguments are required: {serve,chat}"),
+        ("", "arguments are required: {serve,chat"),
         ("bake", "invalid choice: 'bake'"),
         ("serve", "arguments are required: service"),
         ("serve cake", "invalid choice: 'cake'"),
@@ -196,13 +196,13 @@ def test_what_only_aionet_can_do_is_refused_by_blocking(
 OPTIONS = {
     "blocking": {
         *("--help", "--model", "--listen", "--max-connections", "--on-full", "--max-message"),
-        "--close-after",
+        *("--close-after", "--talk"),
         *("--max-per-peer", "--write-buffer", "--outbox", "--min-rate"),
         *("--idle-timeout", "--message-timeout", "--half-closed-timeout"),
         *("--write-timeout", "--drain-timeout", "--linger-timeout"),
     }
 }
-OPTIONS["aionet"] = OPTIONS["blocking"] - {"--model"} | {
+OPTIONS["aionet"] = OPTIONS["blocking"] - {"--model", "--talk"} | {
     *("--loop", "--workers", "--tls-cert", "--tls-key", "--handshake-timeout"),
     *("--udp-rate", "--udp-rate-loopback", "--udp-handlers", "--udp-low-ports"),
 }

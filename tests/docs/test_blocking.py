@@ -70,11 +70,11 @@ def test_receiver_and_broadcaster_of_the_page_find_each_other() -> None:
             [*words(to_group, port), "--timeout", "0.1"], input=b"hello\n", capture_output=True
         )
         assert b"hello" in receiver.stdout.read()
-    assert done.returncode == 1  # nobody answers
+    assert (done.returncode, done.stderr) == (0, b"")  # nobody need answer
     done = subprocess.run(
         [*words(send, port), "--timeout", "0.1"], input=b"hello\n", capture_output=True
     )
-    assert b"no answer to 'hello'" in done.stderr
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.slow

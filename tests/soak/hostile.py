@@ -31,7 +31,7 @@ from soak import REPORT_S, RESET, Server
 
 import aionet
 
-PATIENCE_S = 40.0  # longer than Timeouts.write and .message
+PATIENCE_S = 60.0  # longer than Timeouts.write and .message, on a busy machine, too
 EVERY_S = 0.05
 MOST_S = 0.05  # for 99 of 100 questions
 MOST_LINES = 1000
@@ -113,13 +113,15 @@ class Attackers:
                 await self.until_it_ends(sock)
 
     async def flood_a_room(self) -> None:
-        with await self.connect("chat") as sock, contextlib.suppress(ConnectionError):
+        with await self.connect("chat") as sock:
             reading = asyncio.create_task(self._read_all(sock))
-            await self._loop.sock_sendall(sock, b"f%d\n" % self._random.getrandbits(60))
-            for _ in range(1000):
-                await self._loop.sock_sendall(sock, b"x" * 4000 + b"\n")
-                await asyncio.sleep(0.02)
+            with contextlib.suppress(ConnectionError):
+                await self._loop.sock_sendall(sock, b"f%d\n" % self._random.getrandbits(60))
+                for _ in range(1000):
+                    await self._loop.sock_sendall(sock, b"x" * 4000 + b"\n")
+                    await asyncio.sleep(0.02)
             reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def _read_all(self, sock: socket.socket) -> None:
         with contextlib.suppress(ConnectionError):
@@ -137,6 +139,7 @@ class Attackers:
         with await self.connect("lines") as sock, contextlib.suppress(ConnectionError):
             for _ in range(1000):
                 await self._loop.sock_sendall(sock, bytes(65536))
+                await asyncio.sleep(0.01)  # beyond Timeouts.linger
             raise TroubleError("a line without end was taken")
 
     async def reset(self) -> None:
@@ -258,7 +261,9 @@ class Witnesses:
             waits.append(time.monotonic() - began)
             await asyncio.sleep(EVERY_S)
             if name == "chat" and skipping.done():
-                raise TroubleError("a witness was closed")
+                raise TroubleError(
+                    f"a witness was closed; it heard last {skipping.result()[-300:]!r}"
+                )
 
     async def _until(self, reader: asyncio.StreamReader, said: bytes) -> None:
         while said not in await reader.readuntil(b"\n"):
@@ -395,6 +400,7 @@ def main() -> int:
     try:
         faults = run(args.loop, args.minutes, folder)
     finally:
+        shutil.copy(folder / "stderr", "/tmp/hostile.log")
         shutil.rmtree(folder)
     for fault in faults:
         print(f"WRONG: {fault}")
