@@ -59,7 +59,12 @@ def run(
             server.serve_forever()
         return 0
 
-    return supervise(work, PROCESSES, on_ready=on_ready, stop_timeout=timeouts.drain + STOP_S)
+    def close() -> None:  # or the kernel would go on connecting who is never served
+        for sock in sockets:
+            sock.close()
+
+    stop_s = timeouts.drain + STOP_S
+    return supervise(work, PROCESSES, on_ready=on_ready, on_stop=close, stop_timeout=stop_s)
 
 
 def _end_with_parent(worker: Worker) -> None:

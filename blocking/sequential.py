@@ -163,6 +163,7 @@ class StreamServer:
                     sock = accept(self._listener)
                     self._set_waits(sock)
                     self._late.append(self._admit(sock))
+            self._listener.close()  # nobody else is to be connected
 
     def drain(self) -> None:
         """Accept no more, and treat every peer as having finished sending.
