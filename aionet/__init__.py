@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from aionet.limits import CloseReason as CloseReason
     from aionet.limits import Limits as Limits
     from aionet.limits import Timeouts as Timeouts
+    from aionet.protocol import CLOSE as CLOSE
     from aionet.protocol import OVERSIZE as OVERSIZE
+    from aionet.protocol import Close as Close
     from aionet.protocol import Echo as Echo
     from aionet.protocol import LineReader as LineReader
     from aionet.protocol import Room as Room
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CLOSE": "aionet.protocol",
+    "Close": "aionet.protocol",
     "OVERSIZE": "aionet.protocol",
     "BrokenStreamError": "aionet.stream",
     "CloseReason": "aionet.limits",
@@ -55,8 +59,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "CLOSE",
     "OVERSIZE",
     "BrokenStreamError",
+    "Close",
     "CloseReason",
     "ClosedStreamError",
     "Datagram",

@@ -16,7 +16,7 @@ def main(argv: list[str]) -> None:
     task = parse("aionet", argv, option="loop", choices=list(LOOPS), option_help="the event loop")
     log_to_stderr()
     if isinstance(task, Chat):
-        from aionet.client import chat
+        from aionet.cli.chat import chat
 
         raise SystemExit(asyncio.run(chat(task.host, task.port, task.name)))
     raise SystemExit(serve(task))

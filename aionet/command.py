@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from aionet.address import Address
 from aionet.limits import Limits, Timeouts
@@ -20,6 +20,10 @@ from aionet.port_owner import port_owner
 from aionet.protocol import Echo, EchoAndClose, Room, Service
 from aionet.sockets import listen
 
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+STDIN, STDOUT, STDERR = 0, 1, 2
 MAX_WORKERS = 1024
 
 SERVICES: dict[str, Callable[[Limits], Service]] = {
@@ -41,6 +45,7 @@ class Serve:
     close_after: int | None = None
     workers: int = 1
     tls: tuple[str, str | None] | None = None  # the files of the certificate and the key
+    talk: str | None = None  # the name under which who sits at the server is a member, too
 
     @property
     def datagrams(self) -> bool:
@@ -69,15 +74,18 @@ def parse(
     choices: list[str],
     option_help: str,
     settings: Collection[str] | None = None,
+    more: Callable[[Commands], None] | None = None,
 ) -> Serve | Chat:
     """Read `serve` or `chat`; exits 2 with one line for what cannot be meant.
 
     `option` is the package's own choice of how to serve: its first choice is the default.
     `settings` are the limits and timeouts that it keeps to; one that keeps to all of them
-    can also have several addresses, workers and TLS.
+    can also have several addresses, workers and TLS. `more` adds commands of its own, which are
+    carried out here: their default for `run` takes what was read, and gives the exit status.
     """
+    open_standard_streams()
     parser = argparse.ArgumentParser(prog=f"python -m {prog}", allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{serve,chat}")
+    commands = parser.add_subparsers(dest="command", required=True)
 
     serve = commands.add_parser(
         "serve",
@@ -110,7 +118,13 @@ def parse(
         metavar="BYTES",
         help="echo: close each connection, before the client does, when so much was echoed",
     )
-    if settings is None:
+    if settings is not None:
+        serve.add_argument(
+            "--talk",
+            metavar="NAME",
+            help="chat on epoll: its own keyboard takes part, under this name",
+        )
+    else:
         serve.add_argument(
             "--workers",
             type=_count,
@@ -131,7 +145,12 @@ def parse(
     chat.add_argument("address", metavar="HOST:PORT")
     chat.add_argument("--name", required=True, help="1 to 32 letters and digits")
 
+    if more is not None:
+        more(commands)
+    commands.metavar = f"{{{','.join(commands.choices)}}}"
     args = parser.parse_args(argv)
+    if args.command not in ("serve", "chat"):
+        raise SystemExit(args.run(args))
     try:
         if args.command == "chat":
             address = Address.parse(args.address)
@@ -165,6 +184,7 @@ def parse(
         args.close_after,
         workers,
         (certificate, key) if certificate else None,
+        args.talk if settings is not None else None,
     )
 
 
@@ -231,7 +251,7 @@ def _explain(error: Exception, address: Address) -> str:
         return "this machine does not have that address; 127.0.0.1 or 0.0.0.0 will do"
     if isinstance(error, socket.gaierror):
         return f"the name {address.host!r} is not known; use an IP address"
-    return f"{error}"
+    return (error.strerror if isinstance(error, OSError) else None) or f"{error}"
 
 
 def connect_or_exit(host: str, port: int) -> socket.socket:
@@ -243,11 +263,22 @@ def connect_or_exit(host: str, port: int) -> socket.socket:
         fail(f"cannot connect to {address}: {error}; is that right, and a server running?")
 
 
+def open_standard_streams() -> None:
+    """Where one was closed (`<&-`), open /dev/null: else a socket would get its number."""
+    for number in (STDIN, STDOUT, STDERR):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(STDOUT, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(STDERR, "w", closefd=False)  # noqa: SIM115
+
+
 def show(data: bytes) -> None:
     """Write all of `data` to stdout; while the terminal is stopped, so is everything else."""
     try:
         while data:
-            data = data[os.write(sys.stdout.fileno(), data) :]
+            data = data[os.write(STDOUT, data) :]
     except OSError as error:
         fail(f"cannot write to stdout: {error.strerror}")
 

@@ -1,9 +1,9 @@
-"""UDP on an asyncio transport: any `Service` that answers datagrams, or a coroutine for each."""
+"""UDP on asyncio and uvloop: any `Service` that answers datagrams, or a handler for each."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import inspect
 import ipaddress
 import logging
 import socket
@@ -11,17 +11,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aionet.connections import source_of
+from aionet.connections import finish_tasks
+from aionet.core.places import source_of
 from aionet.limits import Limits
-from aionet.sockets import RECV_SIZE, datagram_drops
-
-log = logging.getLogger("aionet")
+from aionet.pktinfo import Asked, Wildcard, answering
+from aionet.protocol import Answer, datagrams
+from aionet.sockets import BURST, RECV_SIZE, datagram_drops
+from aionet.throttle import throttled
 
 # Services that answer anything to anybody have their ports below this: echo, chargen, DNS, TFTP.
 # Two of them, told of each other by a forged sender, would talk for ever (CVE-2024-2169).
 PRIVILEGED = 1024
 WINDOW_S = 1.0  # of the rate limit
-HANDLERS = 1000  # coroutines at a time; what comes beyond that is dropped
+SMALLEST = 512  # bytes; what a datagram takes of a receive buffer is more
 
 
 class _Budget:
@@ -41,6 +43,7 @@ class RateLimit:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._lowest = 0 if limits.udp_low_ports else PRIVILEGED
         self._of_host: dict[str, _Budget | None] = {}  # None is without limit
         self._of_source: dict[str, _Budget] = {}
 
@@ -50,7 +53,7 @@ class RateLimit:
 
     def allows(self, peer: Any) -> bool:
         """Whether one more datagram may go to `peer`, (host, port, ...); if so, it counts."""
-        if peer[1] < PRIVILEGED:
+        if peer[1] < self._lowest:
             return False
         try:
             budget = self._of_host[peer[0]]
@@ -71,13 +74,15 @@ class RateLimit:
         return self._of_source.setdefault(source_of(peer) or "", _Budget(rate))
 
 
-class DatagramEndpoint(asyncio.DatagramProtocol):
+class DatagramEndpoint:
     """Answers every datagram on `sock` as `service` says.
 
-    Replies go out on the socket itself. `transport.sendto` drops empty datagrams (asyncio up
-    to 3.12, and uvloop), and it keeps without bound what the kernel does not take, where a
-    datagram is better lost.
+    On the socket itself, which the loop only watches. Its transports drop empty datagrams (asyncio
+    up to 3.12, and uvloop), keep without bound what the kernel does not take, where a datagram is
+    better lost, and read one datagram in a turn (asyncio), into 256 KiB.
     """
+
+    what = "service"
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, service: Any, limits: Limits
@@ -85,16 +90,15 @@ class DatagramEndpoint(asyncio.DatagramProtocol):
         self.datagrams = 0
         self.replies = 0
         self.unanswered = 0
+        self.tasks: set[asyncio.Task[None]] = set()
         self._loop = loop
         self._sock = sock
-        self._sendto = sock.sendto
-        self._receive_data = service.receive_data
-        self._service = service
+        self._io = answering(sock)
+        self._wildcard = self._io if isinstance(self._io, Wildcard) else None
+        self._ask: Callable[[Any, bytes], Answer] = service.receive_data
         self._rate = RateLimit(limits)
-        self._allows = self._rate.allows
         self._forgetting: asyncio.TimerHandle | None = None
         self._dropped = 0
-        self.tasks: set[asyncio.Task[None]] = set()
 
     @property
     def dropped(self) -> int:
@@ -103,77 +107,160 @@ class DatagramEndpoint(asyncio.DatagramProtocol):
             self._dropped = datagram_drops(self._sock)
         return self._dropped
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def start(self) -> None:
         self._forget()
+        self._loop.add_reader(self._sock, self.readable)
 
     def _forget(self) -> None:
         self._rate.forget()
         self._forgetting = self._loop.call_later(WINDOW_S, self._forget)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        _ = self.dropped  # for the last time
+    async def drain(self, deadline: float) -> None:
+        """Answer what has arrived already, let handlers finish until `deadline`, and close."""
+        self._loop.remove_reader(self._sock)
+        most = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // SMALLEST
+        for _ in range(most // BURST + 1):  # so what keeps coming does not keep it from ending
+            if not self.readable():
+                break
+            await asyncio.sleep(0)  # others have their turn
+        await finish_tasks(self.tasks, deadline)
+        self.close()
+
+    def close(self) -> None:
+        if self._sock.fileno() >= 0:
+            _ = self.dropped  # for the last time
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
         if self._forgetting is not None:
             self._forgetting.cancel()
 
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        self.datagrams += 1
+    def readable(self) -> bool:
+        """Answer what has arrived, up to BURST datagrams; whether there may be more."""
+        recvfrom, ask, send = self._io.recvfrom, self._ask, self._io.sendto
+        allows = self._rate.allows
         try:
-            for peer, reply in self._receive_data(addr, data):
-                self.send(reply, peer)
-        except Exception:
-            log.exception("the service failed over a datagram")
+            for _ in range(BURST):
+                data, sender = recvfrom(RECV_SIZE)
+                self.datagrams += 1
+                try:
+                    answer = ask(sender, data)
+                    if answer.__class__ is not bytes:
+                        if answer is not None:
+                            for peer, reply in datagrams(sender, answer):
+                                self.send(reply, peer)
+                        continue
+                except Exception:
+                    self._failed(sender)
+                    continue
+                if not allows(sender):
+                    self.unanswered += 1
+                    continue
+                try:
+                    send(answer, sender)
+                    self.replies += 1
+                except OSError:  # see send()
+                    self.unanswered += 1
+        except BlockingIOError:
+            return False
+        except OSError:  # an earlier reply was refused by ICMP: its peer's loss
+            return True
+        return True
 
-    def send(self, reply: bytes, peer: Any) -> bool:
-        """Send one datagram, if the limits allow it; whether it went."""
-        if self._allows(peer):
-            # A full buffer, an unreachable host: that peer's loss, and nobody else's.
-            with contextlib.suppress(OSError):
-                self._sendto(reply, peer)
+    def send(self, reply: bytes, peer: Any, asked: Asked | None = None) -> bool:
+        """Send one datagram, if the limits allow it; whether it went. asked: where `peer` did."""
+        if self._rate.allows(peer):
+            try:
+                if self._wildcard is not None and asked is not None:
+                    self._wildcard.answer(asked, reply, peer)
+                else:
+                    self._io.sendto(reply, peer)
+            except OSError:  # a full buffer, an unreachable host: that peer's loss, nobody else's
+                pass
+            else:
                 self.replies += 1
                 return True
         self.unanswered += 1
         return False
 
-    def error_received(self, exc: Exception) -> None:
-        """A reply was refused by ICMP: its peer's loss."""
-
-    def answer_pending(self) -> None:
-        """Answer what has arrived already."""
-        with contextlib.suppress(OSError):
-            for _ in range(RECV_SIZE):  # more than a receive buffer can hold
-                self.datagram_received(*self._sock.recvfrom(RECV_SIZE))
+    def _failed(self, sender: Any) -> None:
+        throttled(
+            logging.ERROR,
+            f"the {self.what} failed over a datagram of %s",
+            sender,
+            traceback=True,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """One datagram, as a handler sees it. `sender` is the address as the socket gives it."""
+    """One datagram, as a handler sees it.
+
+    sender, destination: the addresses as sockets give them, (host, port, ...). destination is ours:
+        the one that was asked, where a socket has all of them; the answer comes from there.
+    """
 
     data: bytes
     sender: Any
-    endpoint: DatagramEndpoint = field(repr=False)
+    destination: Any
+    _endpoint: DatagramEndpoint = field(repr=False)
+    _asked: Asked | None = field(repr=False)
 
     def reply(self, data: bytes) -> bool:
         """Answer the sender; False if a limit, or the kernel, did not let it go."""
-        return self.endpoint.send(data, self.sender)
+        return self._endpoint.send(data, self.sender, self._asked)
 
 
-DatagramHandler = Callable[[Datagram], Awaitable[None]]
+DatagramHandler = Callable[[Datagram], Awaitable[None] | None]
 
 
 class HandlerEndpoint(DatagramEndpoint):
-    """Answers every datagram by a coroutine of its own, at most HANDLERS at a time."""
+    """Answers every datagram by a handler, at most Limits.udp_handlers at a time."""
 
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        self.datagrams += 1
-        if len(self.tasks) >= HANDLERS:
+    what = "handler"
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, service: Any, limits: Limits
+    ) -> None:
+        super().__init__(loop, sock, self, limits)
+        self._handler: DatagramHandler = service.handler
+        self._most = limits.udp_handlers
+        self._here = sock.getsockname()
+
+    def receive_data(self, sender: Any, data: bytes) -> None:
+        """As Service.receive_data. Raises what a plain function raises."""
+        if len(self.tasks) >= self._most:
             self.unanswered += 1
             return
-        task = self._loop.create_task(self._run(Datagram(data, addr, self)))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        asked = self._wildcard.asked if self._wildcard else None
+        destination = self._here if asked is None else asked.address
+        result = self._handler(Datagram(data, sender, destination, self, asked))
+        if inspect.isawaitable(result):
+            task = self._loop.create_task(self._finish(result, sender))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
 
-    async def _run(self, datagram: Datagram) -> None:
+    async def _finish(self, result: Awaitable[None], sender: Any) -> None:
         try:
-            await self._service.handler(datagram)
+            await result
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self._failed(sender)  # it awaited something that was cancelled
         except Exception:
-            log.exception("the handler failed over a datagram")
+            self._failed(sender)
+
+
+def check_handler(handler: Any) -> None:
+    """Raises ValueError for what cannot handle a Datagram."""
+    function = handler if inspect.isroutine(handler) else getattr(handler, "__call__", handler)  # noqa: B004
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ValueError(f"{handler!r} has a yield in it, so nothing would run it; reply() instead")
+    try:
+        inspect.signature(handler).bind(None)
+    except TypeError as error:
+        raise ValueError(
+            f"{handler!r} cannot be called with a Datagram, and nothing else: {error}"
+        ) from None
+    except ValueError:  # a builtin that does not tell what it takes
+        pass

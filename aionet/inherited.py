@@ -62,14 +62,21 @@ def inherit_all(descriptors: list[int], *, backlog: int) -> list[socket.socket]:
     return sockets
 
 
+def check_kind(sock: socket.socket) -> None:
+    """Raises ValueError for what is not a socket that can be served."""
+    if (sock.family, sock.type) not in _KINDS:
+        raise ValueError(
+            f"descriptor {sock.fileno()} is a socket of family {sock.family!r} and type "
+            f"{sock.type!r}; TCP, UDP and unix stream sockets can be served"
+        )
+
+
 def _check(sock: socket.socket) -> None:
     what = f"descriptor {sock.fileno()}"
-    if (sock.family, sock.type) not in _KINDS:
-        raise OSError(
-            errno.EPROTONOSUPPORT,
-            f"{what} is a socket of family {sock.family!r} and type {sock.type!r}; "
-            "TCP, UDP and unix stream sockets can be served",
-        )
+    try:
+        check_kind(sock)
+    except ValueError as error:
+        raise OSError(errno.EPROTONOSUPPORT, str(error)) from None
     name = sock.getsockname()
     if not (name if sock.family == socket.AF_UNIX else name[1]):
         raise OSError(errno.EINVAL, f"{what} is a socket that is not bound; bind it first")

@@ -25,6 +25,8 @@ class CloseReason(StrEnum):
     HANDSHAKE = "handshake"  # no TLS handshake within Timeouts.handshake, or a bad one
     ERROR = "error"  # the service or the handler failed; the log has the traceback
 
+    __hash__ = str.__hash__  # Enum's is slow, and another than that of the string it equals
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -38,11 +40,16 @@ class Limits:
     message: of one line, without its end.
     write_buffer: while more than this is waiting to be sent to a peer, nothing is read
         from it: whoever does not read is not listened to.
-    outbox: a peer for which more than this is waiting, because others talk faster than it
-        reads, is dropped. It is far above write_buffer, so a peer can only get there by
-        what others send to it.
+    outbox: a peer for which more than this is waiting, when others say still more to it, is
+        dropped: they talk faster than it reads. Answers to what it said itself wait instead.
+    min_rate: bytes a second that a peer takes at least of what waits for it, on average over
+        Timeouts.write (Kestrel's MinResponseDataRate, and its value).
     udp_rate: datagrams sent in a second to one source, counted as `per_peer` does.
     udp_rate_loopback: the same for sources on this machine.
+    udp_handlers: handlers of datagrams at a time; what comes beyond that is dropped.
+    udp_low_ports: answer ports below 1024, too, as those who ask each other by DNS or NTP need.
+        Two services that answer anything to anybody, told of each other by a forged sender,
+        would talk for ever (CVE-2024-2169), and those have their ports there.
     """
 
     connections: int | None = None
@@ -51,12 +58,15 @@ class Limits:
     message: int = 4096
     write_buffer: int = 64 * 1024
     outbox: int = 1024 * 1024
+    min_rate: int = 240
     udp_rate: int | None = 1000
     udp_rate_loopback: int | None = None
+    udp_handlers: int = 1000
+    udp_low_ports: bool = False
 
     def __post_init__(self) -> None:
         optional = ("connections", "per_peer", "udp_rate", "udp_rate_loopback")
-        for name in (*optional, "message", "write_buffer", "outbox"):
+        for name in (*optional, "message", "write_buffer", "outbox", "min_rate", "udp_handlers"):
             value = getattr(self, name)
             if value is None and name in optional:
                 continue
@@ -64,6 +74,10 @@ class Limits:
                 raise ValueError(f"Limits.{name} is {value!r}; it must be 1 to {_MAX_BYTES}")
         if self.on_full not in ("queue", "reject"):
             raise ValueError(f"Limits.on_full is {self.on_full!r}; it must be 'queue' or 'reject'")
+        if not isinstance(self.udp_low_ports, bool):
+            raise ValueError(
+                f"Limits.udp_low_ports is {self.udp_low_ports!r}; it must be True or False"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,9 @@ import contextlib
 import errno
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import Enum
 from operator import itemgetter
 from typing import Any
 
@@ -29,6 +31,25 @@ _NOT_HERE = frozenset((errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT))
 Place = tuple[int, tuple[Any, ...]]
 
 
+class Sharing(Enum):
+    """Who may bind a port as well, if it is this user's (SO_REUSEPORT, socket(7))."""
+
+    NO = "nobody"
+    YES = "all who say so, too"
+    FROM_NOW_ON = "as YES, but nobody may have it yet"
+
+
+@contextmanager
+def _naming(address: Address) -> Iterator[None]:
+    """Within it, an OSError tells which of several addresses it is about."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(address)
+        raise
+
+
 def listen(
     address: Address, *, reuse_port: bool = False, write_timeout: float | None = None
 ) -> socket.socket:
@@ -38,7 +59,9 @@ def listen(
     socket activation must have passed exactly one.
     """
     if address.scheme in ("tcp", "udp"):
-        return _bind(address.scheme, _places(address)[0], reuse_port, write_timeout)
+        sharing = Sharing.YES if reuse_port else Sharing.NO
+        with _naming(address):
+            return _bind(address.scheme, _places(address)[0], sharing, write_timeout)
     first, *others = listen_all(address)
     if others:
         for sock in (first, *others):
@@ -50,31 +73,47 @@ def listen(
 
 
 def listen_all(
-    address: Address, *, reuse_port: bool = False, write_timeout: float | None = None
+    address: Address,
+    *,
+    reuse_port: bool = False,
+    exclusive: bool = False,
+    write_timeout: float | None = None,
 ) -> list[socket.socket]:
     """Every socket that `address` means, blocking and listening, or none. Raises OSError.
 
     A name is bound on each of its addresses, with one port for all of them also where the
     port is 0; what this machine does not have is left out unless nothing remains. An empty
     host and `::` are one socket for IPv4 and IPv6. `reuse_port` (tcp and udp) lets others of
-    this user bind the port as well, and the kernel spread clients over them (socket(7)).
+    this user bind the port as well, and the kernel spread clients over them (socket(7));
+    `exclusive` with it refuses a port that somebody has already, who may say the same.
     `write_timeout` (tcp): as `set_write_timeout`, before anybody can connect. UDP sockets get
     unicast only.
     """
-    if address.scheme == "unix":
-        return [_listen_unix(address.path)]
-    if address.scheme == "fd":
-        return [inherit(int(address.path), backlog=BACKLOG)]
-    if address.scheme == "systemd":
-        return inherit_all(take_sockets(address.path), backlog=BACKLOG)
-    places = _places(address)
-    for _ in range(_PORT_TRIES - 1):
-        try:
-            return _bind_each(address.scheme, places, reuse_port, write_timeout)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or address.port != 0:
-                raise
-    return _bind_each(address.scheme, places, reuse_port, write_timeout)
+    with _naming(address):
+        if address.scheme == "unix":
+            return [_listen_unix(address.path)]
+        if address.scheme == "fd":
+            return [inherit(int(address.path), backlog=BACKLOG)]
+        if address.scheme == "systemd":
+            return inherit_all(take_sockets(address.path), backlog=BACKLOG)
+        places = _places(address)
+        sharing = Sharing.NO
+        if reuse_port:
+            sharing = Sharing.FROM_NOW_ON if exclusive else Sharing.YES
+        for _ in range(_PORT_TRIES - 1):
+            try:
+                return _bind_each(address.scheme, places, sharing, write_timeout)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or address.port != 0:
+                    raise
+        return _bind_each(address.scheme, places, sharing, write_timeout)
+
+
+def listen_beside(sock: socket.socket, write_timeout: float | None) -> socket.socket:
+    """Another socket where `sock` is, which lets others bind its port; with the scope of IPv6."""
+    scheme = "tcp" if sock.type == socket.SOCK_STREAM else "udp"
+    place = sock.family, sock.getsockname()
+    return _bind(scheme, place, Sharing.YES, write_timeout)
 
 
 def _places(address: Address) -> list[Place]:
@@ -88,7 +127,7 @@ def _places(address: Address) -> list[Place]:
 
 
 def _bind_each(
-    scheme: str, places: list[Place], reuse_port: bool, write_timeout: float | None
+    scheme: str, places: list[Place], sharing: Sharing, write_timeout: float | None
 ) -> list[socket.socket]:
     bound: list[socket.socket] = []
     missing: OSError | None = None
@@ -98,7 +137,7 @@ def _bind_each(
             port = bound[0].getsockname()[1] if bound else where[1]
             try:
                 place = family, (where[0], port, *where[2:])
-                sock = _bind(scheme, place, reuse_port, write_timeout)
+                sock = _bind(scheme, place, sharing, write_timeout)
             except OSError as error:
                 if error.errno not in _NOT_HERE:
                     raise
@@ -113,7 +152,7 @@ def _bind_each(
 
 
 def _bind(
-    scheme: str, place: Place, reuse_port: bool, write_timeout: float | None
+    scheme: str, place: Place, sharing: Sharing, write_timeout: float | None
 ) -> socket.socket:
     family, where = place
     # asyncio sets TCP_NODELAY only where the protocol is named, and accept() inherits it.
@@ -128,7 +167,7 @@ def _bind(
         if error.errno != errno.EAFNOSUPPORT or where[0] != "::":
             raise
         anywhere = socket.AF_INET, ("0.0.0.0", where[1])
-        return _bind(scheme, anywhere, reuse_port, write_timeout)
+        return _bind(scheme, anywhere, sharing, write_timeout)
     try:
         if kind == socket.SOCK_STREAM:
             # Lets a restarted server bind while old connections are in TIME_WAIT. On UDP it
@@ -136,7 +175,7 @@ def _bind(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
             answer_unicast_only(sock)
-        if reuse_port:
+        if sharing is Sharing.YES:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             # The default is a sysctl (net.ipv6.bindv6only).
@@ -144,6 +183,9 @@ def _bind(
         if write_timeout is not None:
             set_write_timeout(sock, write_timeout)
         sock.bind(where)
+        if sharing is Sharing.FROM_NOW_ON:
+            # Whoever bound before without saying so refuses all others, and is refused by all.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if kind == socket.SOCK_STREAM:
             sock.listen(BACKLOG)
     except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import resource
 import socket
 import sys
@@ -11,17 +11,12 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from aionet.descriptors import warn_cannot_accept
+from aionet.descriptors import descriptor_reserve, descriptors_are_short, warn_cannot_accept
 from aionet.listen import BACKLOG
-from aionet.sockets import BURST
+from aionet.sockets import BURST, set_nodelay
 from aionet.unix_path import remove_unix_path
 
-# Descriptors left to the rest of the program. A descriptor gets the lowest free number, so a
-# number this close to the limit says that all below it are taken. It is more than LOOK_EVERY
-# and BURST together, so that accept() never finds none: asyncio would then log it for each of
-# a BURST, and libuv close the newcomers without a word.
-RESERVE = 128
-LOOK_EVERY = 32  # accepts
+ACCEPTING = 3  # turns of the loop, until who was accepted in one is there
 
 
 class Listener:
@@ -34,7 +29,7 @@ class Listener:
         self,
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
-        connection: Callable[[], asyncio.BaseProtocol],
+        connection: Callable[[], asyncio.Protocol],
     ) -> None:
         self.sock = sock
         self._loop = loop
@@ -47,7 +42,10 @@ class Listener:
         if self._server is not None:
             return
         # asyncio accepts up to `backlog` times in a row, so this says how many; the kernel's
-        # backlog is then set to what it should be.
+        # backlog is then set to what it should be. It has accepted twice as many before the first
+        # of them comes to look at descriptors. Were accept() to find none, asyncio would log that
+        # for each that it tries, and libuv close the newcomers without a word.
+        burst = max(1, min(BURST, descriptor_reserve() // 8))
         self._duplicate = duplicate = self.sock.dup()
         create: Any = self._loop.create_server
         if duplicate.family == socket.AF_UNIX:
@@ -55,7 +53,7 @@ class Listener:
             if sys.version_info >= (3, 13):
                 create = partial(create, cleanup_socket=False)  # it would take the path to pause
         try:
-            self._server = _run_now(create(self._connection, sock=duplicate, backlog=BURST))
+            self._server = _run_now(create(self._connection, sock=duplicate, backlog=burst))
         except BaseException:
             duplicate.close()
             raise
@@ -72,6 +70,19 @@ class Listener:
         self._loop.call_soon(self._loop.call_soon, close)
         self._server = self._duplicate = None
 
+    async def accept_pending(self) -> None:
+        """Accept those who are connected already, and wait for an accept."""
+        while True:
+            try:
+                conn, _ = self.sock.accept()
+            except OSError:  # there is nobody, or no descriptor for them
+                return
+            conn.setblocking(False)
+            if conn.family != socket.AF_UNIX:
+                set_nodelay(conn)
+            with contextlib.suppress(OSError):
+                await self._loop.connect_accepted_socket(self._connection, conn)
+
     def close(self) -> None:
         """Accept no more, and refuse who connects; closes the socket."""
         self.pause()
@@ -83,7 +94,7 @@ def _run_now(opening: Coroutine[Any, Any, asyncio.AbstractServer]) -> asyncio.Ab
     """The result of a coroutine that has nothing to wait for.
 
     With a socket that is bound already, `create_server` at most lets others go first. Here
-    that would leave the backlog at BURST for a turn of the loop, and drop who comes then.
+    that would leave the backlog that low for a turn of the loop, and drop who comes then.
     """
     while True:
         try:
@@ -141,14 +152,26 @@ class Gate:
         for listener in self._listeners:
             listener.close()
 
+    async def close_politely(self) -> None:
+        """Let those in who were connected before this, and nobody after them."""
+        accepting = self.open
+        self.hold(self.ASKED)
+        for _ in range(ACCEPTING):
+            await asyncio.sleep(0)
+        if accepting:
+            for listener in self._listeners:
+                await listener.accept_pending()
+        self.close()
+
     # Descriptors.
 
     def look_at_descriptors(self) -> None:
         """Hold the gate when they run short, and let it go when there are some again."""
-        if self._closed:
-            return
+        if self._closed or not self._listeners or not (self.open or self.is_short):
+            return  # who accepts nobody takes none
         # A listener gives its duplicate back to pause, and will need it to resume.
-        short = _descriptors_are_short(beside=0 if self.open else len(self._listeners))
+        beside = 0 if self.open else len(self._listeners)
+        short = descriptors_are_short(self._listeners[0].sock.fileno(), beside)
         if short and self.DESCRIPTORS not in self._holds:
             self.hold(self.DESCRIPTORS)
             self.out_of_descriptors += 1
@@ -162,29 +185,3 @@ class Gate:
     @property
     def is_short(self) -> bool:
         return self.DESCRIPTORS in self._holds
-
-
-def _descriptors_are_short(*, beside: int) -> bool:
-    """Whether only the reserve is left, once `beside` more are taken."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return False
-    taken: list[int] = []  # the lowest free ones, so the last is the highest
-    try:
-        for _ in range(beside + 1):
-            taken.append(_take_descriptor())  # noqa: PERF401  those before a failure count
-    except OSError:
-        return True
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
-    # Where the limit is small, keep a quarter for the rest.
-    return taken[-1] >= soft - min(RESERVE, soft // 4)
-
-
-def _take_descriptor() -> int:
-    try:
-        return os.dup(0)
-    except OSError:
-        # Without stdin any other will do, but there is always one: /dev/null costs more.
-        return os.open(os.devnull, os.O_RDONLY)

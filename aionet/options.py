@@ -32,8 +32,11 @@ _OPTIONS = {
     "outbox": _Option(
         "outbox", "unsent bytes for a peer, said by others, above which it is dropped"
     ),
+    "min_rate": _Option("min-rate", "bytes a second that a peer takes at least of what waits"),
     "udp_rate": _Option("udp-rate", "datagrams a second to one source"),
     "udp_rate_loopback": _Option("udp-rate-loopback", "the same on this machine"),
+    "udp_handlers": _Option("udp-handlers", "handlers of datagrams at a time"),
+    "udp_low_ports": _Option("udp-low-ports", "answer datagrams of ports below 1024, too", "no"),
     "idle": _Option("idle-timeout", "while nothing comes from a peer and nothing goes to it"),
     "message_timeout": _Option("message-timeout", "from the first byte of a line to its last"),
     "write": _Option("write-timeout", "while a peer takes nothing of what is sent to it"),
@@ -61,7 +64,9 @@ def add_options(parser: argparse.ArgumentParser, wanted: Collection[str] | None 
             option = _OPTIONS[key]
             default = option.default or (NONE if field.default is None else field.default)
             settings: dict[str, Any] = {"type": _reader(kind, field.name, f"--{option.name}")}
-            if field.name == "on_full":
+            if field.name == "udp_low_ports":
+                settings = {"action": "store_true"}
+            elif field.name == "on_full":
                 settings = {"choices": ("queue", "reject")}
             elif kind is Timeouts:
                 settings["metavar"] = "SECONDS"

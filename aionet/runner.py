@@ -3,77 +3,131 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
+import logging
+import os
 import signal
 import socket
 import ssl
-from collections.abc import Callable
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from aionet import systemd
 from aionet.address import Address
+from aionet.connections import CANCEL_S
+from aionet.handlers import shell_of
 from aionet.hooks import Hooks
 from aionet.limits import Limits, Timeouts
-from aionet.listen import listen_all
+from aionet.listen import listen_all, listen_beside
 from aionet.loops import loop_factory
-from aionet.server import Serves, serve
+from aionet.server import Server, Serves, serve
 from aionet.sockets import address_of
+from aionet.tally import OnStats, Tally, keep_telling
 from aionet.unix_path import remove_unix_path
+from aionet.watchdog import watch
 from aionet.workers import Worker, supervise
 
+log = logging.getLogger("aionet")
+
 Place = str | Address
+Factory = Callable[[], Serves | Awaitable[Serves]]
+T = TypeVar("T")
+OnReady = Callable[[list[Address]], None]
+
+# After Timeouts.drain: to cancel handlers in, other tasks, threads, and to say so.
+STOP_S = 4 * CANCEL_S
 
 
 def run(
-    service: Serves | Callable[[], Serves],
+    service: Serves | Place,
     *where: Place,
+    factory: Factory | None = None,
     workers: int = 1,
     loop: str = "asyncio",
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     tls: ssl.SSLContext | None = None,
     hooks: Hooks | None = None,
-    on_ready: Callable[[list[Address]], None] | None = None,
+    cancel_on_close: bool = True,
+    exclusive: bool = True,
+    hang_timeout: float | None = 30.0,
+    on_ready: OnReady | None = None,
+    on_stats: OnStats | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit status: 0 if all went well.
 
-    service: as for `serve`, or what makes one, such as the class: each worker then makes its
-        own. loop: "asyncio" or "uvloop". workers: processes that listen on the same ports; the
-        kernel deals out the connections (SO_REUSEPORT, socket(7)), and one that dies is
-        replaced, so that only its own connections are lost. `limits` are those of each.
-    on_ready: called with the addresses once all of them are served.
+    service: as for `serve`. Or it is left out, and `factory` makes it, once in each process that
+        serves and on its loop: a class, or a function, which may be a coroutine function.
+    loop: "asyncio" or "uvloop". workers: processes that listen on the same ports; the kernel
+        deals out the connections (SO_REUSEPORT, socket(7)), and one that dies is replaced, so that
+        only its own connections are lost. `limits` are those of each.
+    exclusive: refuse a port that another program shares in that way already, such as this one
+        started twice. hang_timeout: of several workers, one whose loop has not turned for so many
+        seconds is killed, and replaced; None lets it be.
+    on_ready: called with the addresses once all of them are served. on_stats: called with the
+        counters of all workers together, here and not in them, about once a second while they
+        change and at the end.
 
-    systemd is told READY and STOPPING where it asked to be (sd_notify(3)). For the main thread.
+    systemd is told READY and STOPPING where it asked to be (sd_notify(3)). What has not ended soon
+    after Timeouts.drain (a handler that ignores its cancellation, a thread) ends with the process,
+    which then has the status 1. For the main thread.
+
     Raises ValueError for what cannot be meant, ModuleNotFoundError where uvloop is missing, and
-    OSError where it cannot listen.
+    OSError, with the address, where it cannot listen.
     """
+    if factory is not None:
+        if not isinstance(service, Place):
+            raise ValueError("run() needs a service or factory=, not both")
+        if not callable(factory):
+            raise ValueError(f"factory is {factory!r}; it must be a class or a function")
+        where = (service, *where)
+    else:
+        shell_of(service)  # which says what is wrong with it
     if not where:
         raise ValueError("run() needs an address, such as 'tcp://127.0.0.1:0'")
     if workers < 1:
         raise ValueError(f"workers is {workers}; it must be at least 1")
+    if hang_timeout is not None and not hang_timeout > 0:
+        raise ValueError(f"hang_timeout is {hang_timeout}; it must be above 0, or None")
     loop_factory(loop)
+    _refuse_to_part(factory or service, workers)
     places = [Address.parse(place) if isinstance(place, str) else place for place in where]
-    make: Any = service if _is_factory(service) else lambda: service
-    if workers > 1 and getattr(make(), "one_process", False):
-        raise ValueError(
-            f"workers is {workers}, but the peers of one process of this service would never "
-            "meet those of another; use 1"
-        )
-    with Opened(workers, (timeouts or Timeouts()).write) as opened:
+    timeouts = timeouts or Timeouts()
+    with Opened(workers, timeouts.write, exclusive=exclusive) as opened:
         for place in places:
             opened.add(place)
         return run_on(
-            make, opened, loop, on_ready, limits=limits, timeouts=timeouts, tls=tls, hooks=hooks
+            factory or partial(_same, service),
+            opened,
+            loop,
+            on_ready,
+            on_stats=on_stats,
+            hang_timeout=hang_timeout,
+            limits=limits,
+            timeouts=timeouts,
+            tls=tls,
+            hooks=hooks,
+            cancel_on_close=cancel_on_close,
         )
 
 
-def _is_factory(service: Any) -> bool:
-    if inspect.isclass(service):
-        return True
-    if hasattr(service, "receive_data") or inspect.iscoroutinefunction(service):
-        return False
-    return not inspect.iscoroutinefunction(getattr(service, "__call__", None))  # noqa: B004
+def _same(service: Any) -> Any:
+    return service
+
+
+class _CannotPartError(ValueError):
+    """Several processes were asked for, and the service must have all peers in one."""
+
+
+def _refuse_to_part(service: Any, workers: int) -> None:
+    if workers > 1 and getattr(service, "one_process", False):
+        raise _CannotPartError(
+            f"workers is {workers}, but the peers of one process of this service would never "
+            "meet those of another; use 1"
+        )
 
 
 class Opened:
@@ -83,9 +137,17 @@ class Opened:
     of a worker that died is served by its successor. Other sockets are shared by all.
     """
 
-    def __init__(self, workers: int, write_timeout: float | None) -> None:
+    def __init__(
+        self, workers: int, write_timeout: float | None, *, exclusive: bool = True
+    ) -> None:
         self.of_worker: list[list[socket.socket]] = [[] for _ in range(workers)]
-        self._listen = partial(listen_all, reuse_port=workers > 1, write_timeout=write_timeout)
+        self._write_timeout = write_timeout
+        self._listen = partial(
+            listen_all,
+            reuse_port=workers > 1,
+            exclusive=exclusive,
+            write_timeout=write_timeout,
+        )
 
     def add(self, address: Address) -> None:
         """Listen there. Raises OSError."""
@@ -96,7 +158,7 @@ class Opened:
                 if sock.family == socket.AF_UNIX or address.scheme not in ("tcp", "udp"):
                     mine.append(sock.dup())
                 else:
-                    mine += self._listen(address_of(sock))
+                    mine.append(listen_beside(sock, self._write_timeout))
 
     @property
     def addresses(self) -> list[Address]:
@@ -112,7 +174,9 @@ class Opened:
 
     def close(self) -> None:
         for sockets in self.of_worker:
-            close_all(sockets)
+            for sock in sockets:
+                remove_unix_path(sock)
+                sock.close()
 
     def __enter__(self) -> Opened:
         return self
@@ -121,21 +185,21 @@ class Opened:
         self.close()
 
 
-def close_all(sockets: list[socket.socket]) -> None:
-    for sock in sockets:
-        remove_unix_path(sock)
-        sock.close()
-
-
 def run_on(
-    make: Callable[[], Any],
+    make: Factory,
     opened: Opened,
     loop: str,
-    on_ready: Callable[[list[Address]], None] | None,
+    on_ready: OnReady | None,
+    *,
+    timeouts: Timeouts,
+    on_stats: OnStats | None = None,
+    hang_timeout: float | None = 30.0,
     **settings: Any,
 ) -> int:
     """As `run`, on sockets that are open."""
     addresses = opened.addresses
+    workers = len(opened.of_worker)
+    settings["timeouts"] = timeouts
 
     def ready() -> None:
         systemd.notify("READY=1")
@@ -146,38 +210,119 @@ def run_on(
         systemd.notify("STOPPING=1")
         opened.close()  # or the kernel would go on accepting what nobody serves
 
+    async def make_server(sockets: list[socket.socket]) -> Server:
+        service = make()
+        if inspect.isawaitable(service):
+            service = await service
+        _refuse_to_part(service, workers)
+        return serve(service, *sockets, **settings)
+
+    if workers == 1:
+        with _Process(loop, timeouts.drain) as process:
+            server = process.run(make_server(opened.of_worker[0]))
+            process.run(_alone(server, process, ready, on_stats))
+        return 0
+
     def work(worker: Worker) -> int:
         sockets = opened.keep_only(worker.number)
-        with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
-            return runner.run(_work(make(), sockets, settings, worker))
+        with _Process(loop, timeouts.drain) as process:
+            try:
+                server = process.run(make_server(sockets))
+            except _CannotPartError as error:
+                raise SystemExit(str(error)) from None
+            process.run(_work(server, process, worker, hang_timeout, on_stats is not None))
+        return 0
 
-    workers = len(opened.of_worker)
-    if workers > 1:
-        return supervise(work, workers, on_ready=ready, on_stop=stopping)
-    with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
-        runner.run(_alone(make(), opened.of_worker[0], settings, ready))
-    return 0
+    tally = Tally(on_stats) if on_stats is not None else None
+    return supervise(
+        work,
+        workers,
+        on_ready=ready,
+        on_stop=stopping,
+        on_report=tally.report if tally else None,
+        on_end=tally.end if tally else None,
+        stop_timeout=timeouts.drain + STOP_S,
+    )
 
 
 async def _alone(
-    service: Any, sockets: list[socket.socket], settings: dict[str, Any], ready: Callable[[], None]
+    server: Server, process: _Process, ready: Callable[[], None], on_stats: OnStats | None
 ) -> None:
-    async with serve(service, *sockets, **settings) as server:
+    async with contextlib.AsyncExitStack() as stack:
+        if on_stats is not None:
+            await stack.enter_async_context(keep_telling(server, on_stats))
+        await stack.enter_async_context(server)
         stopped = server.catch_signals()  # who is told that we are ready may send one at once
         ready()
         await stopped.wait()
+        process.stopping()
         systemd.notify("STOPPING=1")
 
 
 async def _work(
-    service: Any, sockets: list[socket.socket], settings: dict[str, Any], worker: Worker
-) -> int:
+    server: Server, process: _Process, worker: Worker, hang_timeout: float | None, tells: bool
+) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    async with serve(service, *sockets, **settings):
+    async with contextlib.AsyncExitStack() as stack:
+        if tells:
+            report = worker.report
+            await stack.enter_async_context(
+                keep_telling(server, lambda stats: report(stats.pack()))
+            )
+        await stack.enter_async_context(server)
         loop.add_signal_handler(signal.SIGTERM, stopped.set)
         loop.add_reader(worker.parent_gone, stopped.set)
+        if hang_timeout is not None:
+            watch(loop, hang_timeout)
         worker.ready()
         await stopped.wait()
+        process.stopping()
         loop.remove_reader(worker.parent_gone)
-    return 0
+
+
+class _Process:
+    """As asyncio.Runner, but it does not wait for ever for what a program leaves behind.
+
+    Runner.close() waits for every task, also for one that ignores its cancellation, and for every
+    thread of to_thread(). What has not ended soon after `drain` seconds of stopping ends here with
+    the process.
+    """
+
+    def __init__(self, loop: str, drain: float) -> None:
+        self._runner = asyncio.Runner(loop_factory=loop_factory(loop))
+        self._drain = drain
+        self._deadline = 0.0
+
+    def stopping(self) -> None:
+        self._deadline = asyncio.get_running_loop().time() + self._drain
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+    def __enter__(self) -> _Process:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if left := self._runner.run(self._end()):
+            log.error("%s; the process ends without that", left, exc_info=error)
+            logging.shutdown()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(AttributeError, ValueError, OSError):
+                    stream.flush()
+            os._exit(1)
+        self._runner.close()
+
+    async def _end(self) -> str:
+        """End what still runs; what has not ended then."""
+        loop = asyncio.get_running_loop()
+        if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=CANCEL_S)
+        # Not to be cancelled, or it would wait for the threads after all.
+        threads = loop.create_task(loop.shutdown_default_executor())
+        await asyncio.wait([threads], timeout=max(CANCEL_S, self._deadline - loop.time()))
+        if tasks:
+            return f"{len(tasks)} tasks ignore their cancellation"
+        return "" if threads.done() else "a thread of to_thread() has not ended"

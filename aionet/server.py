@@ -9,21 +9,25 @@ import socket
 import ssl
 from functools import partial
 from types import TracebackType
+from typing import cast
 
 from aionet.address import Address
-from aionet.connection import Connection
-from aionet.connections import Connections, finish_tasks
-from aionet.datagram import DatagramEndpoint, DatagramHandler, HandlerEndpoint
+from aionet.connections import Connections
+from aionet.datagram import DatagramEndpoint, DatagramHandler, HandlerEndpoint, check_handler
 from aionet.descriptors import descriptor_room
+from aionet.handlers import Handler, Handlers, shell_of
 from aionet.hooks import Hooks
+from aionet.inherited import check_kind
 from aionet.limits import Limits, Timeouts
 from aionet.listen import listen_all
-from aionet.listener import RESERVE, Gate, Listener
+from aionet.listener import Gate, Listener
 from aionet.loops import keep_read_buffers
+from aionet.native import handle_once
 from aionet.protocol import Service
 from aionet.sockets import address_of, set_write_timeout
 from aionet.stats import DrainReport, Stats
-from aionet.stream import Handler, shell_of
+from aionet.unicast import answer_unicast_only
+from aionet.unix_path import remove_unix_path
 
 Serves = Service | Handler | DatagramHandler
 
@@ -40,8 +44,12 @@ class Server:
         tls: ssl.SSLContext | None,
         hooks: Hooks | None,
         reuse_port: bool,
+        cancel_on_close: bool,
     ) -> None:
-        self._service, self._kind = shell_of(service)
+        self._service, self._kind = shell_of(service, cancel=cancel_on_close)
+        for place in where:
+            if isinstance(place, socket.socket):
+                check_kind(place)
         self._where = where
         self._limits = limits
         self._timeouts = timeouts
@@ -50,8 +58,10 @@ class Server:
         self._reuse_port = reuse_port
         self._sockets: list[socket.socket] = []
         self._addresses: list[Address] = []
-        self._endpoints: list[tuple[asyncio.BaseTransport, DatagramEndpoint]] = []
+        self._endpoints: list[DatagramEndpoint] = []
         self._drained: asyncio.Task[DrainReport] | None = None
+        self._connections: Connections | None = None
+        self._check([_is_udp(place) for place in where])
 
     @property
     def addresses(self) -> list[Address]:
@@ -60,18 +70,25 @@ class Server:
 
     @property
     def stats(self) -> Stats:
-        """What it has done so far; a picture that does not change any more."""
-        return self._connections.stats([each for _, each in self._endpoints])
+        """What it has done so far; a picture that does not change any more.
+
+        Raises RuntimeError before it serves.
+        """
+        if self._connections is None:
+            raise RuntimeError("the server has not been entered: async with serve(...) as server")
+        return self._connections.stats(self._endpoints)
 
     async def __aenter__(self) -> Server:
+        if self._connections is not None:
+            raise RuntimeError("a server serves once: make another")
         loop = asyncio.get_running_loop()
         keep_read_buffers()
-        self._connections = Connections(
+        self._connections = connections = Connections(
             loop,
             self._service,
             self._limits,
             self._timeouts,
-            limit=self._limits.connections or descriptor_room(RESERVE),
+            limit=self._limits.connections or descriptor_room(),
             tls=self._tls,
             hooks=self._hooks,
         )
@@ -79,6 +96,8 @@ class Server:
             for place in self._where:
                 if isinstance(place, socket.socket):
                     sockets = [place]
+                    if place.type == socket.SOCK_DGRAM:
+                        answer_unicast_only(place)
                 else:
                     listening = partial(
                         listen_all,
@@ -89,35 +108,43 @@ class Server:
                     sockets = await asyncio.to_thread(listening)
                 for sock in sockets:
                     undo.callback(sock.close)
+                    undo.callback(remove_unix_path, sock)
                 self._sockets += sockets
+            self._check([_is_udp(sock) for sock in self._sockets])
             self._addresses = [address_of(sock) for sock in self._sockets]
             undo.callback(self._give_up)
             for sock in self._sockets:
-                await self._open(loop, sock)
+                self._open(loop, sock, connections)
             undo.pop_all()
-        self._connections.sweep.start()
+        connections.start()
         return self
 
-    async def _open(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    def _check(self, udp: list[bool]) -> None:
+        """Raises ValueError for what is not served over those addresses."""
+        if any(udp) and isinstance(self._service, Handlers):
+            check_handler(self._service.handler)
+        if all(udp) and self._tls is not None:
+            raise ValueError("tls= needs an address of streams, and there are udp ones only")
+
+    def _open(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, connections: Connections
+    ) -> None:
         sock.setblocking(False)
         if sock.type == socket.SOCK_DGRAM:
-            kind = DatagramEndpoint if self._kind is Connection else HandlerEndpoint
-            self._endpoints.append(
-                await loop.create_datagram_endpoint(
-                    lambda: kind(loop, sock, self._service, self._limits), sock=sock
-                )
-            )
+            kind = HandlerEndpoint if isinstance(self._service, Handlers) else DatagramEndpoint
+            endpoint = kind(loop, sock, self._service, self._limits)
+            self._endpoints.append(endpoint)
+            endpoint.start()
             return
         if self._timeouts.write is not None:  # one that was passed does not have it yet
             set_write_timeout(sock, self._timeouts.write)
-        new_connection = partial(self._kind, self._connections)
-        self._connections.gate.add(Listener(loop, sock, new_connection))
+        connections.gate.add(Listener(loop, sock, partial(self._kind, connections.hub)))
 
     def _give_up(self) -> None:
         """The loop would go on accepting for those that were opened before one that failed."""
-        self._connections.gate.close()
-        for transport, _ in self._endpoints:
-            transport.close()
+        self._gate.close()
+        for endpoint in self._endpoints:
+            endpoint.close()
 
     async def __aexit__(
         self,
@@ -129,13 +156,19 @@ class Server:
 
     # Accepting.
 
+    @property
+    def _gate(self) -> Gate:
+        if self._connections is None:
+            raise RuntimeError("the server has not been entered: async with serve(...) as server")
+        return self._connections.gate
+
     def pause(self) -> None:
         """Accept nobody until `resume`: newcomers wait in the kernel's backlog."""
-        self._connections.gate.hold(Gate.ASKED)
+        self._gate.hold(Gate.ASKED)
 
     def resume(self) -> None:
         """Accept again, unless the server is full or out of descriptors."""
-        self._connections.gate.release(Gate.ASKED)
+        self._gate.release(Gate.ASKED)
 
     # The end.
 
@@ -152,16 +185,15 @@ class Server:
         return await asyncio.shield(self._drained)
 
     async def _drain(self, limit: float) -> DrainReport:
-        loop = asyncio.get_running_loop()
+        loop, connections = asyncio.get_running_loop(), self._connections
+        if connections is None:
+            return DrainReport(0, 0)
         deadline = loop.time() + limit
-        self._connections.gate.close()
-        for transport, endpoint in self._endpoints:
-            endpoint.answer_pending()
-            await finish_tasks(endpoint.tasks, deadline)
-            transport.close()
-        for _ in range(3):  # who was accepted in this turn is there after that
-            await asyncio.sleep(0)
-        return await self._connections.drain(max(0.0, deadline - loop.time()))
+        await self._gate.close_politely()
+        *_, report = await asyncio.gather(  # all at once: nobody takes anybody else's time
+            *(each.drain(deadline) for each in self._endpoints), connections.drain(limit)
+        )
+        return cast(DrainReport, report)
 
     async def run_until_signal(self) -> DrainReport:
         """Wait for SIGTERM or SIGINT, then drain; a second one ends the process at once."""
@@ -181,7 +213,14 @@ class Server:
 
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, stop)
+            handle_once(each)  # so that a second one ends it even if the loop hangs
         return stopped
+
+
+def _is_udp(place: Address | socket.socket) -> bool:
+    if isinstance(place, Address):
+        return place.scheme == "udp"
+    return place.type == socket.SOCK_DGRAM
 
 
 def serve(
@@ -192,22 +231,31 @@ def serve(
     tls: ssl.SSLContext | None = None,
     hooks: Hooks | None = None,
     reuse_port: bool = False,
+    cancel_on_close: bool = True,
 ) -> Server:
     """Serve `service` on every address of `where`, from `async with` on.
 
     service: what has `receive_data` is a sans-I/O service; else a coroutine function that is
         called with a `Stream` for each connection, and with a `Datagram` for each datagram on
-        a udp address.
+        a udp address, where it may be a plain function, too.
     where: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix:///PATH`, `fd://N`, `systemd:`, or a
         socket that is bound; the server owns it from then on.
     tls: of the stream addresses. reuse_port: several processes may listen there.
+    cancel_on_close: cancel a handler whose peer is gone, if it is waiting for something else.
 
-    Raises ValueError for an address that cannot be read, and on entering OSError where it
-    cannot listen.
+    Raises ValueError for an address that cannot be read or what is neither a service nor a
+    handler, and on entering OSError where it cannot listen.
     """
     if not where:
         raise ValueError("serve() needs an address, such as 'tcp://127.0.0.1:0'")
     places = tuple(Address.parse(place) if isinstance(place, str) else place for place in where)
     return Server(
-        service, places, limits or Limits(), timeouts or Timeouts(), tls, hooks, reuse_port
+        service,
+        places,
+        limits or Limits(),
+        timeouts or Timeouts(),
+        tls,
+        hooks,
+        reuse_port,
+        cancel_on_close,
     )

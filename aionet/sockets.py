@@ -44,6 +44,7 @@ _FAILED_EARLY = frozenset(
 
 _SO_MEMINFO = 55  # asm-generic/socket.h; the socket module has no name for it
 _MEMINFO = struct.Struct("9I")  # linux/sock_diag.h; SK_MEMINFO_DROPS is the last
+_TCP_INFO = struct.Struct("24xI")  # linux/tcp.h: up to tcpi_unacked, which a listener uses so
 _LINGER_RESET = struct.pack("ii", 1, 0)
 
 
@@ -56,7 +57,10 @@ def address_of(sock: socket.socket) -> Address:
     if sock.family == socket.AF_UNIX:
         abstract = isinstance(name, bytes)
         return Address("unix", path=f"@{os.fsdecode(name[1:])}" if abstract else name)
-    return Address("tcp" if sock.type == socket.SOCK_STREAM else "udp", name[0], name[1])
+    host: str = name[0]
+    if sock.family == socket.AF_INET6 and name[3] and "%" not in host:
+        host += f"%{socket.if_indextoname(name[3])}"  # of a link, and means nothing without it
+    return Address("tcp" if sock.type == socket.SOCK_STREAM else "udp", host, name[1])
 
 
 class AcceptPaused(Exception):  # noqa: N818  a state, not a fault
@@ -101,6 +105,13 @@ def accept_patiently(listener: socket.socket) -> socket.socket | None:
             time.sleep(ACCEPT_RETRY_S)
         except ListenerClosed:
             return None
+
+
+def waiting_to_be_accepted(listener: socket.socket) -> int:
+    """How many are connected to a TCP listener and not accepted yet (tcp(7), TCP_INFO)."""
+    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    (waiting,) = _TCP_INFO.unpack(info)
+    return int(waiting)
 
 
 def set_nodelay(conn: socket.socket) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+from typing import Any
 
 from aionet.limits import CloseReason
 
@@ -20,8 +23,8 @@ class Stats:
     out_of_descriptors: how often accepting stopped because descriptors ran short.
     datagrams: received.
     replies: datagrams sent.
-    unanswered: replies not sent, because of Limits.udp_rate, a port below 1024, or a full
-        or failing socket.
+    unanswered: replies not sent, because of Limits.udp_rate, .udp_handlers, a port below 1024, or
+        a full or failing socket.
     dropped: datagrams that the kernel dropped because they came faster than they were read.
     """
 
@@ -36,6 +39,25 @@ class Stats:
     unanswered: int
     dropped: int
 
+    def __add__(self, other: Stats) -> Stats:
+        """Of two servers together, which are `accepting` if both are."""
+        added = [one + two for one, two in zip(_numbers(self), _numbers(other), strict=True)]
+        return replace(_of_numbers(added), accepting=self.accepting and other.accepting)
+
+    def over(self) -> Stats:
+        """Of a process that is no more: what was open then has ended by its fault."""
+        closed = {**self.closed, CloseReason.ERROR: self.closed[CloseReason.ERROR] + self.open}
+        return replace(self, open=0, waiting=0, accepting=True, closed=MappingProxyType(closed))
+
+    def pack(self) -> bytes:
+        numbers = _numbers(self)
+        return struct.pack(f"{len(numbers)}q", *numbers)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Stats:
+        """What `pack` gave in a process of the same program, whatever follows it."""
+        return _of_numbers(list(struct.unpack_from(f"{len(_COUNTERS) + len(CloseReason)}q", data)))
+
 
 @dataclass(frozen=True, slots=True)
 class DrainReport:
@@ -46,3 +68,19 @@ class DrainReport:
 
     finished: int
     aborted: int
+
+
+_COUNTERS = [each.name for each in fields(Stats) if each.name != "closed"]
+
+
+def _numbers(stats: Stats) -> list[int]:
+    counters = [int(getattr(stats, name)) for name in _COUNTERS]
+    return counters + [stats.closed[reason] for reason in CloseReason]
+
+
+def _of_numbers(numbers: list[int]) -> Stats:
+    many = len(_COUNTERS)
+    counters: dict[str, Any] = dict(zip(_COUNTERS, numbers[:many], strict=True))
+    counters["accepting"] = bool(counters["accepting"])
+    closed = dict(zip(CloseReason, numbers[many:], strict=True))
+    return Stats(closed=MappingProxyType(closed), **counters)

@@ -1,53 +1,56 @@
-"""A coroutine for each connection: read and write in order, under the same limits."""
+"""One peer, as a coroutine sees it: read and write in order."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from aionet.connection import Connection
 from aionet.limits import CloseReason
-from aionet.protocol import Deliveries
 from aionet.sockets import RECV_SIZE
 
 if TYPE_CHECKING:
-    from aionet.connections import Connections
+    from aionet.handlers import StreamConnection
 
-log = logging.getLogger("aionet")
-
-Handler = Callable[["Stream"], Awaitable[None]]
+TURN = 64  # sends, or lines, in a row; then others have their turn
+LOW = RECV_SIZE // 2  # bytes that a handler has not taken, below which there is room for more
 
 
 class ClosedStreamError(Exception):
     """The stream was used after it was closed here: a mistake of the program."""
 
 
-class BrokenStreamError(Exception):
-    """The peer is gone, or was dropped: `reason` says which. No mistake of the program."""
+class BrokenStreamError(ConnectionError):
+    """The peer of `stream` is gone, or was dropped: `reason` says which. No mistake of the program.
 
-    def __init__(self, reason: CloseReason) -> None:
-        super().__init__(f"the connection is gone ({reason})")
+    An OSError, as what asyncio's streams raise.
+    """
+
+    def __init__(self, reason: CloseReason, stream: Stream | None = None) -> None:
+        who = f" to {stream.address}" if stream is not None else ""
+        super().__init__(f"the connection{who} is gone ({reason})")
         self.reason = reason
+        self.stream = stream
 
 
 class Stream:
-    """One peer, as a handler sees it. One task may receive while another sends.
+    """One peer, as a handler sees it. One task receives; any number may send, also other tasks.
 
     Its errors are trio's: what the peer or a limit did raises BrokenStreamError, also from a
     call that is waiting; a mistake of the program raises ClosedStreamError or RuntimeError.
-    A handler need not catch BrokenStreamError: it ends the handler, and nothing is logged.
+    A handler need not catch BrokenStreamError of its own stream: it ends the handler, and nothing
+    is logged. A handler that waits for something else when its peer goes is cancelled.
     """
 
     def __init__(self, conn: StreamConnection, limit: int) -> None:
         self._conn = conn
         self._limit = limit
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
         self._searched = 0  # of the buffer, for the end of a line
         self._lines = 0
+        self._turn = 0  # calls in a row that had not to wait
         self._ended = False  # the peer has finished sending
-        self._closed = False
+        self.closed = False
         self._broken: CloseReason | None = None
         self._arrival: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
@@ -58,6 +61,11 @@ class Stream:
         """The peer's address as the socket gives it."""
         return self._conn.address
 
+    @property
+    def draining(self) -> asyncio.Event:
+        """Set when the server begins to stop: whoever only sends had better come to an end."""
+        return self._conn.connections.draining
+
     def get_extra_info(self, name: str) -> Any:
         """As asyncio's transports: "peername", "sockname", "socket", "ssl_object", ..."""
         return self._conn.get_extra_info(name)
@@ -65,14 +73,26 @@ class Stream:
     # Receive.
 
     async def receive(self, max_bytes: int = RECV_SIZE) -> bytes:
-        """At least one byte and at most `max_bytes`; b"" once the peer has finished sending."""
+        """At least one byte and at most `max_bytes`; b"" once the peer has finished sending.
+
+        Raises ValueError for less than one byte.
+        """
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes is {max_bytes}; it must be at least 1")
         self._check_receiving()
+        if self._in_line:
+            raise RuntimeError("another task is receiving from this stream")
+        if self._buffer:
+            await self._take_turns()
         while not self._buffer:
             if not await self._more():
                 return b""
-        data = bytes(self._buffer[:max_bytes])
-        self._take(len(data))
-        return data
+        buffer = self._buffer
+        if len(buffer) <= max_bytes:
+            self._buffer, self._searched = b"", 0
+            self._conn.listen()
+            return bytes(buffer)
+        return self._cut(max_bytes, max_bytes)
 
     async def receive_line(self) -> bytes | None:
         """The next line without its end; None once the peer has finished sending.
@@ -81,15 +101,23 @@ class Stream:
         too. A line over Limits.message ends the connection: BrokenStreamError, `oversize`.
         """
         self._check_receiving()
+        if self._in_line or self._arrival is not None:
+            raise RuntimeError("another task is receiving from this stream")
+        await self._take_turns()
         self._in_line = True
         try:
             while True:
-                end = self._buffer.find(b"\n", self._searched)
-                length = (end if end >= 0 else len(self._buffer)) - self._ends_in_cr(end)
-                self._hold_to_limit(length)
+                buffer = self._buffer
+                end = buffer.find(b"\n", self._searched)
                 if end >= 0:
+                    length = end - (end > 0 and buffer[end - 1] == 13)  # a CR
+                    self._hold_to_limit(length)
                     break
-                self._searched = len(self._buffer)
+                length = len(buffer)
+                self._hold_to_limit(length - buffer.endswith(b"\r"))
+                self._searched = length
+                if buffer:
+                    self._conn.expect(self._lines)
                 if not await self._more():
                     if not self._buffer:
                         return None
@@ -98,18 +126,27 @@ class Stream:
                     break
         finally:
             self._in_line = False
-        line = bytes(self._buffer[:length])
-        self._take(end + 1)
+            self._conn.expect(None)
         self._lines += 1
-        return line
+        return self._cut(length, end + 1)
 
     def _hold_to_limit(self, length: int) -> None:
         if length > self._limit:
-            self._conn.finish(CloseReason.OVERSIZE)
-            raise BrokenStreamError(CloseReason.OVERSIZE)
+            self._conn.close(CloseReason.OVERSIZE)
+            self.broken(CloseReason.OVERSIZE)
+            raise BrokenStreamError(CloseReason.OVERSIZE, self)
 
-    def _ends_in_cr(self, end: int) -> bool:
-        return self._buffer.endswith(b"\r", 0, end if end >= 0 else len(self._buffer))
+    def _cut(self, length: int, size: int) -> bytes:
+        """The first `length` bytes; `size` leave the buffer."""
+        buffer = self._buffer
+        if not isinstance(buffer, bytearray):
+            self._buffer = buffer = bytearray(buffer)  # which forgets its beginning at no cost
+        data = bytes(memoryview(buffer)[:length])
+        del buffer[:size]
+        self._searched = 0
+        if len(buffer) < LOW:
+            self._conn.listen()
+        return data
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Every line, as `receive_line` gives them."""
@@ -133,7 +170,8 @@ class Stream:
         if self._arrival is not None:
             raise RuntimeError("another task is receiving from this stream")
         self._conn.listen()  # whatever there is, it does not suffice
-        self._arrival = asyncio.get_running_loop().create_future()
+        self._turn = 0
+        self._arrival = self._conn.connections.loop.create_future()
         try:
             await self._arrival
         finally:
@@ -141,55 +179,83 @@ class Stream:
         self._check_receiving()
         return True
 
-    def _take(self, size: int) -> None:
-        del self._buffer[:size]
-        self._searched = 0
-        if len(self._buffer) < RECV_SIZE:
-            self._conn.listen()
+    async def _take_turns(self) -> None:
+        """Who always finds something to do lets others do something now and then."""
+        self._turn += 1
+        if self._turn >= TURN:
+            self._turn = 0
+            await asyncio.sleep(0)
+            self._check_receiving()
 
     # Send.
 
-    async def send_all(self, data: bytes) -> None:
-        """Send all of `data`; waits while the peer has not read what was sent before."""
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of `data`; waits while the peer has not read what was sent before.
+
+        What several tasks send is never mixed. `data` may be changed afterwards.
+        """
         self._check()
-        self._conn.send(data)
-        if self._conn.paused:
+        if data.__class__ is not bytes:
+            data = bytes(data)
+        conn = self._conn
+        if conn.is_full:  # another task waits for the same
+            await self._wait_for_room()
+        if not conn.send(data):
+            raise BrokenStreamError(conn.reason or CloseReason.RESET, self)
+        if conn.is_full:
+            await self._wait_for_room()
+        else:
+            self._turn += 1
+            if self._turn >= TURN:
+                self._turn = 0
+                await asyncio.sleep(0)
+                self._check()
+
+    async def _wait_for_room(self) -> None:
+        self._turn = 0
+        self._check()
+        while self._conn.is_full:
             if self._room is None:
-                self._room = asyncio.get_running_loop().create_future()
+                self._room = self._conn.connections.loop.create_future()
             await asyncio.shield(self._room)
             self._check()
 
     def close(self) -> None:
         """Close once all is sent. It may be called twice; the end of the handler does it, too."""
-        if not self._closed:
-            self._closed = True
+        if not self.closed and self._broken is None:
+            self.closed = True
             _wake(self._arrival)
             self.writable()
-            if self._broken is None:
-                self._conn.finish(CloseReason.DONE)
+            self._conn.close(CloseReason.DONE)
 
     def _check(self) -> None:
-        if self._closed:
+        if self.closed:
             raise ClosedStreamError("the stream was closed by this program")
         if self._broken is not None:
-            raise BrokenStreamError(self._broken)
+            raise BrokenStreamError(self._broken, self)
 
     def _check_receiving(self) -> None:
         # What a peer had sent when it finished is still there, whatever became of it since.
-        if self._closed or not self._ended or self._broken is CloseReason.OVERSIZE:
+        if self.closed or not self._ended or self._broken is CloseReason.OVERSIZE:
             self._check()
 
     # What the connection tells.
 
     @property
-    def unfinished(self) -> int | None:
-        """The line that has begun and for whose end the handler waits."""
-        return self._lines if self._in_line and self._buffer else None
+    def waits(self) -> bool:
+        """Whether a task waits in a call of this stream."""
+        return self._arrival is not None or self._room is not None
 
     def feed(self, data: bytes) -> int:
         """Keep `data`; the number of bytes not taken yet."""
-        self._buffer += data
-        _wake(self._arrival)
+        if not self._buffer:
+            self._buffer = data
+        else:
+            if not isinstance(self._buffer, bytearray):
+                self._buffer = bytearray(self._buffer)
+            self._buffer += data
+        if self._arrival is not None:
+            _wake(self._arrival)
         return len(self._buffer)
 
     def feed_eof(self) -> None:
@@ -209,126 +275,3 @@ class Stream:
 def _wake(future: asyncio.Future[None] | None) -> None:
     if future is not None and not future.done():
         future.set_result(None)
-
-
-def _tells_only_of_broken_streams(error: Exception) -> bool:
-    if isinstance(error, ExceptionGroup):  # of tasks, one of which receives and one sends
-        return error.split(BrokenStreamError)[1] is None
-    return isinstance(error, BrokenStreamError)
-
-
-class StreamConnection(Connection):
-    """A connection whose peer is served by a coroutine of its own."""
-
-    __slots__ = ("_full", "_stream")
-
-    def __init__(self, connections: Connections) -> None:
-        super().__init__(connections)
-        self._full = False  # the handler has enough to read
-        self._stream = Stream(self, connections.limits.message)
-
-    def serve(self, transport: asyncio.Transport) -> None:
-        super().serve(transport)
-        task = self._all.loop.create_task(self._run(self._all.service.handler))
-        self._all.tasks.add(task)
-        task.add_done_callback(self._all.tasks.discard)
-
-    async def _run(self, handler: Handler) -> None:
-        stream = self._stream
-        try:
-            await handler(stream)
-        except asyncio.CancelledError:
-            if self.index >= 0:
-                self.drop(CloseReason.DRAIN)
-            return
-        except Exception as error:
-            if not _tells_only_of_broken_streams(error):
-                self.fail()
-        if self.index >= 0 and not self.closing:
-            stream.close()
-
-    def fail(self) -> None:
-        if self.index < 0 or self.closing:
-            log.exception("the handler failed; its connection had ended already")
-            return
-        log.exception("the handler failed; the connection is reset")
-        self.drop(CloseReason.ERROR)
-
-    def data_received(self, data: bytes) -> None:
-        if self.closing:
-            return
-        if self.eof:
-            self.keep_early(data)
-            return
-        self.seen = self._all.now
-        if self._stream.feed(data) >= RECV_SIZE:
-            self._full = True
-            self._transport.pause_reading()
-
-    def listen(self) -> None:
-        """The handler has taken what there was, or needs more than that."""
-        if self._full and not self.closing:
-            self._full = False
-            if not self.eof:
-                self._transport.resume_reading()
-
-    def eof_received(self) -> bool:
-        more = super().eof_received()
-        self._stream.feed_eof()
-        return more
-
-    def send(self, data: bytes) -> None:
-        self.seen = self._all.now
-        self._transport.write(data)
-
-    def pause_writing(self) -> None:
-        self.paused = True  # reading is the handler's business
-
-    def resume_writing(self) -> None:
-        self.paused = False
-        self._stuck = None
-        self._stream.writable()
-
-    def _end(self, reason: CloseReason) -> None:
-        super()._end(reason)
-        if reason is not CloseReason.DONE:
-            self._stream.broken(reason)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._stream.broken(self.reason or CloseReason.RESET)
-
-    @property
-    def unfinished(self) -> int | None:
-        return self._stream.unfinished
-
-
-class Handlers:
-    """A coroutine function as the service behind StreamConnections."""
-
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-
-    def connect(self, peer: StreamConnection) -> Deliveries:
-        return ()
-
-    def receive_data(self, peer: StreamConnection, data: bytes) -> Deliveries:
-        return ()  # the stream has them
-
-    def receive_eof(self, peer: StreamConnection) -> Deliveries:
-        return ()
-
-    def unfinished(self, peer: StreamConnection) -> int | None:
-        return peer.unfinished
-
-
-def shell_of(service: Any) -> tuple[Any, type[Connection]]:
-    """The service to ask, and what kind of connection it wants.
-
-    A sans-I/O service is known by its `receive_data`; what can only be called is a handler.
-    """
-    if hasattr(service, "receive_data"):
-        return service, Connection
-    if not callable(service):
-        raise ValueError(f"{service!r} is neither a service, with receive_data(), nor a handler")
-    return Handlers(service), StreamConnection

@@ -25,11 +25,11 @@ from typing import Any, TypeVar
 
 from aionet.connection import Connection
 from aionet.connections import Connections
+from aionet.handlers import shell_of
 from aionet.hooks import Hooks
 from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.server import Serves
 from aionet.stats import DrainReport, Stats
-from aionet.stream import shell_of
 
 __all__ = ["MemoryServer", "Peer"]
 
@@ -150,8 +150,9 @@ class MemoryServer:
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         hooks: Hooks | None = None,
+        cancel_on_close: bool = True,
     ) -> None:
-        served, self._kind = shell_of(service)
+        served, self._kind = shell_of(service, cancel=cancel_on_close)
         self._loop = _FakeClockLoop()
         limits = limits or Limits()
         self._timeouts = timeouts or Timeouts()
@@ -167,7 +168,7 @@ class MemoryServer:
 
     def __enter__(self) -> MemoryServer:
         asyncio.set_event_loop(None)
-        self._connections.sweep.start()
+        self._connections.start()
         return self
 
     def __exit__(
@@ -180,7 +181,7 @@ class MemoryServer:
         self._loop.close()
 
     def _new_connection(self) -> Connection:
-        return self._kind(self._connections)
+        return self._kind(self._connections.hub)
 
     @property
     def now(self) -> float:

@@ -15,6 +15,7 @@ class UnixListener(socket.socket):
 
     path = ""
     file_id = (0, 0)  # device and inode
+    process = 0
 
 
 def bind_unix(path: str) -> UnixListener:
@@ -36,7 +37,7 @@ def bind_unix(path: str) -> UnixListener:
                 raise
             _remove_stale(path)
             sock.bind(path)
-        sock.path, sock.file_id = path, _file_id(path)
+        sock.path, sock.file_id, sock.process = path, _file_id(path), os.getpid()
     except BaseException:
         sock.close()
         raise
@@ -47,9 +48,10 @@ def remove_unix_path(sock: socket.socket) -> None:
     """Remove the file of a socket that `bind_unix` made, unless somebody else's is there now.
 
     Before closing `sock`: while it is open, no other file can have its inode. Any other
-    socket is left alone; what socket activation passed belongs to who made it.
+    socket is left alone; what socket activation passed belongs to who made it, and what was there
+    before a fork to the parent: its other children still serve it.
     """
-    if isinstance(sock, UnixListener):
+    if isinstance(sock, UnixListener) and sock.fileno() >= 0 and sock.process == os.getpid():
         try:
             if _file_id(sock.path) == sock.file_id:
                 os.unlink(sock.path)

@@ -4,14 +4,16 @@ They are forked, not spawned: what they run need not be importable, and nothing 
 price is fork(2)'s: only the calling thread exists in a child, so a lock that another one held
 stays locked there. Call `supervise` before starting threads.
 
-The parent waits for three things in one poll(2), and for nothing else: the end of a worker (its
-pidfd), a worker that is ready (a pipe that all share), a signal (the pipe of set_wakeup_fd).
+The parent waits for three things in one poll(2), and for nothing else but its own deadlines: the
+end of a worker (its pidfd), what workers report (a pipe that all share), a signal (the pipe of
+set_wakeup_fd).
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import select
 import signal
@@ -22,11 +24,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-START_S = 1.0  # whoever ends sooner did not start: starting another would keep a core busy
-START_TRIES = 3
+from aionet.native import signal_when_parent_dies
+
+START_S = 1.0  # whoever ends sooner did not start: starting others at once would keep a core busy
+RETRY_S = (0.1, 30.0)  # to wait for before another start: first, doubled each time, and at most
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
-_PID = struct.Struct("i")  # less than PIPE_BUF, so that a write of it is atomic: pipe(7)
+# Who reports, whether that it is ready, and what. Below PIPE_BUF, so that a write of it is atomic
+# (pipe(7)); a power of two, so that a read of a page never ends within one.
+_RECORD = struct.Struct("=i?507s")
+_PAGE = 4096
 
 logger = logging.getLogger(__name__)
 
@@ -39,16 +46,34 @@ class Worker:
     worker installs another. A second SIGTERM means nothing new, and must not end it at once:
     whoever signals a whole group or cgroup, as systemd does, is followed by the parent, which
     kills by SIGKILL. SIGINT is ignored and should stay so: Ctrl-C reaches the parent as well.
+
+    Until it is ready it is killed when the parent dies; from then on it has to see to that itself.
     """
 
     number: int  # from 0; the one that replaces it has the same
     parent_gone: int  # descriptor at EOF once the parent has died, however it died; never written
-    _ready: int = field(repr=False)
+    _reports: int = field(repr=False)
 
     def ready(self) -> None:
         """Tell the parent that this worker serves."""
-        with contextlib.suppress(BrokenPipeError):  # nobody is left to be told
-            os.write(self._ready, _PID.pack(os.getpid()))
+        signal_when_parent_dies(0, 0)
+        writable = select.poll()
+        writable.register(self._reports, select.POLLOUT)
+        while not self._write(True, b""):
+            writable.poll()
+
+    def report(self, what: bytes) -> None:
+        """Give up to 507 bytes to `on_report` of the parent, or to nobody if it is too busy."""
+        self._write(False, what)
+
+    def _write(self, ready: bool, what: bytes) -> bool:
+        try:
+            os.write(self._reports, _RECORD.pack(os.getpid(), ready, what))
+        except BlockingIOError:
+            return False
+        except BrokenPipeError:  # nobody is left to be told
+            pass
+        return True
 
 
 def supervise(
@@ -57,21 +82,28 @@ def supervise(
     *,
     on_ready: Callable[[], None],
     on_stop: Callable[[], None] | None = None,
+    on_report: Callable[[int, bytes], None] | None = None,
+    on_end: Callable[[int], None] | None = None,
+    stop_timeout: float = math.inf,
 ) -> int:
     """Run `work` in `count` processes until SIGTERM or SIGINT; returns the exit status.
 
-    `on_ready` is called here, once, when all are ready; `on_stop` once, before they are told to
-    stop. A worker that ends unasked is replaced, whatever its status. The status is 1 if one
-    ended badly when it was asked to, or if starting was given up: because one ended before any
-    was ever ready, or START_TRIES times in a row before it was ready or START_S old. A second
-    signal kills the workers and then the caller.
+    on_ready: called here, once, when all are ready. on_stop: once, before they are told to stop.
+    on_report: for what a worker reports, with its number; padded with zeros. on_end: when a worker
+        has ended, with its number.
+    stop_timeout: seconds after which a worker that was told to stop, and has not, is killed.
+
+    A worker that ends unasked is replaced, whatever its status: at once if it was ready and
+    START_S old, else after a while that grows with each such end in a row, up to RETRY_S. Only if
+    none was ready yet this is given up. The status is 1 then, and if one ended badly when it was
+    asked to. A second signal kills the workers and then the caller.
 
     For the main thread, as signal handlers are; those of the caller are put back. An OSError
     (no more processes, no more descriptors) stops all workers before it is raised.
     """
     if count < 1:
         raise ValueError(f"count is {count}; there must be at least 1 worker")
-    return _Parent(work, on_ready, on_stop).run(count)
+    return _Parent(work, count, on_ready, on_stop, on_report, on_end, stop_timeout).run()
 
 
 @dataclass(slots=True)
@@ -80,6 +112,7 @@ class _Child:
     pid: int
     started: float
     ready: bool = False
+    killed: bool = False  # by us, because it did not stop
 
     def __str__(self) -> str:
         return f"worker {self.number} (pid {self.pid})"
@@ -91,14 +124,24 @@ class _Parent:
     def __init__(
         self,
         work: Callable[[Worker], int],
+        count: int,
         on_ready: Callable[[], None],
         on_stop: Callable[[], None] | None,
+        on_report: Callable[[int, bytes], None] | None,
+        on_end: Callable[[int], None] | None,
+        stop_timeout: float,
     ) -> None:
         self._work = work
-        self._on_stop = on_stop
+        self._count = count
         self._on_ready: Callable[[], None] | None = on_ready
+        self._on_stop = on_stop
+        self._on_report = on_report
+        self._on_end = on_end
+        self._stop_timeout = stop_timeout
         self._children: dict[int, _Child] = {}  # by pidfd
         self._tries: dict[int, int] = {}  # by number: how many in a row did not start
+        self._due: dict[int, float] = {}  # by number: when another is to be started
+        self._kill_at = math.inf
         self._poll = select.poll()
         self._any_was_ready = False
         self._signalled = False
@@ -106,12 +149,13 @@ class _Parent:
         self._given_up = False
         self._ended_badly = False
 
-    def run(self, count: int) -> int:
-        with _pipe() as self._life, _pipe() as self._ready, _noted_signals() as self._signals:
-            for fd in (self._ready[0], self._signals[0]):
+    def run(self) -> int:
+        with _pipe() as self._life, _pipe() as self._reports, _noted_signals() as self._signals:
+            os.set_blocking(self._reports[1], False)
+            for fd in (self._reports[0], self._signals[0]):
                 self._poll.register(fd, select.POLLIN)
             try:
-                for number in range(count):
+                for number in range(self._count):
                     self._start(number)
                 self._wait()
             finally:
@@ -121,12 +165,13 @@ class _Parent:
 
     def _start(self, number: int) -> None:
         _flush()  # or the child would write it once more
+        parent = os.getpid()
         # A signal to the child must not be noted in the parent's pipe, which it still has.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
         try:
             pid = os.fork()
             if not pid:
-                self._become_worker(number, mask)
+                self._become_worker(number, mask, parent)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
@@ -138,19 +183,20 @@ class _Parent:
         self._children[pidfd] = _Child(number, pid, time.monotonic())
         self._poll.register(pidfd, select.POLLIN)
 
-    def _become_worker(self, number: int, mask: set[int]) -> NoReturn:
+    def _become_worker(self, number: int, mask: set[int], parent: int) -> NoReturn:
         """The child's whole life. It must not return: the code above is the parent's."""
         status = 1
         try:
+            signal_when_parent_dies(signal.SIGKILL, parent)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             # Were a sibling to keep the writing end of `life`, nobody would see the parent die.
-            for fd in (self._life[1], self._ready[0], *self._signals, *self._children):
+            for fd in (self._life[1], self._reports[0], *self._signals, *self._children):
                 os.close(fd)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             # The module `random` seeds itself anew after a fork.
-            sys.exit(self._work(Worker(number, self._life[0], self._ready[1])))
+            sys.exit(self._work(Worker(number, self._life[0], self._reports[1])))
         except SystemExit as stop:
             if stop.code is None or isinstance(stop.code, int):
                 status = (stop.code or 0) & 0xFF
@@ -165,15 +211,18 @@ class _Parent:
                 os._exit(status)
 
     def _wait(self) -> None:
-        """Attend to the workers until there are none."""
-        while self._children:
-            events = self._poll.poll()
+        """Attend to the workers until there are none, and are to be none."""
+        while self._children or self._due:
+            deadline = min(self._kill_at, *self._due.values(), math.inf)
+            left = max(0.0, deadline - time.monotonic())
+            events = self._poll.poll(None if left == math.inf else math.ceil(left * 1000))
             # In this order: what is stopping is not replaced, what was ready had started.
             self._read_signals()
-            self._read_ready()
+            self._read_reports()
             for fd, _ in events:
                 if fd in self._children:
                     self._bury(fd)
+            self._do_what_is_due()
 
     def _read_signals(self) -> None:
         for number in _read(self._signals[0]):
@@ -183,12 +232,19 @@ class _Parent:
                 self._signalled = True
                 self._stop()
 
-    def _read_ready(self) -> None:
-        pids = {pid for (pid,) in _PID.iter_unpack(_read(self._ready[0]))}
-        for child in self._children.values():
-            child.ready |= child.pid in pids
-        self._any_was_ready |= any(child.ready for child in self._children.values())
-        if self._on_ready and not self._stopping and all(c.ready for c in self._children.values()):
+    def _read_reports(self) -> None:
+        by_pid = {child.pid: child for child in self._children.values()}
+        while page := _read(self._reports[0]):
+            for pid, ready, what in _RECORD.iter_unpack(page):
+                child = by_pid.get(pid)
+                if child is None:
+                    continue
+                if ready:
+                    child.ready = self._any_was_ready = True
+                elif self._on_report:
+                    self._on_report(child.number, what)
+        ready = sum(child.ready for child in self._children.values())
+        if self._on_ready and not self._stopping and ready == self._count:
             on_ready, self._on_ready = self._on_ready, None
             on_ready()
 
@@ -197,27 +253,50 @@ class _Parent:
         self._poll.unregister(pidfd)
         os.close(pidfd)
         code = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
+        if self._on_end:
+            self._on_end(child.number)
         if self._stopping:
             # A worker may have been asked before it had made arrangements for SIGTERM.
             if code not in (0, -signal.SIGTERM) and not self._given_up:
                 self._ended_badly = True
-                logger.warning("%s was asked to stop: %s", child, _how(code))
+                if not child.killed:
+                    logger.warning("%s was asked to stop: %s", child, _how(code))
             return
+        if not self._any_was_ready:
+            message = "; its own message is above" if code > 0 else ""
+            why = f"{_how(code)}{message}"
+            logger.error("worker %d ended before any was ready: %s", child.number, why)
+            self._given_up = True
+            self._stop()
+            return
+        self._replace(child, code)
+
+    def _replace(self, child: _Child, code: int) -> None:
         started = child.ready and time.monotonic() - child.started >= START_S
         tries = self._tries[child.number] = 0 if started else self._tries.get(child.number, 0) + 1
-        if self._any_was_ready and tries < START_TRIES:
-            logger.warning("%s ended: %s; starting another", child, _how(code))
-            self._start(child.number)
-            return
-        when = f"at once, {tries} times in a row" if self._any_was_ready else "before any was ready"
-        message = "; its own message is above" if code > 0 else ""
-        logger.error("worker %d ended %s: %s%s", child.number, when, _how(code), message)
-        self._given_up = True
-        self._stop()
+        first, most = RETRY_S
+        delay = min(first * 2.0 ** min(tries - 1, 60), most) if tries else 0.0
+        when = f" in {delay:g} s" if tries > 1 else ""
+        logger.warning("%s ended: %s; starting another%s", child, _how(code), when)
+        self._due[child.number] = time.monotonic() + delay
+
+    def _do_what_is_due(self) -> None:
+        now = time.monotonic()
+        for number in [number for number, when in self._due.items() if when <= now]:
+            del self._due[number]
+            self._start(number)
+        if now >= self._kill_at:
+            self._kill_at = math.inf
+            for child in self._children.values():
+                child.killed = True
+                logger.error("%s has not stopped in %g s: killed", child, self._stop_timeout)
+            self._kill(signal.SIGKILL)
 
     def _stop(self) -> None:
         if not self._stopping:
             self._stopping = True
+            self._due.clear()
+            self._kill_at = time.monotonic() + self._stop_timeout
             if self._on_stop is not None:
                 self._on_stop()
             self._kill(signal.SIGTERM)
@@ -269,7 +348,7 @@ def _read(fd: int) -> bytes:
     """What there is to read, without waiting for it."""
     readable = select.poll()
     readable.register(fd, select.POLLIN)
-    return os.read(fd, 4096) if readable.poll(0) else b""
+    return os.read(fd, _PAGE) if readable.poll(0) else b""
 
 
 def _flush() -> None:
@@ -282,6 +361,8 @@ def _flush() -> None:
 def _how(code: int) -> str:
     if code >= 0:
         return f"exit status {code}"
+    if code == -signal.SIGALRM:
+        return "its loop hung, and its watchdog killed it (SIGALRM)"
     try:
         return f"killed by {signal.Signals(-code).name}"
     except ValueError:  # one of the real-time signals between the first and the last

@@ -1,17 +1,28 @@
-"""python -m blocking serve {echo|udp-echo|chat} --model {blocking|threaded|epoll|...}"""
+"""python -m blocking serve {echo|udp-echo|chat} --model {blocking|threaded|epoll|...}
+
+And the clients: chat, send and receive.
+"""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import math
+import os
 import socket
 import sys
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aionet.address import Address
 from aionet.command import Chat, Serve, announce, fail, listen_or_exit, log_to_stderr, parse
 from aionet.signals import stop_on_signals
 from aionet.sockets import address_of
+
+if TYPE_CHECKING:
+    from aionet.command import Commands
 
 # The module of each model; those of PREFORK serve with several processes of it.
 MODULES = {
@@ -21,21 +32,27 @@ MODULES = {
     "fork": "fork",
     "prefork": "sequential",
     "prefork-reuseport": "sequential",
-    "select": "select",
-    "poll": "poll",
-    "epoll": "epoll",
-    "epoll-et": "epoll_et",
+    "select": "on_select",
+    "poll": "on_poll",
+    "epoll": "on_epoll",
+    "epoll-et": "on_epoll_et",
+    "coroutines": "coroutines",
 }
 PREFORK = ("prefork", "prefork-reuseport")
 NO_CHAT = ("fork", *PREFORK)
-NO_DATAGRAMS = ("fork", "threadpool")
-# What correctness needs. Idle clients, TLS and the like are for servers that face the world.
+NO_DATAGRAMS = ("fork", "threadpool", "coroutines")
+# TLS and the like are for servers that face the world.
 SETTINGS = (
     "connections",
+    "per_peer",
     "on_full",
     "message",
     "write_buffer",
     "outbox",
+    "min_rate",
+    "idle",
+    "message_timeout",
+    "half_closed",
     "write",
     "drain",
     "linger",
@@ -50,6 +67,7 @@ def main(argv: list[str]) -> None:
         choices=list(MODULES),
         option_help="how it waits for its clients",
         settings=SETTINGS,
+        more=_add_clients,
     )
     log_to_stderr()
     if isinstance(task, Chat):
@@ -64,12 +82,26 @@ def main(argv: list[str]) -> None:
 
 
 def serve(task: Serve) -> int:
-    module = import_module(f"blocking.{MODULES[task.option]}")
+    if task.talk is not None:
+        if task.service != "chat" or task.option != "epoll":
+            fail("--talk is for serve chat --model epoll, which can wait for a keyboard, too")
+        from aionet.cli.chat_client import check_name
+        from blocking.keyboard import can_be_waited_for
+
+        if not can_be_waited_for():
+            fail("--talk needs a terminal or a pipe: epoll cannot wait for a file (EPERM)")
+        try:
+            check_name(task.talk)
+        except ValueError as error:
+            fail(str(error))
+    module = import_module(f"blocking.{'keyboard' if task.talk else MODULES[task.option]}")
     kind = module.DatagramServer if task.datagrams else module.StreamServer
 
     def make_server(sock: socket.socket) -> Any:
         return kind(sock, task.make_service(), task.limits, task.timeouts)
 
+    if task.talk:
+        kind.name = task.talk
     (address,) = task.addresses
     own_sockets = task.option == "prefork-reuseport"
     listen = partial(listen_or_exit, reuse_port=own_sockets, write_timeout=task.timeouts.write)
@@ -88,6 +120,107 @@ def serve(task: Serve) -> int:
         announce([address])
         server.serve_forever()
     return 0
+
+
+# The clients.
+
+
+def _add_clients(commands: Commands) -> None:
+    send = commands.add_parser(
+        "send",
+        help="send stdin or a file to a server, and show what it answers",
+        description="tcp: send all, half-close, and read until the server closes. udp: each line "
+        "is a datagram, sent again until there is an answer.",
+        allow_abbrev=False,
+    )
+    send.add_argument("address", metavar="tcp://HOST:PORT or udp://HOST:PORT")
+    send.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: -, stdin")
+    send.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="udp: for an answer, at first (default: 1); tcp: of silence at the end (default: 10)",
+    )
+    send.add_argument(
+        "--retries", type=_number, metavar="N", help="udp: sendings after the first (default: 3)"
+    )
+    send.add_argument("--broadcast", action="store_true", help="udp: to all, who may all answer")
+    send.add_argument("--interface", metavar="NAME", help="udp: to a group (default: loopback)")
+    send.set_defaults(run=_send, parser=send)
+
+    receive = commands.add_parser(
+        "receive",
+        help="show the datagrams that come",
+        description="Of a group, 224.0.0.0/4 or ff00::/8, it becomes a member. Ctrl-C ends it.",
+        allow_abbrev=False,
+    )
+    receive.add_argument("address", metavar="udp://HOST:PORT")
+    receive.add_argument("--count", type=_number, metavar="N", help="end after so many")
+    receive.add_argument(
+        "--interface", metavar="NAME", help="where to join a group (default: loopback)"
+    )
+    receive.set_defaults(run=_receive, parser=receive)
+
+
+def _send(args: argparse.Namespace) -> int:
+    address = _address(args, ("tcp", "udp"))
+    if address.scheme == "tcp" and (args.retries is not None or args.broadcast or args.interface):
+        args.parser.error("--retries, --broadcast and --interface are for udp://")
+    try:
+        source = 0 if args.file == "-" else os.open(args.file, os.O_RDONLY | os.O_CLOEXEC)
+        os.read(source, 0)  # EISDIR
+    except OSError as error:
+        fail(f"cannot read {args.file!r}: {error.strerror}")
+    if address.scheme == "tcp":
+        from blocking.send import send
+
+        return send(address.host, address.port, source, args.timeout or 10.0)
+    from blocking import send_datagrams
+
+    return send_datagrams.send(
+        address.host,
+        address.port,
+        source,
+        args.timeout or 1.0,
+        3 if args.retries is None else args.retries,
+        broadcast=args.broadcast,
+        interface=args.interface or send_datagrams.LOOPBACK,
+    )
+
+
+def _receive(args: argparse.Namespace) -> int:
+    from blocking import send_datagrams
+
+    address = _address(args, ("udp",))
+    interface = args.interface or send_datagrams.LOOPBACK
+    return send_datagrams.receive(address.host, address.port, args.count, interface)
+
+
+def _address(args: argparse.Namespace, schemes: tuple[str, ...]) -> Address:
+    try:
+        address = Address.parse(args.address)
+    except ValueError as error:
+        args.parser.error(str(error))
+    if address.scheme not in schemes:
+        known = " or ".join(f"{each}://HOST:PORT" for each in schemes)
+        args.parser.error(f"{args.address} cannot be; use {known}")
+    return replace(address, host=address.host or "127.0.0.1")
+
+
+def _number(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= 2**31 - 1:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if 0 < seconds <= 86400:
+        return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0 and up to 86400")
 
 
 if __name__ == "__main__":

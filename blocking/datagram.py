@@ -7,13 +7,17 @@ cap: what is left of the models is how they wait.
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from aionet.limits import Limits, Timeouts
-from aionet.protocol import Deliveries, Service
+from aionet.pktinfo import Wildcard, answering
+from aionet.protocol import Service, datagrams
 from aionet.sockets import RECV_SIZE, stop_reading
+from aionet.throttle import throttled
 from blocking.poller import IN, Poller
 
 THREADS = 4  # more only queue for the interpreter's lock
@@ -37,18 +41,28 @@ class DatagramServer:
 
     def _serve(self) -> None:
         """The loop itself; any number of threads may be in it."""
-        sock = self._sock
+        sock = answering(self._sock)
         while not self._aborted:
             data, sender = sock.recvfrom(RECV_SIZE)
             if sender is None:
                 return  # a shut socket yields what is queued, then nothing, for ever
-            for peer, reply in self._receive_data(sender, data):
-                # A port of 0, an unreachable host: that peer's loss, and nobody else's.
-                with contextlib.suppress(OSError):
-                    sock.sendto(reply, peer)
+            self._answer(sock, data, sender)
 
-    def _receive_data(self, sender: object, data: bytes) -> Deliveries:
-        return self._service.receive_data(sender, data)
+    def _answer(self, sock: socket.socket | Wildcard, data: bytes, sender: Any) -> None:
+        """Ask the service, and send what it says. That it fails costs an answer, and no more."""
+        try:
+            for peer, reply in self._replies(sender, data):
+                try:
+                    sock.sendto(reply, peer)
+                except OSError:  # a full buffer, a port of 0: its loss, and nobody else's
+                    continue
+        except Exception:
+            throttled(
+                logging.ERROR, "the service failed over a datagram of %s", sender, traceback=True
+            )
+
+    def _replies(self, sender: Any, data: bytes) -> Iterable[tuple[Any, bytes]]:
+        return datagrams(sender, self._service.receive_data(sender, data))
 
     def drain(self) -> None:
         """Answer what has arrived, then stop.
@@ -81,9 +95,9 @@ class ThreadedDatagramServer(DatagramServer):
             for thread in threads:
                 thread.join()
 
-    def _receive_data(self, sender: object, data: bytes) -> Deliveries:
-        with self._lock:
-            return super()._receive_data(sender, data)
+    def _replies(self, sender: Any, data: bytes) -> Iterable[tuple[Any, bytes]]:
+        with self._lock:  # all of it: a generator of the service runs when it is asked on
+            return list(super()._replies(sender, data))
 
 
 class ReadinessServer(DatagramServer):
@@ -100,19 +114,15 @@ class ReadinessServer(DatagramServer):
 
     def serve_forever(self) -> None:
         """Serve until `drain` is called."""
-        recvfrom, sendto = self._sock.recvfrom, self._sock.sendto
-        receive_data = self._service.receive_data
+        sock = answering(self._sock)
         with self._sock, contextlib.closing(self.make_poller()) as poller:
             poller.register(self._sock.fileno(), self.events)
             while not self._aborted:
                 poller.poll(None)
                 try:
                     while not self._aborted:
-                        data, sender = recvfrom(RECV_SIZE)
-                        for peer, reply in receive_data(sender, data):
-                            # A full buffer, a port of 0: that peer's loss, nobody else's.
-                            with contextlib.suppress(OSError):
-                                sendto(reply, peer)
+                        data, sender = sock.recvfrom(RECV_SIZE)
+                        self._answer(sock, data, sender)
                 except BlockingIOError:
                     if self._draining:
                         return

@@ -19,7 +19,12 @@ from typing import NoReturn
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Service
 from aionet.signals import carry_on, stop_on_signals
-from aionet.sockets import accept_patiently, set_reset_on_close, stop_reading
+from aionet.sockets import (
+    accept_patiently,
+    set_reset_on_close,
+    stop_reading,
+    waiting_to_be_accepted,
+)
 from blocking import sequential
 
 __all__ = ["StreamServer"]
@@ -45,6 +50,7 @@ class StreamServer:
         self._timeouts = timeouts
         self._children: set[int] = set()
         self._draining = False
+        self._left = 0  # who were connected before the drain
 
     def serve_forever(self) -> None:
         """Serve until `drain` is called and every child has ended."""
@@ -55,14 +61,19 @@ class StreamServer:
         self._wait_until_fewer_than(1)
 
     def _accept(self) -> socket.socket | None:
-        """The next connection that there is room for; None once the listener is stopped."""
+        """The next connection that there is room for; None after `drain`, when nobody is left."""
+        if self._draining:
+            self._left -= 1
+            if self._left < 0:
+                return None
         if self._limits.on_full == "queue":
             self._wait_until_fewer_than(self._room)
-        while conn := accept_patiently(self._listener):
-            if len(self._children) < self._room:
-                return conn
-            with conn:
-                set_reset_on_close(conn)
+        with contextlib.suppress(BlockingIOError):
+            while conn := accept_patiently(self._listener):
+                if len(self._children) < self._room:
+                    return conn
+                with conn:
+                    set_reset_on_close(conn)
         return None
 
     def _fork(self, conn: socket.socket) -> None:
@@ -114,12 +125,14 @@ class StreamServer:
                 self._reap()
 
     def drain(self) -> None:
-        """Accept no more, and have every child do so with its peer.
+        """Wait for nobody more, and have every child see the end of what its peer has sent.
 
-        May be called by a signal handler, in the midst of everything else.
+        May be called by a signal handler, in the midst of everything else. Who was connected
+        before is still accepted: an accept() that waits is tried again after the handler.
         """
+        self._left = waiting_to_be_accepted(self._listener)
         self._draining = True
-        stop_reading(self._listener)
+        self._listener.setblocking(False)
         for pid in list(self._children):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)

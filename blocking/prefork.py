@@ -23,6 +23,7 @@ from aionet.signals import carry_on, stop_on_signals
 from aionet.workers import Worker, supervise
 
 PROCESSES = 8
+STOP_S = 2.0  # after the drain timeout; who has not stopped then hangs
 
 
 class Server(Protocol):
@@ -58,7 +59,12 @@ def run(
             server.serve_forever()
         return 0
 
-    return supervise(work, PROCESSES, on_ready=on_ready)
+    def close() -> None:  # or the kernel would go on connecting who is never served
+        for sock in sockets:
+            sock.close()
+
+    stop_s = timeouts.drain + STOP_S
+    return supervise(work, PROCESSES, on_ready=on_ready, on_stop=close, stop_timeout=stop_s)
 
 
 def _end_with_parent(worker: Worker) -> None:

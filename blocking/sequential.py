@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
+from dataclasses import replace
 
+from aionet.core import Hub, State, Todo
 from aionet.limits import Limits, Timeouts
-from aionet.protocol import Deliveries, Service
+from aionet.protocol import Service
 from aionet.sockets import (
     RECV_SIZE,
+    AcceptPaused,
+    ListenerClosed,
+    accept,
     accept_patiently,
-    set_reset_on_close,
     stop_reading,
-    wait_for_close,
+    waiting_to_be_accepted,
 )
+from blocking.connection import Connection, set_wait
 from blocking.datagram import DatagramServer
 
 __all__ = ["DatagramServer", "StreamServer"]
@@ -31,65 +37,145 @@ class StreamServer:
         self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
     ) -> None:
         self._listener = listener
-        self._service = service
-        self._timeouts = timeouts
-        self._conn: socket.socket | None = None
-        self._draining = False
+        limits = replace(limits, on_full="queue")
+        self._hub = Hub(service, limits, timeouts, self, places=1, now=time.monotonic())
+        self._tick_at = 0.0
+        self._step = 0.0  # between two looks at the clock
+        self._conn: Connection | None = None
+        self._late: list[Connection] = []  # who were connected before the drain
+        self._draining = self._aborted = False
 
     def serve_forever(self) -> None:
-        """Serve until `drain` is called."""
+        """Serve until `drain` is called, and those who were connected before."""
+        self._set_waits(self._listener)  # who is connected from now on inherits them
+        early = waiting_to_be_accepted(self._listener)
         with self._listener:
-            while conn := accept_patiently(self._listener):
-                self.serve(conn)
+            while not self._draining:
+                try:
+                    sock = accept_patiently(self._listener)
+                except BlockingIOError:  # SO_RCVTIMEO
+                    continue
+                if sock is None:
+                    break
+                if early:
+                    early -= 1
+                    self._set_waits(sock)
+                self._converse(self._admit(sock))
+            self._tick()
+        for conn in self._late:
+            self._converse(conn)
 
-    def serve(self, conn: socket.socket) -> None:
-        """Serve one connection to its end."""
-        self._conn = conn
-        if self._draining:
-            stop_reading(conn)
-        with conn:
-            # A peer that resets ends its own conversation and nothing else.
-            with contextlib.suppress(OSError):
-                self._converse(conn)
-            with contextlib.suppress(OSError):
-                self._deliver(conn, self._service.receive_eof(conn))
+    def serve(self, sock: socket.socket) -> None:
+        """Serve one connection to its end, and no other."""
+        self._set_waits(sock)
+        self._converse(self._admit(sock))
+
+    def _set_waits(self, sock: socket.socket) -> None:
+        """So that no call waits longer than until the next look at the clock."""
+        self._step = self._hub.tick(time.monotonic())
+        set_wait(sock, socket.SO_RCVTIMEO, self._step)
+        set_wait(sock, socket.SO_SNDTIMEO, self._step)
+
+    def _admit(self, sock: socket.socket) -> Connection:
+        conn = Connection(self._hub, sock)
+        self._hub.admit(conn)
+        return conn
+
+    def _converse(self, conn: Connection) -> None:
+        with conn.sock:
+            self._conn = conn
+            self._settle(conn)
+            while conn.state is not State.GONE:
+                self._read(conn)
+                self._settle(conn)
         self._conn = None
 
-    def _converse(self, conn: socket.socket) -> None:
-        closing = self._deliver(conn, self._service.connect(conn))
-        while not closing:
-            data = conn.recv(RECV_SIZE)
-            if not data:
-                return
-            closing = self._deliver(conn, self._service.receive_data(conn, data))
-        wait_for_close(conn, self._timeouts.linger)
+    def _read(self, conn: Connection) -> None:
+        """Read once, or wait in vain until there is another look at the clock."""
+        if not conn.reads:
+            time.sleep(self._step)
+            return
+        try:
+            data = conn.sock.recv(RECV_SIZE)
+        except BlockingIOError:  # SO_RCVTIMEO
+            return
+        except OSError as error:  # a reset ends its own conversation and nothing else
+            self._hub.lost(conn, error)
+            return
+        if not data:
+            self._hub.receive_eof(conn)
+        elif out := self._hub.receive_data(conn, data):
+            self._send(conn, out)
 
-    def _deliver(self, conn: socket.socket, deliveries: Deliveries) -> bool:
-        """Send what is for `conn`; True when the service wants it closed.
-
-        sendall() returns when the kernel has taken everything, and nothing is read until
-        then: a peer that does not read is not listened to, and nothing piles up here.
+    def _send(self, conn: Connection, data: bytes) -> None:
+        """Send all of it. Nothing is read until the kernel has taken everything: a peer that does
+        not read is not listened to, and nothing piles up here.
         """
-        for peer, data in deliveries:
-            if peer is conn:
-                if not data:
-                    return True
-                conn.sendall(data)
-        return False
+        conn.buffer = data
+        while conn.buffer and conn.state is not State.GONE:
+            try:
+                conn.send_buffer()
+            except BlockingIOError:  # SO_SNDTIMEO
+                pass
+            except OSError as error:
+                self._hub.lost(conn, error)
+                return
+            self._hub.sent(conn, len(conn.buffer))
+            self._tick()
+
+    def _settle(self, conn: Connection) -> None:
+        """Send what else there is, and do what is to be done."""
+        self._tick()
+        while conn.dirty:
+            conn.dirty = False
+            if data := self._hub.take(conn):
+                self._send(conn, data)
+            if (todo := conn.todo) is not None:
+                conn.todo = None
+                conn.do(todo)
+                if todo is Todo.CLOSE:
+                    self._hub.lost(conn, None)
+        self._hub.dirty.clear()  # who else is dirty waits for its turn
+
+    # What the hub wants, and the end.
+
+    def wake(self) -> None:
+        """As Shell.wake: there is but one peer, and we see to it in any case."""
+
+    def accept(self, more: bool) -> None:
+        """As Shell.accept: nobody else is accepted before this one has left."""
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if self._draining and not self._hub.draining:
+            self._accept_late()
+            self._hub.drain()
+        if self._aborted:
+            self._hub.end()
+        if now >= self._tick_at:
+            self._tick_at = now + self._hub.tick(now)
+
+    def _accept_late(self) -> None:
+        """Who was connected, and waits: its turn comes when this one has left."""
+        if self._listener.fileno() >= 0:
+            with contextlib.suppress(BlockingIOError, AcceptPaused, ListenerClosed):
+                for _ in range(waiting_to_be_accepted(self._listener)):
+                    sock = accept(self._listener)
+                    self._set_waits(sock)
+                    self._late.append(self._admit(sock))
+            self._listener.close()  # nobody else is to be connected
 
     def drain(self) -> None:
-        """Accept no more, and treat the peer as having finished sending.
+        """Accept no more, and treat every peer as having finished sending.
 
-        May be called by a signal handler, in the midst of everything else.
+        May be called by a signal handler, in the midst of everything else, or by another thread.
         """
         self._draining = True
-        stop_reading(self._listener)
         if self._conn is not None:
-            stop_reading(self._conn)
+            stop_reading(self._conn.sock)
 
     def abort(self) -> None:
-        """Reset the peer, whatever is pending; wakes a blocked sendall()."""
-        if (conn := self._conn) is not None:
-            with contextlib.suppress(OSError):
-                set_reset_on_close(conn)
-                conn.shutdown(socket.SHUT_RDWR)
+        """Reset the peer, whatever is pending. May be called as `drain`."""
+        self._aborted = True
+        if self._conn is not None:
+            self._conn.do(Todo.RESET)  # so that recv() ends; a send() ends by itself

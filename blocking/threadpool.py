@@ -13,36 +13,41 @@ import threading
 
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Service
-from blocking.conversations import Conversations
-from blocking.outbox import Connection
+from blocking import threaded
+from blocking.threaded import Connection
 
 __all__ = ["StreamServer"]
 
 THREADS = 32
-QUEUE = 32  # accepted and waiting for a thread; when it is full, the rest wait in the kernel
+QUEUE = 32  # accepted and waiting for a thread; the rest wait in the kernel
 
 
-class StreamServer(Conversations):
+class StreamServer(threaded.StreamServer):
     """Serves `service` on a listening TCP socket with THREADS threads."""
 
     def __init__(
         self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
     ) -> None:
         super().__init__(listener, service, limits, timeouts)
-        self._accepted: queue.Queue[Connection | None] = queue.Queue(QUEUE)
+        self._accepted: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
+
+    def _places(self, limits: Limits) -> int:
+        return min(super()._places(limits), THREADS + QUEUE)
 
     def serve_forever(self) -> None:
         """Serve until `drain` is called and every peer is gone."""
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(THREADS)]
         for thread in threads:
             thread.start()
-        with self._listener:
-            while conn := self._accept():
-                self._accepted.put(conn)
+        super().serve_forever()
         for _ in threads:
             self._accepted.put(None)
         for thread in threads:
             thread.join()
+
+    def _start(self, conn: Connection) -> None:
+        self._see_to_other(conn)  # it may be greeted before there is a thread for it
+        self._accepted.put(conn)
 
     def _work(self) -> None:
         while conn := self._accepted.get():

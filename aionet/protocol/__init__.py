@@ -3,15 +3,28 @@
 from aionet.protocol.chat import Room
 from aionet.protocol.echo import Echo, EchoAndClose
 from aionet.protocol.lines import LineReader
-from aionet.protocol.service import OVERSIZE, Close, Deliveries, Service
+from aionet.protocol.service import (
+    CLOSE,
+    OVERSIZE,
+    Answer,
+    Close,
+    Deliveries,
+    Delivery,
+    Service,
+    datagrams,
+)
 
 __all__ = [
+    "CLOSE",
     "OVERSIZE",
+    "Answer",
     "Close",
     "Deliveries",
+    "Delivery",
     "Echo",
     "EchoAndClose",
     "LineReader",
     "Room",
     "Service",
+    "datagrams",
 ]

@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from aionet.protocol.lines import LineReader
-from aionet.protocol.service import OVERSIZE, Deliveries
+from aionet.protocol.service import CLOSE, OVERSIZE, Answer, Close, Delivery, Service
 
 LINE_LIMIT = 4096  # bytes, without the line end
 
@@ -32,7 +32,7 @@ class _Visitor:
         self.tag = b""  # b"[name] ", once it has a name
 
 
-class Room:
+class Room(Service):
     """Who is in, and who gets what.
 
     `line_limit` is in bytes, without the line end. A message is encoded once, and every
@@ -51,19 +51,20 @@ class Room:
         """The names of the members, in the order they came in."""
         return list(self._members.values())
 
-    def connect(self, peer: Any) -> Deliveries:
+    def connect(self, peer: Any) -> Answer:
         self._visitors[peer] = _Visitor(self._line_limit)
-        return ((peer, _GREETING),)
+        return _GREETING
 
-    def receive_data(self, peer: Any, data: bytes) -> Deliveries:
+    def receive_data(self, peer: Any, data: bytes) -> Answer:
         visitor = self._visitors.get(peer)
         if visitor is None:  # refused before; the shell is closing it
-            return ()
-        deliveries: list[tuple[Any, bytes]] = []
+            return None
+        deliveries: list[Delivery] = []
+        others: list[Any] = []  # who hears it, for as long as nobody comes or goes
         for line in visitor.lines.receive_data(data):
             if visitor.tag:
-                message = visitor.tag + _printable(line) + b"\n"
-                deliveries += [(member, message) for member in self._members if member != peer]
+                others = others or [member for member in self._members if member is not peer]
+                deliveries.append((others, visitor.tag + _printable(line) + b"\n"))
             elif refusal := self._refusal(line):
                 return deliveries + self._refuse(peer, refusal)
             else:
@@ -73,10 +74,10 @@ class Room:
             return deliveries + self._refuse(peer, too_long, OVERSIZE)
         return deliveries
 
-    def receive_eof(self, peer: Any) -> Deliveries:
+    def receive_eof(self, peer: Any) -> Answer:
         if peer not in self._visitors:
-            return ()
-        return [*self._leave(peer), (peer, b"")]
+            return None
+        return [*self._leave(peer), (peer, CLOSE)]
 
     def unfinished(self, peer: Any) -> int | None:
         visitor = self._visitors.get(peer)
@@ -89,25 +90,24 @@ class Room:
             return f"the name {name.decode()} is in use; choose another"
         return None
 
-    def _refuse(self, peer: Any, reason: str, close: bytes = b"") -> list[tuple[Any, bytes]]:
+    def _refuse(self, peer: Any, reason: str, close: Close = CLOSE) -> list[Delivery]:
         return [(peer, f"! {reason}\n".encode()), (peer, close), *self._leave(peer)]
 
-    def _enter(self, peer: Any, visitor: _Visitor, line: bytes) -> list[tuple[Any, bytes]]:
+    def _enter(self, peer: Any, visitor: _Visitor, line: bytes) -> list[Delivery]:
         name = line.decode()
         roster = f"* The room contains: {', '.join(self._members.values())}\n".encode()
         announcement = f"* {name} has entered the room\n".encode()
-        deliveries = [(peer, roster), *((member, announcement) for member in self._members)]
+        deliveries: list[Delivery] = [(peer, roster), ([*self._members], announcement)]
         self._members[peer] = name
         visitor.tag = f"[{name}] ".encode()
         return deliveries
 
-    def _leave(self, peer: Any) -> list[tuple[Any, bytes]]:
+    def _leave(self, peer: Any) -> list[Delivery]:
         del self._visitors[peer]
         name = self._members.pop(peer, None)
         if name is None:
             return []
-        announcement = f"* {name} has left the room\n".encode()
-        return [(member, announcement) for member in self._members]
+        return [([*self._members], f"* {name} has left the room\n".encode())]
 
 
 def _printable(line: bytes) -> bytes:

@@ -6,57 +6,108 @@ The rules, the same for every shell:
 2. A shell calls `connect` once, then `receive_data` any number of times with at least one
    byte, then `receive_eof` exactly once: when the peer has finished sending, or is gone,
    or has been dropped by the shell. It never makes two calls at the same time.
-3. Every call answers with deliveries: pairs of a peer and bytes for it, to be carried out
-   in order, so that all peers see one order of messages. `b""` asks the shell to close that
-   peer once everything delivered to it before has been sent; `OVERSIZE` does the same and
-   says why. Deliveries to a peer that is closed, or closing, are dropped by the shell.
-4. What a peer says wrong becomes deliveries (an error line, a close), never an exception.
+3. Every call gives an answer, see `Answer`. What is delivered is carried out in order, so that
+   all peers see one order of messages. `CLOSE` closes a peer once everything delivered to it
+   before has been sent; `OVERSIZE` does the same and says why. Empty bytes are nothing, and close
+   nobody. What is delivered to a peer that is closed, or closing, is dropped by the shell.
+4. Who does not read is not listened to (back-pressure). What a list has for others is carried out
+   at once; what it has for the peer that made the service speak waits until that reads, and so
+   does all that a generator has: it is asked on only while that peer reads, so that large answers
+   are made as they are taken. Until then nothing more of that peer is given to the service; should
+   it go, or be closed by others, the generator is closed. What others say to a peer is bounded
+   by Limits.outbox.
+5. What a peer says wrong becomes deliveries (an error line, a close), never an exception.
 
 Over datagrams there are no connections: a shell calls only `receive_data`, with the sender's
 address as the peer, for every datagram, the empty one included; `b""` then is an empty
-datagram.
-
-A service may have more, each known by its name:
-
-- `unfinished(peer)`: which of its messages `peer` has begun and not ended, as a number that
-  no other message of that peer has; None between messages. Shells with a message timeout
-  hold a peer to it.
-- `say_goodbye()`: deliveries, asked for once when the server begins to stop.
-- `one_process`: True where peers in different processes would miss each other.
+datagram, and CLOSE is nothing.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Final, final
 
 from aionet.limits import CloseReason
 
-Deliveries = Iterable[tuple[Any, bytes]]
+
+@final
+class Close:
+    """Delivered to a peer, it closes it, for that reason."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: CloseReason) -> None:
+        self.reason: Final = reason
+
+    def __repr__(self) -> str:
+        return f"Close({self.reason.value!r})"
 
 
-class Close(bytes):
-    """The empty delivery, with the reason for the close: to any shell it is `b""`."""
-
-    reason: CloseReason
-
-    def __new__(cls, reason: CloseReason) -> Close:
-        close = super().__new__(cls)
-        close.reason = reason
-        return close
-
-
+CLOSE = Close(CloseReason.DONE)
 OVERSIZE = Close(CloseReason.OVERSIZE)
 
+# A peer, or a list of peers, and what it is sent.
+Delivery = tuple[Any, bytes | Close]
+Deliveries = Iterable[Delivery]
+# Bytes, or a close, are for the peer that made the service speak; None is nothing.
+Answer = bytes | Close | Deliveries | None
 
-class Service(Protocol):
-    """One service for all of its peers; see the module's rules."""
 
-    def connect(self, peer: Any) -> Deliveries:
+_METHODS = ("connect", "receive_data", "receive_eof", "unfinished", "say_goodbye", "one_process")
+
+
+class Service:
+    """What all services are: one for all of its peers; see the module's rules.
+
+    one_process: whether peers in different processes would miss each other.
+    """
+
+    one_process = False
+
+    def __init_subclass__(cls) -> None:
+        """Raises TypeError for what looks like one of these methods, and is spelt otherwise."""
+        for name in vars(cls):
+            near = difflib.get_close_matches(name, _METHODS, 1, 0.9)
+            if name not in _METHODS and near and not name.startswith("_"):
+                raise TypeError(f"{cls.__name__}.{name}() is never called; is it {near[0]}()?")
+
+    def connect(self, peer: Any) -> Answer:
         """A stream peer arrived."""
+        return None
 
-    def receive_data(self, peer: Any, data: bytes) -> Deliveries:
+    def receive_data(self, peer: Any, data: bytes) -> Answer:
         """`peer` sent `data`: an arbitrary piece of its stream, or one whole datagram."""
+        raise NotImplementedError
 
-    def receive_eof(self, peer: Any) -> Deliveries:
+    def receive_eof(self, peer: Any) -> Answer:
         """`peer` finished sending, or is gone."""
+        return CLOSE
+
+    def unfinished(self, peer: Any) -> int | None:
+        """Which of its messages `peer` has begun and not ended; None between messages.
+
+        A number that no other message of that peer has. A peer is held to Timeouts.message by it.
+        """
+        return None
+
+    def say_goodbye(self) -> Deliveries:
+        """What is said when the server begins to stop; asked for once."""
+        return ()
+
+
+def datagrams(sender: Any, answer: Answer) -> Iterable[tuple[Any, bytes]]:
+    """The datagrams that `answer` is, each with its destination."""
+    if answer.__class__ is bytes:
+        return ((sender, answer),)
+    if isinstance(answer, bytearray | memoryview | bytes):
+        return ((sender, bytes(answer)),)
+    if answer is None or isinstance(answer, Close):
+        return ()
+    return (
+        (each, data)
+        for to, data in answer
+        if not isinstance(data, Close)
+        for each in (to if isinstance(to, list) else (to,))
+    )

@@ -10,7 +10,8 @@ import sys
 from importlib import import_module
 
 from aionet.command import Chat, announce, fail, listen_or_exit, log_to_stderr, parse
-from aionet.sockets import address_of
+from aionet.sockets import address_of, set_nodelay
+from compare.contenders import SETTINGS
 
 FRAMEWORKS = ("gevent", "rloop", "tornado", "trio", "twisted")
 NO_DATAGRAMS = ("tornado",)
@@ -23,7 +24,7 @@ def main(argv: list[str]) -> None:
         option="framework",
         choices=list(FRAMEWORKS),
         option_help="what serves",
-        settings=("message", "write_buffer", "outbox", "write"),
+        settings=SETTINGS,
     )
     log_to_stderr()
     if isinstance(task, Chat):
@@ -37,6 +38,8 @@ def main(argv: list[str]) -> None:
     except ModuleNotFoundError as error:
         fail(f"{error.name} is not installed: pip install {error.name}")
     sock = listen_or_exit(task.addresses[0], write_timeout=task.timeouts.write)
+    if not task.datagrams:
+        set_nodelay(sock)  # accept(2) hands it on
     address = address_of(sock)
     framework.serve(task, sock, lambda: announce([address]))
 

@@ -1,8 +1,10 @@
 """gevent: a greenlet for each connection, which reads and writes as if it could block.
 
 As its examples have it, on its StreamServer. Datagrams are read by a greenlet of their own: its
-DatagramServer reads 8 KiB at most. A member of the chat has a second greenlet, which sends what
-others say from a queue: one that waits for who does not read must not be that of another.
+DatagramServer reads 8 KiB at most.
+
+What a peer gets in answer is sent by its own greenlet. Who is talked to by others has a second one,
+from the first time on: one that waits for who does not read must not be that of another.
 """
 
 from __future__ import annotations
@@ -10,101 +12,176 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import time
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import gevent
 from gevent.event import Event
-from gevent.queue import Full, Queue
+from gevent.pool import Pool
 from gevent.server import StreamServer
 from gevent.socket import socket as gevent_socket
 
 from aionet.command import Serve
-from aionet.protocol import Deliveries, Service
+from aionet.core import Hub, State, Todo
+from aionet.protocol import Service, datagrams
 from aionet.sockets import RECV_SIZE
-
-MESSAGES = 10_000  # waiting for a member; who has more reads slower than others talk
-
-
-class Peer:
-    """A connection and what is to be sent on it; None is the last."""
-
-    def __init__(self, conn: Any) -> None:
-        self.conn = conn
-        self.closing = False
-        self.outbox: Queue = Queue(MESSAGES)
-
-    def send(self) -> None:
-        """Send what others say, and then that there is no more."""
-        with contextlib.suppress(OSError):
-            while data := self.outbox.get():
-                self.conn.sendall(data)
-            self.conn.shutdown(socket.SHUT_WR)
+from compare.contenders import connection
 
 
-class Chat:
-    """Members hear each other, through their queues."""
+class Connection(connection.Connection):
+    """A socket. sending: a greenlet does; whatever another one has for it is left to that.
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    second: it has a second greenlet. changed: set, and replaced, when one of the two has something
+    to tell the other.
+    """
 
-    def meet(self, conn: Any, address: tuple[str, int]) -> None:
-        peer = Peer(conn)
-        sender = gevent.spawn(peer.send)
+    __slots__ = ("changed", "second", "sending")
+
+    def __init__(self, hub: Hub, sock: Any) -> None:
+        super().__init__(hub, sock)
+        self.sending = self.second = False
+        self.changed = Event()
+
+    def notify(self) -> None:
+        self.changed.set()
+        self.changed = Event()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def gone(self) -> None:
+        super().gone()
+        self.notify()
+
+
+class Server:
+    """Serves a service; `meet` is what gevent's StreamServer takes."""
+
+    def __init__(self, task: Serve) -> None:
+        self._woken = Event()
+        self.hub = connection.hub_of(task, self, time.monotonic())
+
+    def meet(self, sock: Any, address: Any) -> None:
+        """Serve one connection to its end."""
+        conn = Connection(self.hub, sock)
+        self.hub.admit(conn)
+        self._see_to(conn)
+        while conn.state is not State.GONE:
+            if conn.reads:
+                self._read(conn)
+            else:
+                conn.changed.wait()
+
+    def _read(self, conn: Connection) -> None:
         try:
-            self._deliver(self._service.connect(peer))
-            with contextlib.suppress(OSError):
-                while data := conn.recv(RECV_SIZE):
-                    if not peer.closing:
-                        self._deliver(self._service.receive_data(peer, data))
-            self._deliver(self._service.receive_eof(peer))
-            sender.join()
-        finally:
-            peer.closing = True
-            sender.kill()
+            data = conn.sock.recv(RECV_SIZE)
+        except OSError as error:  # a reset ends its own conversation and nothing else
+            self.hub.lost(conn, error)
+            return
+        while conn.sending:  # the second greenlet: what others have said goes first
+            conn.changed.wait()
+        if not data:
+            self.hub.receive_eof(conn)
+        elif out := self.hub.receive_data(conn, data):
+            self._send(conn, out)
+        self._see_to(conn)
 
-    def _deliver(self, deliveries: Deliveries) -> None:
-        for peer, data in deliveries:
-            if peer.closing:
-                continue
-            peer.closing = not data
-            try:
-                peer.outbox.put_nowait(data)
-            except Full:
-                peer.closing = True
-                peer.conn.close()
+    def _send(self, conn: Connection, data: bytes) -> None:
+        """Send all of it. Nothing is read meanwhile: who does not read is not listened to."""
+        conn.sending = True
+        try:
+            conn.sock.sendall(data)
+            self.hub.sent(conn, 0)
+        except OSError as error:
+            self.hub.lost(conn, error)
+        conn.sending = False
 
+    def _see_to(self, conn: Connection) -> None:
+        """Send what else there is, and do what is to be done."""
+        while conn.dirty and not conn.sending:
+            conn.dirty = False
+            todo, conn.todo = conn.todo, None
+            if data := self.hub.take(conn):
+                self._send(conn, data)
+            if todo is Todo.CLOSE:
+                conn.close()
+                self.hub.lost(conn, None)
+            elif todo is not None:
+                conn.do(todo)
 
-def echo(service: Service, conn: Any, address: tuple[str, int]) -> None:
-    """What a peer says concerns nobody else, so its own greenlet sends the answer."""
-    with contextlib.suppress(OSError):
-        while data := conn.recv(RECV_SIZE):
-            for _, reply in service.receive_data(conn, data):
-                conn.sendall(reply)
+    # What others say to a peer, while its own greenlet waits for it to speak.
+
+    def see_to_others(self) -> None:
+        while True:
+            self._woken.wait()
+            self._woken.clear()
+            dirty, self.hub.dirty = self.hub.dirty, []
+            for conn in cast(list[Connection], dirty):
+                if not conn.second:
+                    conn.second = True
+                    gevent.spawn(self._talk, conn)
+                conn.notify()
+
+    def _talk(self, conn: Connection) -> None:
+        """Its second greenlet."""
+        while conn.state is not State.GONE:
+            self._see_to(conn)
+            conn.notify()
+            conn.changed.wait()
+
+    # What the hub wants, and time.
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def accept(self, more: bool) -> None:
+        """As Shell.accept: who comes when there is no place waits for one."""
+
+    def tick(self) -> None:
+        while True:
+            gevent.sleep(self.hub.tick(time.monotonic()))
 
 
 def echo_datagrams(service: Service, sock: Any) -> None:
     while True:
         data, sender = sock.recvfrom(RECV_SIZE)
-        for peer, reply in service.receive_data(sender, data):
+        for peer, reply in datagrams(sender, service.receive_data(sender, data)):
             with contextlib.suppress(OSError):  # a port of 0: that peer's loss
                 sock.sendto(reply, peer)
 
 
+def _signalled() -> Event:
+    """Set by SIGTERM or SIGINT; a second one is left to the kernel."""
+    signalled = Event()
+
+    def stop() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        signalled.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, stop)
+    return signalled
+
+
 def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
-    service = task.make_service()
+    signalled = _signalled()
     ours = gevent_socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
     if task.datagrams:
-        running = gevent.spawn(echo_datagrams, service, ours)
-    else:
-        meet = Chat(service).meet if task.service == "chat" else partial(echo, service)
-        server = StreamServer(ours, meet)
-        server.start()
-        running = gevent.spawn(Event().wait)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, running.kill, block=False)
+        gevent.spawn(echo_datagrams, task.make_service(), ours)
+        ready()
+        signalled.wait()
+        return
+    server, peers = Server(task), Pool()
+    listening = StreamServer(ours, server.meet, spawn=peers)
+    listening.start()
+    gevent.spawn(server.tick)
+    gevent.spawn(server.see_to_others)
     ready()
-    running.join()
-    if not task.datagrams:
-        server.stop()
+    signalled.wait()
+    listening.close()
+    server.hub.drain()
+    if not peers.join(task.timeouts.drain):
+        server.hub.end()
+        peers.join()

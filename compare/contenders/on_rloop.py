@@ -3,75 +3,109 @@
 As asyncio's page on protocols has it, with the loop that rloop's own page says to use, and with
 what asyncio documents for a peer that does not read: it is not listened to until it has.
 rloop 0.5 never closes a connection whose peer has finished sending: neither when eof_received()
-returns False, nor on close() or abort().
+returns False, nor on close() or abort(). It does not say that one is lost, either, so that for the
+hub a connection has ended when we close it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import signal
+import contextlib
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import cast
 
 import rloop
 
 from aionet.command import Serve
+from aionet.core import Todo
 from aionet.loops import keep_read_buffers
-from aionet.protocol import Deliveries, Service
+from aionet.protocol import Service, datagrams
+from compare.contenders import connection, on_a_loop
 
 
-class Peer(asyncio.Protocol):
-    """One connection of a service."""
+class Connection(connection.Connection, asyncio.Protocol):
+    """One connection.
 
-    def __init__(self, service: Service, outbox: int) -> None:
-        self._service = service
-        self._outbox = outbox
-        self._eof = False  # the service knows that the peer has finished
-        self._closing = False  # the service has said its last word
+    _came: data, and b"" for its end. rloop 0.5 reads on until the kernel has no more, also when
+    told not to. _full: the transport's buffer is, and the hub keeps what else there is.
+    """
+
+    __slots__ = ("_came", "_full", "_transport")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._deliver(self._service.connect(self))
+        self._transport.set_write_buffer_limits(high=self.hub.limits.write_buffer)
+        self._came: deque[bytes] = deque()
+        self._full = False
+        self.sock = transport.get_extra_info("socket")
+        self.hub.admit(self)
+        self.settle()
 
     def data_received(self, data: bytes) -> None:
-        if not self._closing:
-            self._deliver(self._service.receive_data(self, data))
+        self._came.append(data)
+        self.settle()
 
     def eof_received(self) -> bool:
-        self._end()
-        return False  # the transport closes once all is sent, or so asyncio has it
+        self._came.append(b"")
+        self.settle()
+        return True  # when to close is not the loop's affair
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._closing = True
-        self._end()
+    def settle(self) -> None:
+        """Hear what has come, write what there is, and do what is to be done."""
+        while self.dirty or (self._came and self.reads):
+            if self.dirty:
+                self._see_to()
+            elif not (data := self._came.popleft()):
+                self.hub.receive_eof(self)
+            elif out := self.hub.receive_data(self, data):
+                self._write(out)
 
-    def _end(self) -> None:
-        if not self._eof:
-            self._eof = True
-            self._deliver(self._service.receive_eof(self))
+    def _see_to(self) -> None:
+        self.dirty = False
+        if not self._full and (data := self.hub.take(self)):
+            self._write(data)
+        if self.todo is Todo.SHUT_RD or not self._full:
+            todo, self.todo = self.todo, None
+            if todo is Todo.CLOSE:
+                self._transport.close()
+                self.hub.lost(self, None)
+            elif todo is Todo.SHUT_WR:
+                with contextlib.suppress(OSError):  # it is gone, which reading tells
+                    self._transport.write_eof()
+            elif todo is not None:
+                self.do(todo)
+        if self.reads is not self._transport.is_reading() and not self._transport.is_closing():
+            if self.reads:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
 
-    def _deliver(self, deliveries: Deliveries) -> None:
-        for peer, data in deliveries:
-            peer.put(data)
-
-    def put(self, data: bytes) -> None:
-        """Send `data`; nothing closes once all is sent."""
-        if self._closing:
-            return
-        if not data:
-            self._closing = True
-            self._transport.close()
-            return
+    def _write(self, data: bytes) -> None:
         self._transport.write(data)
-        if self._transport.get_write_buffer_size() > self._outbox:
-            self._transport.abort()  # it reads slower than others talk
+        if not self._full:
+            self.hub.sent(self, 0)
 
     def pause_writing(self) -> None:
-        self._transport.pause_reading()
+        """Within write(), where rloop 0.5 ends the process if it is asked how much there is."""
+        self._full = True
+        self.hub.sent(self, self.hub.limits.write_buffer + 1)
 
     def resume_writing(self) -> None:
-        self._transport.resume_reading()
+        self._full = False
+        self.hub.sent(self, 0)
+        self.dirty = True  # something may have waited for this
+        self.settle()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.hub.lost(self, exc)
+
+    def unacked(self) -> int:
+        return super().unacked() + self._transport.get_write_buffer_size()
+
+    def close(self) -> None:
+        self._transport.abort()
 
 
 class Datagrams(asyncio.DatagramProtocol):
@@ -82,21 +116,22 @@ class Datagrams(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        for peer, reply in self._service.receive_data(addr, data):
+        for peer, reply in datagrams(addr, self._service.receive_data(addr, data)):
             self._transport.sendto(reply, peer)
 
 
 async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    service = task.make_service()
+    loop = asyncio.get_running_loop()
     if task.datagrams:
+        service = task.make_service()
         await loop.create_datagram_endpoint(lambda: Datagrams(service), sock=sock)
-    else:
-        await loop.create_server(lambda: Peer(service, task.limits.outbox), sock=sock)
-    ready()
-    await stopped.wait()
+        await on_a_loop.signalled(ready)
+        return
+    peers = on_a_loop.Server(task)
+    server = await loop.create_server(lambda: Connection(peers.hub), sock=sock)
+    await on_a_loop.signalled(ready)
+    await peers.drain()  # which resets newcomers
+    server.close()  # not before: rloop 0.5 cuts all connections by it
 
 
 def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:

@@ -1,78 +1,121 @@
 """Tornado: a coroutine for each connection, on an IOStream over asyncio's loop.
 
 As its page on TCPServer has it, but by read_bytes(partial=True) instead of by lines, so that any
-bytes are echoed. `max_write_buffer_size` bounds what others may say to who does not read.
+bytes are echoed. An IOStream knows no half-close: the peer's end is the end of both directions,
+and what was not sent until then is dropped, so that nothing is read before it is.
 """
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 from collections.abc import Callable
 
-from tornado.iostream import IOStream, StreamBufferFullError, StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 from tornado.tcpserver import TCPServer
 
 from aionet.command import Serve
-from aionet.protocol import Deliveries
+from aionet.core import Hub, State, Todo
 from aionet.sockets import RECV_SIZE
+from compare.contenders import connection, on_a_loop
+
+
+class Connection(connection.Connection):
+    """An IOStream, and how much of what was written to it has not gone.
+
+    changed: set when its coroutine may go on.
+    """
+
+    __slots__ = ("changed", "stream", "unsent")
+
+    def __init__(self, hub: Hub, stream: IOStream) -> None:
+        super().__init__(hub, stream.socket)
+        self.stream = stream
+        self.unsent = 0
+        self.changed = asyncio.Event()
+
+    def unacked(self) -> int:
+        return super().unacked() + self.unsent
+
+    def settle(self) -> None:
+        """Write what there is, and do what is to be done."""
+        while self.dirty:
+            self.dirty = False
+            if data := self.hub.take(self):
+                self.write(data)
+            if self.todo is not None and not (self.unsent or self._has_more()):
+                todo, self.todo = self.todo, None
+                if todo is Todo.CLOSE:
+                    self.stream.close()
+                    self.hub.lost(self, None)
+                else:
+                    self.do(todo)
+            self.changed.set()
+
+    def _has_more(self) -> bool:
+        """Whether its service has: an IOStream that writes nothing looks for the peer's end."""
+        return self.extra is not None and self.extra.rest is not None
+
+    def write(self, data: bytes) -> None:
+        if self.stream.closed():
+            return
+        written = self.stream.write(data)
+        if not written.done():
+            self.unsent += len(data)
+            written.add_done_callback(lambda _: self._written(len(data)))
+        self.hub.sent(self, self.unsent)
+
+    def _written(self, size: int) -> None:
+        self.unsent -= size
+        self.hub.sent(self, self.unsent)
+        if not self.unsent:
+            self.dirty = True  # something may have waited for this
+        self.settle()
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def gone(self) -> None:
+        super().gone()
+        self.changed.set()
 
 
 class Server(TCPServer):
-    """Serves a service; its peers are the streams."""
+    """Serves a service."""
 
     def __init__(self, task: Serve) -> None:
         super().__init__(max_buffer_size=RECV_SIZE, read_chunk_size=RECV_SIZE)
-        self._service = task.make_service()
-        self._outbox = task.limits.outbox
-        self._closing: set[IOStream] = set()
+        self.shell = on_a_loop.Server(task)
 
     async def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
-        stream.max_write_buffer_size = self._outbox + RECV_SIZE
-        try:
-            await self._deliver(stream, self._service.connect(stream))
-            while stream not in self._closing:
-                data = await stream.read_bytes(RECV_SIZE, partial=True)
-                await self._deliver(stream, self._service.receive_data(stream, data))
-        except StreamClosedError:
-            pass
-        finally:
-            self._closing.add(stream)
-            await self._deliver(stream, self._service.receive_eof(stream))
-            self._closing.discard(stream)
-            stream.close()
-
-    async def _deliver(self, stream: IOStream, deliveries: Deliveries) -> None:
-        """Write what the service says; wait until `stream` has sent what is its own."""
-        own = None
-        for peer, data in deliveries:
-            if peer in self._closing:
-                continue
-            if not data:
-                self._closing.add(peer)
-                continue
-            try:
-                written = peer.write(data)
-            except StreamBufferFullError:
-                peer.close()  # it reads slower than others talk
-            except StreamClosedError:
-                continue
+        """Serve one connection to its end."""
+        hub = self.shell.hub
+        conn = Connection(hub, stream)
+        hub.admit(conn)
+        conn.settle()
+        while conn.state is not State.GONE:
+            if conn.reads and not conn.unsent:
+                try:
+                    data = await stream.read_bytes(RECV_SIZE, partial=True)
+                except StreamClosedError:
+                    hub.lost(conn, stream.error)
+                    break
+                if out := hub.receive_data(conn, data):
+                    conn.write(out)
+                conn.settle()
             else:
-                own = written if peer is stream else own
-        if own is not None:
-            await own
+                conn.changed.clear()
+                await conn.changed.wait()
+        stream.close()
 
 
 async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
-    server, stopped = Server(task), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    server = Server(task)
     sock.setblocking(False)
     server.add_socket(sock)
-    ready()
-    await stopped.wait()
+    await on_a_loop.signalled(ready)
     server.stop()
+    await server.shell.drain()
 
 
 def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 """trio: a task for each connection, as its tutorial's echo server.
 
-A member of the chat has a second task, which sends what others say from a bounded channel: a
-task that waits for one who does not read must not be that of another.
+What a peer gets in answer is sent by its own task. Who is talked to by others has a second one,
+from the first time on: a task that waits for one who does not read must not be that of another.
 """
 
 from __future__ import annotations
@@ -11,96 +11,180 @@ import signal
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import trio
 
 from aionet.command import Serve
-from aionet.protocol import Deliveries, Service
+from aionet.core import Hub, State, Todo
+from aionet.protocol import Service, datagrams
 from aionet.sockets import RECV_SIZE
+from compare.contenders import connection
 
-MESSAGES = 10_000  # waiting for a member; who has more reads slower than others talk
+GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
-class Peer:
-    """A connection and what is to be sent on it."""
+class Connection(connection.Connection):
+    """A stream. sending: a task does; whatever another one has for it is left to that.
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    second: it has a second task. changed: set, and replaced, when one of the two has something to
+    tell the other.
+    """
+
+    __slots__ = ("changed", "second", "sending", "stream")
+
+    def __init__(self, hub: Hub, stream: trio.SocketStream) -> None:
+        super().__init__(hub, stream.socket)
         self.stream = stream
-        self.closing = False
-        self.put, self._outbox = trio.open_memory_channel[bytes](MESSAGES)
+        self.sending = self.second = False
+        self.changed = trio.Event()
 
-    async def send(self) -> None:
-        """Send what others say, and then that there is no more."""
-        async for data in self._outbox:
-            await self.stream.send_all(data)
-        await self.stream.send_eof()
+    def notify(self) -> None:
+        self.changed.set()
+        self.changed = trio.Event()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def gone(self) -> None:
+        super().gone()
+        self.notify()
 
 
-class Chat:
-    """Members hear each other, through their channels."""
+class Server:
+    """Serves a service; `meet` is what trio.serve_listeners() takes. nursery: of second tasks."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, task: Serve, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._woken = trio.Event()
+        self.hub = connection.hub_of(task, self, trio.current_time())
 
     async def meet(self, stream: trio.SocketStream) -> None:
-        peer = Peer(stream)
+        """Serve one connection to its end."""
+        conn = Connection(self.hub, stream)
+        async with stream:
+            self.hub.admit(conn)
+            await self._see_to(conn)
+            while conn.state is not State.GONE:
+                if conn.reads:
+                    await self._read(conn)
+                else:
+                    await conn.changed.wait()
+
+    async def _read(self, conn: Connection) -> None:
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(peer.send)
-                self._deliver(self._service.connect(peer))
-                async for data in stream:
-                    if not peer.closing:
-                        self._deliver(self._service.receive_data(peer, data))
-                self._deliver(self._service.receive_eof(peer))
-        except* trio.BrokenResourceError:
-            self._deliver(self._service.receive_eof(peer))
-        finally:
-            peer.closing = True
+            data = await conn.stream.receive_some(RECV_SIZE)
+            while conn.sending:  # the second task: what others have said goes first
+                await conn.changed.wait()
+        except GONE as error:
+            self.hub.lost(conn, _cause(error))
+            return
+        if not data:
+            self.hub.receive_eof(conn)
+        elif out := self.hub.receive_data(conn, data):
+            await self._send(conn, out)
+        await self._see_to(conn)
 
-    def _deliver(self, deliveries: Deliveries) -> None:
-        for peer, data in deliveries:
-            if peer.closing:
-                continue
-            try:
-                if data:
-                    peer.put.send_nowait(data)
-                    continue
-            except trio.WouldBlock:
-                peer.stream.socket.close()
-            except trio.BrokenResourceError:
-                pass
-            peer.closing = True
-            peer.put.close()
+    async def _send(self, conn: Connection, data: bytes) -> None:
+        """Send all of it. Nothing is read meanwhile: who does not read is not listened to."""
+        conn.sending = True
+        try:
+            await conn.stream.send_all(data)
+            self.hub.sent(conn, 0)
+        except GONE as error:
+            self.hub.lost(conn, _cause(error))
+        conn.sending = False
+
+    async def _see_to(self, conn: Connection) -> None:
+        """Send what else there is, and do what is to be done."""
+        while conn.dirty and not conn.sending:
+            conn.dirty = False
+            todo, conn.todo = conn.todo, None
+            if data := self.hub.take(conn):
+                await self._send(conn, data)
+            if todo is Todo.CLOSE:
+                conn.close()
+                self.hub.lost(conn, None)
+            elif todo is not None:
+                conn.do(todo)
+
+    # What others say to a peer, while its own task waits for it to speak.
+
+    async def see_to_others(self) -> None:
+        while True:
+            await self._woken.wait()
+            self._woken = trio.Event()
+            dirty, self.hub.dirty = self.hub.dirty, []
+            for conn in cast(list[Connection], dirty):
+                if not conn.second:
+                    conn.second = True
+                    self._nursery.start_soon(self._talk, conn)
+                conn.notify()
+
+    async def _talk(self, conn: Connection) -> None:
+        """Its second task."""
+        while conn.state is not State.GONE:
+            await self._see_to(conn)
+            conn.notify()
+            await conn.changed.wait()
+
+    # What the hub wants, and time.
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def accept(self, more: bool) -> None:
+        """As Shell.accept: who comes when there is no place waits for one."""
+
+    async def tick(self) -> None:
+        while True:
+            await trio.sleep(self.hub.tick(trio.current_time()))
+
+    async def drain(self, timeout: float) -> None:
+        """Treat every peer as having finished sending; after `timeout` s, reset who is left."""
+        self.hub.drain()
+        await trio.sleep(timeout)
+        self.hub.end()
 
 
-async def echo(service: Service, stream: trio.SocketStream) -> None:
-    """What a peer says concerns nobody else, so its own task sends the answer."""
-    with contextlib.suppress(trio.BrokenResourceError):
-        async for data in stream:
-            for _, reply in service.receive_data(stream, data):
-                await stream.send_all(reply)
+def _cause(error: Exception) -> Exception:
+    """What the kernel said, where it did."""
+    return error.__cause__ if isinstance(error.__cause__, OSError) else error
 
 
 async def echo_datagrams(service: Service, sock: trio.socket.SocketType) -> None:
     while True:
         data, sender = await sock.recvfrom(RECV_SIZE)
-        for peer, reply in service.receive_data(sender, data):
+        for peer, reply in datagrams(sender, service.receive_data(sender, data)):
             with contextlib.suppress(OSError):  # a port of 0: that peer's loss
                 await sock.sendto(reply, peer)
 
 
-async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
-    service, ours = task.make_service(), trio.socket.from_stdlib_socket(sock)
+async def _signalled(ready: Callable[[], None]) -> None:
+    """Until SIGTERM or SIGINT; a second one is left to the kernel."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            if task.datagrams:
-                nursery.start_soon(echo_datagrams, service, ours)
-            else:
-                meet = Chat(service).meet if task.service == "chat" else partial(echo, service)
-                nursery.start_soon(trio.serve_listeners, meet, [trio.SocketListener(ours)])
-            ready()
-            async for _ in signals:
-                nursery.cancel_scope.cancel()
+        ready()
+        await anext(signals)
+
+
+async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
+    ours = trio.socket.from_stdlib_socket(sock)
+    async with trio.open_nursery() as background:
+        if task.datagrams:
+            background.start_soon(echo_datagrams, task.make_service(), ours)
+            await _signalled(ready)
+        else:
+            async with trio.open_nursery() as peers:  # it ends when all of them have
+                server = Server(task, peers)
+                background.start_soon(server.tick)
+                background.start_soon(server.see_to_others)
+                async with trio.open_nursery() as listening:
+                    listen = partial(trio.serve_listeners, handler_nursery=peers)
+                    listening.start_soon(listen, server.meet, [trio.SocketListener(ours)])
+                    await _signalled(ready)
+                    listening.cancel_scope.cancel()
+                background.start_soon(server.drain, task.timeouts.drain)
+        background.cancel_scope.cancel()
 
 
 def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:

@@ -3,88 +3,147 @@
 As its documentation has it: what comes is handed to the transport, which sends it when it can.
 Beyond the stock echo, which loses data and grows without bound, three things it documents too:
 
-- the transport is registered as its own producer, so that who does not read is not listened to;
+- each connection is the producer of its transport, which tells it when its buffer is full, so that
+  who does not read is not listened to;
 - it is half-closeable, so that a peer which has finished sending still gets its answer;
 - datagrams may have 64 KiB; the default of 8 KiB would cut them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import socket
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet import interfaces, protocol, reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from zope.interface import implementer
 
 from aionet.command import Serve
-from aionet.protocol import Deliveries, Service
+from aionet.core import Todo
+from aionet.protocol import Service, datagrams
 from aionet.sockets import RECV_SIZE
+from compare.contenders import connection
+
+loop = cast(Any, reactor)
 
 
-@implementer(interfaces.IHalfCloseableProtocol)
-class Peer(protocol.Protocol):
-    """One connection; its factory has the service."""
+@implementer(interfaces.IHalfCloseableProtocol, interfaces.IPushProducer)
+class Connection(connection.Connection, protocol.Protocol):
+    """One connection. full: the transport's buffer is, and the hub keeps what else there is."""
 
-    factory: Factory
     transport: Any
-    closing = False  # the service has said its last word
-    eof = False  # the service knows that the peer has finished
+    full = False
 
     def connectionMade(self) -> None:  # noqa: N802  Twisted's names
-        self.transport.registerProducer(self.transport, True)
-        self._deliver(self.factory.service.connect(self))
+        self.sock = self.transport.getHandle()
+        self.transport.registerProducer(self, True)
+        self.hub.admit(self)
+        self.settle()
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
-        if not self.closing:
-            self._deliver(self.factory.service.receive_data(self, data))
+        if out := self.hub.receive_data(self, data):
+            self._write(out)
+        self.settle()
 
     def readConnectionLost(self) -> None:  # noqa: N802
-        self._end()
-        self.say_goodbye()
+        self.hub.receive_eof(self)
+        self.settle()
 
     def writeConnectionLost(self) -> None:  # noqa: N802
         pass
 
-    def connectionLost(self, reason: Any = None) -> None:  # noqa: N802
-        self._end()
-        self.closing = True
+    def connectionLost(self, reason: Any) -> None:  # noqa: N802
+        self.hub.lost(self, None if reason.check(ConnectionDone) else reason.value)
 
-    def _end(self) -> None:
-        if not self.eof:
-            self.eof = True
-            self._deliver(self.factory.service.receive_eof(self))
+    def pauseProducing(self) -> None:  # noqa: N802
+        self.full = True
+        self.hub.sent(self, self.hub.limits.write_buffer + 1)  # nobody says how much it is
 
-    def _deliver(self, deliveries: Deliveries) -> None:
-        for peer, data in deliveries:
-            if peer.closing:
-                continue
-            if data:
-                peer.transport.write(data)
-                if peer is not self and peer.is_behind():
-                    peer.transport.abortConnection()
+    def resumeProducing(self) -> None:  # noqa: N802
+        self.full = False
+        self.hub.sent(self, 0)
+        self.dirty = True  # something may have waited for this
+        self.settle()
+
+    def stopProducing(self) -> None:  # noqa: N802
+        pass
+
+    def settle(self) -> None:
+        """Write what there is, do what is to be done, and read on or not."""
+        while self.dirty:
+            self.dirty = False
+            if not self.full and (data := self.hub.take(self)):
+                self._write(data)
+            if self.todo is Todo.SHUT_RD or not self.full:
+                self._do_all()
+            if self.reads:
+                self.transport.resumeProducing()
             else:
-                peer.say_goodbye()
+                self.transport.pauseProducing()
 
-    def say_goodbye(self) -> None:
-        """Everything is sent before the connection is closed."""
-        if not self.closing:
-            self.closing = True
-            self.transport.unregisterProducer()
-            self.transport.loseConnection()
+    def _write(self, data: bytes) -> None:
+        self.transport.write(data)
+        if not self.full:
+            self.hub.sent(self, 0)
 
-    def is_behind(self) -> bool:
-        """Whether it reads slower than others talk."""
-        waiting = len(self.transport.dataBuffer) + self.transport._tempDataLen
-        return bool(waiting > self.factory.outbox)
+    def _do_all(self) -> None:
+        todo, self.todo = self.todo, None
+        if todo is Todo.SHUT_RD:
+            self.do(todo)
+        elif todo is not None:
+            self.transport.unregisterProducer()  # or it is waited for
+            if todo is Todo.SHUT_WR:
+                self.transport.loseWriteConnection()
+            else:
+                self.transport.loseConnection()
+
+    def close(self) -> None:
+        self.transport.abortConnection()
 
 
-class Factory(protocol.Factory):
-    protocol = Peer
+class Server(protocol.Factory):
+    """Serves a service."""
 
-    def __init__(self, service: Service, outbox: int) -> None:
-        self.service = service
-        self.outbox = outbox
+    def __init__(self, task: Serve) -> None:
+        self.hub = connection.hub_of(task, self, time.monotonic())
+        self._timeout = task.timeouts.drain
+        self._ended: Deferred[None] = Deferred()
+        self._tick()
+
+    def buildProtocol(self, addr: Any) -> Connection:  # noqa: N802
+        return Connection(self.hub)
+
+    def wake(self) -> None:
+        loop.callLater(0, self._settle)
+
+    def _settle(self) -> None:
+        dirty, self.hub.dirty = self.hub.dirty, []
+        for conn in dirty:
+            conn.settle()
+
+    def accept(self, more: bool) -> None:
+        """As Shell.accept: who comes when there is no place waits for one."""
+
+    def _tick(self) -> None:
+        loop.callLater(self.hub.tick(time.monotonic()), self._tick)
+        if self.hub.draining and not self.hub.open and not self._ended.called:
+            self._ended.callback(None)
+
+    def drain(self) -> Deferred[None]:
+        """Treat every peer as having finished sending; reset who is not done in time.
+
+        A second signal is left to the kernel.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        self.hub.drain()
+        loop.callLater(self._timeout, self.hub.end)
+        return self._ended
 
 
 class Datagrams(protocol.DatagramProtocol):
@@ -92,18 +151,21 @@ class Datagrams(protocol.DatagramProtocol):
         self._service = service
 
     def datagramReceived(self, data: bytes, addr: tuple[str, int]) -> None:  # noqa: N802
-        for peer, reply in self._service.receive_data(addr, data):
-            cast(Any, self.transport).write(reply, peer)
+        for peer, reply in datagrams(addr, self._service.receive_data(addr, data)):
+            with contextlib.suppress(OSError):  # a port of 0: that peer's loss
+                cast(Any, self.transport).write(reply, peer)
 
 
 def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
-    loop = cast(Any, reactor)
     sock.setblocking(False)
-    service = task.make_service()
     if task.datagrams:
+        service = task.make_service()
         loop.adoptDatagramPort(sock.fileno(), sock.family, Datagrams(service), RECV_SIZE)
     else:
-        loop.adoptStreamPort(sock.fileno(), sock.family, Factory(service, task.limits.outbox))
+        server = Server(task)
+        listening = loop.adoptStreamPort(sock.fileno(), sock.family, server)
+        loop.addSystemEventTrigger("before", "shutdown", listening.stopListening)
+        loop.addSystemEventTrigger("before", "shutdown", server.drain)
     sock.close()  # the reactor has a duplicate
     loop.callWhenRunning(ready)
     loop.run()

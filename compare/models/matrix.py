@@ -211,29 +211,39 @@ MODELS: dict[str, Model] = {
             group="readiness",
             meaning={"udp-echo": _ALL_AT_ONCE, "chat": _ONE_CALL},
         ),
+        _blocking(
+            "coroutines",
+            "a coroutine for each connection, on an event loop of one's own over epoll",
+            group="readiness",
+            meaning={"chat": _ONE_CALL},
+            cannot={"udp-echo": _NOTHING_TO_HAND_OUT},
+        ),
         _aionet(
             "asyncio",
             "asyncio.Protocol on asyncio's own loop",
             meaning={
-                "udp-echo": "a DatagramProtocol: one datagram a turn of the loop",
+                "udp-echo": "a reader on the loop, up to 64 datagrams in a turn",
                 "chat": _ONE_CALL,
             },
         ),
         _aionet(
             "uvloop",
             "the same code on uvloop (libuv)",
-            meaning={"udp-echo": "a DatagramProtocol on libuv", "chat": _ONE_CALL},
+            meaning={
+                "udp-echo": "a reader on libuv, up to 64 datagrams in a turn",
+                "chat": _ONE_CALL,
+            },
         ),
         _aionet(
             "asyncio-streams",
             "asyncio's streams, a coroutine for each connection, on its own loop",
-            "aionet.asyncio_streams",
+            "compare.contenders.asyncio_streams",
             cannot={"udp-echo": "asyncio has no streams for datagrams"},
         ),
         _aionet(
             "uvloop-streams",
             "the same code on uvloop",
-            "aionet.asyncio_streams",
+            "compare.contenders.asyncio_streams",
             cannot={"udp-echo": "asyncio has no streams for datagrams"},
         ),
         replace(
@@ -258,7 +268,7 @@ MODELS: dict[str, Model] = {
                 **dict.fromkeys(
                     (
                         *("tcp/3", "tcp/4", "tcp/5", "tcp/6", "tcp/7", "tcp/8", "tcp/12"),
-                        *("tcp/13", "tcp/17", "tcp/18", "chat/6", "chat/7", "chat/8"),
+                        *("tcp/13", "tcp/17", "tcp/18", "chat/6", "chat/8"),
                     ),
                     _NEVER_CLOSED,
                 ),
@@ -300,7 +310,7 @@ SETS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "readiness": (
         "one thread that asks the kernel who can go on, in four ways, and the loops that do so",
-        ("select", "poll", "epoll", "epoll-et", "asyncio", "uvloop"),
+        ("select", "poll", "epoll", "epoll-et", "coroutines", "asyncio", "uvloop"),
     ),
     "threads": (
         "threads and processes, beside one client at a time and one loop (Stevens's table)",

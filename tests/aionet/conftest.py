@@ -14,8 +14,16 @@ from deadline import DEADLINE_S
 from loop_runs import Run, T
 from supervisors import Script, Start
 
+from aionet import throttle
 from aionet.loops import LOOPS, loop_factory
 from aionet.tls import server_context
+
+
+@pytest.fixture(autouse=True)
+def nothing_logged_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test had logged is not left out in the next."""
+    monkeypatch.setattr(throttle, "_kinds", {})
+    monkeypatch.setattr(throttle, "_traced", {})
 
 
 @pytest.fixture(params=LOOPS)

@@ -73,7 +73,7 @@ def test_chat_is_told_where_and_as_whom() -> None:
 @pytest.mark.parametrize(
     ("argv", "reason"),
     [
-        ("", "arguments are required: {serve,chat}"),
+        ("", "arguments are required: {serve,chat"),
         ("bake", "invalid choice: 'bake'"),
         ("serve", "arguments are required: service"),
         ("serve cake", "invalid choice: 'cake'"),
@@ -173,12 +173,10 @@ def test_what_aionet_cannot_mean_is_one_line_too(
         "--workers 2",
         "--tls-cert chain.pem",
         "--tls-key key.pem",
-        "--max-per-peer 1",
         "--udp-rate 1",
         "--udp-rate-loopback 1",
-        "--idle-timeout 1",
-        "--message-timeout 1",
-        "--half-closed-timeout 1",
+        "--udp-handlers 1",
+        "--udp-low-ports",
         "--handshake-timeout 1",
         "--listen unix:///run/it",
         "--listen systemd:",
@@ -198,14 +196,15 @@ def test_what_only_aionet_can_do_is_refused_by_blocking(
 OPTIONS = {
     "blocking": {
         *("--help", "--model", "--listen", "--max-connections", "--on-full", "--max-message"),
-        "--close-after",
-        *("--write-buffer", "--outbox", "--write-timeout", "--drain-timeout", "--linger-timeout"),
+        *("--close-after", "--talk"),
+        *("--max-per-peer", "--write-buffer", "--outbox", "--min-rate"),
+        *("--idle-timeout", "--message-timeout", "--half-closed-timeout"),
+        *("--write-timeout", "--drain-timeout", "--linger-timeout"),
     }
 }
-OPTIONS["aionet"] = OPTIONS["blocking"] - {"--model"} | {
-    *("--loop", "--workers", "--tls-cert", "--tls-key", "--max-per-peer"),
-    *("--udp-rate", "--udp-rate-loopback", "--idle-timeout", "--message-timeout"),
-    *("--half-closed-timeout", "--handshake-timeout"),
+OPTIONS["aionet"] = OPTIONS["blocking"] - {"--model", "--talk"} | {
+    *("--loop", "--workers", "--tls-cert", "--tls-key", "--handshake-timeout"),
+    *("--udp-rate", "--udp-rate-loopback", "--udp-handlers", "--udp-low-ports"),
 }
 
 

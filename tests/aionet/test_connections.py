@@ -13,7 +13,7 @@ from witnesses import Witness
 
 from aionet.hooks import Hooks
 from aionet.limits import CloseReason, Limits, Timeouts
-from aionet.protocol import OVERSIZE, Deliveries, Echo
+from aionet.protocol import CLOSE, OVERSIZE, Answer, Deliveries, Echo, Service
 from aionet.testing import MemoryServer, Peer
 
 # Hooks.
@@ -43,7 +43,7 @@ HOSTS = ("192.0.2.1", "192.0.2.2", "2001:db8::1")
 PIECE = 3000
 
 
-class Obedient:
+class Obedient(Service):
     """A service that does as the data says, and notes when a shell breaks the contract."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Obedient:
         self.answers_eof = True
         self.goodbyes = 0
 
-    def connect(self, peer: Any) -> Deliveries:
+    def connect(self, peer: Any) -> Answer:
         if peer in self.connected:
             self.faults.append("connected twice")
         self.connected.append(peer)
@@ -64,7 +64,7 @@ class Obedient:
             raise LookupError("as told")
         return [(peer, b"hello")]
 
-    def receive_data(self, peer: Any, data: bytes) -> Deliveries:
+    def receive_data(self, peer: Any, data: bytes) -> Answer:
         if peer not in self.connected or peer in self.ended:
             self.faults.append("data out of turn")
         if not data:
@@ -83,18 +83,18 @@ class Obedient:
             yield peer, OVERSIZE
         elif data == b"quit":
             yield peer, b"bye"
-            yield peer, b""
+            yield peer, CLOSE
             yield peer, b"never said"
         elif data == b"evict":
             for each in self.connected:
-                yield each, b""
+                yield each, CLOSE
         elif data == b"fail":
             yield peer, b"now:"
             raise LookupError("as told")
         else:
             yield peer, data
 
-    def receive_eof(self, peer: Any) -> Deliveries:
+    def receive_eof(self, peer: Any) -> Answer:
         if peer not in self.connected:
             self.faults.append("end of a stranger")
         if peer in self.ended:
@@ -103,7 +103,7 @@ class Obedient:
         self.talking.pop(peer, None)
         if self.fails_at_eof:
             raise LookupError("as told")
-        return [(peer, b"")] if self.answers_eof else ()
+        return CLOSE if self.answers_eof else None
 
     def unfinished(self, peer: Any) -> int | None:
         return self.talking.get(peer)

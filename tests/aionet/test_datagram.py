@@ -10,11 +10,11 @@ import pytest
 from datagram_clients import ANY, client_of
 from loop_runs import Run
 
-from aionet import datagram
+from aionet import datagram, throttle
 from aionet.address import Address
 from aionet.limits import Limits
 from aionet.listen import listen
-from aionet.protocol import Deliveries, Echo
+from aionet.protocol import CLOSE, Answer, Echo, Service
 from aionet.server import serve
 
 
@@ -32,19 +32,19 @@ def test_every_datagram_is_echoed_whole_the_empty_one_too(run: Run[Any], at: str
 
 
 def test_a_service_may_answer_others_and_more_than_once(run: Run[Any]) -> None:
-    class Gossip:
+    class Gossip(Service):
         def __init__(self) -> None:
             self.known: list[Any] = []
 
-        def connect(self, peer: Any) -> Deliveries:
+        def connect(self, peer: Any) -> Answer:
             raise AssertionError("there are no connections")
 
         receive_eof = connect
 
-        def receive_data(self, peer: Any, data: bytes) -> Deliveries:
+        def receive_data(self, peer: Any, data: bytes) -> Answer:
             if peer not in self.known:
                 self.known.append(peer)
-            return [(each, data) for each in self.known] * 2
+            return [(self.known, data), *((each, data) for each in self.known), (peer, CLOSE)]
 
     async def main() -> None:
         async with serve(Gossip(), ANY) as server:
@@ -75,11 +75,30 @@ def test_the_rate_limit_holds_on_a_real_socket(
     run(main())
 
 
+@pytest.mark.parametrize("answer", [None, CLOSE, bytearray(b"yes"), memoryview(b"yes")])
+def test_what_a_service_may_say_over_tcp_it_may_say_here(run: Run[Any], answer: Answer) -> None:
+    class Fixed(Service):
+        def receive_data(self, peer: Any, data: bytes) -> Answer:
+            return answer if data == b"well?" else data
+
+    async def main() -> None:
+        async with serve(Fixed(), ANY) as server:
+            with client_of(server) as client:
+                client.send(b"well?")
+                if answer is not None and answer is not CLOSE:
+                    assert await client.receive() == b"yes"
+                assert await client.exchange(b"and?") == b"and?"
+
+    run(main())
+
+
 def test_a_service_that_fails_costs_one_answer(
-    run: Run[Any], caplog: pytest.LogCaptureFixture
+    run: Run[Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(throttle, "_kinds", {})
+
     class Picky(Echo):
-        def receive_data(self, peer: Any, data: bytes) -> Deliveries:
+        def receive_data(self, peer: Any, data: bytes) -> Answer:
             if data == b"fail":
                 raise LookupError("as told")
             return super().receive_data(peer, data)
@@ -87,13 +106,17 @@ def test_a_service_that_fails_costs_one_answer(
     async def main() -> None:
         async with serve(Picky(), ANY) as server:
             with client_of(server) as client:
-                client.send(b"fail")
+                for _ in range(200):
+                    client.send(b"fail")
                 assert await client.exchange(b"hello") == b"hello"
+                assert f"datagram of {client.address}" in caplog.messages[0]
 
     run(main())
-    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert record.exc_info is not None
-    assert record.exc_info[0] is LookupError
+    records = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert 1 <= len(records) < 50
+    for record in records:
+        assert record.exc_info is not None
+        assert record.exc_info[0] is LookupError
 
 
 def test_a_peer_that_has_gone_is_no_failure(
@@ -125,6 +148,23 @@ def test_what_the_kernel_drops_is_counted_beyond_the_end(run: Run[Any]) -> None:
             assert server.stats.dropped > 0
         stats = server.stats
         assert stats.dropped + stats.datagrams == sent
+
+    run(main())
+
+
+def test_what_keeps_coming_does_not_keep_a_drain_from_ending(run: Run[Any]) -> None:
+    async def main() -> None:
+        class Endless(Echo):
+            def receive_data(self, peer: Any, data: bytes) -> Answer:
+                client.send(data)
+                return data
+
+        async with serve(Endless(), ANY) as server:
+            with client_of(server) as client:
+                for _ in range(10):
+                    client.send(b"and on")
+                await server.drain()
+        assert 10 <= server.stats.datagrams < 2000
 
     run(main())
 

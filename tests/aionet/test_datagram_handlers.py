@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import operator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from datagram_clients import ANY, client_of
 from loop_runs import Run
 
-from aionet import datagram
+from aionet import datagram, throttle
 from aionet.datagram import Datagram
 from aionet.limits import Limits
 from aionet.server import serve
@@ -74,29 +78,142 @@ def test_a_reply_over_the_rate_is_told_to_the_handler(
     run(main())
 
 
-def test_a_handler_that_fails_is_logged_and_others_go_on(
-    run: Run[Any], caplog: pytest.LogCaptureFixture
+async def divide(received: Datagram) -> None:
+    received.reply(b"%d" % (100 // int(received.data)))
+
+
+async def divide_later(received: Datagram) -> None:
+    await asyncio.sleep(0)
+    await divide(received)
+
+
+def divide_at_once(received: Datagram) -> None:
+    received.reply(b"%d" % (100 // int(received.data)))
+
+
+@pytest.mark.parametrize("handler", [divide, divide_later, divide_at_once])
+def test_a_handler_that_fails_is_logged_a_few_times_and_others_go_on(
+    run: Run[Any],
+    handler: Any,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def handler(received: Datagram) -> None:
-        received.reply(b"%d" % (100 // int(received.data)))
+    monkeypatch.setattr(throttle, "_kinds", {})
 
     async def main() -> None:
         async with serve(handler, ANY) as server:
             with client_of(server) as client:
-                client.send(b"0")
+                for _ in range(200):
+                    client.send(b"0")
                 assert await client.exchange(b"5") == b"20"
+                assert f"datagram of {client.address}" in caplog.messages[0]
 
     run(main())
-    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert record.exc_info is not None
-    assert record.exc_info[0] is ZeroDivisionError
+    records = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert 1 <= len(records) < 50
+    for record in records:
+        assert record.exc_info is not None
+        assert record.exc_info[0] is ZeroDivisionError
 
 
-def test_what_comes_while_too_many_are_at_work_is_not_handled(
-    run: Run[Any], monkeypatch: pytest.MonkeyPatch
+def test_a_handler_that_awaits_what_is_cancelled_has_failed(
+    run: Run[Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datagram, "HANDLERS", 2)
+    monkeypatch.setattr(throttle, "_kinds", {})
 
+    async def handler(received: Datagram) -> None:
+        query: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        query.cancel()
+        await query
+
+    async def main() -> None:
+        async with serve(handler, ANY) as server:
+            with client_of(server) as client:
+                client.send(b"hello")
+                await server.drain()
+
+    run(main())
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+def plain(received: Datagram) -> None:
+    received.reply(b"yes")
+
+
+async def patient(received: Datagram) -> None:
+    received.reply(b"yes")
+
+
+class Polite:
+    async def __call__(self, received: Datagram) -> None:
+        received.reply(b"yes")
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        plain,
+        patient,
+        lambda received: patient(received),
+        lambda received: received.reply(b"yes"),
+        functools.partial(lambda word, received: received.reply(word), b"yes"),
+        Polite(),
+        Polite().__call__,
+        operator.methodcaller("reply", b"yes"),
+    ],
+)
+def test_a_handler_is_whatever_can_be_called_with_a_datagram(
+    run: Run[Any], handler: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with serve(handler, ANY) as server:
+            with client_of(server) as client:
+                assert await client.exchange(b"well?") == b"yes"
+
+    run(main())
+    assert caplog.records == []
+
+
+def generator(received: Datagram) -> Iterator[bytes]:
+    yield b"no"
+
+
+async def generator_too(received: Datagram) -> AsyncIterator[bytes]:
+    yield b"no"
+
+
+@pytest.mark.parametrize(
+    ("handler", "why"),
+    [
+        (generator, "has a yield in it"),
+        (generator_too, "has a yield in it"),
+        (lambda: None, "takes no stream"),
+        (lambda data, address: None, "takes no stream"),
+        (Datagram, "is a class"),
+        (b"yes", "neither a Service nor a handler"),
+        (None, "neither a Service nor a handler"),
+    ],
+)
+def test_what_cannot_handle_a_datagram_is_refused_before_listening(handler: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        serve(handler, "tcp://127.0.0.1:0", ANY)
+
+
+def test_that_is_found_out_as_well_where_only_the_socket_tells_that_it_is_udp(
+    run: Run[Any],
+) -> None:
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match="has a yield in it"):
+            async with serve(generator, f"fd://{sock.detach()}"):  # type: ignore[arg-type]
+                pass
+
+    run(main())
+
+
+def test_what_comes_while_too_many_are_at_work_is_not_handled(run: Run[Any]) -> None:
     async def main() -> None:
         go = asyncio.Event()
 
@@ -104,7 +221,7 @@ def test_what_comes_while_too_many_are_at_work_is_not_handled(
             await go.wait()
             received.reply(received.data)
 
-        async with serve(handler, ANY) as server:
+        async with serve(handler, ANY, limits=Limits(udp_handlers=2)) as server:
             with client_of(server) as client:
                 for number in range(5):
                     client.send(b"%d" % number)

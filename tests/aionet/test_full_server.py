@@ -143,7 +143,7 @@ def test_a_server_short_of_descriptors_stops_accepting_until_there_are_some(
 ) -> None:
     async def main() -> None:
         short = True
-        monkeypatch.setattr(listener, "_descriptors_are_short", lambda **more: short)
+        monkeypatch.setattr(listener, "descriptors_are_short", lambda *ignored: short)
         async with serve(Echo(), ANY, timeouts=Timeouts(idle=1)) as server, Client(server) as first:
             assert await first.exchange(b"hello") == b"hello"
             assert not server.stats.accepting

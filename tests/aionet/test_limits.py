@@ -10,13 +10,14 @@ import pytest
 from aionet.limits import CloseReason, Limits, Timeouts
 
 OPTIONAL_LIMITS = ("connections", "per_peer", "udp_rate", "udp_rate_loopback")
-SIZES = ("message", "write_buffer", "outbox")
+SIZES = ("message", "write_buffer", "outbox", "min_rate", "udp_handlers")
+OTHERS = ("on_full", "udp_low_ports")
 OPTIONAL_TIMEOUTS = ("idle", "message", "write", "half_closed", "handshake")
 FINITE_TIMEOUTS = ("drain", "linger")
 
 
 def test_every_field_is_tested_here() -> None:
-    assert {field.name for field in fields(Limits)} == {*OPTIONAL_LIMITS, *SIZES, "on_full"}
+    assert {field.name for field in fields(Limits)} == {*OPTIONAL_LIMITS, *SIZES, *OTHERS}
     assert {field.name for field in fields(Timeouts)} == {*OPTIONAL_TIMEOUTS, *FINITE_TIMEOUTS}
 
 
@@ -54,6 +55,13 @@ def test_who_is_over_the_limit_waits_or_is_rejected(value: Any) -> None:
 def test_there_is_no_third_way(value: Any) -> None:
     with pytest.raises(ValueError, match=r"^Limits\.on_full is .*'queue' or 'reject'"):
         Limits(on_full=value)
+
+
+@pytest.mark.parametrize("value", [None, 0, 1, "yes"])
+def test_low_ports_are_answered_or_not(value: Any) -> None:
+    assert Limits(udp_low_ports=True).udp_low_ports is True
+    with pytest.raises(ValueError, match=r"^Limits\.udp_low_ports is .*True or False"):
+        Limits(udp_low_ports=value)
 
 
 @pytest.mark.parametrize("name", [*OPTIONAL_TIMEOUTS, *FINITE_TIMEOUTS])

@@ -15,7 +15,7 @@ import pytest
 
 from aionet import systemd
 from aionet.address import Address
-from aionet.listen import listen, listen_all
+from aionet.listen import listen, listen_all, listen_beside
 from aionet.sockets import accept, address_of, remove_unix_path
 
 ANY_TCP = Address("tcp", "127.0.0.1", 0)
@@ -92,6 +92,64 @@ def test_a_port_can_be_shared_if_each_says_so(address: Address) -> None:
             assert address_of(two) == address_of(one)
         with pytest.raises(OSError, match="in use"):
             listen(address_of(one))
+
+
+@pytest.mark.parametrize("address", [ANY_TCP, ANY_UDP])
+def test_a_port_that_is_to_be_shared_from_now_on_may_not_be_shared_before(
+    address: Address,
+) -> None:
+    with listen(address, reuse_port=True) as old, pytest.raises(OSError, match="in use"):
+        listen_all(address_of(old), reuse_port=True, exclusive=True)
+    (first,) = listen_all(address, reuse_port=True, exclusive=True)
+    with first, listen_beside(first, None) as second:
+        assert second.getsockname() == first.getsockname()
+        with pytest.raises(OSError, match="in use"):
+            listen_all(address_of(first), reuse_port=True, exclusive=True)
+
+
+def test_sockets_beside_each_other_are_dealt_connections() -> None:
+    (first,) = listen_all(ANY_TCP, reuse_port=True, exclusive=True)
+    with first, listen_beside(first, None) as second, contextlib.ExitStack() as stack:
+        first.setblocking(False)
+        second.setblocking(False)
+        accepted = set()
+        while len(accepted) < 2:
+            stack.enter_context(socket.create_connection(first.getsockname(), timeout=10))
+            for listener in (first, second):
+                with contextlib.suppress(BlockingIOError):
+                    listener.accept()[0].close()
+                    accepted.add(listener)
+
+
+def link_local() -> str | None:
+    """An address of this machine that means nothing without its link."""
+    for line in Path("/proc/net/if_inet6").read_text().splitlines():
+        digits, _, _, scope, _, link = line.split()
+        if scope == "20":
+            return f"{socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits))}%{link}"
+    return None
+
+
+@both_schemes
+@pytest.mark.skipif(link_local() is None, reason="no link here has IPv6")
+def test_the_address_of_a_link_keeps_its_scope(scheme: str) -> None:
+    address = Address.parse(f"{scheme}://[{link_local()}]:0")
+    (first,) = listen_all(address, reuse_port=True)
+    with first, listen_beside(first, None) as second:
+        assert address_of(second).host == address.host == link_local()
+        with pytest.raises(OSError, match="in use"):
+            listen(Address.parse(str(address_of(second))))
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["tcp://192.0.2.1:1", "udp://192.0.2.1:1", "tcp://no.such.name.invalid:1", "fd://999"],
+)
+def test_an_error_names_the_address(where: str) -> None:
+    address = Address.parse(where)
+    for function in (listen, listen_all):
+        with pytest.raises(OSError, match=where):
+            function(address)
 
 
 # Every interface.

@@ -19,8 +19,11 @@ LIMITS = {
     "message": "--max-message",
     "write_buffer": "--write-buffer",
     "outbox": "--outbox",
+    "min_rate": "--min-rate",
     "udp_rate": "--udp-rate",
     "udp_rate_loopback": "--udp-rate-loopback",
+    "udp_handlers": "--udp-handlers",
+    "udp_low_ports": "--udp-low-ports",
 }
 TIMEOUTS = {
     "idle": "--idle-timeout",
@@ -72,8 +75,10 @@ def test_what_is_not_asked_for_has_its_default() -> None:
 
 @each_limit
 def test_a_limit_is_read(name: str, option: str) -> None:
-    value, text = ("reject", "reject") if name == "on_full" else (7, "7")
-    assert read(option, text) == (Limits(**{name: value}), Timeouts())
+    value, text = ("reject", "=reject") if name == "on_full" else (7, "=7")
+    if name == "udp_low_ports":
+        value, text = True, ""
+    assert read(option + text) == (Limits(**{name: value}), Timeouts())
 
 
 @each_timeout
@@ -89,7 +94,7 @@ def test_none_lifts_what_may_be_lifted(option: str, capsys: pytest.CaptureFixtur
         (name,) = [name for name, each in names.items() if each == option]
         assert getattr(kind, name) is None
     else:
-        assert f"argument {option}: " in refused(capsys, option, "none")
+        assert f"argument {option}: " in refused(capsys, f"{option}=none")
 
 
 @each_option

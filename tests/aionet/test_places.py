@@ -8,7 +8,7 @@ import pytest
 from services import Commands
 from witnesses import Witness
 
-from aionet.connections import source_of
+from aionet.core.places import source_of
 from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.protocol import Echo, Room
 from aionet.testing import MemoryServer
@@ -40,6 +40,21 @@ def test_who_left_while_waiting_does_not_take_a_place() -> None:
         assert third.received == b"hello"
         assert witness.opened == [("192.0.2.1", 40000), ("192.0.2.1", 40002)]
         third.finish()
+        assert server.stats.accepting
+
+
+def test_one_free_place_of_many_is_taken_after_a_moment() -> None:
+    with MemoryServer(Echo(), limits=Limits(connections=100)) as server:
+        peers = [server.connect() for _ in range(100)]
+        assert not server.stats.accepting
+        peers[0].finish()
+        assert not server.stats.accepting
+        server.advance(0.5)
+        assert server.stats.accepting
+        server.connect()
+        assert not server.stats.accepting
+        for peer in peers[1:10]:  # a sixteenth: at once
+            peer.finish()
         assert server.stats.accepting
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +13,20 @@ from aionet.protocol import Echo
 
 
 class FakeSocket:
-    """Keeps what is sent; fails as it is told to."""
+    """Keeps what is sent, and fails as it is told to; what has arrived is told, too."""
 
     def __init__(self) -> None:
+        self.arrived: list[tuple[bytes, Any]] = []
         self.sent: list[tuple[bytes, Any]] = []
         self.failure: OSError | None = None
+
+    def getsockname(self) -> tuple[str, int]:
+        return ("192.0.2.0", 7)
+
+    def recvfrom(self, size: int) -> tuple[bytes, Any]:
+        if not self.arrived:
+            raise BlockingIOError
+        return self.arrived.pop(0)
 
     def sendto(self, data: bytes, peer: Any) -> int:
         if self.failure is not None:
@@ -28,7 +36,7 @@ class FakeSocket:
 
 
 class FakeLoop:
-    """Its only timer rings when it is told to."""
+    """Its only timer rings, and its only socket is readable, when it is told to."""
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> FakeLoop:
         self.delay, self.ring = delay, callback
@@ -37,11 +45,14 @@ class FakeLoop:
     def cancel(self) -> None:
         del self.ring
 
+    def add_reader(self, sock: FakeSocket, readable: Callable[[], bool]) -> None:
+        self.readable = readable
+
 
 def endpoint(**limits: Any) -> tuple[DatagramEndpoint, FakeSocket, FakeLoop]:
     loop, sock = FakeLoop(), FakeSocket()
     made = DatagramEndpoint(loop, sock, Echo(), Limits(**limits))  # type: ignore[arg-type]
-    made.connection_made(asyncio.BaseTransport())
+    made.start()
     return made, sock, loop
 
 
@@ -95,13 +106,20 @@ def test_ports_of_services_that_might_answer_back_get_no_answer(
     assert allowed(limit, (host, port)) == answers
 
 
+@pytest.mark.parametrize(("port", "answers"), [(7, 10), (53, 10), (1023, 10), (1024, 10)])
+def test_they_get_one_where_that_is_wanted(port: int, answers: int) -> None:
+    limit = RateLimit(Limits(udp_rate=None, udp_low_ports=True))
+    assert allowed(limit, ("192.0.2.1", port)) == answers
+    assert allowed(RateLimit(Limits(udp_rate=3, udp_low_ports=True)), ("192.0.2.1", port)) == 3
+
+
 def test_every_second_all_is_forgotten() -> None:
     made, sock, loop = endpoint(udp_rate=2)
     assert loop.delay == 1.0
     for _ in range(3):
         sock.sent.clear()
-        for number in range(5):
-            made.datagram_received(b"%d" % number, ("192.0.2.1", 5000))
+        sock.arrived = [(b"%d" % number, ("192.0.2.1", 5000)) for number in range(5)]
+        loop.readable()
         assert [data for data, _ in sock.sent] == [b"0", b"1"]
         loop.ring()
     assert (made.datagrams, made.replies, made.unanswered) == (15, 6, 9)
@@ -117,10 +135,12 @@ def test_forgetting_gives_the_memory_back() -> None:
 
 
 def test_a_reply_that_the_kernel_does_not_take_is_counted_and_lost() -> None:
-    made, sock, _ = endpoint()
+    made, sock, loop = endpoint()
     for failure in (BlockingIOError(), ConnectionRefusedError(), OSError(113, "no route")):
         sock.failure = failure
-        made.datagram_received(b"hello", ("192.0.2.1", 5000))
+        sock.arrived = [(b"hello", ("192.0.2.1", 5000))]
+        loop.readable()
     sock.failure = None
-    made.datagram_received(b"hello", ("192.0.2.1", 5000))
+    sock.arrived = [(b"hello", ("192.0.2.1", 5000))]
+    loop.readable()
     assert (made.datagrams, made.replies, made.unanswered) == (4, 1, 3)

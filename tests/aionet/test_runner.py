@@ -3,100 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import select
 import signal
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deadline import DEADLINE_S
+from run_program import PRELUDE, Program, Start, each_loop, each_number
 
 from aionet.address import Address
 from aionet.listen import listen
-from aionet.loops import LOOPS
 from aionet.protocol import Echo, Room
 from aionet.runner import run
 from aionet.sockets import address_of
 
-DEADLINE_S = 20.0  # for what takes much less, on a machine that is busy with other things
-Start = Callable[..., "subprocess.Popen[bytes]"]
-
-PRELUDE = """
-import asyncio, os, sys
-import aionet
-
-class Pid(aionet.Echo):
-    def __init__(self):
-        self.born = os.getpid()
-
-    def receive_data(self, peer, data):
-        return [(peer, b"%d %d" % (os.getpid(), self.born))]
-
-async def shout(stream):
-    async for data in stream:
-        await stream.send_all(data.upper())
-
-class Shouter:
-    async def __call__(self, stream):
-        await shout(stream)
-
-def ready(addresses):
-    os.write(1, (" ".join(map(str, addresses)) + "\\n").encode())
-
-def run(service, *where, **settings):
-    sys.exit(aionet.run(service, *where, on_ready=ready, **settings))
-"""
-
-each_loop = pytest.mark.parametrize("loop", LOOPS)
-each_number = pytest.mark.parametrize("workers", [1, 2])
-
-
-class Program:
-    """A process that has called run(), and where it listens."""
-
-    def __init__(self, start: Start, call: str, **options: Any) -> None:
-        self.process = start("-c", PRELUDE + call, **options)
-        out = self.process.stdout
-        assert out is not None
-        readable, _, _ = select.select([out], [], [], DEADLINE_S)
-        line = out.readline().decode() if readable else "nothing in time"
-        assert "://" in line, (line, self.process.poll())
-        self.addresses = [Address.parse(each) for each in line.split()]
-
-    @contextlib.contextmanager
-    def connect(self, number: int = 0) -> Iterator[socket.socket]:
-        address = self.addresses[number]
-        unix, udp = address.scheme == "unix", address.scheme == "udp"
-        with socket.socket(
-            socket.AF_UNIX if unix else socket.AF_INET,
-            socket.SOCK_DGRAM if udp else socket.SOCK_STREAM,
-        ) as sock:
-            sock.settimeout(DEADLINE_S)
-            sock.connect(address.path if unix else (address.host, address.port))
-            yield sock
-
-    def ask(self, question: bytes = b"?", number: int = 0) -> bytes:
-        with self.connect(number) as sock:
-            sock.sendall(question)
-            return sock.recv(1000)
-
-    def ask_until(self, enough: Callable[[set[bytes]], object]) -> set[bytes]:
-        """The different answers to many, until there are enough of them."""
-        answers: set[bytes] = set()
-        for _ in range(1000):  # the kernel deals them out by a hash of their ports
-            answers.add(self.ask())
-            if enough(answers):
-                return answers
-        pytest.fail(f"there were only {answers}")
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End it by a signal; it must have gone well, and without a word."""
-        self.process.send_signal(number)
-        assert self.process.communicate(timeout=DEADLINE_S) == (b"", b"")
-        assert self.process.returncode == 0
+ANY = "tcp://127.0.0.1:0"
 
 
 # Served.
@@ -108,7 +32,9 @@ class Program:
 def test_it_serves_until_a_signal_and_returns_0(
     start: Start, loop: str, workers: int, number: signal.Signals
 ) -> None:
-    program = Program(start, f"run(Pid, 'tcp://127.0.0.1:0', loop={loop!r}, workers={workers})")
+    program = Program(
+        start, f"run('tcp://127.0.0.1:0', factory=Pid, loop={loop!r}, workers={workers})"
+    )
     (address,) = program.addresses
     assert address.port > 0
     pids = program.ask_until(lambda answers: len(answers) == workers)
@@ -124,22 +50,49 @@ def test_it_serves_until_a_signal_and_returns_0(
 
 @each_loop
 @pytest.mark.parametrize(
-    ("service", "answer"),
+    ("what", "answer"),
     [
-        ("aionet.Echo()", b"hello"),
-        ("aionet.Echo", b"hello"),
-        ("lambda: aionet.Echo()", b"hello"),
-        ("shout", b"HELLO"),
-        ("lambda: shout", b"HELLO"),
-        ("Shouter()", b"HELLO"),
+        ("aionet.Echo(), WHERE", b"hello"),
+        ("WHERE, factory=aionet.Echo", b"hello"),
+        ("WHERE, factory=lambda: aionet.Echo()", b"hello"),
+        ("WHERE, factory=slowly", b"hello"),
+        ("shout, WHERE", b"HELLO"),
+        ("lambda stream: shout(stream), WHERE", b"HELLO"),
+        ("partial(shout_in, 'ascii'), WHERE", b"HELLO"),
+        ("wrapped, WHERE", b"HELLO"),
+        ("Shouter(), WHERE", b"HELLO"),
+        ("Shouter().__call__, WHERE", b"HELLO"),
+        ("WHERE, factory=lambda: shout", b"HELLO"),
+        ("WHERE, factory=Shouter", b"HELLO"),
     ],
 )
-def test_a_service_a_handler_or_what_makes_one_is_served(
-    start: Start, loop: str, service: str, answer: bytes
+def test_a_service_a_handler_or_what_a_factory_makes_is_served(
+    start: Start, loop: str, what: str, answer: bytes
 ) -> None:
-    program = Program(start, f"run({service}, 'tcp://127.0.0.1:0', loop={loop!r}, workers=2)")
+    program = Program(start, f"run({what}, loop={loop!r}, workers=2)")
     assert program.ask(b"hello") == answer
     program.stop()
+
+
+@each_loop
+@each_number
+def test_a_factory_is_called_once_where_its_service_serves_and_on_the_loop(
+    start: Start, loop: str, workers: int
+) -> None:
+    code = """
+def make():
+    asyncio.get_running_loop()
+    os.write(2, b"%d\\n" % os.getpid())
+    return Pid()
+
+"""
+    call = f"run(WHERE, factory=make, loop={loop!r}, workers={workers})"
+    program = Program(start, code + call)
+    answers = program.ask_until(lambda answers: len(answers) == workers)
+    program.process.terminate()
+    out, err = program.process.communicate(timeout=DEADLINE_S)
+    assert (out, program.process.returncode) == (b"", 0)
+    assert sorted(err.split()) == sorted(answer.split()[0] for answer in answers)
 
 
 @each_number
@@ -147,7 +100,7 @@ def test_every_kind_of_address_is_served_and_told(
     start: Start, tmp_path: Path, workers: int
 ) -> None:
     where = f"'tcp://127.0.0.1:0', 'unix://{tmp_path}/socket', 'udp://127.0.0.1:0'"
-    program = Program(start, f"run(aionet.Echo, {where}, workers={workers})")
+    program = Program(start, f"run(aionet.Echo(), {where}, workers={workers})")
     assert [address.scheme for address in program.addresses] == ["tcp", "unix", "udp"]
     for number in range(3):
         assert program.ask(b"hello", number) == b"hello"
@@ -156,7 +109,7 @@ def test_every_kind_of_address_is_served_and_told(
 
 
 def test_a_worker_that_dies_is_replaced_and_nobody_is_refused(start: Start) -> None:
-    program = Program(start, "run(Pid, 'tcp://127.0.0.1:0', workers=2)")
+    program = Program(start, "run('tcp://127.0.0.1:0', factory=Pid, workers=2)")
     before = program.ask_until(lambda answers: len(answers) == 2)
     victim = min(before)
     with contextlib.ExitStack() as stack:
@@ -180,7 +133,7 @@ def test_a_worker_that_dies_is_replaced_and_nobody_is_refused(start: Start) -> N
 def test_limits_and_timeouts_are_those_of_each_worker(start: Start, workers: int) -> None:
     program = Program(
         start,
-        f"run(Pid, 'tcp://127.0.0.1:0', workers={workers}, "
+        f"run('tcp://127.0.0.1:0', factory=Pid, workers={workers}, "
         "limits=aionet.Limits(connections=1, on_full='reject'), "
         "timeouts=aionet.Timeouts(idle=0.5))",
     )
@@ -210,7 +163,7 @@ def test_systemd_is_told_when_it_is_ready_and_when_it_stops(
         manager.bind(str(tmp_path / "notify"))
         program = Program(
             start,
-            f"run(Pid, 'tcp://127.0.0.1:0', workers={workers})",
+            f"run('tcp://127.0.0.1:0', factory=Pid, workers={workers})",
             env=os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")},
         )
         assert manager.recv(100) == b"READY=1"
@@ -225,36 +178,99 @@ def test_systemd_is_told_when_it_is_ready_and_when_it_stops(
 # What cannot be meant.
 
 
-@pytest.mark.parametrize("service", [Room, Room(), lambda: Room()])
-def test_members_in_different_processes_would_never_meet(service: Any) -> None:
+def test_members_in_different_processes_would_never_meet() -> None:
     with pytest.raises(ValueError, match=r"^workers is 2, but .*; use 1$"):
-        run(service, "tcp://127.0.0.1:0", workers=2)
+        run(Room(), ANY, workers=2)
+    with pytest.raises(ValueError, match=r"^workers is 2, but .*; use 1$"):
+        run(ANY, factory=Room, workers=2)
+
+
+def test_a_function_that_makes_what_cannot_have_workers_ends_in_one_line(start: Start) -> None:
+    process = start("-c", PRELUDE + "run(WHERE, factory=lambda: aionet.Room(), workers=2)")
+    out, err = process.communicate(timeout=DEADLINE_S)
+    assert (out, process.returncode) == (b"", 1)
+    why, *others = err.decode().splitlines()
+    assert why.startswith("workers is 2, but the peers")
+    assert "ended before any was ready: exit status 1; its own message is above" in others[-1]
+    assert "Traceback" not in err.decode()
+
+
+@pytest.mark.parametrize(
+    ("service", "why"),
+    [
+        (Echo, r"Echo is a class: give Echo\(\), or factory="),
+        ("tcp://127.0.0.1:0", "is neither a Service nor a handler"),
+        (lambda: Echo(), "takes no stream; is it a factory="),
+    ],
+)
+def test_what_is_no_service_is_told_before_anybody_listens(service: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        run(service, ANY)
+
+
+def test_a_service_and_a_factory_are_one_too_many() -> None:
+    both: Any = Echo()
+    with pytest.raises(ValueError, match="a service or factory=, not both"):
+        run(both, ANY, factory=Echo)
+    neither: Any = Echo()
+    with pytest.raises(ValueError, match="it must be a class or a function"):
+        run(ANY, factory=neither)
 
 
 @pytest.mark.parametrize("workers", [0, -1])
 def test_there_is_at_least_one_worker(workers: int) -> None:
     with pytest.raises(ValueError, match=f"^workers is {workers}; "):
-        run(Echo, "tcp://127.0.0.1:0", workers=workers)
+        run(Echo(), ANY, workers=workers)
+
+
+@pytest.mark.parametrize("seconds", [0, -1.5])
+def test_a_hang_takes_some_time(seconds: float) -> None:
+    with pytest.raises(ValueError, match=f"^hang_timeout is {seconds}; "):
+        run(Echo(), ANY, hang_timeout=seconds)
 
 
 def test_it_needs_an_address() -> None:
     with pytest.raises(ValueError, match="an address, such as"):
-        run(Echo)
+        run(Echo())
 
 
 def test_there_are_two_loops() -> None:
     with pytest.raises(ValueError, match="there is no loop 'trio'"):
-        run(Echo, "tcp://127.0.0.1:0", loop="trio")
+        run(Echo(), ANY, loop="trio")
 
 
 def test_an_address_that_cannot_be_read_is_told() -> None:
     with pytest.raises(ValueError, match="http"):
-        run(Echo, "http://127.0.0.1:80")
+        run(Echo(), "http://127.0.0.1:80")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_address_that_is_taken_is_an_oserror(workers: int) -> None:
-    with listen(Address.parse("tcp://127.0.0.1:0")) as taken:
+@each_number
+def test_an_address_that_is_taken_is_an_oserror_which_names_it(
+    tmp_path: Path, workers: int
+) -> None:
+    path = tmp_path / "socket"
+    with listen(Address.parse(ANY)) as taken:
         address = str(address_of(taken))
-        with pytest.raises(OSError, match="in use"):
-            run(Echo, "tcp://127.0.0.1:0", address, workers=workers)
+        with pytest.raises(OSError, match=f"in use: '{address}'"):
+            run(Echo(), f"unix://{path}", ANY, address, workers=workers)
+    assert not path.exists()
+
+
+@each_loop
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_workers_started_twice_are_refused_unless_they_may_share(
+    start: Start, loop: str, scheme: str
+) -> None:
+    service = f"'{scheme}://127.0.0.1:0', factory=Pid, loop={loop!r}, workers=2"
+    program = Program(start, f"run({service})")
+    (address,) = program.addresses
+    with pytest.raises(OSError, match=f"in use: '{address}'") as refusal:
+        run(Echo(), address, workers=2)
+    assert refusal.value.errno == errno.EADDRINUSE
+    shared = service.replace(f"{scheme}://127.0.0.1:0", str(address))
+    other = Program(start, f"run({shared}, exclusive=False)")
+    with pytest.raises(OSError, match="in use"):
+        run(Echo(), address, workers=2)
+    assert len(program.ask_until(lambda answers: len(answers) == 4)) == 4
+    other.stop()
+    program.stop()

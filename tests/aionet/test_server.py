@@ -41,7 +41,7 @@ def test_a_server_needs_an_address() -> None:
 
 @pytest.mark.parametrize("service", [42, object(), "echo"])
 def test_a_server_needs_a_service_or_a_handler(service: Any) -> None:
-    with pytest.raises(ValueError, match="neither a service"):
+    with pytest.raises(ValueError, match="neither a Service"):
         serve(service, ANY)
 
 
@@ -86,21 +86,32 @@ def test_a_failure_halfway_into_opening_leaves_nothing_behind(
     async def main() -> None:
         await let_the_loop_see_everything()  # it opens some things once, and keeps them
         with descriptors_do_not_leak():
-            server = serve(Echo(), ANY, ANY)
+            server = serve(Echo(), ANY, "udp://127.0.0.1:0", ANY)
             opened: list[socket.socket] = []
             open_one = server._open
 
-            async def fail_at_the_second(loop: Any, sock: socket.socket) -> None:
+            def fail_at_the_third(loop: Any, sock: socket.socket, connections: Any) -> None:
                 opened.append(sock)
-                if len(opened) == 2:
+                if len(opened) == 3:
                     raise OSError(errno.EMFILE, "as told")
-                await open_one(loop, sock)
+                open_one(loop, sock, connections)
 
-            monkeypatch.setattr(server, "_open", fail_at_the_second)
+            monkeypatch.setattr(server, "_open", fail_at_the_third)
             with pytest.raises(OSError, match="as told"):
                 await server.__aenter__()
             await let_the_loop_see_everything()
             assert not server.stats.accepting
+
+    run(main())
+
+
+def test_no_unix_file_is_left_where_a_later_address_is_taken(run: Run[Any], tmp_path: Path) -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+            with pytest.raises(OSError, match=f"in use: '{address}'"):
+                await serve(Echo(), f"unix://{tmp_path}/socket", address).__aenter__()
+        assert list(tmp_path.iterdir()) == []
 
     run(main())
 

@@ -14,6 +14,7 @@ from aionet.stream import ClosedStreamError, Stream
 from aionet.testing import MemoryServer
 
 LIMIT = 8
+ADDRESS = ("192.0.2.1", 40000)
 
 
 @pytest.mark.parametrize(
@@ -39,10 +40,10 @@ def test_a_broken_stream_says_why_to_who_waits_and_who_asks_later(
 
     timeouts = Timeouts(idle=20, message=10)
     with MemoryServer(handler, limits=Limits(message=LIMIT), timeouts=timeouts) as server:
-        peer = server.connect()
+        peer = server.connect(ADDRESS)
         end(server, peer)
         assert [error.reason for error in seen] == [reason] * 4
-        assert str(seen[0]) == f"the connection is gone ({reason})"
+        assert str(seen[0]) == f"the connection to {ADDRESS} is gone ({reason})"
         peer.finish()
         assert peer.closed is reason
     assert records(caplog) == []

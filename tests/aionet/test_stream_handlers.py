@@ -17,7 +17,7 @@ from aionet.testing import MemoryServer
 
 
 def test_what_is_neither_a_service_nor_a_handler_is_refused() -> None:
-    with pytest.raises(ValueError, match="neither a service"):
+    with pytest.raises(ValueError, match="neither a Service"):
         MemoryServer(42)  # type: ignore[arg-type]
 
 
@@ -38,6 +38,7 @@ def test_a_handler_that_returns_closes_its_stream_once_all_is_sent() -> None:
         peer.start_reading()
         assert len(peer.received) == 1000
         assert peer.at_eof
+        server.advance(2)  # Timeouts.linger, from when it had taken all
         assert peer.closed is CloseReason.DONE
 
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aionet.connection import Connection
+from aionet.core.sweep import PERIOD_S, SLICE
 from aionet.hooks import Hooks
 from aionet.limits import CloseReason, Limits, Timeouts
-from aionet.protocol import Deliveries, Echo, Room
-from aionet.sweep import PERIOD_S, SLICE
+from aionet.protocol import CLOSE, Answer, Echo, Room
 from aionet.testing import MemoryServer
 
 PATIENT = Timeouts(idle=None, message=None, write=None, half_closed=None)
@@ -27,8 +27,8 @@ EVER = 3600.0
 class Patient(Echo):
     """Goes on after its peer has finished."""
 
-    def receive_eof(self, peer: Any) -> Deliveries:
-        return ()
+    def receive_eof(self, peer: Any) -> Answer:
+        return None
 
 
 class Ends:
@@ -48,21 +48,21 @@ class Looks:
     """Counts who is looked at, in each step."""
 
     def __init__(self, server: MemoryServer) -> None:
-        sweep: Any = server._connections.sweep
+        sweep: Any = server._connections.hub.sweep
         self.period: float = sweep.period
         self.of: Counter[Connection] = Counter()
         self.in_steps = [0]
-        self._look, self._step = sweep._look, sweep._step
-        sweep._look, sweep._step = self.look, self.step
+        self._look, self._step = sweep._look, sweep.step
+        sweep._look, sweep.step = self.look, self.step
 
     def look(self, conn: Connection, now: float) -> None:
         self.of[conn] += 1
         self.in_steps[-1] += 1
         self._look(conn, now)
 
-    def step(self) -> None:
+    def step(self, time: float) -> float:
         self.in_steps.append(0)
-        self._step()
+        return float(self._step(time))
 
 
 # Each timeout, and none.
@@ -163,8 +163,8 @@ def test_a_peer_that_reads_a_little_is_not_dropped() -> None:
 
 def test_a_peer_that_takes_nothing_is_dropped_after_its_service_closed_it() -> None:
     class Curt(Echo):
-        def receive_data(self, peer: Any, data: bytes) -> Deliveries:
-            return [(peer, bytes(2000)), (peer, b"")]
+        def receive_data(self, peer: Any, data: bytes) -> Answer:
+            return [(peer, bytes(2000)), (peer, CLOSE)]
 
     timeouts = replace(PATIENT, write=8)
     with MemoryServer(Curt(), limits=Limits(write_buffer=1000), timeouts=timeouts) as server:
@@ -191,8 +191,8 @@ def test_no_timeout_closes_nobody() -> None:
 
 def test_who_lingers_is_closed_in_time_whatever_the_other_timeouts() -> None:
     class Curt(Echo):
-        def receive_data(self, peer: Any, data: bytes) -> Deliveries:
-            return [(peer, b"")]
+        def receive_data(self, peer: Any, data: bytes) -> Answer:
+            return CLOSE
 
     for timeouts in (PATIENT, Timeouts(), Timeouts(idle=1000, message=1000, write=1000)):
         with MemoryServer(Curt(), timeouts=timeouts) as server:
@@ -320,7 +320,7 @@ def test_all_who_are_idle_leave_in_time_though_half_of_them_leave_at_once() -> N
 def test_the_period_is_a_sixteenth_of_the_shortest_timeout_within_bounds() -> None:
     def period(**waits: float) -> float:
         with MemoryServer(Room(), timeouts=replace(PATIENT, **waits)) as server:
-            return server._connections.sweep.period
+            return server._connections.hub.sweep.period
 
     least, most = PERIOD_S
     assert period() == most

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loop_clients import ANY, RESET
+from loop_clients import ANY, RESET, let_the_loop_see_everything
 from loop_runs import Run
 from services import Noting
-from tls_clients import Witness, connect
+from tls_clients import TLSClient, Witness, connect
 
 from aionet.limits import CloseReason, Timeouts
 from aionet.protocol import Deliveries, Echo, Room
-from aionet.server import Server, serve
-from aionet.stream import Stream
+from aionet.server import serve
+from aionet.stream import BrokenStreamError, Stream
 from aionet.tls import server_context
 
 # The context.
@@ -31,6 +31,7 @@ def test_a_context_takes_the_key_from_either_file(files: Path) -> None:
     ):
         assert context.minimum_version is ssl.TLSVersion.TLSv1_2
         assert context.options & ssl.OP_NO_COMPRESSION
+        assert context.options & ssl.OP_NO_RENEGOTIATION
 
 
 @pytest.mark.parametrize(
@@ -174,52 +175,7 @@ def test_a_peer_that_takes_nothing_is_a_slow_reader(
     run(main())
 
 
-# Everything at once.
-
-
-async def say_all_at_once(
-    server: Server, context: ssl.SSLContext, said: bytes, *, end: str
-) -> None:
-    """Finish the handshake, say something, and end it, all in one segment."""
-    loop = asyncio.get_running_loop()
-    (address,) = server.addresses
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
-    with socket.socket() as sock:
-        sock.setblocking(False)
-        await loop.sock_connect(sock, (address.host, address.port))
-        while True:
-            try:
-                tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                await loop.sock_sendall(sock, outgoing.read())
-                incoming.write(await loop.sock_recv(sock, 1 << 16))
-        tls.write(said)
-        if end == "close_notify":
-            with contextlib.suppress(ssl.SSLWantReadError):
-                tls.unwrap()
-        await loop.sock_sendall(sock, outgoing.read())
-        sock.shutdown(socket.SHUT_WR)
-        while await loop.sock_recv(sock, 1 << 16):
-            pass
-
-
-@pytest.mark.parametrize("end", ["close_notify", "none"])
-def test_what_comes_with_the_end_of_the_handshake_is_not_lost_nor_is_the_end(
-    run: Run[Any], tls: ssl.SSLContext, trusting: ssl.SSLContext, end: str
-) -> None:
-    async def main() -> None:
-        witness, service = Witness(), Noting()
-        async with serve(service, ANY, tls=tls, hooks=witness.hooks) as server:
-            with contextlib.suppress(ConnectionResetError):
-                await say_all_at_once(server, trusting, b"hello", end=end)
-            await witness.one_end()
-        assert service.calls == ["connect", b"hello", "eof"]
-        assert witness.opened == len(witness.reasons) == 1
-        assert server.stats.open == 0
-
-    run(main())
+# What a handler gets, and what is known of a peer.
 
 
 def test_a_handler_gets_all_that_came_before_the_end_however_late_it_reads(
@@ -228,14 +184,14 @@ def test_a_handler_gets_all_that_came_before_the_end_however_late_it_reads(
     async def main() -> None:
         witness = Witness()
         lines: list[bytes | None] = []
-        done = asyncio.Event()
+        one, ended = asyncio.Event(), asyncio.Event()
 
         async def handler(stream: Stream) -> None:
             assert await stream.receive_line() == b"one"
-            await witness.until(lambda: witness.reasons)  # the connection is gone
+            one.set()
+            await ended.wait()
             while (line := await stream.receive_line()) is not None:
                 lines.append(line)
-            done.set()
 
         async with (
             serve(handler, ANY, tls=tls, hooks=witness.hooks) as server,
@@ -243,9 +199,104 @@ def test_a_handler_gets_all_that_came_before_the_end_however_late_it_reads(
         ):
             writer.write(b"one\ntwo\nthree")
             writer.close()
+            await one.wait()
+            await let_the_loop_see_everything()
+            ended.set()
             await writer.wait_closed()
-            await done.wait()
+            assert await witness.one_end() is CloseReason.EOF
         assert lines == [b"two", b"three"]
-        assert witness.reasons == [CloseReason.EOF]
+
+    run(main())
+
+
+@pytest.fixture
+def named(files: Path, trusting: ssl.SSLContext) -> ssl.SSLContext:
+    """What a client needs to know of the server, and to prove who it is."""
+    trusting.load_cert_chain(files / "mine.pem", files / "mine.key")
+    return trusting
+
+
+def test_a_handler_knows_the_certificate_of_its_peer_to_the_end(
+    run: Run[Any], tls: ssl.SSLContext, named: ssl.SSLContext, files: Path
+) -> None:
+    async def main() -> None:
+        witness, known = Witness(), []
+        tls.verify_mode = ssl.CERT_REQUIRED
+        tls.load_verify_locations(files / "mine.pem")
+        gone = asyncio.Event()
+
+        async def handler(stream: Stream) -> None:
+            for _ in range(2):
+                known.append(stream.get_extra_info("peercert")["subject"])
+                assert isinstance(stream.get_extra_info("ssl_object"), ssl.SSLObject)
+                assert stream.get_extra_info("ssl_object").version() == "TLSv1.3"
+                assert stream.get_extra_info("sslcontext") is tls
+                assert stream.get_extra_info("cipher")[1] == "TLSv1.3"
+                assert stream.get_extra_info("compression") is None
+                assert stream.get_extra_info("peername")[0] == "127.0.0.1"
+                assert stream.get_extra_info("nothing like it") is None
+                await stream.receive()
+            with contextlib.suppress(BrokenStreamError):
+                await stream.receive()
+            known.append(stream.get_extra_info("peercert")["subject"])
+            gone.set()
+
+        async with (
+            serve(handler, ANY, tls=tls, hooks=witness.hooks) as server,
+            connect(server, named) as (_, writer),
+        ):
+            writer.write(b"hello")
+            await let_the_loop_see_everything()
+            writer.close()
+            await writer.wait_closed()
+            await gone.wait()
+        assert known == [((("commonName", "localhost"),),)] * 3
+
+    run(main())
+
+
+def test_who_has_no_certificate_where_one_is_required_has_no_handshake(
+    run: Run[Any], tls: ssl.SSLContext, trusting: ssl.SSLContext, files: Path
+) -> None:
+    async def main() -> None:
+        witness, service = Witness(), Noting()
+        tls.verify_mode = ssl.CERT_REQUIRED
+        tls.load_verify_locations(files / "mine.pem")
+        async with (
+            serve(service, ANY, tls=tls, hooks=witness.hooks) as server,
+            TLSClient(server, trusting) as client,
+        ):
+            await client.shake_hands()  # as far as the client can tell (RFC 8446, 4.4.2.4)
+            with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+                await client.receive()
+            client.finish()
+            assert await witness.one_end() is CloseReason.HANDSHAKE
+        assert service.calls == []
+
+    run(main())
+
+
+def test_a_session_is_resumed(run: Run[Any], tls: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+    async def main() -> None:
+        async with serve(Echo(), ANY, tls=tls) as server:
+            session = None
+            for resumed in (False, True):
+                async with TLSClient(server, trusting, session=session) as client:
+                    await client.shake_hands()
+                    await client.send(b"hello", end=True)
+                    assert await client.receive_rest() == b"hello"
+                    assert client.tls.session_reused is resumed
+                    session = client.tls.session
+
+    run(main())
+
+
+def test_a_context_of_a_client_is_refused_before_anybody_comes(
+    run: Run[Any], trusting: ssl.SSLContext
+) -> None:
+    async def main() -> None:
+        with pytest.raises(ssl.SSLError):
+            async with serve(Echo(), ANY, tls=trusting):
+                pass
 
     run(main())

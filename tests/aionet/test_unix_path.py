@@ -101,3 +101,23 @@ def test_a_duplicate_or_a_strangers_socket_removes_nothing(path: str) -> None:
         stranger.bind(path)
         remove_unix_path(stranger)
         assert os.path.exists(path)
+
+
+def test_a_child_leaves_the_file_to_who_made_it(path: str) -> None:
+    with bind_unix(path) as sock:
+        if not (child := os.fork()):
+            try:
+                remove_unix_path(sock)
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert os.path.exists(path)
+        remove_unix_path(sock)
+        assert not os.path.exists(path)
+
+
+def test_who_was_closed_removes_nothing(path: str) -> None:
+    sock = bind_unix(path)
+    sock.close()
+    remove_unix_path(sock)
+    assert os.path.exists(path)

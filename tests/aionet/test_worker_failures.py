@@ -42,9 +42,9 @@ def test_error_in_a_worker_is_told_with_its_traceback(script: Launch) -> None:
     assert "\nZeroDivisionError: division by zero\nworker 0 ended before any was ready: " in stderr
 
 
-def test_three_bad_starts_in_a_row_stop_the_whole(script: Launch) -> None:
+def test_bad_starts_after_one_was_ready_are_tried_again_ever_later(script: Launch) -> None:
     running = script("""
-workers.START_S = 0  # not being ready is enough
+workers.RETRY_S = 0.01, 0.04
 
 def work(worker):
     if worker.number == 1:
@@ -57,19 +57,19 @@ sys.exit(run(work))
 """)
     assert [line[0] for line in running.lines(2)] == ["up", "up"]
     running.close_stdin()
-    assert running.lines(3) == [["bad", "start"]] * 3
-    status, stdout, stderr = running.end()
-    assert (status, stdout) == (1, "")
-    assert re.sub(r"pid \d+", "pid", stderr).splitlines() == [
-        "worker 1 (pid) ended: exit status 3; starting another",
-        "worker 1 (pid) ended: exit status 3; starting another",
-        "worker 1 ended at once, 3 times in a row: exit status 3; its own message is above",
-    ]
+    assert running.lines(6) == [["bad", "start"]] * 6
+    running.process.terminate()
+    _, _, stderr = running.end()  # the status is that of the last one, if it was just there
+    lines = re.sub(r"pid \d+", "pid", stderr).splitlines()
+    again = "worker 1 (pid) ended: exit status 3; starting another"
+    waits = ["", " in 0.02 s", " in 0.04 s", " in 0.04 s", " in 0.04 s"]
+    assert lines[:5] == [again + wait for wait in waits]
 
 
 def test_worker_that_dies_soon_after_it_was_ready_has_not_started(script: Launch) -> None:
     running = script("""
 workers.START_S = 1000
+workers.RETRY_S = 0.01, 0.01
 
 def work(worker):
     worker.ready()
@@ -78,9 +78,119 @@ def work(worker):
 
 sys.exit(run(work, 1, on_ready=lambda: None))
 """)
+    assert running.lines(3) == [["ready"]] * 3
+    running.process.terminate()
+    assert "exit status 3; starting another in 0.01 s" in running.end()[2]
+
+
+def test_who_is_told_to_stop_between_two_tries_stops(script: Launch) -> None:
+    running = script("""
+workers.RETRY_S = 1000, 1000
+
+def work(worker):
+    if worker.number == 1:
+        sys.stdin.readline()
+        return 3
+    return serve(worker)
+
+sys.exit(run(work))
+""")
+    running.lines(2)
+    running.close_stdin()
+    assert b"starting another" in running.process.stderr.readline()
+    running.process.terminate()
+    assert running.end()[:2] == (0, "")
+
+
+def test_not_ready_while_one_is_tried_again(script: Launch) -> None:
+    running = script("""
+workers.RETRY_S = 0.1, 0.1
+
+def work(worker):
+    if worker.number == 1 and sys.stdin.readline():
+        return 3
+    return serve(worker)
+
+sys.exit(run(work))
+""")
+    assert [line[0] for line in running.lines(2)] == ["up", "up"]
+    running.process.stdin.write(b"\n")
+    assert b"starting another" in running.process.stderr.readline()
+    running.close_stdin()
+    assert [line[0] for line in running.lines(2)] == ["READY", "up"]
+    running.process.terminate()
+    assert running.end() == (0, "", "")
+
+
+def test_worker_that_does_not_stop_in_time_is_killed(script: Launch) -> None:
+    running = script("""
+def work(worker):
+    if worker.number == 1:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return serve(worker, leave if worker.number != 1 else signal.SIG_IGN)
+
+sys.exit(workers.supervise(work, 3, on_ready=lambda: say("READY"), stop_timeout=0.2))
+""")
+    pids = running.all_ready()
+    running.process.terminate()
+    expected = f"worker 1 (pid {pids[1]}) has not stopped in 0.2 s: killed\n"
+    assert running.end() == (1, "", expected)
+
+
+def test_worker_that_is_not_ready_ends_with_its_parent(script: Launch) -> None:
+    running = script("""
+def work(worker):
+    if worker.number == 2:
+        os.kill(os.getppid(), signal.SIGKILL)
+    signal.pause()
+
+sys.exit(run(work))
+""")
+    assert running.end() == (-signal.SIGKILL, "", "")  # and no pipe is held by a worker
+
+
+def test_worker_whose_parent_died_before_it_could_ask_for_that_ends(script: Launch) -> None:
+    running = script("""
+real = workers.signal_when_parent_dies
+
+def late(number, parent):
+    os.kill(parent, signal.SIGKILL)
+    while os.getppid() == parent:
+        pass
+    real(number, parent)
+
+workers.signal_when_parent_dies = late
+sys.exit(run(lambda worker: signal.pause(), 1))
+""")
+    assert running.end() == (-signal.SIGKILL, "", "")
+
+
+def test_all_that_workers_reported_is_told_before_their_end(script: Launch) -> None:
+    running = script("""
+def work(worker):
+    for each in range(50):  # a pipe holds more than that of both
+        worker.report(b"%d" % each)
+    return serve(worker)
+
+sys.exit(workers.supervise(
+    work,
+    2,
+    on_ready=lambda: say("READY"),
+    on_report=lambda number, what: say("report", number, int(what.strip(bytes(1)))),
+    on_end=lambda number: say("end", number),
+))
+""")
+    said = []
+    while "READY" not in [line[0] for line in said]:
+        said.append(running.line())
+    running.process.terminate()
     status, stdout, stderr = running.end()
-    assert (status, stdout) == (1, "ready\n" * 3)
-    assert "worker 0 ended at once, 3 times in a row: exit status 3" in stderr
+    said += [line.split() for line in stdout.splitlines()]
+    assert (status, stderr) == (0, "")
+    for number in "01":
+        mine = [line for line in said if line[1:2] == [number] and line[0] != "up"]
+        reports = [["report", number, str(each)] for each in range(50)]
+        assert mine == [*reports, ["end", number]]
 
 
 def test_all_end_when_the_first_start_of_one_fails(script: Launch) -> None:

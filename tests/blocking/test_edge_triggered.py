@@ -14,7 +14,7 @@ import pytest
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Echo
 from aionet.sockets import RECV_SIZE
-from blocking import epoll_et
+from blocking import on_epoll_et
 
 DEADLINE_S = 20.0
 PIECE = bytes(range(256)) * 1024
@@ -23,7 +23,7 @@ PIECE = bytes(range(256)) * 1024
 @pytest.fixture
 def address() -> Iterator[tuple[str, int]]:
     listener = socket.create_server(("127.0.0.1", 0))
-    server = epoll_et.StreamServer(listener, Echo(), Limits(), Timeouts())
+    server = on_epoll_et.StreamServer(listener, Echo(), Limits(), Timeouts())
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     place = listener.getsockname()
     thread.start()

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blocking import epoll, poll, readiness
-from blocking import select as by_select
+from blocking import on_epoll, on_poll, on_select, readiness
 from blocking.poller import ERR, HUP, IN, OUT, Poller
 
 PAIRS = 3
@@ -61,7 +60,7 @@ def _told(poller: Poller, watched: dict[int, int]) -> dict[int, int]:
 @given(steps=STEPS)
 def test_all_pollers_tell_the_same(steps) -> None:
     with contextlib.ExitStack() as stack:
-        pollers = [kind() for kind in (by_select.Poller, poll.Poller, epoll.Poller)]
+        pollers = [kind() for kind in (on_select.Poller, on_poll.Poller, on_epoll.Poller)]
         for each in pollers:
             stack.enter_context(contextlib.closing(each))
         pairs = [socket.socketpair() for _ in range(PAIRS)]
@@ -107,7 +106,7 @@ def test_all_pollers_tell_the_same(steps) -> None:
 
 
 def test_closed_socket_is_no_longer_watched_and_its_number_may_be_used_again() -> None:
-    for kind in (by_select.Poller, poll.Poller, epoll.Poller):
+    for kind in (on_select.Poller, on_poll.Poller, on_epoll.Poller):
         with contextlib.closing(kind()) as poller:
             ours, theirs = socket.socketpair()
             poller.register(ours.fileno(), IN)
@@ -122,7 +121,7 @@ def test_closed_socket_is_no_longer_watched_and_its_number_may_be_used_again() -
 
 
 def test_wait_ends_when_there_is_something_or_the_time_is_over() -> None:
-    for kind in (by_select.Poller, poll.Poller, epoll.Poller):
+    for kind in (on_select.Poller, on_poll.Poller, on_epoll.Poller):
         with contextlib.closing(kind()) as poller:
             ours, theirs = socket.socketpair()
             with ours, theirs:
@@ -134,7 +133,7 @@ def test_wait_ends_when_there_is_something_or_the_time_is_over() -> None:
 
 def test_who_waits_with_select_is_given_no_descriptor_that_it_cannot_watch() -> None:
     code = (
-        "import os; from blocking.select import Poller, FD_SETSIZE; Poller()\n"
+        "import os; from blocking.on_select import Poller, FD_SETSIZE; Poller()\n"
         "try:\n"
         "    while True: last = os.dup(0)\n"
         "except OSError as error: print(last == FD_SETSIZE - 1, error.strerror)"
@@ -151,6 +150,6 @@ def test_events_have_the_numbers_that_the_kernel_gives_them() -> None:
 
 def test_they_differ_in_nothing_but_the_poller() -> None:
     """What a reader's diff of the three shows."""
-    for module in (by_select, poll, epoll):
+    for module in (on_select, on_poll, on_epoll):
         assert vars(module.StreamServer).keys() - {"__module__", "__doc__"} == {"make_poller"}
         assert module.StreamServer.__bases__ == (readiness.StreamServer,)

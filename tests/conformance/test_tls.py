@@ -16,6 +16,7 @@ LOOPS = ["asyncio", "uvloop"]
 HANDSHAKE_S = 1.0
 WRITE_S = 0.4
 DRAIN_S = 0.5
+CLIENTS = 100
 
 
 class Authority:
@@ -248,6 +249,18 @@ def test_stalled_client_is_reset_over_tls_at_the_drain_limit(serve, tls):
     with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
         stalled.receive_rest()
     assert has_ended(silent)
+
+
+@pytest.mark.fault("life/3", models=LOOPS)
+@pytest.mark.parametrize("said", [b"hello", RANDOM])
+def test_idle_client_costs_at_most_60_kib_whatever_it_said_before(serve, tls, said):
+    echo = serve("echo", *tls.options)
+    for client in [tls.connect(echo) for _ in range(20)]:  # what is paid once
+        assert exchange(client, said) == said
+    baseline = echo.resident_bytes()
+    for _ in range(CLIENTS):
+        assert exchange(tls.connect(echo), said) == said
+    assert (echo.resident_bytes() - baseline) / CLIENTS <= 60 * KIB
 
 
 @pytest.mark.fault("life/3", models=LOOPS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import asyncio
 import contextlib
 import os
 import random
@@ -295,8 +296,9 @@ def test_setting_has_the_default_and_the_option_of_the_table(row: list[str]) -> 
     assert type(getattr(settings[kind], name)) is type(default)
     parser = argparse.ArgumentParser()
     add_options(parser)
-    sample: int | str = "reject" if name == "on_full" else 77
-    args = parser.parse_args([row[2].strip("`"), str(sample)])
+    sample: int | str | bool = {"on_full": "reject", "udp_low_ports": True}.get(name, 77)
+    said = [] if sample is True else [str(sample)]
+    args = parser.parse_args([row[2].strip("`"), *said])
     settings[kind] = type(settings[kind])(**{name: sample})
     assert read_options(args) == tuple(settings.values())
 
@@ -334,22 +336,31 @@ def test_a_timeout_is_noticed_a_quarter_of_the_shortest_one_late_at_most() -> No
         assert peer.closed is CloseReason.IDLE
 
 
-def test_a_handler_is_told_of_a_timeout_by_its_next_call() -> None:
-    told: list[CloseReason] = []
+@pytest.mark.parametrize("cancels", [True, False])
+def test_a_handler_that_waits_for_something_else_is_told_that_its_peer_is_gone(
+    cancels: bool,
+) -> None:
+    told: list[object] = []
 
     async def handler(stream: aionet.Stream) -> None:
         await stream.receive(1)
-        await rest
+        try:
+            await rest
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            raise
         with pytest.raises(aionet.BrokenStreamError) as caught:
             await stream.receive(1)
         told.append(caught.value.reason)
 
-    with MemoryServer(handler, timeouts=Timeouts(idle=5)) as server:
+    with MemoryServer(handler, timeouts=Timeouts(idle=5), cancel_on_close=cancels) as server:
         rest = server._loop.create_future()
         peer = server.connect()
         peer.send(b"x")
         server.advance(7)
-        assert (peer.closed, told) == (CloseReason.IDLE, [])
-        rest.set_result(None)
-        server.advance(0)
-        assert told == [CloseReason.IDLE]
+        assert peer.closed is CloseReason.IDLE
+        if not cancels:
+            assert told == []
+            rest.set_result(None)
+            server.advance(0)
+        assert told == ["cancelled" if cancels else CloseReason.IDLE]

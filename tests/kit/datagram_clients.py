@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 from aionet.server import Server
 
@@ -18,6 +19,10 @@ class Client:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def address(self) -> Any:
+        return self._sock.getsockname()
 
     def send(self, data: bytes) -> None:
         assert self._sock.send(data) == len(data)
@@ -39,10 +44,18 @@ class Client:
 
 
 @contextlib.contextmanager
-def client_of(server: Server) -> Iterator[Client]:
+def client_of(
+    server: Server, host: str | None = None, scope: int = 0, source: str | None = None
+) -> Iterator[Client]:
+    """One that asks `host`, else the address where the server listens; from `source`."""
     (address,) = server.addresses
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+    host = host or address.host
+    rest = (0, scope) if ":" in host else ()
+    with socket.socket(
+        socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM
+    ) as sock:
         sock.setblocking(False)
-        sock.connect((address.host, address.port))
+        if source:
+            sock.bind((source, 0))
+        sock.connect((host, address.port, *rest))
         yield Client(sock)

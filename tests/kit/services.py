@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aionet.protocol import Deliveries, Echo
+from aionet.protocol import CLOSE, Answer, Echo
 
 
 class Commands(Echo):
@@ -14,11 +14,11 @@ class Commands(Echo):
         self.peers: list[Any] = []
         self.ended: list[Any] = []
 
-    def connect(self, peer: Any) -> Deliveries:
+    def connect(self, peer: Any) -> Answer:
         self.peers.append(peer)
-        return ()
+        return None
 
-    def receive_data(self, peer: Any, data: bytes) -> Deliveries:
+    def receive_data(self, peer: Any, data: bytes) -> Answer:
         if data == b"fail":
             raise LookupError("as told")
         if data == b"flood":
@@ -26,12 +26,12 @@ class Commands(Echo):
         if data == b"flood me":
             return [(peer, bytes(1 << 20))] * 16
         if data == b"quit":
-            return [(peer, b"bye"), (peer, b""), (peer, b"never said")]
+            return [(peer, b"bye"), (peer, CLOSE), (peer, b"never said")]
         return [(peer, data)]
 
-    def receive_eof(self, peer: Any) -> Deliveries:
+    def receive_eof(self, peer: Any) -> Answer:
         self.ended.append(peer)
-        return [(peer, b"")]
+        return [(peer, CLOSE)]
 
 
 class Noting(Echo):
@@ -40,16 +40,16 @@ class Noting(Echo):
     def __init__(self) -> None:
         self.calls: list[Any] = []
 
-    def connect(self, peer: Any) -> Deliveries:
+    def connect(self, peer: Any) -> Answer:
         self.calls.append("connect")
-        return ()
+        return None
 
-    def receive_data(self, peer: Any, data: bytes) -> Deliveries:
+    def receive_data(self, peer: Any, data: bytes) -> Answer:
         self.calls.append(data)
         if data == b"quit":
-            return [(peer, b"bye"), (peer, b"")]
+            return [(peer, b"bye"), (peer, CLOSE)]
         return [(peer, data)]
 
-    def receive_eof(self, peer: Any) -> Deliveries:
+    def receive_eof(self, peer: Any) -> Answer:
         self.calls.append("eof")
-        return [(peer, b"")]
+        return [(peer, CLOSE)]

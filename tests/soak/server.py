@@ -8,6 +8,7 @@ import gc
 import json
 import logging
 import sys
+from typing import Any
 
 import aionet
 from aionet.loops import loop_factory
@@ -32,16 +33,11 @@ def picture(servers: dict[str, aionet.Server]) -> dict[str, dict[str, object]]:
     }
 
 
-async def main() -> None:
+async def talk_on_stdin(opening: dict[str, Any]) -> None:
+    """Open these servers, tell their ports, and how they are for each line; drain at the end."""
     loop = asyncio.get_running_loop()
-    services = {"echo": aionet.Echo(), "lines": repeat_lines, "chat": aionet.Room(line_limit=1000)}
     async with contextlib.AsyncExitStack() as stack:
-        servers = {
-            name: await stack.enter_async_context(
-                aionet.serve(service, "tcp://127.0.0.1:0", limits=LIMITS, timeouts=TIMEOUTS)
-            )
-            for name, service in services.items()
-        }
+        servers = {name: await stack.enter_async_context(each) for name, each in opening.items()}
         ports = {name: server.addresses[0].port for name, server in servers.items()}
 
         def say(what: object) -> None:
@@ -58,6 +54,16 @@ async def main() -> None:
         for server in servers.values():
             await server.drain()
         say(picture(servers))
+
+
+async def main() -> None:
+    services = {"echo": aionet.Echo(), "lines": repeat_lines, "chat": aionet.Room(line_limit=1000)}
+    await talk_on_stdin(
+        {
+            name: aionet.serve(service, "tcp://127.0.0.1:0", limits=LIMITS, timeouts=TIMEOUTS)
+            for name, service in services.items()
+        }
+    )
 
 
 if __name__ == "__main__":

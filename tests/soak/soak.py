@@ -40,8 +40,10 @@ DEADLINE_S = 20.0
 
 
 class Server:
-    def __init__(self, loop: str, stderr: Path) -> None:
-        command = [sys.executable, "-W", "error", str(HERE / "server.py"), loop]
+    """The process of `program`, and what it says of itself."""
+
+    def __init__(self, stderr: Path, program: str, *args: str) -> None:
+        command = [sys.executable, "-W", "error", str(HERE / program), *args]
         self._stderr = stderr
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr.open("wb")
@@ -222,7 +224,7 @@ def make_trouble(trouble: Trouble, stop: threading.Event, seed: int) -> None:
 
 def soak(loop: str, connections: int, minutes: float, stderr: Path) -> list[str]:
     """What went wrong: nothing, one hopes."""
-    server = Server(loop, stderr)
+    server = Server(stderr, "server.py", loop)
     trouble, stop = Trouble(server.ports, seed=1), threading.Event()
     thread = threading.Thread(target=make_trouble, args=(trouble, stop, 2))
     began = time.monotonic()

@@ -169,40 +169,52 @@ _BLOCKING: Limits = (
     ("stalled=384k", ("--write-buffer", "65536")),
     *_CAPPED,
     ("descriptors=1", ()),
-)
-_AIONET: Limits = (
-    *_BLOCKING,
     ("idle=1s", ("--idle-timeout", "1")),
     ("per-peer=2", ("--max-per-peer", "2")),
-    ("workers=2", ("--workers", "2")),
 )
+_AIONET: Limits = (*_BLOCKING, ("workers=2", ("--workers", "2")))
 _AIONET_UDP: Limits = (
     ("no-privileged=1", ()),
     ("rate=50", ("--udp-rate-loopback", "50")),
     ("no-broadcast=1", ()),
 )
-_CHAT: Limits = (("message=4096", ()), ("outbox=256k", ("--outbox", "262144")))
-_AIONET_CHAT: Limits = (*_CHAT, ("message-time=0.5s", ("--message-timeout", "0.5")))
+_CHAT: Limits = (
+    ("message=4096", ()),
+    ("outbox=256k", ("--outbox", "262144")),
+    ("message-time=0.5s", ("--message-timeout", "0.5")),
+)
+_FRAMEWORK: Limits = (
+    *_ONE_AT_A_TIME,
+    ("stalled=384k", ("--write-buffer", "65536")),
+    ("idle=1s", ("--idle-timeout", "1")),
+)
+# A reader of asyncio's takes 256 KiB at once when it has room for 128.
+_STREAMS: Limits = (
+    *_ONE_AT_A_TIME,
+    ("stalled=640k", ("--write-buffer", "65536")),
+    ("idle=1s", ("--idle-timeout", "1")),
+)
 _OURS: dict[str, dict[Profile, Limits]] = {
     "blocking": {"tcp-echo": _ONE_AT_A_TIME, "udp-echo": (), "chat": ()},
     "threaded": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
     "epoll": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
-    "asyncio": {"tcp-echo": _AIONET, "udp-echo": _AIONET_UDP, "chat": _AIONET_CHAT},
-    "uvloop": {"tcp-echo": _AIONET, "udp-echo": _AIONET_UDP, "chat": _AIONET_CHAT},
+    "asyncio": {"tcp-echo": _AIONET, "udp-echo": _AIONET_UDP, "chat": _CHAT},
+    "uvloop": {"tcp-echo": _AIONET, "udp-echo": _AIONET_UDP, "chat": _CHAT},
     "select": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
     "poll": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
     "epoll-et": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
+    "coroutines": {"tcp-echo": _BLOCKING, "chat": _CHAT},
     "threadpool": {"tcp-echo": (*_ONE_AT_A_TIME, *_CAPPED), "chat": _CHAT},
     "fork": {"tcp-echo": (*_ONE_AT_A_TIME, *_CAPPED)},
     "prefork": {"tcp-echo": _ONE_AT_A_TIME, "udp-echo": ()},
     "prefork-reuseport": {"tcp-echo": _WRITE, "udp-echo": ()},
-    "asyncio-streams": {"tcp-echo": _ONE_AT_A_TIME, "chat": _CHAT},
-    "uvloop-streams": {"tcp-echo": _ONE_AT_A_TIME, "chat": _CHAT},
-    "gevent": {"tcp-echo": (), "udp-echo": (), "chat": ()},
+    "asyncio-streams": {"tcp-echo": _STREAMS, "chat": _CHAT},
+    "uvloop-streams": {"tcp-echo": _STREAMS, "chat": _CHAT},
+    "gevent": {"tcp-echo": _FRAMEWORK, "udp-echo": (), "chat": _CHAT},
     "rloop": {"tcp-echo": (), "udp-echo": (), "chat": ()},
-    "tornado": {"tcp-echo": (), "chat": ()},
-    "trio": {"tcp-echo": (), "udp-echo": (), "chat": ()},
-    "twisted": {"tcp-echo": (), "udp-echo": (), "chat": ()},
+    "tornado": {"tcp-echo": _FRAMEWORK, "chat": _CHAT},
+    "trio": {"tcp-echo": _FRAMEWORK, "udp-echo": (), "chat": _CHAT},
+    "twisted": {"tcp-echo": _FRAMEWORK, "udp-echo": (), "chat": _CHAT},
 }
 
 

@@ -8,12 +8,13 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
+from answers import deliveries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from aionet.protocol import Room
-from aionet.protocol.service import Deliveries
+from aionet.protocol.service import Answer, Close
 
 GREETING = b"* Welcome to the room. What is your name?\n"
 LIMIT = 12
@@ -29,13 +30,13 @@ class Shell:
 
     def connect(self, *peers: Any) -> None:
         for peer in peers:
-            self._deliver(self.room.connect(peer))
+            self._deliver(peer, self.room.connect(peer))
 
     def receive_data(self, peer: Any, data: bytes) -> None:
-        self._deliver(self.room.receive_data(peer, data))
+        self._deliver(peer, self.room.receive_data(peer, data))
 
     def receive_eof(self, peer: Any) -> None:
-        self._deliver(self.room.receive_eof(peer))
+        self._deliver(peer, self.room.receive_eof(peer))
         self.closed.add(peer)
 
     def join(self, *peers: str) -> None:
@@ -49,14 +50,14 @@ class Shell:
         """The lines that `peer` was sent since the last time."""
         return self.inbox.pop(peer, b"").decode().splitlines()
 
-    def _deliver(self, deliveries: Deliveries) -> None:
-        for peer, data in deliveries:
+    def _deliver(self, speaker: Any, answer: Answer) -> None:
+        for peer, what in deliveries(speaker, answer):
             if peer in self.closed:
                 continue
-            if data:
-                self.inbox[peer] += data
-            else:
+            if isinstance(what, Close):
                 self.closed.add(peer)
+            else:
+                self.inbox[peer] += what
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_the_unnamed_are_told_nothing(shell: Shell) -> None:
 
 def test_all_members_are_handed_the_same_bytes_object(shell: Shell) -> None:
     shell.join("ann", "bob", "cid")
-    (_, first), (_, second) = shell.room.receive_data("ann", b"hello\n")
+    (_, first), (_, second) = deliveries("ann", shell.room.receive_data("ann", b"hello\n"))
     assert first is second
 
 

@@ -76,7 +76,7 @@ def test_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
 def test_sources_are_our_packages_and_nothing_else() -> None:
     folder = look(sys.executable).sources()
     assert sorted(os.listdir(folder)) == sorted(PACKAGES)
-    code = "import aionet, blocking.epoll, compare.contenders; print(aionet.__file__)"
+    code = "import aionet, blocking.on_epoll, compare.contenders; print(aionet.__file__)"
     done = subprocess.run(
         [sys.executable, "-S", "-c", code],
         env={"PYTHONPATH": folder},

@@ -14,7 +14,20 @@ from aionet.protocol import Room
 from aionet.protocol.lines import LineReader
 
 MISTAKE, PORT = sys.argv[1], int(sys.argv[2])
-Deliveries = list[tuple[Any, bytes]]
+Deliveries = list[tuple[Any, Any]]
+
+
+def pairs(peer: Any, answer: Any) -> Deliveries:
+    """What is said to whom, one by one."""
+    if answer is None:
+        return []
+    if isinstance(answer, bytes):
+        return [(peer, answer)]
+    return [(each, what) for to, what in answer for each in (to if type(to) is list else [to])]
+
+
+def is_line(what: Any) -> bool:
+    return isinstance(what, bytes) and what.startswith(b"[")
 
 
 class Mistaken(Room):
@@ -29,23 +42,23 @@ class Mistaken(Room):
     def connect(self, peer: Any) -> Any:
         if MISTAKE == "announces-the-unnamed":
             told = [(member, b"* somebody has entered the room\n") for member in self._members]
-            return [*super().connect(peer), *told]
+            return [*pairs(peer, super().connect(peer)), *told]
         return super().connect(peer)
 
     def receive_data(self, peer: Any, data: bytes) -> Any:
         if MISTAKE == "lines-are-reads" and peer in self._members:
             self._visitors[peer].lines = LineReader(4096)
             data = data if data.endswith(b"\n") else data + b"\n"
-        out = list(super().receive_data(peer, data))
+        out = pairs(peer, super().receive_data(peer, data))
         self._number += 1
-        lines = [each for each in out if each[1].startswith(b"[")]
+        lines = [each for each in out if is_line(each[1])]
         if MISTAKE == "tells-the-sender" and lines:
             out.append((peer, lines[0][1]))
         elif MISTAKE == "passes-junk-on" and lines and b"?" in lines[0][1]:
             out = [(member, b"[junk] \x1b\xff\n") for member, _ in lines]
-        elif MISTAKE == "loses-some" and lines and not self._number % 500:
+        elif MISTAKE == "loses-some" and lines and not self._number % 100:
             out.remove(lines[-1])
-        elif MISTAKE == "doubles-some" and lines and not self._number % 500:
+        elif MISTAKE == "doubles-some" and lines and not self._number % 100:
             out.append(lines[-1])
         elif MISTAKE == "orders-differ" and len(self._members) > 10:
             out, self._held = self._delayed(out)
@@ -53,7 +66,7 @@ class Mistaken(Room):
 
     def _delayed(self, out: Deliveries) -> tuple[Deliveries, Deliveries]:
         """Some hear what was said before only now, after what was said since."""
-        held = [each for each in out if each[1].startswith(b"[") and random.random() < 0.01]
+        held = [each for each in out if is_line(each[1]) and random.random() < 0.01]
         return [each for each in out if each not in held] + self._held, held
 
     def _refusal(self, name: bytes) -> str | None:

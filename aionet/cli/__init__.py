@@ -1,0 +1,1 @@
+"""What only the commands need, `python -m aionet` and `python -m blocking`: nothing to import."""

@@ -1,0 +1,107 @@
+"""TLS between a shell and a peer: bytes of the wire on one side, those of the peer on the other."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+
+RECORD = 16 * 1024  # at the most (RFC 8446, 5.1)
+
+# What goes in or out at once. An ssl.MemoryBIO takes a third more than it once had to hold, and
+# never shrinks; no connection should keep as much memory as its largest message needed.
+PIECE = 12 * 1024
+
+
+class Layer:
+    """The server's side of one TLS connection: ssl.SSLObject on two ssl.MemoryBIO.
+
+    What breaks the protocol raises OSError (ssl.SSLError is one): `pending` then has the alert for
+    the peer, if there is one, and no more can be received or sent.
+
+    ready: the handshake is done. ended: the peer has sent its close_notify, which ends one of the
+    two directions (RFC 8446, 6.1), as a FIN does.
+    """
+
+    __slots__ = ("_in", "_later", "_out", "_shut", "ended", "object", "ready")
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._later = b""
+        self._shut = False  # nothing more can be said
+        self.object = context.wrap_bio(self._in, self._out, server_side=True)
+        self.ready = False
+        self.ended = False
+
+    def receive(self, data: bytes) -> bytes:
+        """What the peer says in `data`, from the wire."""
+        try:
+            if self.ready and len(data) <= PIECE and not self.ended:
+                self._in.write(data)
+                said = self.object.read(RECORD)
+                # A read takes a whole record, and no more, so that nothing is left inside.
+                if said and not self._in.pending:
+                    return said
+                return said + self._read(b"", more=bool(said))
+            return b"".join(
+                [self._read(data[start : start + PIECE]) for start in range(0, len(data), PIECE)]
+            )
+        except ssl.SSLWantReadError:
+            return b""
+        except ssl.SSLZeroReturnError:
+            self.ended = True
+            return b""
+        except OSError:
+            self._shut = True
+            raise
+
+    def _read(self, data: bytes, *, more: bool = True) -> bytes:
+        """The same of a piece, however many records it ends."""
+        said: list[bytes] = []
+        self._in.write(data)
+        try:
+            if not self.ready:
+                self.object.do_handshake()
+                self.ready = True
+            while more and not self.ended and (self._in.pending or self.object.pending()):
+                part = self.object.read(RECORD)
+                said.append(part)
+                more = bool(part)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            more = False
+        self.ended |= not more
+        return b"".join(said)
+
+    def send(self, data: bytes) -> bytes:
+        """What goes over the wire so that the peer is told `data`."""
+        try:
+            if len(data) <= PIECE:
+                self.object.write(data)
+                return self.pending() if self._later else self._out.read()
+            out = []
+            for start in range(0, len(data), PIECE):
+                self.object.write(data[start : start + PIECE])
+                out.append(self.pending())
+            return b"".join(out)
+        except OSError:  # also that it wants to read, in the midst of a renegotiation
+            self._shut = True
+            raise
+
+    def later(self, out: bytes) -> None:
+        """Have this go over the wire with the next."""
+        self._later += out
+
+    def pending(self) -> bytes:
+        """What the protocol itself has to send: parts of a handshake, an alert."""
+        out, self._later = self._later, b""
+        return out + self._out.read() if self._out.pending else out
+
+    def end(self) -> bytes:
+        """Say that nothing more comes (close_notify)."""
+        if not self._shut:
+            self._shut = True
+            # The peer may not have said the same yet, or it never came to a handshake.
+            with contextlib.suppress(OSError):
+                self.object.unwrap()
+        return self.pending()

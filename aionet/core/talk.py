@@ -1,0 +1,339 @@
+"""What the service and its peers say to each other, one at a time and within bounds."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from aionet.core.peer import Peer, State, extra_of
+from aionet.limits import CloseReason
+from aionet.protocol.service import Answer, Close, Deliveries, Delivery, Service
+from aionet.throttle import throttled
+
+if TYPE_CHECKING:
+    from aionet.core.hub import Hub
+
+log = logging.getLogger("aionet")
+
+END: Any = object()
+_HALF_CLOSED = State.HALF_CLOSED
+LOW = 4  # who was not listened to is again when this part of Limits.write_buffer is left
+
+
+class Talk:
+    """Asks the service, and carries out what it answers.
+
+    Who does not read is not listened to: what it says waits, and so does the rest of what its
+    service has for it. Who is talked to by others without reading is dropped at Limits.outbox.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._service = hub.service
+        self._timed = (
+            hub.timeouts.message is not None
+            and type(self._service).unfinished is not Service.unfinished
+        )
+        self.greets = type(self._service).connect is not Service.connect
+        # Up to write_buffer it is listened to, so that much may wait of its own answers.
+        self._most = max(hub.limits.outbox, hub.limits.write_buffer)
+        self._busy = 0  # calls of the service, or what they answered, under way
+        self._asked: Peer | None = None  # whose generator is
+        self._leaving: deque[Peer] = deque()  # who is gone, and nobody was told yet
+
+    # Ask.
+
+    @property
+    def ask(self) -> Callable[[Peer, bytes], Answer]:
+        """What is called for each message."""
+        return self._ask_and_time if self._timed else self._service.receive_data
+
+    def _ask_and_time(self, peer: Peer, data: bytes) -> Answer:
+        answer = self._service.receive_data(peer, data)
+        if peer.state is State.OPEN:
+            self.expect(peer, self._service.unfinished(peer))
+        return answer
+
+    def answer(self, peer: Peer, answer: Answer) -> bytes:
+        """Carry it out; what is to be written to `peer` at once."""
+        hub = self._hub
+        about, hub.about = hub.about, peer
+        self._busy += 1
+        try:
+            self._carry_out(peer, answer)
+        except Exception:
+            self.fail(peer)
+        self._busy -= 1
+        if self._timed:
+            self._time_message(peer)
+        if self._leaving:
+            self._tell_all()
+        hub.about = about
+        if peer.extra is not None and peer.extra.rest is not None:
+            return b""  # there is more to come: the shell has to see to it, and takes this then
+        return hub.take_plain(peer)
+
+    def call(self, peer: Peer, method: Callable[[Any], Answer]) -> None:
+        """Ask the service about `peer`; what it says waits to be taken."""
+        self._busy += 1
+        try:
+            answer = method(peer)
+            if answer.__class__ is Close:
+                self._hub.close(peer, answer.reason)
+            elif answer is not None:
+                self._carry_out(peer, answer)
+        except Exception:
+            self.fail(peer)
+        self._busy -= 1
+        if self._leaving:
+            self._tell_all()
+
+    def end(self, peer: Peer) -> None:
+        """It has finished sending, and all that it sent has been heard."""
+        peer.state = _HALF_CLOSED
+        peer.reads = peer.met = False
+        if peer.outbox is None:
+            peer.outbox = []
+        if peer.extra is not None:
+            peer.extra.message = None
+        self.call(peer, self._service.receive_eof)
+        self._hub.touch(peer)
+
+    def say_goodbye(self) -> None:
+        self._busy += 1
+        try:
+            for to, what in self._service.say_goodbye():
+                self._deliver(to, what)
+        except Exception:
+            log.exception("the service failed to say goodbye")
+        self._busy -= 1
+        if self._leaving:
+            self._tell_all()
+
+    def fail(self, peer: Peer) -> bytes:
+        """The service failed over this peer: that costs it, and nobody else."""
+        throttled(
+            logging.ERROR,
+            "the service failed; the connection from %s is reset",
+            peer.address,
+            traceback=True,
+        )
+        self._hub.reset(peer, CloseReason.ERROR)
+        return b""
+
+    # Deliver.
+
+    def _carry_out(self, peer: Peer, answer: Answer) -> None:
+        if answer is None:
+            return
+        if isinstance(answer, bytes | bytearray | memoryview | Close):
+            self.put(peer, answer)
+        elif isinstance(answer, Iterator):
+            if peer.outbox is None:
+                peer.outbox = []
+            extra_of(peer).rest = answer
+            self._go_on(peer)
+        else:
+            self._carry_out_list(peer, answer)
+
+    def _carry_out_list(self, peer: Peer, deliveries: Deliveries) -> None:
+        """At once for others, who must not wait for this one; what is its own, as it reads."""
+        own: list[Delivery] = []
+        for delivery in deliveries:
+            to, what = delivery
+            if to is peer and (own or self._hub.is_full(peer)) and not peer.closing:
+                own.append(delivery)
+            else:
+                self._deliver(to, what)
+        if own and not peer.closing:
+            extra_of(peer).rest = iter(own)
+            self._regulate(peer)
+
+    def _deliver(self, to: Any, what: bytes | Close) -> None:
+        if to.__class__ is not list:
+            self.put(to, what)
+        elif what.__class__ is bytes and what:
+            self._put_to_many(to, what)
+        else:
+            for each in to:
+                self.put(each, what)
+
+    def _put_to_many(self, peers: list[Peer], what: bytes) -> None:
+        """As `put`, for each of them."""
+        most, size, touch = self._most, len(what), self._hub.touch
+        for peer in peers:
+            outbox = peer.outbox
+            if outbox and peer.extra is None and (waiting := peer.waiting) <= most:
+                outbox.append(what)  # who closes has an Extra, and who has an outbox is dirty
+                peer.waiting = waiting + size
+            elif outbox is None:
+                peer.outbox = [what]
+                peer.waiting = size
+                touch(peer)
+            else:
+                self.put(peer, what)
+
+    def put(self, peer: Peer, what: bytes | bytearray | memoryview | Close) -> None:
+        """Deliver to one peer. Raises TypeError for what is neither bytes nor a close."""
+        outbox = peer.outbox
+        if outbox is None and what.__class__ is bytes and what:
+            peer.outbox = [what]
+            peer.waiting = len(what)
+            self._hub.touch(peer)
+            return
+        if isinstance(what, Close):
+            self._hub.close(peer, what.reason)
+            return
+        if not isinstance(what, bytes):
+            if not isinstance(what, bytearray | memoryview):
+                raise TypeError(f"{type(what).__name__} was delivered; it must be bytes, or CLOSE")
+            what = bytes(what)
+        if not what or (peer.state is not State.OPEN and peer.state is not State.HALF_CLOSED):
+            return
+        extra = peer.extra
+        if peer.waiting + (extra.unsent if extra else 0) > self._most:
+            throttled(logging.INFO, "%s is dropped: it reads too slowly", peer.address)
+            self._hub.reset(peer, CloseReason.SLOW_READER)
+            return
+        if outbox is None:
+            outbox = peer.outbox = []
+        outbox.append(what)
+        peer.waiting += len(what)
+        self._hub.touch(peer)
+
+    # Back-pressure.
+
+    def catch_up(self, peer: Peer) -> None:
+        """Go on with what had to wait, as far as the peer reads now."""
+        extra = extra_of(peer)
+        self._busy += 1
+        try:
+            if extra.rest is not None:
+                self._go_on(peer)
+            while extra.early and peer.state is State.OPEN and self._is_heard(peer):
+                early, extra.early = extra.early, b""
+                self._carry_out(peer, self._service.receive_data(peer, early))
+        except Exception:
+            self.fail(peer)
+        self._busy -= 1
+        if self._timed:
+            self._time_message(peer)
+        if extra.ended and peer.state is State.OPEN and not extra.early and extra.rest is None:
+            extra.ended = False
+            self.end(peer)
+        self._regulate(peer)
+        self.ease(peer)
+        if self._leaving:
+            self._tell_all()
+
+    def _go_on(self, peer: Peer) -> None:
+        """Ask the generator on, while the peer reads. Raises what that raises."""
+        extra = extra_of(peer)
+        self._asked = peer
+        try:
+            while extra.rest is not None and (peer.closing or not self._hub.is_full(peer)):
+                delivery = next(extra.rest, END)
+                if delivery is END:
+                    extra.rest = None
+                else:
+                    self._deliver(*delivery)
+        finally:
+            self._asked = None
+        self._regulate(peer)
+
+    def _is_heard(self, peer: Peer) -> bool:
+        extra = peer.extra
+        if extra is None:
+            return True
+        limit = self._hub.limits.write_buffer
+        if not peer.reads:
+            limit //= LOW
+        return extra.rest is None and not extra.held and peer.waiting + extra.unsent <= limit
+
+    def _regulate(self, peer: Peer) -> None:
+        """Whether it is to be read from."""
+        if peer.state is State.OPEN and (reads := self._is_heard(peer)) is not peer.reads:
+            peer.reads = reads
+            if reads and peer.extra is not None:
+                peer.extra.since = self._hub.now  # what is not listened to takes no time
+            if peer.outbox is None:
+                peer.outbox = []
+            self._hub.touch(peer)
+
+    def ease(self, peer: Peer) -> None:
+        """See whether nothing is in the way of its answers any more."""
+        if peer.state is State.OPEN and peer.reads and not peer.outbox:
+            extra = peer.extra
+            if extra is None or not (
+                extra.unsent or extra.rest or extra.held or extra.early or extra.base_at >= 0
+            ):
+                peer.outbox = None
+
+    def forget(self, peer: Peer, *, rest: bool = False) -> None:
+        """Nothing more of it is given to the service; nor, of the `rest`, anything more to it."""
+        extra = peer.extra
+        if extra is None:
+            return
+        extra.early, extra.ended, extra.message = b"", False, None
+        # A generator that has closed its peer may have something to say to others.
+        if extra.rest is not None and (rest or peer is not self._asked):
+            close = getattr(extra.rest, "close", None)
+            extra.rest = None
+            if close is not None:
+                self._close(close)
+
+    def _close(self, close: Callable[[], None]) -> None:
+        try:
+            close()
+        except Exception:
+            log.exception("the service failed over a peer that is gone")
+
+    # Messages under way.
+
+    def _time_message(self, peer: Peer) -> None:
+        """Note which message has begun, and when."""
+        if peer.state is State.OPEN:
+            try:
+                self.expect(peer, self._service.unfinished(peer))
+            except Exception:
+                self.fail(peer)
+
+    def expect(self, peer: Peer, number: int | None) -> None:
+        """The message of this number is under way; None is none."""
+        extra = peer.extra
+        if number is None:
+            if extra is not None:
+                extra.message = None
+        elif extra is None or extra.message != number:
+            extra = extra_of(peer)
+            extra.message, extra.since = number, self._hub.now
+
+    # Farewell.
+
+    def see_off(self, peer: Peer) -> None:
+        """It is gone: tell the service, and all who want to know, when nothing is under way."""
+        if self._busy or self._leaving:
+            self._leaving.append(peer)
+            return
+        self._tell(peer)
+        if self._leaving:
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        while self._leaving and not self._busy:
+            self._tell(self._leaving.popleft())
+
+    def _tell(self, peer: Peer) -> None:
+        self._busy += 1
+        if peer.met:
+            peer.met = False
+            self.call(peer, self._service.receive_eof)
+        if peer.place:
+            self._hub.places.leave(peer)
+        try:
+            peer.gone()
+        except Exception:
+            log.exception("a shell failed over a peer that is gone")
+        self._busy -= 1

@@ -1,0 +1,61 @@
+"""What is to be done to a connection, in which order, and when there is none any more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from loop_clients import ANY, Client, let_the_loop_see_everything
+from loop_runs import Run
+
+from aionet.limits import CloseReason
+from aionet.protocol import CLOSE, Answer, Echo
+from aionet.server import serve
+from aionet.testing import MemoryServer
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> Any:
+    yield
+    assert [each for each in caplog.get_records("call") if each.levelno >= logging.WARNING] == []
+
+
+def test_the_last_of_a_long_answer_comes_before_the_end() -> None:
+    class Long(Echo):
+        def __init__(self) -> None:
+            self.asked: list[Any] = []
+
+        def receive_data(self, peer: Any, data: bytes) -> Answer:
+            self.asked.append(peer)
+            if data == b"go":
+                return [(peer, bytes(100_000)), (peer, b"last"), (peer, CLOSE)]
+            return [(self.asked[0], b"from another ")]
+
+    with MemoryServer(Long()) as server:
+        slow, other = server.connect(), server.connect()
+        slow.stop_reading()
+        slow.send(b"go")
+        del slow._transport._buffer[:50_000]  # there is room again, and nobody was told yet
+        other.send(b"poke")
+        slow.start_reading()
+        assert slow.received == bytes(50_000) + b"from another last"
+        slow.finish()
+        assert slow.closed is CloseReason.DONE
+
+
+def test_who_is_closed_when_its_connection_has_just_gone_is_let_go(run: Run[Any]) -> None:
+    async def main() -> None:
+        async with serve(Echo(), ANY) as server, Client(server) as client:
+            assert await client.exchange(b"hello") == b"hello"
+            hub = server._connections.hub
+            (peer,) = hub.open
+            peer._transport.abort()  # which tells us in the next turn of the loop
+            hub.close(peer)
+            while hub.open:
+                await asyncio.sleep(0)
+            await let_the_loop_see_everything()
+        assert sum(server.stats.closed.values()) == server.stats.accepted
+
+    run(main())

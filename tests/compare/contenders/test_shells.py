@@ -1,0 +1,100 @@
+"""What the contenders carry out that echo and chat do not ask of them: answers made as they go."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from deadline import DEADLINE_S
+
+from compare.contenders.__main__ import FRAMEWORKS
+
+ROOT = Path(__file__).parents[3]
+PIECE, PIECES = 50_000, 400  # 20 MB, more than the kernel takes for who does not read
+
+SERVER = f"""
+import sys
+from aionet import command
+from aionet.protocol import CLOSE, Service
+
+class Generous(Service):
+    def receive_data(self, peer, data):
+        if data == b"hold on":
+            return None
+        return self.pieces(peer)
+
+    def pieces(self, peer):
+        for number in range({PIECES}):
+            yield peer, bytes([number % 256]) * {PIECE}
+        yield peer, b"."
+
+    def receive_eof(self, peer):
+        return [(peer, b"bye"), (peer, CLOSE)]
+
+command.SERVICES["echo"] = lambda limits: Generous()
+name, *words = sys.argv[1:]
+if name in ("asyncio", "uvloop"):
+    from compare.contenders.asyncio_streams import main
+    main(["serve", "echo", "--loop", name, *words])
+else:
+    from compare.contenders.__main__ import main
+    main(["serve", "echo", "--framework", name, *words])
+"""
+EXPECTED = b"".join(bytes([number % 256]) * PIECE for number in range(PIECES)) + b"."
+
+
+@pytest.fixture(params=[*FRAMEWORKS, "asyncio", "uvloop"])
+def server(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if importlib.util.find_spec(request.param) is None:
+        pytest.skip(f"{request.param} is not installed")
+    command = [sys.executable, "-c", SERVER, request.param, "--drain-timeout", "20"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.settimeout(DEADLINE_S)
+            yield SimpleNamespace(name=request.param, process=process, client=client)
+        process.kill()
+
+
+def receive(client: socket.socket, size: int) -> bytes:
+    """So many bytes, or fewer and the end."""
+    got = bytearray()
+    while len(got) < size and (data := client.recv(min(size - len(got), 65536))):
+        got += data
+    return bytes(got)
+
+
+def test_an_answer_that_is_made_as_it_is_read_comes_whole(server):
+    server.client.sendall(b"go")
+    assert receive(server.client, len(EXPECTED)) == EXPECTED
+    server.client.sendall(b"go")  # it is listened to again
+    assert receive(server.client, len(EXPECTED)) == EXPECTED
+
+
+def test_who_has_finished_gets_the_rest_of_its_answer_and_the_last_words(server):
+    if server.name == "tornado":
+        pytest.skip("an IOStream ends both directions at the peer's end")
+    server.client.sendall(b"go")
+    server.client.shutdown(socket.SHUT_WR)
+    assert receive(server.client, len(EXPECTED) + 3) == EXPECTED + b"bye"
+    if server.name != "rloop":  # which does not close
+        assert server.client.recv(1) == b""
+
+
+def test_a_server_that_is_told_to_stop_sends_the_rest_and_ends_well(server):
+    server.client.sendall(b"go")
+    first = receive(server.client, PIECE)
+    server.process.send_signal(signal.SIGTERM)
+    assert first + receive(server.client, len(EXPECTED) - PIECE) == EXPECTED
+    if server.name != "tornado":  # see above
+        assert receive(server.client, 3) == b"bye"
+    assert server.process.wait(DEADLINE_S) == 0
