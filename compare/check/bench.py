@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from compare.check.catalogue import Profile
 from compare.check.wire import Failed, Timeline, Wire, wait_until
 from compare.host import process
-from compare.host.launch import LaunchError, Place, Server
+from compare.host.launch import LaunchError, Server
+from compare.host.place import Place
 
 PATIENCE_S = 3.0  # for what takes milliseconds
 USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idle machine

@@ -14,7 +14,7 @@ from pathlib import Path
 from compare.check.bench import Bench, Skipped, free_port
 from compare.check.catalogue import check
 from compare.check.wire import Failed, must_equal, wait_until
-from compare.host.launch import Place
+from compare.host.place import Place
 
 LARGEST = 65507  # what fits into an IPv4 packet
 SIZES = (0, 1, 1472, LARGEST)

@@ -19,7 +19,8 @@ from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS, PROFILES, Profile, of_profile
 from compare.check.runner import Finding, run
 from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt, show
-from compare.host.launch import LaunchError, Place
+from compare.host.launch import LaunchError
+from compare.host.place import Place
 from compare.report import checks
 from compare.report.progress import saying
 from compare.report.words import escape

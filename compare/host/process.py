@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from compare.host.kin import tree as tree
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -31,18 +33,6 @@ class Usage(NamedTuple):
     wait_ns: int
     switches: int
     preemptions: int
-
-
-def tree(pid: int) -> list[int]:
-    """`pid` and its descendants, as far as they still exist."""
-    found = [pid]
-    for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                found += map(int, task.read_text().split())
-            except OSError:
-                continue
-    return found
 
 
 def cpu_ns(pid: int) -> int:

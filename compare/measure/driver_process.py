@@ -8,7 +8,6 @@ import os
 import selectors
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -57,7 +56,8 @@ class Driver:
     """A driver process on its own core, as a context manager: gone after."""
 
     def __init__(self, core: int | None) -> None:
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
+        # In memory: there need not be a folder where we may write.
+        self._stderr = os.fdopen(os.memfd_create("stderr"), "w+b")
         self._process = start(
             [sys.executable, "-P", "-m", "compare.driver"],
             () if core is None else (core,),

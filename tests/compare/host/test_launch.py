@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import resource
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from compare.host import launch, process
-from compare.host.launch import Guard, LaunchError, Place, Server, kill, start
+from compare.host import kin, launch, process
+from compare.host.guard import Guard
+from compare.host.launch import LaunchError, Server, UnableError, kill, start
+from compare.host.place import Place
+from compare.measure.driver_process import Driver
 
 SERVERS = Path(__file__).parents[1] / "servers"
 IsAlive = Callable[[int], bool]
@@ -80,7 +86,72 @@ def test_server_without_a_core_may_run_on_all() -> None:
         assert os.sched_getaffinity(server.pid) == os.sched_getaffinity(0)
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+needs_ipv6 = pytest.mark.skipif(
+    not Path("/proc/net/if_inet6").exists(), reason="there is no IPv6 here"
+)
+
+
+@needs_ipv6
+def test_server_at_the_other_loopback_address_is_found_there() -> None:
+    port = free_port()
+    place = Place("tcp", "127.0.0.1", port)
+    with Server([*command("v6-only"), str(port)], (), place=place) as server:
+        assert (server.host, server.port) == ("::1", port)
+
+
+@needs_ipv6
+def test_server_that_says_a_name_is_at_the_address_of_it_that_answers() -> None:
+    with Server(command("by-name"), ()) as server:
+        socket.create_connection((server.host, server.port), 5).close()
+        assert server.host != "localhost"
+
+
+def test_server_may_wait_for_a_word_on_stdin_that_never_comes() -> None:
+    with Server(command("watches-stdin"), ()) as server:
+        assert server.died() is None
+
+
+def test_server_that_needs_longer_is_waited_for_if_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launch, "READY_TIMEOUT_S", 0.0)
+    with Server(command("polite"), (), ready_timeout_s=30.0) as server:
+        assert server.died() is None
+
+
 # Not ready
+
+
+def test_server_that_goes_into_the_background_is_told_so_and_ends(
+    is_alive: IsAlive, wait_until: WaitUntil
+) -> None:
+    port = free_port()
+    server = Server(
+        [*command("goes-into-the-background"), str(port)], (), place=Place("tcp", "127.0.0.1", port)
+    )
+    with pytest.raises(LaunchError, match="into the background") as caught, server:
+        pytest.fail("it says that it is ready")
+    assert str(caught.value).endswith("lives on; start it in the foreground")
+    left = int(str(caught.value).partition("process ")[2].split()[0])
+    assert not is_alive(left)
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EMFILE, errno.ENOMEM])
+def test_machine_that_can_start_nothing_is_no_fault_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(subprocess, "Popen", fails)
+    with pytest.raises(UnableError, match="cannot start anything here"):
+        Server(["true"], ())
 
 
 def test_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -171,6 +242,92 @@ def test_server_that_closes_its_output_says_so(monkeypatch: pytest.MonkeyPatch) 
 
 
 # Ending
+
+
+def test_end_that_a_shell_would_say_of_sigterm_is_a_right_one() -> None:
+    with Server(command("ends-as-a-jvm"), ()) as server:
+        server.stop()
+        assert server.died() == "exit status 143"
+
+
+def test_who_left_for_a_session_of_its_own_is_counted_and_ends_with_its_server(
+    is_alive: IsAlive, wait_until: WaitUntil
+) -> None:
+    with Server(command("leaves-a-session"), ()) as server:
+        _, away = process.tree(server.pid)
+        assert os.getsid(away) != os.getsid(server.pid)
+        wait_until(
+            lambda: process.cpu_of_tree_ns(server.pid) > process.cpu_ns(server.pid) + 200_000_000,
+            "its CPU time counts",
+        )
+    wait_until(lambda: not is_alive(away), "it is gone")
+
+
+def test_who_left_is_counted_by_another_process_too() -> None:
+    with Server(command("leaves-a-session"), ()) as server:
+        code = (
+            "from compare.host import kin\n"
+            f"kin.look_for_orphans({server.pid}); print(kin.tree({server.pid}))"
+        )
+        asked = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+        )
+        assert asked.stdout.strip() == str(process.tree(server.pid))
+
+
+def test_one_of_two_servers_ends_with_its_own_only(is_alive: IsAlive) -> None:
+    with Server(command("leaves-a-session"), ()) as stays:
+        _, away = process.tree(stays.pid)
+        with Server(command("leaves-a-session"), ()), subprocess.Popen(["cat"], stdin=-1) as ours:
+            pass
+        assert ours.returncode == 0
+        assert is_alive(stays.pid)
+        assert is_alive(away)
+
+
+def test_orphans_of_a_server_do_not_stay_behind_as_zombies(wait_until: WaitUntil) -> None:
+    with Server(command("ends-orphans"), ()) as server:
+        wait_until(lambda: server.pid in kin.children(os.getpid()), "it is ours")
+        wait_until(
+            lambda: not [each for each in kin.children(os.getpid()) if is_in_group(each, server)],
+            "they are reaped",
+        )
+
+
+def is_in_group(pid: int, server: Server) -> bool:
+    """Of it, and not the first."""
+    try:
+        return pid != server.pid and os.getpgid(pid) == server.pid
+    except ProcessLookupError:
+        return False
+
+
+def test_orphans_are_their_old_parents_again_when_no_server_is_left() -> None:
+    with Server(command("polite"), ()):
+        assert asks_for_orphans()
+    assert not asks_for_orphans()
+
+
+def asks_for_orphans() -> bool:
+    answer = ctypes.c_int(0)
+    get_child_subreaper = 37  # prctl(2)
+    ctypes.CDLL(None).prctl(get_child_subreaper, ctypes.byref(answer))
+    return bool(answer.value)
+
+
+def test_server_that_talks_a_lot_on_stderr_waits_for_nobody_and_its_end_is_kept() -> None:
+    with Server(command("talks-on-stderr"), ()) as server:
+        assert server.stderr_tail().endswith("the end")
+        assert len(server.stderr_tail()) <= launch.TAIL_BYTES
+
+
+def test_server_starts_where_there_is_no_folder_to_write_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with Server(command("polite"), ()) as server, Driver(None) as driver:
+        assert server.died() is None
+        assert driver.pid
 
 
 def test_polite_server_stops() -> None:
@@ -292,7 +449,7 @@ def test_guard_kills_the_whole_group_when_its_owner_is_killed(
         family = process.tree(server.pid)
         code = f"""
 import signal
-from compare.host.launch import Guard
+from compare.host.guard import Guard
 with Guard({server.pid}, 60):
     print(flush=True)
     signal.pause()
