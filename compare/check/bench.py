@@ -10,16 +10,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from compare.check import blame
+from compare.check.blame import Skipped
 from compare.check.catalogue import Profile
 from compare.check.wire import Failed, Timeline, Wire, wait_until
 from compare.host import process
 from compare.host.launch import LaunchError, Server
+from compare.host.limits import SPARE_DESCRIPTORS, per_process
 from compare.host.place import Place
 
 PATIENCE_S = 3.0  # for what takes milliseconds
 USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idle machine
 CALIBRATE_S = 0.05
 AT_REST_S = 0.1  # that nothing has changed
+END_S = 0.5  # after which one that is ending can be asked how it ended
 
 
 def slowness() -> float:
@@ -41,7 +45,8 @@ class Subject:
     """The server under test: a command, or a place where it already runs.
 
     `{host}` and `{port}` in the command are replaced. limits: what was declared, by name, in the
-    server's own units: seconds, bytes, connections.
+    server's own units: seconds, bytes, connections. ready_timeout_s: how long it may take to start,
+    if that is more than usual.
     """
 
     profile: Profile
@@ -50,6 +55,7 @@ class Subject:
     limits: Mapping[str, float] = field(default_factory=dict)
     cwd: str | None = None
     env: Mapping[str, str] | None = None
+    ready_timeout_s: float | None = None
 
     @property
     def scheme(self) -> str:
@@ -69,10 +75,6 @@ class Subject:
         return command
 
 
-class Skipped(Exception):  # noqa: N818  no error either
-    """The check cannot be made here; the message says why."""
-
-
 class Bench:
     """One check's server, as a context manager; its clients are closed before it ends.
 
@@ -88,6 +90,8 @@ class Bench:
         self._clients = contextlib.ExitStack()
         self._server: Server | None = None
         self._number = 0
+        self._told_to_end = False
+        self._seen_inside = False
 
     def __enter__(self) -> Bench:
         self.start()
@@ -98,6 +102,7 @@ class Bench:
         if self._server is not None:
             self._server.__exit__(None, None, None)
             self._server = None
+        self._told_to_end = self._seen_inside = False
         if self.subject.place is not None:
             self.place = self.subject.place
             return
@@ -108,8 +113,14 @@ class Bench:
             place=wanted if self.subject.takes_a_port else None,
             cwd=self.subject.cwd,
             env=self.subject.env,
+            ready_timeout_s=self.subject.ready_timeout_s,
         )
         self._server = server.__enter__()
+        if server.scheme != self.subject.scheme:
+            raise LaunchError(
+                f"it serves {server.scheme.upper()}, by its own words, and --profile "
+                f"{self.subject.profile} asks {self.subject.scheme.upper()}"
+            )
         self.place = Place(server.scheme, server.host, server.port)
         self.timeline.note("server", "started", f"{self.place.host}:{self.place.port}")
 
@@ -123,6 +134,23 @@ class Bench:
         self._clients.close()
 
     # Clients.
+
+    def must_have_room_for(self, connections: float) -> None:
+        """A process may have so many here, and so may the server's, whose limit is ours."""
+        if connections > (room := per_process()):
+            needed, allowed = int(connections) + SPARE_DESCRIPTORS, room + SPARE_DESCRIPTORS
+            raise Skipped(
+                f"{connections:,.0f} connections need {needed:,} descriptors, and a process may "
+                f"have {allowed:,} here: ulimit -Hn {needed} (as root)"
+            )
+
+    def second_source(self) -> str:
+        """Another address of this machine from which the server can be reached."""
+        if ":" in self.place.host:
+            raise Skipped(
+                "IPv6 has one loopback address, and this takes two: let it listen on IPv4"
+            )
+        return "127.0.0.2"
 
     def connect(
         self,
@@ -156,6 +184,8 @@ class Bench:
             sock.connect(address)
         except OSError as error:
             wire.note("connect()", str(error))
+            if blame.of_this_machine(error):
+                raise
             raise Failed("a connection", f"connect() said {error.strerror or error}") from None
         wire.note("connect()", "0")
         return wire
@@ -180,13 +210,34 @@ class Bench:
                 raise Failed("the end", f"{rest[:40]!r} came")
             wire.close()
         except Failed as failure:
-            ending = self.ending()
+            ending = self.unasked_ending()
             actual = f"it has ended: {ending}" if ending else f"of a new client: {failure}"
             raise Failed(why, actual) from None
 
     def ending(self) -> str | None:
         """How the server ended, if it has and was started here."""
         return self._server.died() if self._server else None
+
+    def terminate(self) -> None:
+        """SIGTERM to the server, which is then to end."""
+        self.timeline.note("server", "SIGTERM")
+        self._told_to_end = True
+        self.server.terminate()
+
+    def unasked_ending(self) -> str | None:
+        """How it ended, if it has or does so now, and was not told to."""
+        if self._told_to_end or self._server is None:
+            return None
+        wait_until(self.ending, END_S)  # its connections end before it can be asked how
+        return self.ending()
+
+    def must_be_there(self) -> None:
+        """It has not ended, unless it was told to."""
+        if self._told_to_end or not (ending := self.ending()):
+            return
+        away = self.place.is_taken()
+        also = "; who still listens there is in the background, and cannot be seen" if away else ""
+        raise Failed("the server to be there in the end", f"it has ended: {ending}{also}")
 
     def stderr(self) -> str:
         """The end of what a server that was started here wrote to stderr."""
@@ -203,7 +254,22 @@ class Bench:
         assert self._server is not None
         return self._server
 
+    def _must_see_inside(self) -> None:
+        """Raises Skipped where its processes cannot be looked into, Failed where it has ended."""
+        if ending := self.ending():
+            raise Failed("the server to be there", f"it has ended: {ending}")
+        if self._seen_inside:
+            return
+        inodes = {each.inode for each in self.place.bound()}
+        if not any(inodes & process.socket_inodes(each) for each in process.tree(self.server.pid)):
+            raise Skipped(
+                "none of the processes that were started has the socket at which it listens, as if "
+                "it were in a container: cannot look inside"
+            )
+        self._seen_inside = True
+
     def descriptors(self) -> int:
+        self._must_see_inside()
         return process.size(self.server.pid).descriptors
 
     def descriptors_at_rest(self) -> int:
@@ -216,7 +282,10 @@ class Bench:
         return seen
 
     def memory_kb(self) -> int:
-        return process.pss_kb(self.server.pid, anonymous=True)
+        self._must_see_inside()
+        if not (memory := process.pss_kb(self.server.pid, anonymous=True)):
+            raise Skipped("this machine does not show its memory (/proc/PID/smaps_rollup)")
+        return memory
 
     def must_return_to(self, descriptors: int) -> None:
         """Descriptors come back to what they were."""
@@ -229,6 +298,7 @@ class Bench:
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
         """The server's processes stand still; its kernel goes on."""
+        self._must_see_inside()
         pids = process.tree(self.server.pid)
         self.timeline.note("server", "SIGSTOP")
         self._signal(pids, signal.SIGSTOP)
@@ -257,4 +327,4 @@ def free_port(scheme: str, host: str = "127.0.0.1") -> int:
         return port
 
 
-__all__ = ["Bench", "Failed", "LaunchError", "Subject", "free_port", "slowness"]
+__all__ = ["Bench", "Failed", "LaunchError", "Skipped", "Subject", "free_port", "slowness"]

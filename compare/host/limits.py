@@ -39,7 +39,13 @@ def limits_here() -> Limits:
 def per_process() -> int:
     """Connections that one process may have."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return (1_000_000 if hard == resource.RLIM_INFINITY else hard) - SPARE_DESCRIPTORS
+    return max(1, (1_000_000 if hard == resource.RLIM_INFINITY else hard) - SPARE_DESCRIPTORS)
+
+
+def raise_descriptors() -> None:
+    """Have this process, too, open as many as the hard limit allows."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def misfit(
@@ -61,15 +67,13 @@ def misfit(
     if descriptors != resource.RLIM_INFINITY and needed > descriptors:
         return (
             f"{connections} connections need {needed} descriptors, and a process may have "
-            f"{descriptors}: ulimit -Hn {needed} (as root), or --connections "
-            f"{descriptors - SPARE_DESCRIPTORS}"
+            f"{descriptors}: ulimit -Hn {needed} (as root){_or_fewer(descriptors)}"
         )
     if descriptors != resource.RLIM_INFINITY and together > descriptors and not alone:
         return (
             f"{connections} connections to each of {at_once} servers at once need {together} "
-            f"descriptors, and the driver may have {descriptors}: ulimit -Hn {together} (as root), "
-            f"--connections {(descriptors - SPARE_DESCRIPTORS) // at_once}, fewer --models, or "
-            "--alone"
+            f"descriptors, and the driver may have {descriptors}: ulimit -Hn {together} (as root)"
+            f"{_or_fewer(descriptors, at_once)}, fewer --models, or --alone"
         )
     threads = model.threads * connections if workload.service != "udp-echo" else 0
     for name in ("kernel/threads-max", "kernel/pid_max"):
@@ -96,6 +100,12 @@ def misfit(
             "(as root)"
         )
     return None
+
+
+def _or_fewer(descriptors: int, at_once: int = 1) -> str:
+    """What else to type, if there is anything."""
+    fewer = (descriptors - SPARE_DESCRIPTORS) // at_once
+    return f", or --connections {fewer}" if fewer > 0 else ""
 
 
 def _number(path: str) -> int | None:

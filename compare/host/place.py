@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 _LISTEN = "0A"  # tcp_states.h, as /proc/net/tcp has it
 LOOPBACKS = ("127.0.0.1", "::1")
+ANYWHERE = ("0.0.0.0", "::")
 
 
 class Bound(NamedTuple):
@@ -45,8 +46,8 @@ class Place(NamedTuple):
 
     def loopbacks(self) -> list[Place]:
         """Where a program may be that was told to listen here: `localhost` is either."""
-        others = [each for each in LOOPBACKS if each != self.host]
-        return [self, *(self._replace(host=each) for each in others if self.host in LOOPBACKS)]
+        alike = next((each for each in (LOOPBACKS, ANYWHERE) if self.host in each), ())
+        return [self, *(self._replace(host=each) for each in alike if each != self.host)]
 
     def is_in_a_table(self) -> bool:
         """Whether somebody listens there, without that being noticed."""
@@ -83,10 +84,10 @@ class Place(NamedTuple):
 
 def _hears(bound: str, host: str, version: int) -> bool:
     """Whether a socket at the address `bound` gets what is sent to `host`."""
-    address = ipaddress.ip_address(bound)
-    if address.is_unspecified:  # one at :: may hear IPv4, too, and need not
-        return address.version == version
-    return address == ipaddress.ip_address(host)
+    address, wanted = ipaddress.ip_address(bound), ipaddress.ip_address(host)
+    if address.is_unspecified or wanted.is_unspecified:
+        return address.version == version  # one at :: may hear IPv4, too, and need not
+    return address == wanted
 
 
 def _address(text: str) -> str:

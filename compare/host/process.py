@@ -130,6 +130,18 @@ def count_sockets(pid: int) -> int:
     return sum(each.startswith("socket:") for each in found)
 
 
+def socket_inodes(pid: int) -> set[int]:
+    """Of the sockets of one process. Raises OSError where it cannot be looked into."""
+    found = set()
+    folder = f"/proc/{pid}/fd"
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            kind, _, inode = os.readlink(f"{folder}/{name}").partition(":")
+            if kind == "socket":
+                found.add(int(inode.strip("[]")))
+    return found
+
+
 def doing(pid: int) -> str:
     """What its main thread does, in words, by proc(5)."""
     try:

@@ -48,6 +48,8 @@ def why_not(model: Model, workload: Workload) -> str | None:
     if not failed:
         return None
     first = failed[0]
+    if not first.started:
+        return first.actual
     also = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
     return (
         f"it fails {first.id}{also}: expected {first.expected}, but {first.actual}; compare "
