@@ -23,6 +23,7 @@ PATIENCE_S = 3.0  # for what takes milliseconds
 USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idle machine
 CALIBRATE_S = 0.05
 AT_REST_S = 0.1  # that nothing has changed
+PORTS = 100  # that are tried: half of them may be in TIME_WAIT
 END_S = 0.5  # after which one that is ending can be asked how it ended
 
 
@@ -115,12 +116,14 @@ class Bench:
             env=self.subject.env,
             ready_timeout_s=self.subject.ready_timeout_s,
         )
-        self._server = server.__enter__()
+        server.__enter__()
         if server.scheme != self.subject.scheme:
+            server.__exit__(None, None, None)
             raise LaunchError(
                 f"it serves {server.scheme.upper()}, by its own words, and --profile "
                 f"{self.subject.profile} asks {self.subject.scheme.upper()}"
             )
+        self._server = server
         self.place = Place(server.scheme, server.host, server.port)
         self.timeline.note("server", "started", f"{self.place.host}:{self.place.port}")
 
@@ -147,9 +150,7 @@ class Bench:
     def second_source(self) -> str:
         """Another address of this machine from which the server can be reached."""
         if ":" in self.place.host:
-            raise Skipped(
-                "IPv6 has one loopback address, and this takes two: let it listen on IPv4"
-            )
+            raise Skipped("IPv6 has one loopback address, and this takes two: check it on IPv4")
         return "127.0.0.2"
 
     def connect(
@@ -233,11 +234,14 @@ class Bench:
 
     def must_be_there(self) -> None:
         """It has not ended, unless it was told to."""
-        if self._told_to_end or not (ending := self.ending()):
-            return
-        away = self.place.is_taken()
-        also = "; who still listens there is in the background, and cannot be seen" if away else ""
-        raise Failed("the server to be there in the end", f"it has ended: {ending}{also}")
+        if not self._told_to_end and (ending := self.ending()):
+            raise Failed("the server to be there in the end", f"it has ended: {ending}")
+
+    def background(self) -> str | None:
+        """What is to be said of a server that has ended, and yet is there; None if it is not so."""
+        if self._told_to_end or self._server is None or self._server.status() is None:
+            return None
+        return self._server.background() if self.place.is_taken() else None
 
     def stderr(self) -> str:
         """The end of what a server that was started here wrote to stderr."""
@@ -318,13 +322,21 @@ class Bench:
 
 
 def free_port(scheme: str, host: str = "127.0.0.1") -> int:
-    """A port that nobody has at the moment."""
-    kind = socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM
+    """A port that nobody has at the moment, by the other protocol neither, if one can be found.
+
+    A server of that other protocol is then seen to be one.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, kind) as sock:
-        sock.bind((host, 0))
-        port: int = sock.getsockname()[1]
-        return port
+    kinds = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
+    wanted, other = kinds if scheme == "udp" else kinds[::-1]
+    for _ in range(PORTS):
+        with socket.socket(family, wanted) as sock, socket.socket(family, other) as second:
+            sock.bind((host, 0))
+            port: int = sock.getsockname()[1]
+            with contextlib.suppress(OSError):
+                second.bind((host, port))
+                break
+    return port
 
 
 __all__ = ["Bench", "Failed", "LaunchError", "Skipped", "Subject", "free_port", "slowness"]

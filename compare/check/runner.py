@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +17,7 @@ from compare.check.catalogue import CHECKS, Check, Kind
 from compare.check.wire import Failed
 from compare.host.launch import LaunchError, ProtocolError, SilentError, UnableError
 from compare.host.limits import raise_descriptors
+from compare.host.place import ANYWHERE, LOOPBACKS
 
 MODULES = (tcp, udp, chat, limits, life)  # which enter their checks into the catalogue
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer
@@ -70,13 +73,15 @@ def run(
     for number, name in enumerate(ids):
         check = CHECKS[name]
         told(f"{number + 1}/{len(ids)} {name}")
+        if (number == 0 or reason) and (nobody := _nobody(subject)):
+            failures, reason = TRIES, nobody
         if failures >= TRIES and not _why_skipped(check, subject, alone=alone):
             yield _not_started(check, time.monotonic(), reason)
             continue
         finding = _make(check, subject, seed, alone=alone)
         if finding.state != "skipped":
             failures = 0 if finding.started else failures + 1
-            reason = finding.actual
+            reason = finding.actual  # where it passed, there is none
         yield finding
 
 
@@ -156,6 +161,21 @@ def _words(error: LaunchError, subject: Subject) -> str:
     return str(error)
 
 
+def _nobody(subject: Subject) -> str | None:
+    """Why there is nobody at the place where a server runs already."""
+    if (place := subject.place) is None:
+        return None
+    what = f"nobody listens at {place.scheme}://{place.host}:{place.port}"
+    if place.scheme == "udp":  # of another machine one cannot know
+        here = place.host in (*LOOPBACKS, *ANYWHERE) and Path("/proc/net/udp").exists()
+        return what if here and not place.bound() else None
+    try:
+        socket.create_connection(place[1:], PATIENCE_S).close()
+    except OSError as error:
+        return None if of_this_machine(error) else f"{what}: {error.strerror or error}"
+    return None
+
+
 def _patience() -> float:
     return PATIENCE_S * min(SLOWEST, slowness())
 
@@ -191,6 +211,8 @@ def _made(check: Check, bench: Bench, began: float) -> Finding:
 
 
 def _failed(check: Check, bench: Bench, began: float, failed: Failed) -> Finding:
+    if away := bench.background():
+        return _not_started(check, began, away)
     actual = failed.actual
     if "it has ended: " not in actual and (ending := bench.unasked_ending()):
         actual = f"it has ended: {ending}; before that, {actual}"

@@ -220,10 +220,10 @@ class Server:
                 f"it said READY at {place.host}, which is no address here: {error.strerror}"
             ) from None
         if self._process.poll() is not None:
-            raise LaunchError(self._background())
+            raise LaunchError(self.background())
         return place
 
-    def _background(self) -> str:
+    def background(self) -> str:
         """Why one that has ended, and yet is there, is not what was asked for."""
         left = kin.orphans_of(self.pid)
         who = f"process {left[0]} of it lives on" if left else "somebody else listens there"
@@ -271,7 +271,7 @@ class Server:
 
     def _end_of_start(self) -> str:
         if self._process.poll() == 0 and kin.orphans_of(self.pid):
-            return self._background()
+            return self.background()
         return f"ended before it was ready: {self.ending()}"
 
     def _why_not_ready(self, otherwise: bool) -> LaunchError:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 _LISTEN = "0A"  # tcp_states.h, as /proc/net/tcp has it
 LOOPBACKS = ("127.0.0.1", "::1")
+LOOPBACK_S = 5.0  # for what takes a fraction of a millisecond
 ANYWHERE = ("0.0.0.0", "::")
 
 
@@ -101,3 +102,13 @@ def _rows(table: Path) -> list[str]:
         return table.read_text().splitlines()[1:]
     except OSError:
         return []
+
+
+def loopback_fault() -> str | None:
+    """Why nobody can talk to anybody on this machine; None if they can."""
+    try:
+        with socket.create_server((LOOPBACKS[0], 0)) as listener:
+            socket.create_connection(listener.getsockname(), LOOPBACK_S).close()
+    except OSError as error:
+        return f"nothing can connect to 127.0.0.1 here ({error.strerror}): ip link set lo up"
+    return None
