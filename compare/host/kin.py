@@ -16,6 +16,8 @@ import threading
 import time
 from pathlib import Path
 
+from compare.host.guard import Janitor
+
 MARK = "COMPARE_FAMILY"
 END_S = 2.0  # that the kernel may take to end who was killed
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
@@ -24,6 +26,7 @@ _numbers = itertools.count(1)
 _lock = threading.Lock()
 _families: dict[int, Family] = {}  # by the pid of who began it
 _far: dict[int, list[int]] = {}  # orphans by the pid of who began their family
+_janitor: Janitor | None = None
 
 
 def tree(pid: int) -> list[int]:
@@ -80,7 +83,9 @@ class Family:
         self._first = pid
         with _lock:
             _families[pid] = self
-        threading.Thread(target=self._reap, daemon=True).start()
+            _ask_for_orphans(True)
+        self._reaper = threading.Thread(target=self._reap, daemon=True)
+        self._reaper.start()
 
     def orphans(self) -> list[int]:
         """Those of it that live and are our own children now."""
@@ -89,6 +94,10 @@ class Family:
             for each in children(os.getpid())
             if each != self._first and _is_of(each, self.mark)
         ]
+
+    def is_reaped(self, within: float) -> None:
+        """Wait until nobody of it is left in its group."""
+        self._reaper.join(max(0.0, within))
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -101,8 +110,27 @@ class Family:
 
 def expect() -> Family:
     """A family that is about to begin; its orphans will come to us."""
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    with _lock:
+        _ask_for_orphans(True)
     return Family()
+
+
+def _ask_for_orphans(wanted: bool) -> None:
+    """Have them come to us; and to the end, if we should die before they do."""
+    global _janitor
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, int(wanted))
+    if wanted and _janitor is None:
+        with contextlib.suppress(OSError):  # where nothing can be started, there will be nobody
+            _janitor = Janitor(f"{MARK}={os.environ.get(MARK, '')}{os.getpid()}.")
+    elif _janitor is not None and not wanted:
+        _janitor.close()
+        _janitor = None
+
+
+def orphans_of(pid: int) -> list[int]:
+    """Those of the family that began with `pid`, dead or alive, that are our own children now."""
+    family = _families.get(pid)
+    return family.orphans() if family else []
 
 
 def end(pid: int) -> None:
@@ -114,7 +142,7 @@ def end(pid: int) -> None:
         _end(family)
     with _lock:
         if not _families:
-            _libc.prctl(_PR_SET_CHILD_SUBREAPER, 0)
+            _ask_for_orphans(False)
 
 
 def _end(family: Family) -> None:
@@ -123,12 +151,13 @@ def _end(family: Family) -> None:
     while (orphans := family.orphans()) and time.monotonic() < deadline:
         for root in orphans:
             for each in reversed(tree(root)):
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(each, signal.SIGKILL)
         killed.update(orphans)
         _bury(killed)
     while killed and time.monotonic() < deadline:
         _bury(killed)
+    family.is_reaped(deadline - time.monotonic())
 
 
 def _bury(killed: set[int]) -> None:
@@ -155,9 +184,3 @@ def _mark_of(pid: int) -> str:
 
 def _is_of(pid: int, mark: str) -> bool:
     return _mark_of(pid).startswith(mark)
-
-
-def orphans_of(pid: int) -> list[int]:
-    """Those of the family that began with `pid`, dead or alive, that are our own children now."""
-    family = _families.get(pid)
-    return family.orphans() if family else []

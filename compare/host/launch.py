@@ -23,6 +23,7 @@ from compare.host.tail import Tail
 
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
+KILL_TIMEOUT_S = 30.0  # it may have much memory to give back; what is not ours cannot be killed
 LOOK_S = 0.02  # between looks whether somebody listens at a place
 OTHER_LOOK_S = 0.5  # the same, by the other protocol
 OTHER_S = 2.0  # that a server may take from listening by one protocol to listening by the other
@@ -90,7 +91,7 @@ def start(
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    with _interruptions_after() as came:
+    with _interruptions_after() as came, _or_nobody():
         process = subprocess.Popen(
             command,
             stdin=stdin,
@@ -109,6 +110,16 @@ def start(
         kill(process)
         raise
     return process
+
+
+@contextlib.contextmanager
+def _or_nobody() -> Iterator[None]:
+    """Where nothing was started, nobody's orphans are expected."""
+    try:
+        yield
+    except BaseException:
+        kin.end(0)
+        raise
 
 
 @contextlib.contextmanager
@@ -133,13 +144,15 @@ def _interruptions_after() -> Iterator[list[int]]:
 
 def kill(process: subprocess.Popen[bytes]) -> None:
     """End `process` and all that was born of it at once; harmless when they are gone."""
+    gone = (ProcessLookupError, PermissionError)  # or another user's, as under sudo
     if process.poll() is None:  # else its number may be another's
         for each in reversed(kin.tree(process.pid)[1:]):
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(*gone):
                 os.kill(each, signal.SIGKILL)
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(*gone):
             os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(KILL_TIMEOUT_S)
     kin.end(process.pid)
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:

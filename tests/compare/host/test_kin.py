@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from compare.host import kin, process
-from compare.host.launch import Server
+from compare.host.launch import LaunchError, Server
 
 SERVERS = Path(__file__).parents[1] / "servers"
 IsAlive = Callable[[int], bool]
@@ -88,3 +88,28 @@ def asks_for_orphans() -> bool:
     get_child_subreaper = 37  # prctl(2)
     ctypes.CDLL(None).prctl(get_child_subreaper, ctypes.byref(answer))
     return bool(answer.value)
+
+
+def test_who_left_ends_when_its_starter_is_killed(is_alive: IsAlive, wait_until: WaitUntil) -> None:
+    code = f"""
+import signal
+from compare.host import process
+from compare.host.launch import LaunchError, Server
+with Server({command("leaves-a-session")!r}, ()) as server:
+    print(*process.tree(server.pid), flush=True)
+    signal.pause()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
+        family = [int(each) for each in starter.stdout.readline().split()]
+        assert len(family) == 2
+        assert all(map(is_alive, family))
+        starter.kill()
+        starter.wait()
+        wait_until(lambda: not any(map(is_alive, family)), "they are gone")
+
+
+def test_nothing_is_expected_of_what_could_not_be_started() -> None:
+    with pytest.raises(LaunchError):
+        Server(["/no/such/server"], ())
+    assert not asks_for_orphans()
