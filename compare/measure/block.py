@@ -232,4 +232,5 @@ def start(
         place=place if subject.takes_a_port else None,
         cwd=model.cwd,
         env=model.surroundings,
+        ready_timeout_s=model.ready_timeout_s,
     )
