@@ -141,10 +141,10 @@ class Bench:
     def must_have_room_for(self, connections: float) -> None:
         """A process may have so many here, and so may the server's, whose limit is ours."""
         if connections > (room := per_process()):
-            needed, allowed = int(connections) + SPARE_DESCRIPTORS, room + SPARE_DESCRIPTORS
+            needed = int(connections) + SPARE_DESCRIPTORS
             raise Skipped(
                 f"{connections:,.0f} connections need {needed:,} descriptors, and a process may "
-                f"have {allowed:,} here: ulimit -Hn {needed} (as root)"
+                f"have {room:,} connections here: ulimit -Hn {needed} (as root)"
             )
 
     def second_source(self) -> str:

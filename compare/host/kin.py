@@ -21,6 +21,7 @@ from compare.host.guard import Janitor
 MARK = "COMPARE_FAMILY"
 END_S = 2.0  # that the kernel may take to end who was killed
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_KERNEL_KNOWS_CHILDREN = Path("/proc/thread-self/children").exists()
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count(1)
 _lock = threading.Lock()
@@ -46,29 +47,40 @@ def tree(pid: int) -> list[int]:
 
 def children(pid: int) -> list[int]:
     """Of all of its threads; none where it is gone."""
+    if not _KERNEL_KNOWS_CHILDREN:
+        return _children_by_parents(pid)
     found: list[int] = []
-    try:
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-    except OSError:
-        return found
-    for task in tasks:
-        try:
-            found += map(int, (task / "children").read_text().split())
-        except OSError:
-            continue
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
     return found
+
+
+def _children_by_parents(pid: int) -> list[int]:
+    """The same of a kernel without CONFIG_PROC_CHILDREN, from all processes that there are."""
+    try:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:  # there need not be one
+        return []
+    return [each for each in pids if _parent_of(each) == pid]
+
+
+def _parent_of(pid: int) -> int | None:
+    """None where it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    # proc(5): the name may hold anything, so count from its closing parenthesis.
+    return int(stat.rpartition(b")")[2].split()[1])
 
 
 def look_for_orphans(pid: int) -> None:
     """Have tree(pid) tell of the orphans of its family, too, which are its parent's now."""
-    mark = _mark_of(pid)
-    try:
-        # proc(5): the name may hold anything, so count from its closing parenthesis.
-        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        stat = []
-    if mark and len(stat) > 1:
-        _far[pid] = [each for each in children(int(stat[1])) if each != pid and _is_of(each, mark)]
+    mark, parent = _mark_of(pid), _parent_of(pid)
+    if mark and parent:
+        _far[pid] = [each for each in children(parent) if each != pid and _is_of(each, mark)]
 
 
 class Family:

@@ -67,13 +67,15 @@ def misfit(
     if descriptors != resource.RLIM_INFINITY and needed > descriptors:
         return (
             f"{connections} connections need {needed} descriptors, and a process may have "
-            f"{descriptors}: ulimit -Hn {needed} (as root){_or_fewer(descriptors)}"
+            f"{descriptors}: ulimit -Hn {needed} (as root), or --connections "
+            f"{descriptors - SPARE_DESCRIPTORS}"
         )
     if descriptors != resource.RLIM_INFINITY and together > descriptors and not alone:
         return (
             f"{connections} connections to each of {at_once} servers at once need {together} "
-            f"descriptors, and the driver may have {descriptors}: ulimit -Hn {together} (as root)"
-            f"{_or_fewer(descriptors, at_once)}, fewer --models, or --alone"
+            f"descriptors, and the driver may have {descriptors}: ulimit -Hn {together} (as root), "
+            f"--connections {(descriptors - SPARE_DESCRIPTORS) // at_once}, fewer --models, or "
+            "--alone"
         )
     threads = model.threads * connections if workload.service != "udp-echo" else 0
     for name in ("kernel/threads-max", "kernel/pid_max"):
@@ -100,12 +102,6 @@ def misfit(
             "(as root)"
         )
     return None
-
-
-def _or_fewer(descriptors: int, at_once: int = 1) -> str:
-    """What else to type, if there is anything."""
-    fewer = (descriptors - SPARE_DESCRIPTORS) // at_once
-    return f", or --connections {fewer}" if fewer > 0 else ""
 
 
 def _number(path: str) -> int | None:

@@ -8,6 +8,7 @@ import os
 import selectors
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -56,8 +57,7 @@ class Driver:
     """A driver process on its own core, as a context manager: gone after."""
 
     def __init__(self, core: int | None) -> None:
-        # In memory: there need not be a folder where we may write.
-        self._stderr = os.fdopen(os.memfd_create("stderr"), "w+b")
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
         self._process = start(
             [sys.executable, "-P", "-m", "compare.driver"],
             () if core is None else (core,),

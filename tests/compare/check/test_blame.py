@@ -21,9 +21,8 @@ from compare.check.blame import Attention, Skipped, of_this_machine
 from compare.check.catalogue import CHECKS, Profile
 from compare.check.runner import Finding, run
 from compare.check.wire import Failed, wait_until
-from compare.host import cgroup, limits, process
+from compare.host import cgroup, process
 from compare.host.place import Place
-from compare.models.matrix import MODELS, WORKLOADS
 
 SERVERS = Path(__file__).parent / "servers"
 STARTS = Path(__file__).parents[1] / "servers" / "starts.py"
@@ -312,16 +311,3 @@ def test_failure_while_we_were_held_up_is_tried_again_and_then_skipped(
 def test_what_holds_in_the_end_is_seen_however_long_we_were_stopped() -> None:
     answers = iter([False, True])
     assert wait_until(lambda: next(answers), within=-1.0)
-
-
-# Few descriptors, for `compare run`.
-
-
-def test_number_of_connections_that_is_proposed_makes_sense(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (50, 50))
-    words = limits.misfit(MODELS["epoll"], WORKLOADS["tcp-long"], 64) or ""
-    assert "a process may have 50: ulimit -Hn 128" in words
-    assert "--connections" not in words
-    assert limits.per_process() == 1

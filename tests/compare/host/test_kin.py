@@ -113,3 +113,13 @@ def test_nothing_is_expected_of_what_could_not_be_started() -> None:
     with pytest.raises(LaunchError):
         Server(["/no/such/server"], ())
     assert not asks_for_orphans()
+
+
+def test_kernel_that_lists_no_children_is_asked_for_parents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Server(command("leaves-a-child"), ()) as server:
+        listed = kin.tree(server.pid)
+        monkeypatch.setattr(kin, "_KERNEL_KNOWS_CHILDREN", False)
+        assert kin.tree(server.pid) == listed
+        assert len(listed) == 2
