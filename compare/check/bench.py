@@ -178,7 +178,8 @@ class Bench:
         if at_once:
             sock.setblocking(False)
             wire.note("connect()", "begun")
-            sock.connect_ex(address)
+            if (number := sock.connect_ex(address)) in blame.LACKING:
+                raise OSError(number, os.strerror(number))
             return wire
         sock.settimeout(self.patience)
         try:

@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -109,6 +110,17 @@ def test_connect_tells_our_want_of_ports_from_a_refusal(monkeypatch: pytest.Monk
         monkeypatch.setattr(bench, "place", Place("tcp", "127.0.0.1", free_port("tcp")))
         with pytest.raises(Failed, match="refused"):
             bench.connect()
+
+
+def test_crowd_for_which_there_are_no_ports_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Portless(socket.socket):
+        def connect_ex(self, address: object) -> int:
+            return errno.EADDRNOTAVAIL
+
+    with Bench(Subject("tcp-echo", ours()), 7, 3.0) as bench:
+        monkeypatch.setattr(socket, "socket", Portless)
+        with pytest.raises(OSError, match="Cannot assign"):
+            bench.connect(at_once=True)
 
 
 def test_memory_that_runs_out_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
