@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from compare.host import launch, process
-from compare.host.guard import Guard
 from compare.host.launch import LaunchError, Server, UnableError, kill, start
 from compare.host.place import Place
 
@@ -369,42 +368,6 @@ with Server({command("polite")!r}, ()) as server:
         starter.kill()
         starter.wait()
         wait_until(lambda: not is_alive(pid), "the server is gone")
-
-
-# A guard, for what must not outlive whoever started it by any means.
-
-
-def test_guard_kills_the_whole_group_when_its_owner_is_killed(
-    is_alive: IsAlive, wait_until: WaitUntil
-) -> None:
-    with Server(command("leaves-a-child"), ()) as server:
-        family = process.tree(server.pid)
-        code = f"""
-import signal
-from compare.host.guard import Guard
-with Guard({server.pid}, 60):
-    print(flush=True)
-    signal.pause()
-"""
-        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as owner:
-            assert owner.stdout is not None
-            owner.stdout.readline()
-            owner.kill()
-            owner.wait()
-            wait_until(lambda: server.died() is not None, "the server is gone")
-            wait_until(lambda: not any(map(is_alive, family)), "the group is gone")
-
-
-def test_guard_kills_when_the_time_is_over(wait_until: WaitUntil) -> None:
-    with Server(command("plain"), ()) as server, Guard(server.pid, 0.2):
-        wait_until(lambda: server.died() is not None, "the server is gone")
-
-
-def test_guard_leaves_alone_what_was_ended_well(is_alive: IsAlive) -> None:
-    with Server(command("plain"), ()) as server:
-        with Guard(server.pid, 60):
-            pass
-        assert is_alive(server.pid)
 
 
 INTERRUPTED_IN_A_HOOK = """
