@@ -10,15 +10,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from compare.check import blame
+from compare.check.blame import Skipped
 from compare.check.catalogue import Profile
 from compare.check.wire import Failed, Timeline, Wire, wait_until
 from compare.host import process
-from compare.host.launch import LaunchError, Place, Server
+from compare.host.launch import LaunchError, Server
+from compare.host.limits import SPARE_DESCRIPTORS, per_process
+from compare.host.place import Place
 
 PATIENCE_S = 3.0  # for what takes milliseconds
 USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idle machine
 CALIBRATE_S = 0.05
 AT_REST_S = 0.1  # that nothing has changed
+PORTS = 100  # that are tried: half of them may be in TIME_WAIT
+END_S = 0.5  # after which one that is ending can be asked how it ended
 
 
 def slowness() -> float:
@@ -40,7 +46,8 @@ class Subject:
     """The server under test: a command, or a place where it already runs.
 
     `{host}` and `{port}` in the command are replaced. limits: what was declared, by name, in the
-    server's own units: seconds, bytes, connections.
+    server's own units: seconds, bytes, connections. ready_timeout_s: how long it may take to start,
+    if that is more than usual.
     """
 
     profile: Profile
@@ -49,6 +56,7 @@ class Subject:
     limits: Mapping[str, float] = field(default_factory=dict)
     cwd: str | None = None
     env: Mapping[str, str] | None = None
+    ready_timeout_s: float | None = None
 
     @property
     def scheme(self) -> str:
@@ -68,10 +76,6 @@ class Subject:
         return command
 
 
-class Skipped(Exception):  # noqa: N818  no error either
-    """The check cannot be made here; the message says why."""
-
-
 class Bench:
     """One check's server, as a context manager; its clients are closed before it ends.
 
@@ -87,6 +91,8 @@ class Bench:
         self._clients = contextlib.ExitStack()
         self._server: Server | None = None
         self._number = 0
+        self._told_to_end = False
+        self._seen_inside = False
 
     def __enter__(self) -> Bench:
         self.start()
@@ -97,6 +103,7 @@ class Bench:
         if self._server is not None:
             self._server.__exit__(None, None, None)
             self._server = None
+        self._told_to_end = self._seen_inside = False
         if self.subject.place is not None:
             self.place = self.subject.place
             return
@@ -107,8 +114,16 @@ class Bench:
             place=wanted if self.subject.takes_a_port else None,
             cwd=self.subject.cwd,
             env=self.subject.env,
+            ready_timeout_s=self.subject.ready_timeout_s,
         )
-        self._server = server.__enter__()
+        server.__enter__()
+        if server.scheme != self.subject.scheme:
+            server.__exit__(None, None, None)
+            raise LaunchError(
+                f"it serves {server.scheme.upper()}, by its own words, and --profile "
+                f"{self.subject.profile} asks {self.subject.scheme.upper()}"
+            )
+        self._server = server
         self.place = Place(server.scheme, server.host, server.port)
         self.timeline.note("server", "started", f"{self.place.host}:{self.place.port}")
 
@@ -122,6 +137,21 @@ class Bench:
         self._clients.close()
 
     # Clients.
+
+    def must_have_room_for(self, connections: float) -> None:
+        """A process may have so many here, and so may the server's, whose limit is ours."""
+        if connections > (room := per_process()):
+            needed = int(connections) + SPARE_DESCRIPTORS
+            raise Skipped(
+                f"{connections:,.0f} connections need {needed:,} descriptors, and a process may "
+                f"have {room:,} connections here: ulimit -Hn {needed} (as root)"
+            )
+
+    def second_source(self) -> str:
+        """Another address of this machine from which the server can be reached."""
+        if ":" in self.place.host:
+            raise Skipped("IPv6 has one loopback address, and this takes two: check it on IPv4")
+        return "127.0.0.2"
 
     def connect(
         self,
@@ -148,13 +178,16 @@ class Bench:
         if at_once:
             sock.setblocking(False)
             wire.note("connect()", "begun")
-            sock.connect_ex(address)
+            if (number := sock.connect_ex(address)) in blame.LACKING:
+                raise OSError(number, os.strerror(number))
             return wire
         sock.settimeout(self.patience)
         try:
             sock.connect(address)
         except OSError as error:
             wire.note("connect()", str(error))
+            if blame.of_this_machine(error):
+                raise
             raise Failed("a connection", f"connect() said {error.strerror or error}") from None
         wire.note("connect()", "0")
         return wire
@@ -179,13 +212,37 @@ class Bench:
                 raise Failed("the end", f"{rest[:40]!r} came")
             wire.close()
         except Failed as failure:
-            ending = self.ending()
+            ending = self.unasked_ending()
             actual = f"it has ended: {ending}" if ending else f"of a new client: {failure}"
             raise Failed(why, actual) from None
 
     def ending(self) -> str | None:
         """How the server ended, if it has and was started here."""
         return self._server.died() if self._server else None
+
+    def terminate(self) -> None:
+        """SIGTERM to the server, which is then to end."""
+        self.timeline.note("server", "SIGTERM")
+        self._told_to_end = True
+        self.server.terminate()
+
+    def unasked_ending(self) -> str | None:
+        """How it ended, if it has or does so now, and was not told to."""
+        if self._told_to_end or self._server is None:
+            return None
+        wait_until(self.ending, END_S)  # its connections end before it can be asked how
+        return self.ending()
+
+    def must_be_there(self) -> None:
+        """It has not ended, unless it was told to."""
+        if not self._told_to_end and (ending := self.ending()):
+            raise Failed("the server to be there in the end", f"it has ended: {ending}")
+
+    def background(self) -> str | None:
+        """What is to be said of a server that has ended, and yet is there; None if it is not so."""
+        if self._told_to_end or self._server is None or self._server.status() is None:
+            return None
+        return self._server.background() if self.place.is_taken() else None
 
     def stderr(self) -> str:
         """The end of what a server that was started here wrote to stderr."""
@@ -202,7 +259,22 @@ class Bench:
         assert self._server is not None
         return self._server
 
+    def _must_see_inside(self) -> None:
+        """Raises Skipped where its processes cannot be looked into, Failed where it has ended."""
+        if ending := self.ending():
+            raise Failed("the server to be there", f"it has ended: {ending}")
+        if self._seen_inside:
+            return
+        inodes = {each.inode for each in self.place.bound()}
+        if not any(inodes & process.socket_inodes(each) for each in process.tree(self.server.pid)):
+            raise Skipped(
+                "none of the processes that were started has the socket at which it listens, as if "
+                "it were in a container: cannot look inside"
+            )
+        self._seen_inside = True
+
     def descriptors(self) -> int:
+        self._must_see_inside()
         return process.size(self.server.pid).descriptors
 
     def descriptors_at_rest(self) -> int:
@@ -215,7 +287,10 @@ class Bench:
         return seen
 
     def memory_kb(self) -> int:
-        return process.pss_kb(self.server.pid, anonymous=True)
+        self._must_see_inside()
+        if not (memory := process.pss_kb(self.server.pid, anonymous=True)):
+            raise Skipped("this machine does not show its memory (/proc/PID/smaps_rollup)")
+        return memory
 
     def must_return_to(self, descriptors: int) -> None:
         """Descriptors come back to what they were."""
@@ -228,6 +303,7 @@ class Bench:
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
         """The server's processes stand still; its kernel goes on."""
+        self._must_see_inside()
         pids = process.tree(self.server.pid)
         self.timeline.note("server", "SIGSTOP")
         self._signal(pids, signal.SIGSTOP)
@@ -247,13 +323,21 @@ class Bench:
 
 
 def free_port(scheme: str, host: str = "127.0.0.1") -> int:
-    """A port that nobody has at the moment."""
-    kind = socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM
+    """A port that nobody has at the moment, by the other protocol neither, if one can be found.
+
+    A server of that other protocol is then seen to be one.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, kind) as sock:
-        sock.bind((host, 0))
-        port: int = sock.getsockname()[1]
-        return port
+    kinds = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
+    wanted, other = kinds if scheme == "udp" else kinds[::-1]
+    for _ in range(PORTS):
+        with socket.socket(family, wanted) as sock, socket.socket(family, other) as second:
+            sock.bind((host, 0))
+            port: int = sock.getsockname()[1]
+            with contextlib.suppress(OSError):
+                second.bind((host, port))
+                break
+    return port
 
 
-__all__ = ["Bench", "Failed", "LaunchError", "Subject", "free_port", "slowness"]
+__all__ = ["Bench", "Failed", "LaunchError", "Skipped", "Subject", "free_port", "slowness"]

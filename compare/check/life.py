@@ -14,20 +14,18 @@ from compare.check.bench import Bench, Skipped
 from compare.check.catalogue import PROFILES, check
 from compare.check.wire import Failed, Wire, must_equal, wait_until
 from compare.host import process
-from compare.host.launch import LaunchError, kill, start
-
-STATUSES = (0, -signal.SIGTERM, 128 + signal.SIGTERM)  # of its own, of the signal, of a shell's
+from compare.host.launch import WELL_ENDED, LaunchError, UnableError, kill, start
+from compare.host.tail import Tail
 
 
 def _stop(bench: Bench, within: float) -> None:
     """SIGTERM, and it must end well."""
     began = time.monotonic()
-    bench.timeline.note("server", "SIGTERM")
-    bench.server.terminate()
+    bench.terminate()
     if not wait_until(lambda: bench.ending() is not None, within):
         raise Failed(f"the server to end within {within:.1f} s of SIGTERM", "it goes on")
     bench.timeline.note("server", "ended", f"after {time.monotonic() - began:.2f} s")
-    if (status := bench.server.status()) not in STATUSES:
+    if (status := bench.server.status()) not in WELL_ENDED:
         raise Failed("exit status 0, or the end by that signal", f"{bench.ending()} ({status})")
 
 
@@ -74,17 +72,21 @@ def restarts(bench: Bench) -> None:
     else:
         wire.line("a greeting")
     place = bench.place
-    bench.timeline.note("server", "SIGTERM")
-    bench.server.terminate()
-    wire.receive_rest()  # so it has closed first
-    wire.close()
+    bench.terminate()
     if not wait_until(lambda: bench.ending() is not None, bench.patience):
         raise Failed("the server to end", "it goes on, long after SIGTERM")
+    if not bench.wait_until(lambda: not place.is_taken()):
+        raise Failed("newcomers to be refused", "somebody still listens: a child that lives on?")
+    # A process of this client's own may serve it on, and then ends below, before us, too.
+    if wire.poll(0, write=False)[0]:
+        wire.close()
     try:
         bench.start(place)
+    except UnableError:
+        raise
     except LaunchError as error:
         raise Failed("the server to start again at the same port", str(error)) from None
-    wire = bench.connect()
+    bench.connect()
 
 
 @check(
@@ -104,28 +106,37 @@ def port_is_taken(bench: Bench) -> None:
     second = start(
         subject.argv(bench.place),
         (),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=subject.cwd,
         env=subject.env,
     )
-    try:
-        _, said = second.communicate(timeout=2 * bench.patience)
-    except subprocess.TimeoutExpired:
-        raise Failed("it to end, as it cannot listen", "it goes on") from None
-    finally:
-        kill(second)
+    assert second.stdin is not None
+    assert second.stdout is not None
+    assert second.stderr is not None
+    with second.stdin:  # open, and nobody types
+        said, out = Tail(os.dup(second.stderr.fileno())), Tail(os.dup(second.stdout.fileno()))
+        try:
+            second.wait(2 * (bench.patience + bench.server.started_s))
+        except subprocess.TimeoutExpired:
+            raise Failed("it to end, as it cannot listen", "it goes on") from None
+        finally:
+            kill(second)
     bench.timeline.note("server", "a second one ended", str(second.returncode))
-    lines = said.decode(errors="replace").strip().splitlines()
+    lines, more = (
+        each.whole(bench.patience).decode(errors="replace").strip().splitlines()
+        for each in (said, out)
+    )
     if second.returncode == 0:
         raise Failed("an exit status that is not 0", "it was 0")
-    if "Traceback (most recent call last):" in lines or len(lines) > 3:
-        actual = f"{len(lines)} lines, the last {lines[-1]!r}"
+    traced = "Traceback (most recent call last):" in (*lines, *more)
+    if traced or len(lines) > 3:
+        actual = f"{len(lines) or len(more)} lines, the last {(lines or more)[-1]!r}"
         raise Failed("a line that says which port is taken", actual)
-    if not any(str(bench.place.port) in line for line in lines):
+    if not any(str(bench.place.port) in line for line in (*lines, *more)):
         raise Failed(
-            f"a line on stderr that names port {bench.place.port}", f"it said {lines or 'nothing'}"
+            f"a line that names port {bench.place.port}", f"it said {lines or more or 'nothing'}"
         )
 
 
@@ -149,8 +160,7 @@ def drains(bench: Bench) -> None:
     wire.send(data[: 128 * 1024])
     wire.wait_until_delivered()  # what is on its way is nobody's yet
     with bench.stopped():
-        bench.timeline.note("server", "SIGTERM")
-        bench.server.terminate()
+        bench.terminate()
     must_equal(wire.receive_rest(), data[: 128 * 1024], "all that was pending at SIGTERM")
     within = bench.limit + 1 + bench.patience
     if not wait_until(lambda: bench.ending() is not None, within):
@@ -170,8 +180,7 @@ def drains(bench: Bench) -> None:
 )
 def told_twice(bench: Bench) -> None:
     bench.connect().send_until_stuck(random.Random(bench.seed).randbytes(1024 * 1024) * 48, 0.3)
-    bench.timeline.note("server", "SIGTERM")
-    bench.server.terminate()
+    bench.terminate()
     if not wait_until(lambda: not bench.place.is_taken(), bench.patience):
         raise Failed("newcomers to be refused after SIGTERM", "they are not")
     _stop(bench, max(1.0, bench.patience))

@@ -96,6 +96,7 @@ def _kernel_has(local: int, remote: int) -> bool:
     inside=True,
 )
 def stalled_readers(bench: Bench) -> None:
+    bench.must_have_room_for(STALLED)
     bench.must_serve()
     before = bench.memory_kb()
     wires = [bench.connect(receive_buffer=4096, max_segment=1000) for _ in range(STALLED)]
@@ -137,6 +138,7 @@ def _send_without_reading(wires: list[Wire], data: bytes) -> None:
     together=True,
 )
 def cap(bench: Bench) -> None:
+    bench.must_have_room_for(bench.limit + 1)
     wires = _take_places(bench)
     extra = _refused_or_waits(bench)
     if extra and _is_answered(extra, b"me too", 0.3):
@@ -196,11 +198,13 @@ def _refused_or_waits(bench: Bench) -> Wire | None:
     together=True,
 )
 def per_peer(bench: Bench) -> None:
+    other = bench.second_source()
+    bench.must_have_room_for(bench.limit + 1)
     _take_places(bench)
     extra = _refused_or_waits(bench)
     if extra and _is_answered(extra, b"me too", bench.patience / 3):
         raise Failed(f"at most {bench.limit:g} connections of an address served", "one more was")
-    bench.connect(source="127.0.0.2").exchange(b"from another address")
+    bench.connect(source=other).exchange(b"from another address")
 
 
 @check(
@@ -220,6 +224,7 @@ def out_of_descriptors(bench: Bench) -> None:
     established = bench.connect()
     established.exchange(b"hello")
     pids = process.tree(bench.server.pid)
+    bench.must_have_room_for((ROOM + 40) * len(pids))
     for pid in pids:
         hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
         limit = process.count_descriptors(pid) + ROOM

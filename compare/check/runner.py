@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import os
-import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from compare.check import chat, life, limits, tcp, udp
-from compare.check.bench import PATIENCE_S, Bench, Skipped, Subject, slowness
+from compare.check.bench import PATIENCE_S, Bench, Subject, slowness
+from compare.check.blame import Attention, Skipped, of_this_machine
 from compare.check.catalogue import CHECKS, Check, Kind
 from compare.check.wire import Failed
-from compare.host import process
-from compare.host.launch import LaunchError
+from compare.host.launch import LaunchError, ProtocolError, SilentError, UnableError
+from compare.host.limits import raise_descriptors
+from compare.host.place import ANYWHERE, LOOPBACKS
 
 MODULES = (tcp, udp, chat, limits, life)  # which enter their checks into the catalogue
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer
-_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+TRIES = 2  # to start, before it is asked no more; and of a check that we did not attend to
+SAY_WHERE = (
+    "; put {port} into the command where it is told where to listen, or let it print READY "
+    "tcp://HOST:PORT"
+)
 
 State = Literal["passed", "failed", "skipped"]
 
@@ -39,7 +43,7 @@ class Step(msgspec.Struct, frozen=True):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What one check found. reason: why it was skipped. stderr: the end of what the server said.
 
-    The rest is of one that failed.
+    The rest is of one that failed. started: False where it was for want of a server.
     """
 
     id: str
@@ -53,6 +57,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     likely: str = ""
     stderr: str = ""
     timeline: list[Step] = []
+    started: bool = True
 
 
 Teller = Callable[[str], None]
@@ -61,14 +66,23 @@ Teller = Callable[[str], None]
 def run(
     subject: Subject, ids: Sequence[str], seed: int, told: Teller, *, alone: bool = False
 ) -> Iterator[Finding]:
-    """Make the checks `ids`. alone: the server serves one client at a time, by nature.
-
-    Raises LaunchError where the server does not come up at all.
-    """
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    """Make the checks `ids`: a finding for each, whatever becomes of the server."""
+    raise_descriptors()
+    failures = 0  # to start, one after the other
+    reason = ""
     for number, name in enumerate(ids):
+        check = CHECKS[name]
         told(f"{number + 1}/{len(ids)} {name}")
-        yield _make(CHECKS[name], subject, seed, alone=alone)
+        if (number == 0 or reason) and (nobody := _nobody(subject)):
+            failures, reason = TRIES, nobody
+        if failures >= TRIES and not _why_skipped(check, subject, alone=alone):
+            yield _not_started(check, time.monotonic(), reason)
+            continue
+        finding = _make(check, subject, seed, alone=alone)
+        if finding.state != "skipped":
+            failures = 0 if finding.started else failures + 1
+            reason = finding.actual  # where it passed, there is none
+        yield finding
 
 
 def run_together(
@@ -78,32 +92,88 @@ def run_together(
 
     Raises LaunchError.
     """
-    try:
-        with Bench(subject, seed, _patience()) as bench:
-            for name in ids:
-                began = time.monotonic()
-                if reason := _why_skipped(CHECKS[name], subject, alone=alone):
-                    yield _finding(CHECKS[name], "skipped", began, reason=reason)
-                    continue
+    raise_descriptors()
+    with Bench(subject, seed, _patience()) as bench:
+        for name in ids:
+            began = time.monotonic()
+            if reason := _why_skipped(CHECKS[name], subject, alone=alone):
+                yield _finding(CHECKS[name], "skipped", began, reason=reason)
+                continue
+            with Attention() as attention:
                 finding = _made(CHECKS[name], bench, began)
-                bench.send_clients_home()
-                yield finding
-                if finding.state == "failed":
-                    return
-    finally:
-        end_orphans()
+            bench.send_clients_home()
+            yield _excused(finding, attention)
+            if finding.state == "failed":
+                return
 
 
 def _make(check: Check, subject: Subject, seed: int, *, alone: bool) -> Finding:
+    """Against a fresh server; once more, where it failed and we could not attend to it."""
     began = time.monotonic()
     if reason := _why_skipped(check, subject, alone=alone):
         return _finding(check, "skipped", began, reason=reason)
+    for _ in range(TRIES):
+        with Attention() as attention:
+            finding = _tried(check, subject, seed)
+        if finding.state != "failed" or not attention.excuse():
+            return finding
+    return _excused(finding, attention)
+
+
+def _tried(check: Check, subject: Subject, seed: int) -> Finding:
+    began = time.monotonic()
     try:
         limit = subject.limits.get(check.limit or "", 0.0)
         with Bench(subject, seed, _patience(), limit) as bench:
             return _made(check, bench, began)
-    finally:
-        end_orphans()
+    except UnableError as error:
+        return _finding(check, "skipped", began, reason=str(error))
+    except LaunchError as error:
+        return _not_started(check, began, _words(error, subject))
+    except (OSError, MemoryError) as error:  # of ours, before there was a server
+        if not (reason := of_this_machine(error)):
+            raise
+        return _finding(check, "skipped", began, reason=reason)
+
+
+def _excused(finding: Finding, attention: Attention) -> Finding:
+    """Skipped, where it failed for what was not the server's doing."""
+    reason = attention.excuse()
+    if finding.state != "failed" or not reason:
+        return finding
+    return msgspec.structs.replace(finding, state="skipped", reason=reason, likely="", started=True)
+
+
+def _not_started(check: Check, began: float, reason: str) -> Finding:
+    return _finding(
+        check, "failed", began, expected="the server to start", actual=reason, started=False
+    )
+
+
+def _words(error: LaunchError, subject: Subject) -> str:
+    """Why it did not start, and what to do about it in a check."""
+    if isinstance(error, ProtocolError):
+        return f"{error.said}: is it of another --profile?"
+    if isinstance(error, SilentError):
+        more = "" if subject.takes_a_port else SAY_WHERE
+        longer = "; one that needs longer takes --ready-timeout"
+        return f"{error}{more}{longer}"
+    return str(error)
+
+
+def _nobody(subject: Subject) -> str | None:
+    """Why there is nobody at the place where a server runs already."""
+    if (place := subject.place) is None:
+        return None
+    what = f"nobody listens at {place.scheme}://{place.host}:{place.port}"
+    if place.scheme == "udp":  # of another machine one cannot know
+        here = place.host in (*LOOPBACKS, *ANYWHERE) and Path("/proc/net/udp").exists()
+        return what if here and not place.bound() else None
+    try:
+        socket.create_connection(place[1:], PATIENCE_S).close()
+    except OSError as error:
+        return None if of_this_machine(error) else f"{what}: {error.strerror or error}"
+    return None
 
 
 def _patience() -> float:
@@ -123,25 +193,43 @@ def _why_skipped(check: Check, subject: Subject, *, alone: bool) -> str:
 def _made(check: Check, bench: Bench, began: float) -> Finding:
     try:
         check.run(bench)
+        bench.must_be_there()
     except Skipped as skipped:
         return _finding(check, "skipped", began, reason=str(skipped))
-    except (Failed, OSError) as failure:
-        failed = failure if isinstance(failure, Failed) else _failed(failure)
-        return _finding(
-            check,
-            "failed",
-            began,
-            expected=failed.expected,
-            actual=failed.actual,
-            at_byte=failed.at_byte,
-            likely=check.mistake,
-            stderr=bench.stderr(),
-            timeline=[
-                Step(round(call.at_s, 6), call.client, call.call, call.result, times)
-                for call, times in bench.timeline.calls()
-            ],
-        )
+    except UnableError as error:
+        return _finding(check, "skipped", began, reason=str(error))
+    except (OSError, MemoryError) as error:
+        if reason := of_this_machine(error):
+            return _finding(check, "skipped", began, reason=reason)
+        actual = f"{type(error).__name__}: {error}"
+        return _failed(check, bench, began, Failed("the connection to do what was asked", actual))
+    except LaunchError as error:
+        return _failed(check, bench, began, Failed("the server to start again", str(error)))
+    except Failed as failure:
+        return _failed(check, bench, began, failure)
     return _finding(check, "passed", began, stderr=bench.stderr())
+
+
+def _failed(check: Check, bench: Bench, began: float, failed: Failed) -> Finding:
+    if away := bench.background():
+        return _not_started(check, began, away)
+    actual = failed.actual
+    if "it has ended: " not in actual and (ending := bench.unasked_ending()):
+        actual = f"it has ended: {ending}; before that, {actual}"
+    return _finding(
+        check,
+        "failed",
+        began,
+        expected=failed.expected,
+        actual=actual,
+        at_byte=failed.at_byte,
+        likely=check.mistake,
+        stderr=bench.stderr(),
+        timeline=[
+            Step(round(call.at_s, 6), call.client, call.call, call.result, times)
+            for call, times in bench.timeline.calls()
+        ],
+    )
 
 
 def _finding(check: Check, state: State, began: float, **more: Any) -> Finding:
@@ -149,19 +237,9 @@ def _finding(check: Check, state: State, began: float, **more: Any) -> Finding:
     return Finding(id=check.id, kind=check.kind, state=state, took_s=took, **more)
 
 
-def _failed(error: OSError) -> Failed:
-    return Failed("the connection to do what was asked", f"{type(error).__name__}: {error}")
+def not_asked(name: str, reason: str) -> Finding:
+    """What is to be said of a check that was not made any more."""
+    return _finding(CHECKS[name], "skipped", time.monotonic(), reason=reason)
 
 
-def end_orphans() -> None:
-    """Kill what the server started and left: orphans come to us, who asked for them."""
-    ours = os.getpid()
-    for pid in process.tree(ours)[1:]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
-__all__ = ["CHECKS", "Finding", "LaunchError", "run"]
+__all__ = ["CHECKS", "Finding", "LaunchError", "not_asked", "run", "run_together"]

@@ -9,12 +9,11 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from compare.check.bench import Bench, Skipped, free_port
 from compare.check.catalogue import check
 from compare.check.wire import Failed, must_equal, wait_until
-from compare.host.launch import Place
+from compare.host.place import Place
 
 LARGEST = 65507  # what fits into an IPv4 packet
 SIZES = (0, 1, 1472, LARGEST)
@@ -101,10 +100,13 @@ def whole_datagrams(bench: Bench) -> None:
 )
 def from_port_0(bench: Bench) -> None:
     _still_serves(bench, "to be served before that")
+    family = socket.AF_INET6 if ":" in bench.place.host else socket.AF_INET
     try:
-        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+        raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_UDP)
     except PermissionError:
         raise Skipped("forging a source port takes a raw socket: run as root") from None
+    if family == socket.AF_INET6:  # where a checksum there must be, at this offset: ipv6(7)
+        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_CHECKSUM, 6)
     payload = b"nobody can answer this"
     header = struct.pack("!4H", 0, bench.place.port, 8 + len(payload), 0)  # RFC 768; no checksum
     with raw:
@@ -147,9 +149,12 @@ def refused_answers(bench: Bench) -> None:
 )
 def privileged_ports(bench: Bench) -> None:
     pid = os.getpid()  # whoever makes this check at the same time comes from elsewhere
+    source = f"127.7.{pid >> 8 & 255}.{pid & 255}"
+    if ":" in bench.place.host:
+        source = bench.place.host  # where loopback has one address only
     for port in (7, 19, 1023):
         try:
-            sock = bench.datagrams(source=(f"127.7.{pid >> 8 & 255}.{pid & 255}", port))
+            sock = bench.datagrams(source=(source, port))
         except PermissionError:
             raise Skipped("a source port below 1024 takes CAP_NET_BIND_SERVICE") from None
         sock.send(b"are you an echo server, too?")
@@ -173,7 +178,7 @@ def privileged_ports(bench: Bench) -> None:
     limit="rate",
 )
 def loud_source(bench: Bench) -> None:
-    loud, other = bench.datagrams(), bench.datagrams(source=("127.0.0.2", 0))
+    loud, other = bench.datagrams(), bench.datagrams(source=(bench.second_source(), 0))
     _ask(bench, other, b"hello", "the first datagram back")
     loud.setblocking(False)
     sent = answered = 0
@@ -239,7 +244,7 @@ def _heard(sock: socket.socket) -> int:
 def broadcast(bench: Bench) -> None:
     if bench.inside and bench.subject.takes_a_port:
         bench.start(Place("udp", "0.0.0.0", free_port("udp")))
-    if f" 00000000:{bench.place.port:04X} " not in Path("/proc/net/udp").read_text():
+    if not any(each.host == "0.0.0.0" for each in bench.place.bound()):
         raise Skipped("it does not listen at all addresses: let {host} say where, in the command")
     with socket.socket(type=socket.SOCK_DGRAM) as asker:  # hears whoever answers
         asker.bind(("127.0.0.1", 0))

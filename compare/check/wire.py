@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from compare.check.blame import of_this_machine
+
 PIECE = 256 * 1024
 REMEMBERED = 400  # calls; what went wrong is near the end
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset
@@ -114,6 +116,8 @@ class Wire:
             return 0
         except OSError as error:
             self.note(f"send({min(len(data), PIECE)})", _name(error))
+            if of_this_machine(error):
+                raise
             raise Failed("the connection to stay open", f"send() said {_name(error)}") from None
         self.note(f"send({min(len(data), PIECE)})", str(sent))
         return sent
@@ -155,6 +159,8 @@ class Wire:
             data = self.sock.recv(size)
         except OSError as error:
             self.note(f"recv({size})", _name(error))
+            if of_this_machine(error):
+                raise
             raise Failed("an answer", f"recv() said {_name(error)}") from None
         self.note(f"recv({size})", str(len(data)) if data else "0: the end")
         return data
@@ -277,7 +283,7 @@ def wait_until(condition: Callable[[], object], within: float) -> bool:
     deadline = time.monotonic() + within
     while not condition():
         if time.monotonic() > deadline:
-            return False
+            return bool(condition())  # we may have been stopped since we looked
         time.sleep(0.005)
     return True
 

@@ -94,7 +94,8 @@ class Cell:
         """Start it on that worker: where it listens, and its descriptors then."""
         self._submit(SERVER, worker, serve, order, "server")
         self._await("began", [SERVER], BUSY_S)
-        ready = self._answers("ready", [SERVER], READY_TIMEOUT_S + BEYOND_S)
+        within = order.model.ready_timeout_s or READY_TIMEOUT_S
+        ready = self._answers("ready", [SERVER], within + BEYOND_S)
         place: tuple[str, int, int] = ready[SERVER]
         return place
 

@@ -33,7 +33,8 @@ from compare.contract.plan import Plan
 from compare.contract.spec import Spec, Target
 from compare.driver.meter import TimeWait
 from compare.host import process
-from compare.host.launch import STOP_TIMEOUT_S, Guard, LaunchError, Server
+from compare.host.guard import Guard
+from compare.host.launch import STOP_TIMEOUT_S, LaunchError, Server
 from compare.host.limits import Limits, limits_here, misfit
 from compare.host.machine import Machine
 from compare.host.machine import look as look_at_machine

@@ -10,8 +10,8 @@ from compare.cluster.hosts import ClusterError, Hosts, Worker
 from compare.cluster.shards import outcome_of, shards_of, split
 from compare.cluster.tasks import ServeOrder, unsupported, why_not
 from compare.contract.spec import Target
-from compare.host.launch import Place
 from compare.host.limits import SPARE_DESCRIPTORS
+from compare.host.place import Place
 from compare.measure.block import close_after, spec_of
 from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError, Told
 from compare.measure.holders import merge_held, split_order

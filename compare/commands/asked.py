@@ -58,6 +58,7 @@ class Asked:
     server: list[Model]
     config: list[Model]
     unchecked: bool
+    ready_timeout: float | None
     required: tuple[str, ...]
     quick: bool
     drivers: int
@@ -137,6 +138,10 @@ class Asked:
             (
                 self.unchecked and not own,
                 "--unchecked is of servers of your own: it goes with --server or --config.",
+            ),
+            (
+                self.ready_timeout and not own,
+                "--ready-timeout is of servers of your own: it goes with --server or --config.",
             ),
             (
                 self.cores and self.cluster,

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import shlex
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
 
 from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS, PROFILES, Profile, of_profile
-from compare.check.runner import Finding, run
+from compare.check.runner import run
+from compare.commands.graded import NOT_YET, Graded
+from compare.commands.options import SECONDS
 from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt, show
-from compare.host.launch import LaunchError, Place
+from compare.host.launch import READY_TIMEOUT_S
+from compare.host.place import Place, loopback_fault
+from compare.models import units
 from compare.report import checks
 from compare.report.progress import saying
 from compare.report.words import escape
 
 PASSED = 0
-_UNITS = {"ms": 1e-3, "s": 1.0, "k": 1024.0, "M": 1024.0**2, "": 1.0}
+_TIMES = {"idle", "write", "drain", "message-time", "handshake"}
+_BYTES = {"message", "outbox", "stalled"}
 _LIMITS = sorted({each.limit for each in CHECKS.values() if each.limit})
 
 
@@ -46,6 +49,7 @@ class Request:
         connect: str | None,
         remote: bool,
         command: tuple[str, ...],
+        ready_timeout_s: float | None = None,
     ) -> Request:
         """Raises click.UsageError, with a line for a person."""
         if bool(command) == bool(connect):
@@ -55,6 +59,8 @@ class Request:
             )
         if remote and not connect:
             raise click.UsageError("--remote goes with --connect: a command runs on this machine.")
+        if ready_timeout_s is not None and connect:
+            raise click.UsageError("--ready-timeout goes with a command: what --connect names is.")
         known = [each.id for each in of_profile(profile)]
         ids = known if only is None else [each.strip() for each in only.split(",")]
         for name in ids:
@@ -70,17 +76,30 @@ class Request:
                 f"none of the checks that are to be made asks for {min(unasked)}",
                 param_hint="'--limit'",
             )
-        subject = Subject(profile, command, place, declared)
+        words = _words(command)
+        subject = Subject(profile, words, place, declared, ready_timeout_s=ready_timeout_s)
         return cls(subject, ids)
+
+
+def _words(command: tuple[str, ...]) -> tuple[str, ...]:
+    """One string is in a shell's quoting, as in `compare run --server`."""
+    if len(command) != 1 or Path(command[0]).is_file():
+        return command
+    try:
+        words = tuple(shlex.split(command[0]))
+    except ValueError as error:
+        raise click.UsageError(f"{command[0]!r} is no command: {error}.") from None
+    if not words:
+        raise click.UsageError("the command is empty.")
+    return words
 
 
 def read_limit(text: str) -> tuple[str, float]:
     """A name and its value from `idle=2s`. Raises click.BadParameter."""
     name, _, value = text.partition("=")
-    number = value.rstrip("smkM")
     try:
-        amount = float(number) * _UNITS[value[len(number) :]]
-    except (ValueError, KeyError):
+        amount = _reader_of(name)(value)
+    except ValueError:
         amount = 0.0
     if name not in _LIMITS or amount <= 0:
         raise click.BadParameter(
@@ -90,21 +109,31 @@ def read_limit(text: str) -> tuple[str, float]:
     return name, amount
 
 
+def _reader_of(name: str) -> Callable[[str], float]:
+    if name in _TIMES:
+        return lambda value: units.time_us(value, bare=1e6) / 1e6
+    return units.size_bytes if name in _BYTES else units.amount
+
+
 def _place(text: str, profile: Profile, *, remote: bool) -> Place:
     host, _, port = text.rpartition(":")
     host = host.strip("[]")
     if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint="'--connect'")
-    local = host == "localhost"
-    with contextlib.suppress(ValueError):
-        local = local or ipaddress.ip_address(host).is_loopback
-    if not (local or remote):
+    try:
+        place = Place("udp" if profile == "udp-echo" else "tcp", host, int(port)).resolved()
+    except OSError as error:
+        raise click.BadParameter(
+            f"nobody knows {host}: {error.strerror}", param_hint="'--connect'"
+        ) from None
+    address = ipaddress.ip_address(place.host.partition("%")[0])
+    if not (address.is_loopback or address.is_unspecified or remote):
         raise click.BadParameter(
             f"{host} is not this machine; the checks send floods and resets, so say --remote if "
             "the server is yours",
             param_hint="'--connect'",
         )
-    return Place("udp" if profile == "udp-echo" else "tcp", host, int(port))
+    return place
 
 
 def list_checks(console: Console) -> None:
@@ -121,67 +150,59 @@ def list_checks(console: Console) -> None:
 def perform(
     request: Request, *, seed: int, alone: bool, strict: bool, outputs: Mapping[str, str | None]
 ) -> int:
-    """Make the checks, show each as it is found, write the files; the exit status."""
-    findings: list[Finding] = []
-    to_stderr = outputs["json"] == "-"
-    console = Console(stderr=to_stderr, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(
-            stderr=to_stderr, highlight=False, emoji=False, width=PIPED_WIDTH, color_system=None
-        )
-    status = PASSED
+    """Make the checks, show each as it is found, write the files; the exit status.
+
+    Raises click.BadParameter where a file cannot be written, before anything is asked.
+    """
+    subject = request.subject
+    graded = Graded(subject, request.ids, outputs)
+    console = _console(stderr=outputs["json"] == "-")
+    status, reason, told_why = PASSED, NOT_YET, ""
     try:
         with saying() as told:
-            for finding in run(request.subject, request.ids, seed, told, alone=alone):
-                findings.append(finding)
-                checks.show_finding(finding, _repeat(request.subject, finding.id, seed), console)
-    except LaunchError as error:
-        hint = "; put {port} into the command where it is told where to listen"
-        hint = "" if request.subject.takes_a_port or request.subject.place else hint
-        click.echo(f"the server cannot be checked: {error}{hint}", err=True)
-        status = FAILED
+            for finding in run(subject, request.ids, seed, told, alone=alone):
+                graded.add(finding)
+                checks.show_finding(
+                    finding, _repeat(subject, finding.id, seed), console, known=told_why
+                )
+                told_why = told_why if finding.started else finding.actual
     except KeyboardInterrupt:
-        status = INTERRUPTED
-    if findings:
-        console.print(checks.summary(findings), soft_wrap=True)
-    _write(findings, request.subject, outputs)
+        status, reason = INTERRUPTED, "not asked: interrupted"
+    finally:
+        graded.end(reason)
+    found = graded.findings
+    if found:
+        console.print(checks.summary(found), soft_wrap=True)
+    if told_why and not any(each.started and each.state != "skipped" for each in found):
+        click.echo(f"the server cannot be checked: {told_why}", err=True)
+    for unwritten in graded.unwritten.values():
+        click.echo(unwritten, err=True)
+        status = status or FAILED
     bad = ("failed", "skipped") if strict else ("failed",)
-    if any(each.state in bad and (strict or each.kind == "MUST") for each in findings):
+    if any(each.state in bad and (strict or each.kind == "MUST") for each in found):
         return status or FAILED
     return status
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, emoji=False)
+    if console.is_terminal:
+        return console
+    return Console(
+        stderr=stderr, highlight=False, emoji=False, width=PIPED_WIDTH, color_system=None
+    )
 
 
 def _repeat(subject: Subject, name: str, seed: int) -> str:
     words = ["compare", "check", "--profile", subject.profile, "--only", name, "--seed", str(seed)]
     for limit, value in subject.limits.items():
         words += ["--limit", f"{limit}={value:g}"]
+    if subject.ready_timeout_s is not None:
+        words += ["--ready-timeout", f"{subject.ready_timeout_s:g}"]
     if subject.place is not None:
-        return shlex.join([*words, "--connect", f"{subject.place.host}:{subject.place.port}"])
+        host = f"[{subject.place.host}]" if ":" in subject.place.host else subject.place.host
+        return shlex.join([*words, "--connect", f"{host}:{subject.place.port}"])
     return shlex.join([*words, "--", *subject.command])
-
-
-def _write(findings: list[Finding], subject: Subject, outputs: Mapping[str, str | None]) -> None:
-    name = shlex.join(subject.command) or str(subject.place)
-    contents = {
-        "json": lambda: msgspec.json.format(
-            msgspec.json.encode(
-                {"format": "compare-check/1", "subject": name, "findings": findings}
-            ),
-            indent=1,
-        ),
-        "junit": lambda: checks.junit(findings, name),
-        "gradescope": lambda: msgspec.json.encode(checks.gradescope(findings)),
-    }
-    for kind, path in outputs.items():
-        if path == "-":
-            sys.stdout.buffer.write(contents[kind]() + b"\n")
-        elif path:
-            try:
-                Path(path).write_bytes(contents[kind]())
-            except OSError as error:
-                raise click.BadParameter(
-                    f"cannot write {path}: {error.strerror}", param_hint=f"'--{kind}'"
-                ) from None
 
 
 @click.command()
@@ -196,6 +217,12 @@ def _write(findings: list[Finding], subject: Subject, outputs: Mapping[str, str 
 )
 @click.option("--connect", metavar="HOST:PORT", help="A server that runs already; no command.")
 @click.option("--remote", is_flag=True, help="It may be on another machine.")
+@click.option(
+    "--ready-timeout",
+    "ready_timeout_s",
+    type=SECONDS,
+    help=f"How long it may take to start.  [default: {READY_TIMEOUT_S:g}s]",
+)
 @click.option("--alone", is_flag=True, help="It serves one client at a time, by nature.")
 @click.option("--strict", is_flag=True, help="What could not be checked counts as failed.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=7, show_default=True)
@@ -210,6 +237,7 @@ def check(
     limits: tuple[str, ...],
     connect: str | None,
     remote: bool,
+    ready_timeout_s: float | None,
     alone: bool,
     strict: bool,
     seed: int,
@@ -238,7 +266,10 @@ def check(
         connect=connect,
         remote=remote,
         command=command,
+        ready_timeout_s=ready_timeout_s,
     )
+    if fault := loopback_fault():
+        raise click.ClickException(fault)
     signal.signal(signal.SIGTERM, interrupt)
     outputs = {"json": json_path, "junit": junit_path, "gradescope": gradescope_path}
     sys.exit(perform(request, seed=seed, alone=alone, strict=strict, outputs=outputs))

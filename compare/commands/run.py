@@ -34,6 +34,8 @@ from compare.commands.options import (
 from compare.commands.output import FAILED, INTERRUPTED, UNCLEAR, deliver, interrupt, show
 from compare.commands.recorder import Keeper
 from compare.commands.where import joined, where_options
+from compare.host.launch import READY_TIMEOUT_S
+from compare.host.place import loopback_fault
 from compare.measure.run import execute
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
@@ -195,7 +197,13 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     is_eager=True,
     callback=_add_config,
-    help="A TOML file with [server.NAME] tables: command, workloads, env, cwd, cores.",
+    help="A TOML file with [server.NAME] tables: command, workloads, env, cwd, cores, "
+    "ready_timeout.",
+)
+@click.option(
+    "--ready-timeout",
+    type=SECONDS,
+    help=f"How long your own may take to start.  [default: {READY_TIMEOUT_S:g}s]",
 )
 @click.option("--unchecked", is_flag=True, help="Measure your own even if they fail the checks.")
 @click.option(
@@ -260,9 +268,18 @@ scale = _scale()
 def measure(asked: Asked) -> None:
     """Do what was asked, and exit."""
     asked.check()
+    if not asked.cluster and (fault := loopback_fault()):
+        raise click.ClickException(fault)
     place = asked.place()
     pinned = pinned_to(asked.cores)
-    own = [replace(each, unchecked=asked.unchecked) for each in (*asked.server, *asked.config)]
+    own = [
+        replace(
+            each,
+            unchecked=asked.unchecked,
+            ready_timeout_s=asked.ready_timeout or each.ready_timeout_s,
+        )
+        for each in (*asked.server, *asked.config)
+    ]
     models, interpreters, checkouts = chosen(
         asked.models, asked.sets, asked.pythons, asked.sources, own
     )

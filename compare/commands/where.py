@@ -16,7 +16,7 @@ import click
 from compare.cluster.needs import missing
 from compare.cluster.several import Several
 from compare.host.cores import Cores
-from compare.host.launch import Place
+from compare.host.place import Place
 from compare.measure.block import Here
 from compare.measure.testbed import Gone, Testbed
 

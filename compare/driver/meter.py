@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compare.contract.outcome import Sizes, Usage
 from compare.contract.spec import Target
-from compare.host import cgroup, machine, process, sock_diag
+from compare.host import cgroup, kin, machine, process, sock_diag
 
 QUIET_S = 0.0003  # between two looks that show no CPU time used: it has done what was left to do
 SETTLE_S = 0.005  # at most that is waited for this
@@ -22,6 +22,7 @@ class Meter:
         self._first: process.Usage | None = None
         self._last: process.Usage | None = None
         self._groups = cgroup.of(pid)
+        kin.look_for_orphans(pid)
         self._held_back_ns = 0  # in the turns that are over
         self._before_ns = 0
 

@@ -4,39 +4,63 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import re
 import resource
 import selectors
 import signal
-import socket
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
+
+from compare.host import kin
+from compare.host.place import Place
+from compare.host.tail import Tail
 
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
+KILL_TIMEOUT_S = 30.0  # it may have much memory to give back; what is not ours cannot be killed
 LOOK_S = 0.02  # between looks whether somebody listens at a place
 OTHER_LOOK_S = 0.5  # the same, by the other protocol
 OTHER_S = 2.0  # that a server may take from listening by one protocol to listening by the other
 TAIL_BYTES = 2000  # of stderr, for the reason
+# Of its own, of the signal, and 128 more than that as of a shell: a JVM says the last.
+WELL_ENDED = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+# What keeps anything from being started; the rest is about the command.
+OURS = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 _READY = re.compile(r"READY (tcp|udp)://(\S+):(\d+)\r?\n")
 _FRAME = re.compile(r'^\W*File ".*", line \d+', re.MULTILINE)  # of a Python traceback
 _RAISED = re.compile(r"\W*\w+(\.\w+)*(: |$)")
-_LISTEN = "0A"  # tcp_states.h, as /proc/net/tcp has it
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class LaunchError(Exception):
     """The server did not become ready, or did not end; the message is for a person."""
+
+
+class UnableError(LaunchError):
+    """Nothing can be started here, whatever the command: it is this machine."""
+
+
+class SilentError(LaunchError):
+    """It runs, and neither says where it listens nor listens where it was told to."""
+
+
+class ProtocolError(LaunchError):
+    """It listens by the other protocol. `said` is the message without what to do about it."""
+
+    def __init__(self, said: str, stderr: str = "") -> None:
+        super().__init__(
+            f"{said}: --workloads, or workloads in --config, can leave out what it does not "
+            f"serve{stderr}"
+        )
+        self.said = f"{said}{stderr}"
 
 
 def start(
@@ -52,9 +76,11 @@ def start(
     """Start `command` in a process group of its own, on `cores`; of none, anywhere.
 
     It is killed by the kernel when we die, however we die, and it may open as many
-    descriptors as the hard limit allows. `env` is added to our own environment.
+    descriptors as the hard limit allows. `env` is added to our own environment. Whoever is born
+    of it ends with it in kill(), in whatever group or session.
     """
     parent = os.getpid()
+    family = kin.expect()
 
     def prepare() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -65,17 +91,18 @@ def start(
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    with _interruptions_after() as came:
+    with _interruptions_after() as came, _or_nobody():
         process = subprocess.Popen(
             command,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **(env or {}), kin.MARK: family.mark},
             preexec_fn=prepare,
             process_group=0,
         )
+        family.begins_with(process.pid)
     try:
         for number in came:
             signal.raise_signal(number)
@@ -83,6 +110,16 @@ def start(
         kill(process)
         raise
     return process
+
+
+@contextlib.contextmanager
+def _or_nobody() -> Iterator[None]:
+    """Where nothing was started, nobody's orphans are expected."""
+    try:
+        yield
+    except BaseException:
+        kin.end(0)
+        raise
 
 
 @contextlib.contextmanager
@@ -106,54 +143,21 @@ def _interruptions_after() -> Iterator[list[int]]:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End `process` and its whole group at once; harmless when they are gone."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
+    """End `process` and all that was born of it at once; harmless when they are gone."""
+    gone = (ProcessLookupError, PermissionError)  # or another user's, as under sudo
+    if process.poll() is None:  # else its number may be another's
+        for each in reversed(kin.tree(process.pid)[1:]):
+            with contextlib.suppress(*gone):
+                os.kill(each, signal.SIGKILL)
+        with contextlib.suppress(*gone):
+            os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(KILL_TIMEOUT_S)
+    kin.end(process.pid)
+    for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             with contextlib.suppress(BrokenPipeError):  # what it was told and never read
                 pipe.close()
-
-
-class Guard:
-    """Kills the group of `process` when its time is over, or when we are gone; a context manager.
-
-    For a process that must not outlive us even if we are killed, or stopped and never continued.
-    """
-
-    _CODE = """
-import os, select, sys
-group, seconds = map(float, sys.argv[1:])
-if not select.select([0], [], [], seconds)[0] or not os.read(0, 1):
-    os.killpg(int(group), 9)
-"""
-
-    def __init__(self, pid: int, seconds: float) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", self._CODE, str(pid), str(seconds)],
-            bufsize=0,  # what could not be written must not come again when it is closed
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def __enter__(self) -> Guard:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """It ended as it should: nothing is to be killed any more."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(b"!")
-        self._process.stdin.close()
-        self._process.wait()
 
 
 def _signal_name(number: int) -> str:
@@ -163,51 +167,11 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-class Place(NamedTuple):
-    """Where a server was told to listen; `scheme` is tcp or udp."""
-
-    scheme: str
-    host: str
-    port: int
-
-    def is_taken(self) -> bool:
-        """Whether somebody listens there now."""
-        if self.scheme == "udp":
-            # Only who has the port can know whether it answers; that somebody has it must do.
-            return self.is_in_a_table()
-        try:
-            socket.create_connection((self.host, self.port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    def other(self) -> Place:
-        """The same of the other protocol."""
-        return self._replace(scheme="tcp" if self.scheme == "udp" else "udp")
-
-    def is_in_a_table(self) -> bool:
-        """Whether somebody listens there, without that being noticed."""
-        end = f":{self.port:04X} "
-        tables = [Path(f"/proc/net/{self.scheme}{version}") for version in ("", "6")]
-        return any(
-            end in row[:60] and (self.scheme == "udp" or row.split()[3] == _LISTEN)
-            for table in tables
-            for row in _rows(table)
-        )
-
-
-def _rows(table: Path) -> list[str]:
-    try:
-        return table.read_text().splitlines()[1:]
-    except OSError:
-        return []
-
-
 class Server:
     """A server process, as a context manager: ready inside, gone after.
 
     It is ready when it says so, or, where it was told to listen at a `place`, when somebody
-    listens there. Raises LaunchError when neither happens within READY_TIMEOUT_S.
+    listens there. Raises LaunchError when neither happens within `ready_timeout_s`.
     """
 
     def __init__(
@@ -218,24 +182,33 @@ class Server:
         place: Place | None = None,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
+        ready_timeout_s: float | None = None,
     ) -> None:
         self._place = place
-        self._last_words = b""
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
+        self._free = [each for each in place.loopbacks() if not each.is_taken()] if place else []
+        self._ready_timeout_s = READY_TIMEOUT_S if ready_timeout_s is None else ready_timeout_s
+        self._began = time.monotonic()
+        ours, theirs = os.pipe()
+        silence, self._stdin = os.pipe()  # open as a terminal is, and nobody types
         try:
             self._process = start(
                 command,
                 cores,
-                stdin=subprocess.DEVNULL,
+                stdin=silence,
                 stdout=subprocess.PIPE,
-                stderr=self._stderr.fileno(),
+                stderr=theirs,
                 cwd=cwd,
                 env=env,
             )
-        except OSError as error:
-            self._stderr.close()
-            what = error.filename or command[0]
-            raise LaunchError(f"cannot start {what}: {error.strerror}") from None
+        except BaseException as error:
+            os.close(ours)
+            os.close(self._stdin)
+            raise _why_not_started(error, command) from None
+        finally:
+            os.close(theirs)
+            os.close(silence)
+        self._stderr = Tail(ours)
+        self._stdout: Tail | None = None
         self.pid = self._process.pid
 
     def __enter__(self) -> Server:
@@ -244,34 +217,51 @@ class Server:
         except BaseException:
             self.__exit__(None, None, None)
             raise
+        self.started_s = time.monotonic() - self._began
+        kin.look_for_orphans(self.pid)
         # Somebody must read on, or a server that talks a lot would wait for that.
         assert self._process.stdout is not None
-        own = os.dup(self._process.stdout.fileno())  # which nobody closes under its reader
-        self._reader = threading.Thread(target=self._read_on, args=(own,), daemon=True)
-        self._reader.start()
+        self._stdout = Tail(os.dup(self._process.stdout.fileno()))
         return self
 
-    def _read_on(self, descriptor: int) -> None:
-        while piece := os.read(descriptor, 65536):
-            self._last_words = (self._last_words + piece)[-65536:]
-        os.close(descriptor)
-
     def _await_ready(self) -> Place:
+        place = self._first_seen()
+        try:
+            place = place.resolved()
+        except OSError as error:
+            raise LaunchError(
+                f"it said READY at {place.host}, which is no address here: {error.strerror}"
+            ) from None
+        if self._process.poll() is not None:
+            raise LaunchError(self.background())
+        return place
+
+    def background(self) -> str:
+        """Why one that has ended, and yet is there, is not what was asked for."""
+        left = kin.orphans_of(self.pid)
+        who = f"process {left[0]} of it lives on" if left else "somebody else listens there"
+        return (
+            f"it went into the background: what was started has ended ({self.ending()}), and "
+            f"{who}; start it in the foreground"
+        )
+
+    def _first_seen(self) -> Place:
+        """Where it is, by its own words or as we see it."""
         assert self._process.stdout is not None
-        began = time.monotonic()
-        deadline = began + READY_TIMEOUT_S
-        look_at_other = began + OTHER_LOOK_S
+        deadline = self._began + self._ready_timeout_s
+        look_at_other = self._began + OTHER_LOOK_S
         otherwise = False
         said = b""
-        step = LOOK_S if self._place else READY_TIMEOUT_S
+        step = LOOK_S if self._place else self._ready_timeout_s
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while (left := deadline - time.monotonic()) > 0:
                 readable = selector.select(min(left, step))
-                if self._place and self._place.is_taken():
-                    return self._place
+                for each in self._free:
+                    if each.is_taken():
+                        return each
                 if self._place and self._process.poll() is not None:
-                    raise LaunchError(f"ended before it was ready: {self.ending()}")
+                    raise LaunchError(self._end_of_start())
                 if self._place and not otherwise and time.monotonic() > look_at_other:
                     look_at_other += OTHER_LOOK_S
                     if otherwise := self._place.other().is_in_a_table():
@@ -285,24 +275,32 @@ class Server:
                 if not piece:
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         self._process.wait(left)
-                    raise LaunchError(f"ended before it was ready: {self.ending()}")
+                    raise LaunchError(self._end_of_start())
                 said = (said + piece)[-65536:]
                 if match := _READY.search(said.decode(errors="replace")):
                     scheme, host, port = match.groups()
                     return Place(scheme, host.strip("[]"), int(port))
+        raise self._why_not_ready(otherwise)
+
+    def _end_of_start(self) -> str:
+        if self._process.poll() == 0 and kin.orphans_of(self.pid):
+            return self.background()
+        return f"ended before it was ready: {self.ending()}"
+
+    def _why_not_ready(self, otherwise: bool) -> LaunchError:
         also = ""
         if self._place:
             wanted, there = (each.scheme.upper() for each in (self._place, self._place.other()))
             also = f", nor did it listen at {wanted} port {self._place.port},"
             if otherwise:
-                raise LaunchError(
-                    f"did not say READY{also} but at the {there} port of that number: --workloads, "
-                    "or workloads in --config, can leave out what it does not serve"
-                    f"{self._and_stderr()}"
+                return ProtocolError(
+                    f"did not say READY{also} but at the {there} port of that number",
+                    self._and_stderr(),
                 )
-        raise LaunchError(
-            f"did not say READY{also} within {READY_TIMEOUT_S:g} s{self._and_stderr()}"
-        )
+            if not self._free:
+                return LaunchError(f"{wanted} port {self._place.port} was taken before it began")
+        within = f"within {self._ready_timeout_s:g} s"
+        return SilentError(f"did not say READY{also} {within}{self._and_stderr()}")
 
     def died(self) -> str | None:
         """How the server ended, if it has; None while it runs."""
@@ -327,14 +325,12 @@ class Server:
 
     def stderr_tail(self) -> str:
         """The end of what the server wrote to stderr."""
-        end = self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, end - TAIL_BYTES))
-        return self._stderr.read().decode(errors="replace").strip()
+        return self._stderr.now()[-TAIL_BYTES:].decode(errors="replace").strip()
 
     def last_words(self) -> bytes:
         """The end of what the server, now ended, wrote to stdout after READY."""
-        self._reader.join(STOP_TIMEOUT_S)
-        return self._last_words
+        assert self._stdout is not None
+        return self._stdout.whole(STOP_TIMEOUT_S)
 
     def _and_stderr(self) -> str:
         """Of a traceback the line that says what it was."""
@@ -356,7 +352,7 @@ class Server:
             raise LaunchError(
                 f"did not end within {timeout:g} s of SIGTERM{self._and_stderr()}"
             ) from None
-        if status not in (0, -signal.SIGTERM):
+        if status not in WELL_ENDED:
             raise LaunchError(f"ended badly after SIGTERM: {self.ending()}")
 
     def __exit__(
@@ -366,4 +362,16 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         kill(self._process)
-        self._stderr.close()
+        if self._stdin >= 0:
+            os.close(self._stdin)
+            self._stdin = -1
+
+
+def _why_not_started(error: BaseException, command: list[str]) -> BaseException:
+    if isinstance(error, subprocess.SubprocessError):
+        return UnableError(f"cannot start anything here: {error}")
+    if not isinstance(error, OSError):
+        return error
+    if error.errno in OURS:
+        return UnableError(f"cannot start anything here: {error.strerror}")
+    return LaunchError(f"cannot start {error.filename or command[0]}: {error.strerror}")

@@ -39,7 +39,13 @@ def limits_here() -> Limits:
 def per_process() -> int:
     """Connections that one process may have."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return (1_000_000 if hard == resource.RLIM_INFINITY else hard) - SPARE_DESCRIPTORS
+    return max(1, (1_000_000 if hard == resource.RLIM_INFINITY else hard) - SPARE_DESCRIPTORS)
+
+
+def raise_descriptors() -> None:
+    """Have this process, too, open as many as the hard limit allows."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def misfit(

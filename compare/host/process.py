@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from compare.host.kin import tree as tree
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -31,18 +33,6 @@ class Usage(NamedTuple):
     wait_ns: int
     switches: int
     preemptions: int
-
-
-def tree(pid: int) -> list[int]:
-    """`pid` and its descendants, as far as they still exist."""
-    found = [pid]
-    for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                found += map(int, task.read_text().split())
-            except OSError:
-                continue
-    return found
 
 
 def cpu_ns(pid: int) -> int:
@@ -138,6 +128,18 @@ def count_sockets(pid: int) -> int:
                 with contextlib.suppress(OSError):
                     found.add(os.readlink(f"/proc/{each}/fd/{name}"))
     return sum(each.startswith("socket:") for each in found)
+
+
+def socket_inodes(pid: int) -> set[int]:
+    """Of the sockets of one process. Raises OSError where it cannot be looked into."""
+    found = set()
+    folder = f"/proc/{pid}/fd"
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            kind, _, inode = os.readlink(f"{folder}/{name}").partition(":")
+            if kind == "socket":
+                found.add(int(inode.strip("[]")))
+    return found
 
 
 def doing(pid: int) -> str:

@@ -18,9 +18,10 @@ from compare.contract.outcome import Outcome
 from compare.contract.spec import Spec, Target
 from compare.host import process
 from compare.host.cores import Cores, aside
-from compare.host.launch import STOP_TIMEOUT_S, LaunchError, Place, Server
+from compare.host.launch import STOP_TIMEOUT_S, LaunchError, Server
 from compare.host.limits import limits_here, misfit
 from compare.host.machine import look
+from compare.host.place import Place
 from compare.measure import gate
 from compare.measure.driver_process import CONNECTS_PER_S, Driver, DriverError, Told
 from compare.measure.gate import PROFILE_OF
@@ -231,4 +232,5 @@ def start(
         place=place if subject.takes_a_port else None,
         cwd=model.cwd,
         env=model.surroundings,
+        ready_timeout_s=model.ready_timeout_s,
     )

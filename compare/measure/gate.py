@@ -27,7 +27,13 @@ def why_not(model: Model, workload: Workload) -> str | None:
     if model.reference or model.unchecked:
         return None
     profile = PROFILE_OF[workload.service]
-    subject = Subject(profile, tuple(model.argv(workload)), cwd=model.cwd, env=model.surroundings)
+    subject = Subject(
+        profile,
+        tuple(model.argv(workload)),
+        cwd=model.cwd,
+        env=model.surroundings,
+        ready_timeout_s=model.ready_timeout_s,
+    )
     ids = [
         each.id
         for each in of_profile(profile)
@@ -48,6 +54,8 @@ def why_not(model: Model, workload: Workload) -> str | None:
     if not failed:
         return None
     first = failed[0]
+    if not first.started:
+        return first.actual
     also = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
     return (
         f"it fails {first.id}{also}: expected {first.expected}, but {first.actual}; compare "

@@ -17,7 +17,8 @@ import psutil
 from compare.contract.counts import added
 from compare.contract.histogram import encode, merge
 from compare.contract.hold import Held, Order
-from compare.host.launch import Guard, kill, start
+from compare.host.guard import Guard
+from compare.host.launch import kill, start
 from compare.host.limits import per_process
 from compare.host.machine import ephemeral_ports
 from compare.measure.driver_process import DriverError

@@ -51,6 +51,7 @@ class Model:
     closes: it can be told to close connections before the client does.
     own: a server of the user's: `{host}` and `{port}` are replaced, and it need not say READY.
     cwd, environment, cores: where it runs. unchecked: it is measured whatever it does wrong.
+    ready_timeout_s: how long it may take to start, if that is more than usual.
     interpreter: the Python that runs it, where that is another one than ours.
     """
 
@@ -72,6 +73,7 @@ class Model:
     environment: Mapping[str, str] | None = None
     cores: tuple[int, ...] = ()
     unchecked: bool = False
+    ready_timeout_s: float | None = None
     interpreter: Interpreter | None = None
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from compare.models import units
 from compare.models.matrix import MODELS, WORKLOADS, Model
 
 _NOT_SAID = "it does not say that it serves this"
@@ -21,6 +22,7 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     command: words, or one string in a shell's quoting; `{host}` and `{port}` are replaced.
     workloads: what it serves, all that is asked for if it does not say. cores: where it runs.
+    ready_timeout: how long it may take to start, such as 30s.
     """
 
     command: str | list[str]
@@ -28,6 +30,7 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     env: dict[str, str] = {}
     cwd: str | None = None
     cores: list[int] = []
+    ready_timeout: str | None = None
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +75,11 @@ def _model(name: str, described: Described) -> Model:
             )
     if missing := sorted(set(described.cores) - os.sched_getaffinity(0)):
         raise ValueError(f"{name}: there is no core {missing[0]} for us")
+    try:
+        text = described.ready_timeout
+        ready_timeout_s = None if text is None else units.time_us(text, bare=1e6) / 1e6
+    except ValueError as error:
+        raise ValueError(f"{name}: ready_timeout: {error}") from None
     served = described.workloads or list(WORKLOADS)
     return Model(
         name,
@@ -82,4 +90,5 @@ def _model(name: str, described: Described) -> Model:
         cwd=described.cwd,
         environment=described.env or None,
         cores=tuple(described.cores),
+        ready_timeout_s=ready_timeout_s,
     )

@@ -17,13 +17,20 @@ _COLOURS = {"passed": "green", "failed": "bold red", "skipped": "dim"}
 _XML_OK = {"\t", "\n", "\r"}
 
 
-def show_finding(finding: Finding, repeat: str, console: Console) -> None:
-    """One line, and for a failure the lesson below it."""
+def show_finding(finding: Finding, repeat: str, console: Console, *, known: str = "") -> None:
+    """One line, and for a failure the lesson below it.
+
+    known: why the server did not start before; the same again is said in short.
+    """
     check = CHECKS[finding.id]
     colour = _COLOURS[finding.state]
     line = f"[{colour}]{finding.state:<8}[/]{finding.id:<12} {finding.kind:<6}"
     if finding.state == "skipped":
         console.print(f"{line}[dim]{escape(finding.reason)}[/]", soft_wrap=True)
+        return
+    if not finding.started:
+        reason = "the same" if finding.actual == known else finding.actual
+        console.print(f"{line}the server did not start: {escape(reason)}", soft_wrap=True)
         return
     console.print(f"{line}{finding.took_s:6.1f} s", soft_wrap=True)
     if finding.state == "passed":
@@ -81,7 +88,8 @@ def junit(findings: Sequence[Finding], subject: str) -> bytes:
         "testsuite",
         name=_clean(subject),
         tests=str(len(findings)),
-        failures=str(sum(each.state == "failed" for each in findings)),
+        failures=str(sum(each.state == "failed" and each.started for each in findings)),
+        errors=str(sum(not each.started for each in findings)),
         skipped=str(sum(each.state == "skipped" for each in findings)),
         time=f"{sum(each.took_s for each in findings):.3f}",
     )
@@ -91,7 +99,8 @@ def junit(findings: Sequence[Finding], subject: str) -> bytes:
         )
         if each.state == "failed":
             message = _clean(f"expected {each.expected}; {each.actual}")
-            failure = ElementTree.SubElement(case, "failure", message=message)
+            kind = "failure" if each.started else "error"
+            failure = ElementTree.SubElement(case, kind, message=message)
             failure.text = _clean(f"{CHECKS[each.id].what}\nlikely: {each.likely}\n{each.stderr}")
         elif each.state == "skipped":
             ElementTree.SubElement(case, "skipped", message=_clean(each.reason))
@@ -100,25 +109,33 @@ def junit(findings: Sequence[Finding], subject: str) -> bytes:
 
 
 def gradescope(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The results.json of a Gradescope autograder: a point for each MUST check."""
+    """The results.json of a Gradescope autograder: a point for each MUST check that passed.
+
+    What could not be checked is in it, too, so that the maximum is the same wherever and however
+    it is checked; which of them those are is said above all.
+    """
     tests = []
     for each in findings:
-        if each.state == "skipped":
-            continue
         points = 1 if each.kind == "MUST" else 0
         output = CHECKS[each.id].what
         if each.state == "failed":
-            output += f"\nexpected: {each.expected}\nactual: {each.actual}\nlikely: {each.likely}"
-        tests.append(
-            {
-                "name": each.id,
-                "score": points if each.state == "passed" else 0,
-                "max_score": points,
-                "status": each.state,
-                "output": output,
-            }
-        )
-    return {"tests": tests}
+            output += f"\nexpected: {each.expected}\nactual: {each.actual}"
+            output += f"\nlikely: {each.likely}" if each.likely else ""
+        elif each.state == "skipped":
+            output += f"\nnot checked: {each.reason}"
+        test = {
+            "name": each.id,
+            "score": points if each.state == "passed" else 0,
+            "max_score": points,
+            "output": output,
+        }
+        # It knows no third state; without one it judges by the points, and of none there is none.
+        tests.append(test if each.state == "skipped" else test | {"status": each.state})
+    unchecked = [each.id for each in findings if each.state == "skipped" and each.kind == "MUST"]
+    words = f"not checked, and without their points: {', '.join(unchecked)}" if unchecked else ""
+    if reasons := {each.actual for each in findings if not each.started}:
+        words = "\n".join(["the server did not start:", *sorted(reasons), words]).strip()
+    return {"output": words, "tests": tests} if words else {"tests": tests}
 
 
 def _clean(text: str) -> str:

@@ -35,6 +35,17 @@ def check(*words: str) -> Result:
         (("--limit", "idle", "--", "true"), "'idle' is not one of "),
         (("--limit", "speed=2", "--", "true"), "'speed=2' is not one of "),
         (("--limit", "idle=0s", "--", "true"), "'idle=0s' is not one of "),
+        (("--limit", "rate=nan", "--", "true"), "'rate=nan' is not one of "),
+        (("--limit", "idle=inf", "--", "true"), "'idle=inf' is not one of "),
+        (("--limit", "connections=1e400", "--", "true"), "'connections=1e400' is not one of "),
+        (("--", "python 'my.py {port}"), "is no command: No closing quotation"),
+        (("--", ""), "the command is empty"),
+        (("--json", "", "--", "true"), "'--json': cannot write ''"),
+        (("--junit", "/nowhere/j.xml", "--", "true"), "'--junit': cannot write '/nowhere/j.xml'"),
+        (("--gradescope", "/proc/g", "--", "true"), "'--gradescope': cannot write '/proc/g'"),
+        (("--ready-timeout", "never", "--", "true"), "'never' is not a time"),
+        (("--ready-timeout", "2s", "--connect", "127.0.0.1:7"), "goes with a command"),
+        (("--connect", "nobody.invalid:7"), "nobody knows nobody.invalid"),
         (("--profile", "telnet", "--", "true"), "'telnet' is not one of 'tcp-echo'"),
     ],
 )
@@ -77,7 +88,11 @@ def test_failure_is_a_lesson_and_goes_into_all_files(tmp_path: Path) -> None:
     suite = ElementTree.parse(files["junit"]).getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
     tests = json.loads(Path(files["gradescope"]).read_text())["tests"]
-    assert {each["name"]: each["score"] for each in tests} == {"tcp/4": 1, "tcp/18": 0}
+    assert {each["name"]: (each["score"], each["max_score"]) for each in tests} == {
+        "tcp/4": (1, 1),
+        "tcp/18": (0, 1),
+        "tcp/5-idle": (0, 0),
+    }
 
 
 def test_what_was_not_checked_fails_only_if_that_is_asked_for() -> None:

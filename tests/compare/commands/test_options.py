@@ -148,6 +148,7 @@ def test_two_rates_at_once_are_refused_in_a_line(invoke: Invoke, options: tuple[
         (("--slice", "20ms", "--alone"), "with --alone each server is measured in one window"),
         (("--slice", "20ms", "--drivers", "2"), "with --drivers each server"),
         (("--unchecked",), "it goes with --server or --config"),
+        (("--ready-timeout", "30s"), "it goes with --server or --config"),
         (("--cluster", "local:1", "--cores", "0,1"), "--cores are of this machine"),
     ],
 )

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,8 @@ import pytest
 from compare.contract.spec import Target
 from compare.driver import meter as metering
 from compare.driver.meter import Meter, TimeWait, sizes_of
-from compare.host import cgroup, process
+from compare.host import cgroup, kin, process
+from compare.host.launch import Server
 
 
 @pytest.fixture
@@ -207,3 +209,14 @@ def test_sizes_are_those_of_all_its_processes(serve: Callable[..., Any]) -> None
     assert sizes is not None
     assert sizes.threads >= len(process.tree(server.pid))
     assert sizes.rss_kb > sizes.pss_kb > 0
+
+
+def test_who_left_for_a_session_of_its_own_is_metered(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Path(__file__).parents[1] / "servers" / "starts.py"
+    with Server([sys.executable, str(script), "leaves-a-session"], ()) as server:
+        monkeypatch.setattr(kin, "_far", {})  # as in the driver, which did not start it
+        meter = Meter(server.pid)
+        begun, deadline = meter.cpu_ns(), time.monotonic() + 30
+        while meter.cpu_ns() < begun + 100_000_000:  # it works for 0.3 s, and its parent waits
+            assert time.monotonic() < deadline
+            time.sleep(0.01)

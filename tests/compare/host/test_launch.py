@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from compare.host import launch, process
-from compare.host.launch import Guard, LaunchError, Place, Server, kill, start
+from compare.host.launch import LaunchError, Server, UnableError, kill, start
+from compare.host.place import Place
 
 SERVERS = Path(__file__).parents[1] / "servers"
 IsAlive = Callable[[int], bool]
@@ -80,7 +83,72 @@ def test_server_without_a_core_may_run_on_all() -> None:
         assert os.sched_getaffinity(server.pid) == os.sched_getaffinity(0)
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+needs_ipv6 = pytest.mark.skipif(
+    not Path("/proc/net/if_inet6").exists(), reason="there is no IPv6 here"
+)
+
+
+@needs_ipv6
+def test_server_at_the_other_loopback_address_is_found_there() -> None:
+    port = free_port()
+    place = Place("tcp", "127.0.0.1", port)
+    with Server([*command("v6-only"), str(port)], (), place=place) as server:
+        assert (server.host, server.port) == ("::1", port)
+
+
+@needs_ipv6
+def test_server_that_says_a_name_is_at_the_address_of_it_that_answers() -> None:
+    with Server(command("by-name"), ()) as server:
+        socket.create_connection((server.host, server.port), 5).close()
+        assert server.host != "localhost"
+
+
+def test_server_may_wait_for_a_word_on_stdin_that_never_comes() -> None:
+    with Server(command("watches-stdin"), ()) as server:
+        assert server.died() is None
+
+
+def test_server_that_needs_longer_is_waited_for_if_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launch, "READY_TIMEOUT_S", 0.0)
+    with Server(command("polite"), (), ready_timeout_s=30.0) as server:
+        assert server.died() is None
+
+
 # Not ready
+
+
+def test_server_that_goes_into_the_background_is_told_so_and_ends(
+    is_alive: IsAlive, wait_until: WaitUntil
+) -> None:
+    port = free_port()
+    server = Server(
+        [*command("goes-into-the-background"), str(port)], (), place=Place("tcp", "127.0.0.1", port)
+    )
+    with pytest.raises(LaunchError, match="into the background") as caught, server:
+        pytest.fail("it says that it is ready")
+    assert str(caught.value).endswith("lives on; start it in the foreground")
+    left = int(str(caught.value).partition("process ")[2].split()[0])
+    assert not is_alive(left)
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EMFILE, errno.ENOMEM])
+def test_machine_that_can_start_nothing_is_no_fault_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(subprocess, "Popen", fails)
+    with pytest.raises(UnableError, match="cannot start anything here"):
+        Server(["true"], ())
 
 
 def test_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -171,6 +239,26 @@ def test_server_that_closes_its_output_says_so(monkeypatch: pytest.MonkeyPatch) 
 
 
 # Ending
+
+
+def test_end_that_a_shell_would_say_of_sigterm_is_a_right_one() -> None:
+    with Server(command("ends-as-a-jvm"), ()) as server:
+        server.stop()
+        assert server.died() == "exit status 143"
+
+
+def test_server_that_talks_a_lot_on_stderr_waits_for_nobody_and_its_end_is_kept() -> None:
+    with Server(command("talks-on-stderr"), ()) as server:
+        assert server.stderr_tail().endswith("the end")
+        assert len(server.stderr_tail()) <= launch.TAIL_BYTES
+
+
+def test_server_starts_where_there_is_no_folder_to_write_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with Server(command("polite"), ()) as server:
+        assert server.died() is None
 
 
 def test_polite_server_stops() -> None:
@@ -280,42 +368,6 @@ with Server({command("polite")!r}, ()) as server:
         starter.kill()
         starter.wait()
         wait_until(lambda: not is_alive(pid), "the server is gone")
-
-
-# A guard, for what must not outlive whoever started it by any means.
-
-
-def test_guard_kills_the_whole_group_when_its_owner_is_killed(
-    is_alive: IsAlive, wait_until: WaitUntil
-) -> None:
-    with Server(command("leaves-a-child"), ()) as server:
-        family = process.tree(server.pid)
-        code = f"""
-import signal
-from compare.host.launch import Guard
-with Guard({server.pid}, 60):
-    print(flush=True)
-    signal.pause()
-"""
-        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as owner:
-            assert owner.stdout is not None
-            owner.stdout.readline()
-            owner.kill()
-            owner.wait()
-            wait_until(lambda: server.died() is not None, "the server is gone")
-            wait_until(lambda: not any(map(is_alive, family)), "the group is gone")
-
-
-def test_guard_kills_when_the_time_is_over(wait_until: WaitUntil) -> None:
-    with Server(command("plain"), ()) as server, Guard(server.pid, 0.2):
-        wait_until(lambda: server.died() is not None, "the server is gone")
-
-
-def test_guard_leaves_alone_what_was_ended_well(is_alive: IsAlive) -> None:
-    with Server(command("plain"), ()) as server:
-        with Guard(server.pid, 60):
-            pass
-        assert is_alive(server.pid)
 
 
 INTERRUPTED_IN_A_HOOK = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -12,7 +13,10 @@ from click.testing import CliRunner, Result
 
 from compare.__main__ import main
 from compare.check.catalogue import CHECKS
+from compare.host import launch
+from compare.host.launch import LaunchError
 from compare.measure import gate
+from compare.measure.block import start
 from compare.measure.gate import why_not
 from compare.models import own_servers
 from compare.models.matrix import DEFAULT_MODELS, MODELS, WORKLOADS, Model
@@ -42,10 +46,12 @@ def test_table_of_a_file_says_where_and_what_it_serves(tmp_path: Path) -> None:
     env = { LEVEL = "3" }
     cwd = "/tmp"
     cores = [0]
+    ready_timeout = "1500ms"
     """
     (model,) = own_servers.from_config(config(tmp_path, text))
     assert model.command == ("./mine", "--at", "{host}:{port}")
     assert (model.cwd, model.environment, model.cores) == ("/tmp", {"LEVEL": "3"}, (0,))
+    assert model.ready_timeout_s == 1.5
     assert model.unsupported(TCP_LONG) is None
     assert "does not say" in (model.unsupported(WORKLOADS["chat"]) or "")
 
@@ -155,3 +161,37 @@ def test_unchecked_server_is_measured_and_marked(tmp_path: Path) -> None:
     (mine,) = [cell for cell in cells(path) if cell["model"] == "mine"]
     assert mine["verdict"] != "failed"
     assert "unchecked" in result.output
+
+
+@pytest.mark.parametrize(("within_s", "starts"), [(0.1, False), (30.0, True)])
+def test_slow_starter_is_waited_for_as_long_as_was_said(
+    monkeypatch: pytest.MonkeyPatch, within_s: float, starts: bool
+) -> None:
+    monkeypatch.setattr(launch, "READY_TIMEOUT_S", 0.0)
+    code = (
+        "import sys, time; time.sleep(0.3); "
+        "print('READY tcp://127.0.0.1:7', flush=True); sys.stdin.read()"
+    )
+    model = Model("mine", "", (sys.executable, "-c", code), own=True, ready_timeout_s=within_s)
+    server = start(model, TCP_LONG, ())
+    told = pytest.raises(LaunchError, match=r"within 0\.1 s")
+    with contextlib.nullcontext() if starts else told, server:
+        assert server.died() is None
+
+
+def test_ready_timeout_of_the_command_line_comes_before_that_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float | None] = []
+
+    def execute(settings: object, models: list[Model], *more: object) -> None:
+        seen.extend(each.ready_timeout_s for each in models if each.own)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("compare.commands.run.execute", execute)
+    tables = "[server.one]\ncommand = 'one'\nready_timeout = '20s'\n[server.two]\ncommand = 'two'"
+    words = ("run", "--models", "epoll", "--config", str(config(tmp_path, tables)))
+    store = ("--store", str(tmp_path / "store"))
+    CliRunner().invoke(main, [*words, *store])
+    CliRunner().invoke(main, [*words, *store, "--ready-timeout", "40s"])
+    assert seen == [20.0, None, 40.0, 40.0]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import socket
 import struct
 import sys
 import termios
 import threading
+import time
 
 READY = b"READY tcp://127.0.0.1:7\n"
 HOW = sys.argv[1]
@@ -30,6 +32,20 @@ def wait() -> None:
     threading.Event().wait()
 
 
+def leave_a_session() -> None:
+    """Of whoever forks twice: nobody is its parent any more, and it is in no group of ours."""
+    if (child := os.fork()) == 0:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        started = time.process_time()
+        while time.process_time() < started + 0.3:
+            pass
+        wait()
+    os.waitpid(child, 0)
+
+
 def main() -> None:
     if HOW == "exits":
         os.write(2, b"no more ports\n")
@@ -41,6 +57,37 @@ def main() -> None:
     if HOW == "tcp-only":
         with socket.create_server(("127.0.0.1", int(sys.argv[2]))):
             wait()
+    if HOW == "v6-only":
+        with socket.create_server(("::1", int(sys.argv[2])), family=socket.AF_INET6):
+            wait()
+    if HOW == "by-name":  # of what listens at ::1 only
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+            say(b"READY tcp://localhost:%d\n" % listener.getsockname()[1])
+            wait()
+    if HOW == "goes-into-the-background":
+        with socket.create_server(("127.0.0.1", int(sys.argv[2]))):
+            if os.fork():
+                os._exit(0)
+            os.setsid()
+            wait()
+    if HOW == "leaves-a-session":
+        leave_a_session()
+    if HOW == "ends-orphans":  # as a server does that forks twice for each client
+        for _ in range(20):
+            if (child := os.fork()) == 0:
+                os.fork()
+                os._exit(0)
+            os.waitpid(child, 0)
+    if HOW == "watches-stdin":
+        with select.epoll() as epoll:
+            epoll.register(0, select.EPOLLIN)
+            say(READY)
+            epoll.poll()
+            sys.exit(5)
+    if HOW == "talks-on-stderr":
+        os.write(2, b"a line that says nothing\n" * 100_000 + b"the end\n")
+    if HOW == "ends-as-a-jvm":
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     if HOW == "exits-well":
         sys.exit(0)
     if HOW == "silent":

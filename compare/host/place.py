@@ -1,0 +1,114 @@
+"""Where a server listens, and whether somebody does."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+_LISTEN = "0A"  # tcp_states.h, as /proc/net/tcp has it
+LOOPBACKS = ("127.0.0.1", "::1")
+LOOPBACK_S = 5.0  # for what takes a fraction of a millisecond
+ANYWHERE = ("0.0.0.0", "::")
+
+
+class Bound(NamedTuple):
+    """A socket that waits for whoever comes: its address, and its inode."""
+
+    host: str
+    inode: int
+
+
+class Place(NamedTuple):
+    """Where a server was told to listen; `scheme` is tcp or udp."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def is_taken(self) -> bool:
+        """Whether somebody listens there now."""
+        if self.scheme == "udp":
+            # Only who has the port can know whether it answers; that somebody has it must do.
+            family = ipaddress.ip_address(self.host).version
+            return any(_hears(each.host, self.host, family) for each in self.bound())
+        try:
+            socket.create_connection((self.host, self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def other(self) -> Place:
+        """The same of the other protocol."""
+        return self._replace(scheme="tcp" if self.scheme == "udp" else "udp")
+
+    def loopbacks(self) -> list[Place]:
+        """Where a program may be that was told to listen here: `localhost` is either."""
+        alike = next((each for each in (LOOPBACKS, ANYWHERE) if self.host in each), ())
+        return [self, *(self._replace(host=each) for each in alike if each != self.host)]
+
+    def is_in_a_table(self) -> bool:
+        """Whether somebody listens there, without that being noticed."""
+        return bool(self.bound())
+
+    def bound(self) -> list[Bound]:
+        """Every socket that waits at this port, at whatever address: proc_net(5)."""
+        found = []
+        for table in (f"/proc/net/{self.scheme}", f"/proc/net/{self.scheme}6"):
+            for row in _rows(Path(table)):
+                fields = row.split()
+                address, _, port = fields[1].partition(":")
+                waits = self.scheme == "udp" or fields[3] == _LISTEN
+                if waits and int(port, 16) == self.port:
+                    found.append(Bound(_address(address), int(fields[9])))
+        return found
+
+    def resolved(self) -> Place:
+        """With an address in place of a name: the first of its own at which somebody listens.
+
+        Raises OSError where nobody knows the name.
+        """
+        with contextlib.suppress(ValueError):
+            ipaddress.ip_address(self.host.partition("%")[0])
+            return self
+        kind = socket.SOCK_DGRAM if self.scheme == "udp" else socket.SOCK_STREAM
+        found = socket.getaddrinfo(self.host, self.port, type=kind)
+        hosts = [str(each[4][0]) for each in found]
+        if set(hosts) & set(LOOPBACKS):  # what else listens there may know the other one
+            hosts += LOOPBACKS
+        places = [self._replace(host=each) for each in hosts]
+        return next((each for each in places if each.is_taken()), places[0])
+
+
+def _hears(bound: str, host: str, version: int) -> bool:
+    """Whether a socket at the address `bound` gets what is sent to `host`."""
+    address, wanted = ipaddress.ip_address(bound), ipaddress.ip_address(host)
+    if address.is_unspecified or wanted.is_unspecified:
+        return address.version == version  # one at :: may hear IPv4, too, and need not
+    return address == wanted
+
+
+def _address(text: str) -> str:
+    """An address as the kernel's tables have it: words in the machine's own order."""
+    words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
+    return str(ipaddress.ip_address(b"".join(words)))
+
+
+def _rows(table: Path) -> list[str]:
+    try:
+        return table.read_text().splitlines()[1:]
+    except OSError:
+        return []
+
+
+def loopback_fault() -> str | None:
+    """Why nobody can talk to anybody on this machine; None if they can."""
+    try:
+        with socket.create_server((LOOPBACKS[0], 0)) as listener:
+            socket.create_connection(listener.getsockname(), LOOPBACK_S).close()
+    except OSError as error:
+        return f"nothing can connect to 127.0.0.1 here ({error.strerror}): ip link set lo up"
+    return None

@@ -1,0 +1,58 @@
+"""The end of what a process writes, however much it writes: read on, so that it never waits."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+
+KEPT_BYTES = 65536
+NAP_S = 0.01  # between two reads of one who writes a lot
+
+
+class Tail:
+    """Reads from a pipe, which is its own from now on, until its end."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self._kept = bytearray()
+        self._ended = threading.Event()
+        threading.Thread(target=self._read_on, daemon=True).start()
+
+    def now(self) -> bytes:
+        """The end of what was written until now."""
+        with self._lock:
+            self._read()
+            return bytes(self._kept)
+
+    def whole(self, within: float) -> bytes:
+        """The same, once nobody can write any more."""
+        self._ended.wait(within)
+        return self.now()
+
+    def _read_on(self) -> None:
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        while not self._ended.is_set():
+            poll.poll()
+            with self._lock:
+                self._read()
+            time.sleep(NAP_S)
+
+    def _read(self) -> None:
+        """All there is now."""
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(256):  # who writes faster than we read must not hold us up
+                if self._ended.is_set():
+                    return
+                piece = os.read(self._descriptor, KEPT_BYTES)
+                if not piece:
+                    self._ended.set()
+                    os.close(self._descriptor)
+                    return
+                self._kept += piece
+                del self._kept[:-KEPT_BYTES]
