@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from compare.contract.counts import Counts
@@ -22,8 +24,8 @@ class Slice(msgspec.Struct, frozen=True, array_like=True):
         where the server is somebody else's to look at.
     """
 
-    window_ns: int
-    operations: int
+    window_ns: Annotated[int, msgspec.Meta(gt=0)]
+    operations: Annotated[int, msgspec.Meta(ge=0)]
     driver_cpu_ns: int
     driver_wait_ns: int
     turn_ns: int

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
-from compare.models.matrix import WORKLOADS
 from compare.report.sweeps import show_sweeps
 from compare.report.words import (
     count,
@@ -21,7 +20,7 @@ from compare.report.words import (
     milliseconds,
     three,
 )
-from compare.results.naming import noun, schedule
+from compare.results.naming import noun, operation_of, schedule
 from compare.results.ranking import by_load
 from compare.results.records import Cell, Comparison, Metric, Run
 
@@ -79,11 +78,12 @@ def _heading(run: Run, cells: list[Cell]) -> str:
         theirs = ",".join(map(str, settings.server_cores))
         pinned = f"server on {many} {theirs}, driver on core {settings.driver_core}"
     at_once = " at a time" if load.workload == "tcp-short" else ""
+    operation = f"; one operation is {what}" if (what := operation_of(load)) else ""
     return (
-        f"[bold]{load.workload}[/]   {load.connections} {noun(load)}{at_once}"
+        f"[bold]{escape(load.workload)}[/]   {load.connections} {noun(load)}{at_once}"
         + (f" beside {load.idle:,} idle" if load.idle else "")
         + f", {load.size} B, {how}, {rounds} of {each}"
-        f"   [dim]{pinned}; one operation is {WORKLOADS[load.workload].operation}[/]"
+        f"   [dim]{pinned}{operation}[/]"
     )
 
 

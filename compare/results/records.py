@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import datetime
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -33,6 +34,9 @@ Verdict = Literal[
     "not-pinned",
     "ok",
 ]
+# What nobody can have measured is refused when it is read, from a file that was edited.
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+Many = Annotated[int, msgspec.Meta(ge=0)]
 Metric = Literal["ops_per_s", "cpu_us_per_op", "p99_us"]
 Loop = Literal["closed", "open"]
 
@@ -89,23 +93,23 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     time_wait, client_time_wait: sockets that closing first left on its side, and on ours.
     """
 
-    cpu_us_per_op: float | None = None
-    user_us_per_op: float | None = None
-    system_us_per_op: float | None = None
-    cpu_fraction: float | None = None
-    user_fraction: float | None = None
-    switches_per_op: float | None = None
-    preemptions: int | None = None
-    throttled: float | None = None
-    rss_kb: int | None = None
-    pss_kb: int | None = None
-    buffered_kb: int | None = None
-    threads: int | None = None
+    cpu_us_per_op: Amount | None = None
+    user_us_per_op: Amount | None = None
+    system_us_per_op: Amount | None = None
+    cpu_fraction: Amount | None = None
+    user_fraction: Amount | None = None
+    switches_per_op: Amount | None = None
+    preemptions: Many | None = None
+    throttled: Amount | None = None
+    rss_kb: Many | None = None
+    pss_kb: Many | None = None
+    buffered_kb: Many | None = None
+    threads: Many | None = None
     peak_connections: int | None = None
-    time_wait: int | None = None
-    client_time_wait: int | None = None
-    time_wait_overflow: int | None = None
-    dropped: int | None = None
+    time_wait: Many | None = None
+    client_time_wait: Many | None = None
+    time_wait_overflow: Many | None = None
+    dropped: Many | None = None
 
 
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,9 +201,9 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     number: int = 1
-    ops_per_s: float
-    operations: int
-    window_s: float
+    ops_per_s: Amount
+    operations: Many
+    window_s: Amount
     slices: list[Slice] = []
     warmup_s: float
     settled: bool
@@ -236,7 +240,7 @@ class Cell(Load, frozen=True, kw_only=True):
     verdict: Verdict
     verdicts: list[Verdict] = []
     reasons: list[str]
-    ops_per_s: float | None = None
+    ops_per_s: Amount | None = None
     ops_per_s_ci95: tuple[float, float] | None = None
     cpu_us_per_op_ci95: tuple[float, float] | None = None
     pace: Pace | None = None
@@ -346,8 +350,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     format: str = FORMAT
     started: str
-    took_s: float
-    measured_s: float
+    took_s: Amount
+    measured_s: Amount
     interrupted: bool
     machine: Machine
     limits: Limits
@@ -356,3 +360,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     comparisons: list[Comparison] = []
     hosts: list[Host] = []
     ended: str | None = None
+
+    def __post_init__(self) -> None:
+        datetime.datetime.fromisoformat(self.started)  # raises ValueError
