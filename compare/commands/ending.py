@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from compare.commands.encoding import forgive
 from compare.commands.output import FAILED, INTERRUPTED
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -20,6 +21,8 @@ class Ending(click.Group):
     """A group whose commands end in a line for a person, and never in a traceback."""
 
     def main(self, *given: Any, **named: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            forgive(stream)
         with _told_when_full():
             try:
                 return super().main(*given, **named)
