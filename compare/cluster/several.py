@@ -87,6 +87,7 @@ class Several(Here):
                 target = Target(server.host, server.port, rate=block.rates.get(model.name))
                 shares = split(spec_of(block, [target]), self._seats)
                 driven, served = self._drive(server, shares, told)
+                holders.check()
             if ending := server.died():
                 return f"the server ended while it was measured: {ending}"
             found = stopped(server, outcome_of(driven, served), baseline, block, idle)

@@ -228,8 +228,8 @@ def run(**given: Any) -> None:
     --connections, --idle, --size, --rate and --load take several values, such as 16,1k,64k or
     0.1..0.9, and what changes with them is shown, too.
 
-    Exit status 1 when a cell failed or --json could not be written, 130 when interrupted; what was
-    measured is shown.
+    Exit status 1 when a cell failed, --json could not be written or the run be kept to its end,
+    130 when interrupted; what was measured is shown.
     """
     measure(Asked(**given))
 
@@ -301,7 +301,7 @@ def measure(asked: Asked) -> None:
     answers = check(requirements, result.cells)
     if answers:
         show(partial(show_requirements, answers), stderr=asked.json_path == "-")
-    if keep.unwritten or any(cell.verdict == "failed" for cell in result.cells):
+    if keep.unwritten or keep.in_part or any(cell.verdict == "failed" for cell in result.cells):
         sys.exit(FAILED)
     statuses = [STATUSES[each.answer] for each in answers]
     if {each.requirement for each in answers} < set(requirements):  # nothing was held to some

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-
+_KERNEL_KNOWS_CHILDREN = Path("/proc/thread-self/children").exists()
 
 LISTED = 256  # descriptors, which take about 0.1 ms to list
 
@@ -37,11 +37,27 @@ def tree(pid: int) -> list[int]:
     """`pid` and its descendants, as far as they still exist."""
     found = [pid]
     for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                found += map(int, task.read_text().split())
-            except OSError:
-                continue
+        found += _children(parent) if _KERNEL_KNOWS_CHILDREN else _children_by_parents(parent)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """Any of these files may be gone before it is read, and the folder, too."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+    return found
+
+
+def _children_by_parents(pid: int) -> list[int]:
+    """The same of a kernel without CONFIG_PROC_CHILDREN, from all processes that there are."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if int(_stat(int(name))[1]) == pid:
+                found.append(int(name))
     return found
 
 
@@ -74,7 +90,7 @@ def _usage_of_one(pid: int) -> Usage:
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             wait += int((task / "schedstat").read_text().split()[1])
-            status = (task / "status").read_text()
+            status = _read(f"{task}/status")
         except (OSError, IndexError):
             continue
         for row in status.splitlines():
@@ -105,7 +121,7 @@ def size(pid: int) -> Size:
     rss = threads = descriptors = 0
     for each in tree(pid):
         try:
-            rows = Path(f"/proc/{each}/status").read_text().splitlines()
+            rows = _read(f"/proc/{each}/status").splitlines()
             descriptors += count_descriptors(each)
         except OSError:
             continue
@@ -180,7 +196,12 @@ def cpu_of_tree_ns(pid: int) -> int:
 
 def _stat(pid: int) -> list[str]:
     # proc(5): the name may hold anything, so count from its closing parenthesis.
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+def _read(path: str) -> str:
+    """The name of a process, which stands in some of these files, may be any bytes."""
+    return Path(path).read_text(encoding="utf-8", errors="replace")
 
 
 def _of_children(stat: list[str]) -> list[int]:
@@ -201,12 +222,17 @@ class Core(NamedTuple):
     stolen_ns: int
 
 
-def core(number: int) -> Core:
-    for row in Path("/proc/stat").read_text().splitlines():
+def core(number: int) -> Core | None:
+    """None where /proc/stat does not tell of it, as where a container has one of its own."""
+    try:
+        rows = Path("/proc/stat").read_text().splitlines()
+    except OSError:
+        return None
+    for row in rows:
         if row.startswith(f"cpu{number} "):
             columns = [int(ticks) * 1_000_000_000 // _TICKS_PER_S for ticks in row.split()[1:]]
             return Core(time.monotonic_ns() - columns[3] - columns[4], columns[7])
-    raise ValueError(f"there is no core {number}")
+    return None
 
 
 def pss_kb(pid: int, *, anonymous: bool = False) -> int:

@@ -45,10 +45,11 @@ def parse(text: str) -> Source:
 
 def first_on_path(folder: str) -> dict[str, str]:
     """The environment in which a Python takes our packages from there, and the rest from where the
-    user has it.
+    user has it: but for the folder that we happen to be in, which is what an empty name means.
     """
-    theirs = os.environ.get("PYTHONPATH")
-    return {"PYTHONPATH": os.pathsep.join([folder, *([theirs] if theirs else [])])}
+    theirs = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    elsewhere = [each for each in theirs if os.path.normpath(each) != "."]  # as "" is, too
+    return {"PYTHONPATH": os.pathsep.join([folder, *elsewhere])}
 
 
 @functools.cache

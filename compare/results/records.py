@@ -193,7 +193,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     number: of the round; cells that have the same were measured in the same minute, and where
         they have the same load, slice by slice; what was measured apart has one of its own.
         ops_per_s: over all slices.
-    held: its idle connections, if it has any. gave_up: why it had no more turns.
+    held: its idle connections, if it has any. gave_up: why it had no more turns. apart: why it was
+        measured again with nobody beside it.
     untimed: operations that are not in the latencies: two hosts had part in them whose clocks
         are not known well enough.
     shards: the drivers, where there are several. start_skew_us: between the first of them to begin
@@ -217,6 +218,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     messages: list[str]
     held: Idle | None = None
     gave_up: str | None = None
+    apart: str | None = None
     untimed: int = 0
     shards: list[Shard] = []
     start_skew_us: float | None = None

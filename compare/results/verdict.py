@@ -352,6 +352,9 @@ def _left_out(rounds: list[Round], few: str) -> list[str]:
             "and its receive buffer was full (net.core.rmem_default)"
         )
     found += [f"in one round {each.gave_up}" for each in rounds if each.gave_up]
+    found += [
+        f"in one round measured by itself, since {each.apart}" for each in rounds if each.apart
+    ]
     if overflow := max(each.server.time_wait_overflow or 0 for each in rounds):
         found.append(
             f"{overflow:,} closes on this machine without TIME_WAIT, which was full "

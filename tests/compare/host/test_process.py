@@ -363,6 +363,50 @@ def test_busy_core_is_seen_busy() -> None:
     assert after.stolen_ns >= before.stolen_ns
 
 
-def test_core_that_does_not_exist_is_an_error() -> None:
-    with pytest.raises(ValueError, match="there is no core 100000"):
-        process.core(100_000)
+def test_core_that_is_not_told_of_is_unknown() -> None:
+    """A container may have a /proc/stat of its own, with other numbers."""
+    assert process.core(10_000) is None
+
+
+def test_tree_of_children_that_end_meanwhile_is_what_is_left(child: Child) -> None:
+    """Their folders in /proc are gone between one look and the next."""
+    running = child(
+        "import os, sys\n"
+        "print('done', flush=True)\n"
+        "while True:\n"
+        "    if not os.fork(): os._exit(0)\n"
+        "    os.wait()\n"
+    )
+    for _ in range(2000):
+        assert process.tree(running.pid)[0] == running.pid
+
+
+def test_tree_is_the_same_where_the_kernel_does_not_list_children(
+    child: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = child(
+        "import os, sys, time\n"
+        "if not os.fork():\n"
+        "    os.fork()\n"
+        "    time.sleep(60)\n"
+        "time.sleep(0.3)\n"
+        "print('done', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    found = process.tree(running.pid)
+    assert len(found) == 3
+    monkeypatch.setattr(process, "_KERNEL_KNOWS_CHILDREN", False)
+    assert sorted(process.tree(running.pid)) == sorted(found)
+
+
+def test_name_of_a_process_may_be_any_bytes(child: Child) -> None:
+    code = (
+        "import ctypes, sys\n"
+        "ctypes.CDLL(None).prctl(15, b'\\xff) R 1 (\\n')\n"  # PR_SET_NAME
+        "print('done', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    named = child(code)
+    assert process.usage(named.pid).cpu_ns > 0
+    assert process.size(named.pid).rss_kb > 0
+    assert process.doing(named.pid).startswith("sleeps")
