@@ -197,6 +197,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
         measured again with nobody beside it.
     untimed: operations that are not in the latencies: two hosts had part in them whose clocks
         are not known well enough.
+    sent: datagrams, those of the warm-up included, as in `errors`; of other workloads 0.
     shards: the drivers, where there are several. start_skew_us: between the first of them to begin
         and the last.
     """
@@ -220,6 +221,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     gave_up: str | None = None
     apart: str | None = None
     untimed: int = 0
+    sent: Many = 0
     shards: list[Shard] = []
     start_skew_us: float | None = None
 

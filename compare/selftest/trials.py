@@ -383,18 +383,22 @@ def cross_check(cores: Cores, told: Callable[[str], None]) -> Iterator[Finding]:
 def selftest(cores: Cores, comparisons: int, told: Callable[[str], None]) -> Iterator[Finding]:
     """Every row, as it is found; `told` hears what is under way."""
     for check in (*COUNTS, *LATENCIES, dearer):
-        told(getattr(check, "__name__", "").replace("_", " "))
-        try:
-            yield from check(cores)
-        except (LaunchError, DriverError, msgspec.DecodeError) as failure:
-            yield Finding(check.__name__, "a measurement", str(failure), "wrong")
+        name = getattr(check, "__name__", "").replace("_", " ")
+        told(name)
+        yield from _in_any_case(name, check(cores), "wrong")
     if crosscheck.is_installed():
-        try:
-            yield from cross_check(cores, told)
-        except (LaunchError, DriverError, CrossCheckError) as failure:
-            yield Finding("cross-check with sockperf", "a measurement", str(failure), "differs")
+        yield from _in_any_case("cross-check with sockperf", cross_check(cores, told), "differs")
     if comparisons:
-        try:
-            yield same_twice(cores, comparisons, told)
-        except (LaunchError, DriverError) as failure:
-            yield Finding("the same server as A and as B", "a measurement", str(failure), "wrong")
+        twice = (same_twice(cores, each, told) for each in (comparisons,))
+        yield from _in_any_case("the same server as A and as B", twice, "wrong")
+
+
+def _in_any_case(name: str, rows: Iterator[Finding], state: State) -> Iterator[Finding]:
+    """All rows; and if they break off, whatever for, one that says why: minutes of rows stay."""
+    try:
+        yield from rows
+    except Exception as failure:
+        why = str(failure) or type(failure).__name__
+        if not isinstance(failure, LaunchError | DriverError | CrossCheckError):
+            why = f"{type(failure).__name__}: {failure}"
+        yield Finding(name, "a measurement", why, state)

@@ -409,4 +409,4 @@ def test_name_of_a_process_may_be_any_bytes(child: Child) -> None:
     named = child(code)
     assert process.usage(named.pid).cpu_ns > 0
     assert process.size(named.pid).rss_kb > 0
-    assert process.doing(named.pid).startswith("sleeps")
+    assert process.doing(named.pid) != "is gone"
