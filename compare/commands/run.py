@@ -33,6 +33,7 @@ from compare.commands.options import (
 )
 from compare.commands.output import FAILED, INTERRUPTED, UNCLEAR, deliver, interrupt, show
 from compare.commands.recorder import Keeper
+from compare.commands.spoken import found_out
 from compare.commands.where import joined, where_options
 from compare.measure.run import execute
 from compare.models.matrix import WORKLOADS
@@ -188,7 +189,8 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     multiple=True,
     is_eager=True,
     callback=_add_servers,
-    help="A server of your own beside ours; {port} in its command is replaced.",
+    help="A server of your own beside ours; {port} in its command is replaced. Without "
+    "--workloads it is asked what it serves.",
 )
 @click.option(
     "--config",
@@ -263,9 +265,14 @@ def measure(asked: Asked) -> None:
     place = asked.place()
     pinned = pinned_to(asked.cores)
     own = [replace(each, unchecked=asked.unchecked) for each in (*asked.server, *asked.config)]
+    if own and not asked.cluster:
+        own = found_out(own, asked.workloads)
     models, interpreters, checkouts = chosen(
         asked.models, asked.sets, asked.pythons, asked.sources, own
     )
+    if all(each.own for each in models):  # of what none of them serves there is no table
+        served = [each for each in asked.workloads if not all(each in m.cannot for m in models)]
+        asked = replace(asked, workloads=served or asked.workloads)
     if asked.target:
         models = [Model(asked.target, "what stands there", (), own=True, unchecked=True)]
     try:
