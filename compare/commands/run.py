@@ -24,6 +24,7 @@ from compare.commands.options import (
     Names,
     Rounds,
     Several,
+    alone_on,
     chosen,
     cores_option,
     model_options,
@@ -35,6 +36,7 @@ from compare.commands.output import FAILED, INTERRUPTED, UNCLEAR, deliver, inter
 from compare.commands.recorder import Keeper
 from compare.commands.spoken import found_out
 from compare.commands.where import joined, where_options
+from compare.host.cores import Cores
 from compare.measure.run import execute
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
@@ -283,7 +285,11 @@ def measure(asked: Asked) -> None:
         raise click.BadParameter(str(error), param_hint="'--require'") from None
     keep = Keeper(asked.json_path, asked.store)
     signal.signal(signal.SIGTERM, interrupt)
-    with joined(place, asked.drivers, pinned) as testbed, watching() as view:
+    with (
+        alone_on(Cores() if place.cluster else pinned),
+        joined(place, asked.drivers, pinned) as testbed,
+        watching() as view,
+    ):
 
         def keep_and_show(run: Run) -> None:
             keep(run)

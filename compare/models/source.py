@@ -56,12 +56,16 @@ def first_on_path(folder: str) -> dict[str, str]:
 def folder_of(path: str) -> str:
     """A folder with a checkout's packages and nothing else, which needs no installation.
 
-    Where we are installed there are modules of our own Python, too.
+    Where we are installed there are modules of our own Python, too. Raises ValueError, with a line
+    for a person.
     """
-    folder = tempfile.TemporaryDirectory(prefix="aionet-compare-")
-    _folders.append(folder)  # until we end
-    for name in PACKAGES:
-        Path(folder.name, name).symlink_to(Path(path) / name)
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="aionet-compare-")
+        _folders.append(folder)  # until we end
+        for name in PACKAGES:
+            Path(folder.name, name).symlink_to(Path(path) / name)
+    except OSError as error:
+        raise ValueError(f"no folder for temporary files (TMPDIR): {error.strerror}") from None
     return folder.name
 
 
