@@ -111,6 +111,9 @@ def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, width: int
         del columns["p99.9"], columns["memory"], columns["x least"]
     if narrow:
         del columns["p50"], columns["served"]
+        columns["ops/s"] = lambda cell: _rate(cell).partition(" ±")[0]
+        columns["p99"] = lambda cell: milliseconds(cell.latency_us.p99)
+        columns["CPU/op"] = lambda cell: microseconds(cell.server.cpu_us_per_op)
     if cells[0].loop == "open" and not narrow:
         del columns["memory" if wide else "served"]
     if cells[0].loop == "closed" or narrow:

