@@ -8,7 +8,7 @@ import msgspec
 
 from compare.contract.histogram import merge, percentile_us
 
-_Us = Annotated[float, msgspec.Meta(ge=0)]
+_Us = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):

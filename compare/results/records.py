@@ -35,7 +35,7 @@ Verdict = Literal[
     "ok",
 ]
 # What nobody can have measured is refused when it is read, from a file that was edited.
-Amount = Annotated[float, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
 Many = Annotated[int, msgspec.Meta(ge=0)]
 Metric = Literal["ops_per_s", "cpu_us_per_op", "p99_us"]
 Loop = Literal["closed", "open"]

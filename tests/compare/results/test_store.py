@@ -285,6 +285,8 @@ EDITED = [
     ((*CELL, "server", "cpu_us_per_op"), -1.0),
     ((*ROUND, "ops_per_s"), -1.0),
     ((*ROUND, "window_s"), -1.0),
+    ((*ROUND, "ops_per_s"), 1e308),
+    ((*ROUND, "latency_us", "p99"), 1e308),
     ((*ROUND, "server", "cpu_us_per_op"), -1.0),
     ((*ROUND, "slices", 0, 0), 0),
     ((*ROUND, "slices", 0, 1), -1),
