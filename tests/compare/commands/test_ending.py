@@ -250,3 +250,33 @@ def test_history_that_is_full_from_some_cell_on_is_exit_status_1(tmp_path: Path)
     assert "tcp-long   4 connections" in done.stdout
     assert "kept in part as run 1, without what was measured last" in done.stderr
     assert len(Store(store).load(1).cells) == 1
+
+
+# Streams that are closed, and a stderr that is full
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_stream_that_is_closed_is_no_traceback(history: Path, closed: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "compare", "show", "1", "--store", str(history)],
+        preexec_fn=lambda: os.close(closed),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert ("tcp-long   4 connections" in done.stdout) == (closed != 1)
+
+
+def test_run_whose_stderr_is_full_is_shown_and_kept(full: IO[bytes], tmp_path: Path) -> None:
+    store = ("--store", str(tmp_path / "history"))
+    done = subprocess.run(
+        [sys.executable, "-m", "compare", "run", "--models", "bare-epoll", *TINY, *store],
+        stdout=subprocess.PIPE,
+        stderr=full,
+        timeout=DEADLINE_S,
+    )
+    assert done.returncode == 0
+    assert b"tcp-long   4 connections" in done.stdout
+    assert len(Store(tmp_path / "history").load(1).cells) == 1
