@@ -20,7 +20,7 @@ from compare.results.records import Run
 from compare.results.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(1800)]
-MOMENTS = int(os.environ.get("COMPARE_MOMENTS", "25"))  # of each command
+MOMENTS = int(os.environ.get("COMPARE_MOMENTS", "20"))  # of each command
 SEED = int(os.environ.get("COMPARE_SEED", "1"))
 DEADLINE_S = 120.0
 GONE_S = 10.0  # that what is left has to notice that nobody is there any more
