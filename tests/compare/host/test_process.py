@@ -364,19 +364,12 @@ def test_busy_core_is_seen_busy() -> None:
 
 
 def test_core_that_is_not_told_of_is_unknown() -> None:
-    """A container may have a /proc/stat of its own, with other numbers."""
     assert process.core(10_000) is None
 
 
 def test_tree_of_children_that_end_meanwhile_is_what_is_left(child: Child) -> None:
-    """Their folders in /proc are gone between one look and the next."""
-    running = child(
-        "import os, sys\n"
-        "print('done', flush=True)\n"
-        "while True:\n"
-        "    if not os.fork(): os._exit(0)\n"
-        "    os.wait()\n"
-    )
+    ends = "if not os.fork(): os._exit(0)"
+    running = child(f"import os\nprint('done', flush=True)\nwhile True:\n {ends}\n os.wait()\n")
     for _ in range(2000):
         assert process.tree(running.pid)[0] == running.pid
 
@@ -385,13 +378,7 @@ def test_tree_is_the_same_where_the_kernel_does_not_list_children(
     child: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = child(
-        "import os, sys, time\n"
-        "if not os.fork():\n"
-        "    os.fork()\n"
-        "    time.sleep(60)\n"
-        "time.sleep(0.3)\n"
-        "print('done', flush=True)\n"
-        "time.sleep(60)\n"
+        "import os, time\nif not os.fork() and os.fork(): print('done', flush=True)\ntime.sleep(60)"
     )
     found = process.tree(running.pid)
     assert len(found) == 3
