@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
+
+if sys.platform != "linux":
+    sys.exit("compare: Linux is needed, whose epoll, /proc and CPU affinity it measures by")
 
 _handler = signal.getsignal(signal.SIGINT)
 if _handler is signal.default_int_handler:  # nothing is begun yet that would have to be ended

@@ -51,7 +51,11 @@ class LocalCluster:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> str:
-        self._folder = tempfile.TemporaryDirectory(prefix="aionet-compare-")
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="aionet-compare-")
+        except OSError as error:
+            why = f"no folder for temporary files (TMPDIR): {error.strerror}"
+            raise ClusterError(why) from None
         try:
             return self._start()
         except BaseException:

@@ -68,6 +68,7 @@ def merged(
         peak_descriptors=peak_descriptors,
         gave_up=next((each.gave_up for each in shards if each.gave_up), None),
         untimed=sum(each.untimed for each in shards),
+        sent=sum(each.sent for each in shards),
     )
 
 

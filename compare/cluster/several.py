@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from functools import partial
 from time import perf_counter_ns, sleep
 from typing import NamedTuple
@@ -87,6 +87,7 @@ class Several(Here):
                 target = Target(server.host, server.port, rate=block.rates.get(model.name))
                 shares = split(spec_of(block, [target]), self._seats)
                 driven, served = self._drive(server, shares, told)
+                holders.check()
             if ending := server.died():
                 return f"the server ended while it was measured: {ending}"
             found = stopped(server, outcome_of(driven, served), baseline, block, idle)
@@ -122,12 +123,25 @@ class Several(Here):
                 for number, (driver, spec) in enumerate(zip(drivers, shares, strict=True))
             ]
             watching = pool.submit(begin.watch, server, shares[0])
-            outcomes = [each.result() for each in parts]
+            outcomes = _all_of(parts)
             served = watching.result()
         return [
             Driven(seat, SAME, spec, outcome)
             for seat, spec, outcome in zip(self._seats, shares, outcomes, strict=False)
         ], served
+
+
+class _OtherError(DriverError):
+    """This one is well; another failed, which says why."""
+
+
+def _all_of(parts: Sequence[Future[Outcome]]) -> list[Outcome]:
+    """What each has seen. Raises the DriverError of the one that failed by itself."""
+    done, _ = wait(parts, return_when=FIRST_EXCEPTION)
+    errors = [error for each in done if (error := each.exception())]
+    if errors:
+        raise min(errors, key=lambda error: isinstance(error, _OtherError))
+    return [each.result() for each in parts]
 
 
 class _Begin:
@@ -177,4 +191,4 @@ class _Begin:
         try:
             self._all_there.wait(AGREE_S)
         except threading.BrokenBarrierError:
-            raise DriverError("another driver failed, or was not ready in time") from None
+            raise _OtherError("another driver failed, or was not ready in time") from None

@@ -250,7 +250,9 @@ def drive(topic: str, name: str, order: DriveOrder) -> None:
                 held = holders.open(message, lambda: attendance.take(0))
                 attendance.answer("held", (held, len(holders)))
             else:
-                attendance.answer("driven", _drive(message, order, attendance))
+                outcome = _drive(message, order, attendance)
+                holders.check()
+                attendance.answer("driven", outcome)
 
 
 def _drive(spec: Spec, order: DriveOrder, attendance: Attendance) -> Outcome:

@@ -17,6 +17,7 @@ from compare.measure.run import IDLE_AT_ONCE
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
 from compare.results.records import Settings
+from compare.results.store import readable
 
 ROUNDS, QUICK_ROUNDS, IDLE_ROUNDS = 11, 4, 3
 SLICE_US, OPEN_SLICE_US = 20_000.0, 100_000.0
@@ -193,7 +194,10 @@ class Asked:
             rounds = 1 if alone else min(rounds, QUICK_ROUNDS)
         return Settings(
             models=[each.name for each in models],
-            servers={each.name: list(each.command) for each in (*self.server, *self.config)},
+            servers={
+                each.name: [readable(word) for word in each.command]
+                for each in (*self.server, *self.config)
+            },
             workloads=self.workloads,
             connections=self.connections,
             sizes=self.sizes or [],

@@ -18,7 +18,7 @@ from compare.report.terminal import show as show_run
 from compare.results import diff as differ
 from compare.results.export import export as write_histograms
 from compare.results.records import Run
-from compare.results.store import Store, StoreError, read
+from compare.results.store import Store, StoreError, is_kept, read
 
 STATUSES = {"better": 0, "same": 0, "worse": FAILED, "unclear": UNCLEAR}
 
@@ -42,7 +42,10 @@ def load(name: str, store: Path | None) -> Run:
 @store_option
 def history(store: Path | None) -> None:
     """List the runs that were made, the last one last."""
-    entries = _open(store).entries()
+    try:
+        entries = _open(store).entries()
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
     if not entries:
         click.echo("no run is kept yet: compare run --quick makes one")
         return
@@ -151,6 +154,17 @@ def diff(
     sys.exit(STATUSES[found.answer])
 
 
+def _kept_as(name: str, store: Path | None) -> tuple[str, str]:
+    """What a run of the history is called, and the command that made it."""
+    history = _open(store)
+    try:
+        number = history.find(name)
+        made = next(each.command for each in history.entries() if each.id == number)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+    return f"run {number}", made
+
+
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option(
@@ -174,11 +188,8 @@ def report(runs: tuple[str, ...], output: Path, open_it: bool, store: Path | Non
         result = load(name, store)
         command = None
         label = Path(name).name
-        if not Path(name).is_file():
-            history = _open(store)
-            number = history.find(name)
-            label = f"run {number}"
-            command = next(each.command for each in history.entries() if each.id == number)
+        if is_kept(name):
+            label, command = _kept_as(name, store)
         given.append(Given(label, result, command))
     try:
         output.write_text(page(given), encoding="utf-8")

@@ -8,7 +8,7 @@ from functools import partial
 
 import click
 
-from compare.commands.options import cores_option, pinned_to
+from compare.commands.options import alone_on, cores_option, pinned_to, whole
 from compare.commands.output import FAILED, INTERRUPTED, interrupt, show
 from compare.report.progress import saying
 
@@ -16,13 +16,13 @@ from compare.report.progress import saying
 @click.command()
 @click.option(
     "--comparisons",
-    type=click.IntRange(0, 100_000),
-    default=204,
+    type=whole(100_000, 0),
+    default="204",
     show_default=True,
     help="Of a server with itself; 0 leaves them out.",
 )
 @cores_option
-def selftest(comparisons: int, cores: str | None) -> None:
+def selftest(comparisons: float, cores: str | None) -> None:
     """Hold the instrument against servers with planted faults, and against itself.
 
     Takes about six minutes, without the comparisons one. Exit status 1 when anything
@@ -37,8 +37,8 @@ def selftest(comparisons: int, cores: str | None) -> None:
     found: list[Finding] = []
     interrupted = False
     try:
-        with saying() as told:
-            for each in find(pinned, comparisons, told):
+        with saying() as told, alone_on(pinned):
+            for each in find(pinned, int(comparisons), told):
                 found.append(each)  # noqa: PERF402  so that what was found is kept by Ctrl-C
     except KeyboardInterrupt:
         interrupted = True

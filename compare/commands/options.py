@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,19 @@ def pinned_to(text: str | None) -> Cores:
         raise click.BadParameter(str(error), param_hint="'--cores'") from None
 
 
+@contextlib.contextmanager
+def alone_on(pinned: Cores) -> Iterator[None]:
+    """Says in a line whether another run is there, too, which both would take for noise."""
+    with cores.claimed(pinned) as taken:
+        if taken:
+            click.echo(
+                f"another run measures on core {' and '.join(map(str, taken))}, too, and each "
+                "disturbs the other: --cores chooses others",
+                err=True,
+            )
+        yield
+
+
 def chosen(
     models: Iterable[str] | None,
     sets: Iterable[str] | None,
@@ -242,5 +256,6 @@ def chosen(
     try:
         return choice.choose(models, sets, pythons, sources, own)
     except ValueError as error:
-        hint = "'--source'" if "checkout" in str(error) or "LABEL" in str(error) else "'--python'"
+        of_source = any(word in str(error) for word in ("checkout", "LABEL"))
+        hint = "'--source'" if of_source or not pythons else "'--python'"
         raise click.BadParameter(str(error), param_hint=hint) from None

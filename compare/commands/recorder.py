@@ -19,8 +19,9 @@ from compare.results.store import Store, StoreError, command_line
 class Keeper:
     """Called after every cell with all there is. `number` is the run's ID in the history.
 
-    Where it cannot be written any more costs a line on stderr, and never the run; unwritten: of the
-    JSON file, which was asked for, why it lacks what was seen last.
+    Where it cannot be written costs a line on stderr, and never the run: it is tried again with the
+    next cell. unwritten: of the JSON file, which was asked for, why it lacks what was seen last.
+    in_part: the history has the run without that.
     """
 
     def __init__(self, json_path: str | None, store_path: Path | None) -> None:
@@ -36,20 +37,34 @@ class Keeper:
             self._store = opened(store_path)
             self._record = self._store.recorder(command_line())
         except StoreError as error:
-            self._give_up(error)
+            sys.stderr.write(f"{error}; this run is not in the history\n")
+            self._lost = error
 
     def __call__(self, result: Run) -> None:
         if self._target is not None:
             self._write(self._target, as_json(result))
         if self._store is not None and result.cells:
+            before = self._lost
             try:
                 self.number = self._record(result)
+                self._lost = None
             except StoreError as error:
-                self._give_up(error)
+                self._lost = error
+                if before is None:
+                    sys.stderr.write(f"{error}; the run goes on\n")
+
+    @property
+    def in_part(self) -> bool:
+        return self._lost is not None and self.number is not None
 
     def say_where(self, result: Run) -> None:
         """On stderr. Raises click.ClickException where the result ended before it was through."""
-        if self._lost is not None:
+        if self.in_part:
+            click.echo(
+                f"kept in part as run {self.number}, without what was measured last: {self._lost}",
+                err=True,
+            )
+        elif self._lost is not None:
             click.echo(f"not kept in the history: {self._lost}", err=True)
         elif self.number is not None:
             click.echo(f"kept as run {self.number}: compare show {self.number}", err=True)
@@ -74,10 +89,6 @@ class Keeper:
                 sys.stderr.write(f"{self.unwritten}; the run goes on\n")
         else:
             self.unwritten = None
-
-    def _give_up(self, error: StoreError) -> None:
-        sys.stderr.write(f"{error}; this run is not in the history\n")
-        self._store, self._lost = None, error
 
 
 def _beside(target: Path, named: str) -> Path:

@@ -24,6 +24,7 @@ from compare.commands.options import (
     Names,
     Rounds,
     Several,
+    alone_on,
     chosen,
     cores_option,
     model_options,
@@ -33,7 +34,9 @@ from compare.commands.options import (
 )
 from compare.commands.output import FAILED, INTERRUPTED, UNCLEAR, deliver, interrupt, show
 from compare.commands.recorder import Keeper
+from compare.commands.spoken import found_out
 from compare.commands.where import joined, where_options
+from compare.host.cores import Cores
 from compare.host.launch import READY_TIMEOUT_S
 from compare.host.place import loopback_fault
 from compare.measure.run import execute
@@ -190,7 +193,8 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     multiple=True,
     is_eager=True,
     callback=_add_servers,
-    help="A server of your own beside ours; {port} in its command is replaced.",
+    help="A server of your own beside ours; {port} in its command is replaced. Without "
+    "--workloads it is asked what it serves.",
 )
 @click.option(
     "--config",
@@ -236,8 +240,8 @@ def run(**given: Any) -> None:
     --connections, --idle, --size, --rate and --load take several values, such as 16,1k,64k or
     0.1..0.9, and what changes with them is shown, too.
 
-    Exit status 1 when a cell failed or --json could not be written, 130 when interrupted; what was
-    measured is shown.
+    Exit status 1 when a cell failed, --json could not be written or the run be kept to its end,
+    130 when interrupted; what was measured is shown.
     """
     measure(Asked(**given))
 
@@ -280,9 +284,14 @@ def measure(asked: Asked) -> None:
         )
         for each in (*asked.server, *asked.config)
     ]
+    if own and not asked.cluster:
+        own = found_out(own, asked.workloads)
     models, interpreters, checkouts = chosen(
         asked.models, asked.sets, asked.pythons, asked.sources, own
     )
+    if all(each.own for each in models):  # of what none of them serves there is no table
+        served = [each for each in asked.workloads if not all(each in m.cannot for m in models)]
+        asked = replace(asked, workloads=served or asked.workloads)
     if asked.target:
         models = [Model(asked.target, "what stands there", (), own=True, unchecked=True)]
     try:
@@ -293,7 +302,11 @@ def measure(asked: Asked) -> None:
         raise click.BadParameter(str(error), param_hint="'--require'") from None
     keep = Keeper(asked.json_path, asked.store)
     signal.signal(signal.SIGTERM, interrupt)
-    with joined(place, asked.drivers, pinned) as testbed, watching() as view:
+    with (
+        alone_on(Cores() if place.cluster else pinned),
+        joined(place, asked.drivers, pinned) as testbed,
+        watching() as view,
+    ):
 
         def keep_and_show(run: Run) -> None:
             keep(run)
@@ -318,7 +331,7 @@ def measure(asked: Asked) -> None:
     answers = check(requirements, result.cells)
     if answers:
         show(partial(show_requirements, answers), stderr=asked.json_path == "-")
-    if keep.unwritten or any(cell.verdict == "failed" for cell in result.cells):
+    if keep.unwritten or keep.in_part or any(cell.verdict == "failed" for cell in result.cells):
         sys.exit(FAILED)
     statuses = [STATUSES[each.answer] for each in answers]
     if {each.requirement for each in answers} < set(requirements):  # nothing was held to some

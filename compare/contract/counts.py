@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
+
+_Many = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Counts(msgspec.Struct, kw_only=True):
@@ -14,13 +17,13 @@ class Counts(msgspec.Struct, kw_only=True):
     served: at least one verified reply. starved: connected, never served, not reset.
     """
 
-    attempted: int = 0
-    connected: int = 0
-    served: int = 0
-    starved: int = 0
-    refused: int = 0
-    reset: int = 0
-    timed_out: int = 0
+    attempted: _Many = 0
+    connected: _Many = 0
+    served: _Many = 0
+    starved: _Many = 0
+    refused: _Many = 0
+    reset: _Many = 0
+    timed_out: _Many = 0
 
 
 def added(parts: Sequence[Counts]) -> Counts:

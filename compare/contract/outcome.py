@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from compare.contract.counts import Counts
@@ -22,8 +24,8 @@ class Slice(msgspec.Struct, frozen=True, array_like=True):
         where the server is somebody else's to look at.
     """
 
-    window_ns: int
-    operations: int
+    window_ns: Annotated[int, msgspec.Meta(gt=0)]
+    operations: Annotated[int, msgspec.Meta(ge=0)]
     driver_cpu_ns: int
     driver_wait_ns: int
     turn_ns: int
@@ -102,7 +104,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     settled: whether the rate was stationary after the warm-up.
     server, sizes: None where the server is somebody else's to look at.
     untimed: operations that are not in the latencies, since the clocks that they needed are not
-        known well enough. room: of one of several drivers of a chat.
+        known well enough. room: of one of several drivers of a chat. sent: datagrams, of all there
+        was; of other workloads 0.
     gave_up: why it had no more turns, where something under way never came home.
     In an open loop `operations` are those completed in the windows, and the latencies those of
     the operations that were due in them, whenever they were completed; see `Pace`.
@@ -132,4 +135,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     gave_up: str | None = None
     trace: Trace | None = None
     untimed: int = 0
+    sent: int = 0
     room: RoomLog | None = None

@@ -119,6 +119,7 @@ class Load:
         self.errors: Counter[str] = Counter()
         self.details: list[str] = []  # what exactly was wrong, for the first few
         self.sending = True
+        self.sent = 0  # datagrams
         self.peak_sockets = 0
         # Of a room that others share: how wrong two clocks make a latency, when those operations
         # began for which it takes two, and who received what.

@@ -246,6 +246,7 @@ class Turns:
             gave_up=self._gave_up,
             trace=self._picture,
             untimed=untimed,
+            sent=load.sent,
             room=load.room_log,
         )
 

@@ -272,6 +272,7 @@ class Workload:
     def finish(self) -> None:
         counts = self._load.counts
         counts.served = sum(client.served for client in self._clients)
+        self._load.sent = sum(client.number for client in self._clients)
         counts.starved = sum(
             bool(client.number) and not client.served and not client.refused
             for client in self._clients

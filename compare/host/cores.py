@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +64,25 @@ def aside(cores: Cores) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
+def claimed(cores: Cores) -> Iterator[list[int]]:
+    """Meanwhile these are ours; yields those that another run on this machine has, too.
+
+    A name of unix(7) without a file: it takes no folder, and is gone with who has it, however he
+    ends.
+    """
+    taken = []
+    ours = {*cores.server} | ({cores.driver} if cores.driver is not None else set())
+    with contextlib.ExitStack() as stack:
+        for each in sorted(ours):
+            claim = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            try:
+                claim.bind(f"\0aionet-compare/core/{each}")
+            except OSError:
+                taken.append(each)
+        yield taken
 
 
 def parse(text: str) -> Cores:

@@ -122,12 +122,16 @@ def _others(machine: Machine) -> Iterator[Ailment]:
     """What else runs, in a second of looking."""
     cores = sorted(os.sched_getaffinity(0))
     before = {each: each.cpu_times() for each in _processes()}
-    busy_before, began = [process.core(core) for core in cores], time.monotonic()
+    busy_before, began = {each: process.core(each) for each in cores}, time.monotonic()
     time.sleep(LOOK_S)
     elapsed = time.monotonic() - began
-    after = [process.core(core) for core in cores]
+    looks = {
+        each: (a, b)
+        for each, a in busy_before.items()
+        if a is not None and (b := process.core(each)) is not None
+    }
     stolen = max(
-        (b.stolen_ns - a.stolen_ns) / 1e9 / elapsed for a, b in zip(busy_before, after, strict=True)
+        ((b.stolen_ns - a.stolen_ns) / 1e9 / elapsed for a, b in looks.values()), default=0.0
     )
     if stolen > STOLEN:
         yield Ailment(
@@ -149,7 +153,7 @@ def _others(machine: Machine) -> Iterator[Ailment]:
                 )
         except psutil.Error:
             continue
-    for core, a, b in zip(cores, busy_before, after, strict=True):
+    for core, (a, b) in looks.items():
         share = (b.busy_ns - a.busy_ns) / 1e9 / elapsed
         if not named and share > 2 * BUSY:
             yield Ailment(

@@ -62,20 +62,19 @@ def misfit(
     if model.descriptors is not None and needed > model.descriptors:
         return (
             f"{connections} connections need {needed} descriptors, and {model.name} can use no "
-            f"more than {model.descriptors}: --connections {model.descriptors - SPARE_DESCRIPTORS}"
+            f"more than {model.descriptors}{_or_fewer(model.descriptors - SPARE_DESCRIPTORS)}"
         )
     if descriptors != resource.RLIM_INFINITY and needed > descriptors:
         return (
             f"{connections} connections need {needed} descriptors, and a process may have "
-            f"{descriptors}: ulimit -Hn {needed} (as root), or --connections "
-            f"{descriptors - SPARE_DESCRIPTORS}"
+            f"{descriptors}: ulimit -Hn {needed} (as root)"
+            + _or_fewer(descriptors - SPARE_DESCRIPTORS)
         )
     if descriptors != resource.RLIM_INFINITY and together > descriptors and not alone:
         return (
             f"{connections} connections to each of {at_once} servers at once need {together} "
             f"descriptors, and the driver may have {descriptors}: ulimit -Hn {together} (as root), "
-            f"--connections {(descriptors - SPARE_DESCRIPTORS) // at_once}, fewer --models, or "
-            "--alone"
+            f"fewer --models, or --alone{_or_fewer((descriptors - SPARE_DESCRIPTORS) // at_once)}"
         )
     threads = model.threads * connections if workload.service != "udp-echo" else 0
     for name in ("kernel/threads-max", "kernel/pid_max"):
@@ -90,8 +89,7 @@ def misfit(
         return (
             f"{connections * at_once} client sockets need as many ports, and "
             f"net.ipv4.ip_local_port_range gives {ports}: sysctl -w "
-            "net.ipv4.ip_local_port_range='1024 65535' (as root), or --connections "
-            f"{ports // at_once}"
+            f"net.ipv4.ip_local_port_range='1024 65535' (as root){_or_fewer(ports // at_once)}"
         )
     backlog = _number("/proc/sys/net/core/somaxconn")
     held_back = model.few and workload.name in ("tcp-long", "chat")
@@ -102,6 +100,11 @@ def misfit(
             "(as root)"
         )
     return None
+
+
+def _or_fewer(connections: int) -> str:
+    """Where any would fit."""
+    return f", or --connections {connections}" if connections > 0 else ""
 
 
 def _number(path: str) -> int | None:

@@ -12,7 +12,6 @@ from compare.host.kin import tree as tree
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
-
 LISTED = 256  # descriptors, which take about 0.1 ms to list
 
 
@@ -64,7 +63,7 @@ def _usage_of_one(pid: int) -> Usage:
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             wait += int((task / "schedstat").read_text().split()[1])
-            status = (task / "status").read_text()
+            status = _read(f"{task}/status")
         except (OSError, IndexError):
             continue
         for row in status.splitlines():
@@ -95,7 +94,7 @@ def size(pid: int) -> Size:
     rss = threads = descriptors = 0
     for each in tree(pid):
         try:
-            rows = Path(f"/proc/{each}/status").read_text().splitlines()
+            rows = _read(f"/proc/{each}/status").splitlines()
             descriptors += count_descriptors(each)
         except OSError:
             continue
@@ -182,7 +181,12 @@ def cpu_of_tree_ns(pid: int) -> int:
 
 def _stat(pid: int) -> list[str]:
     # proc(5): the name may hold anything, so count from its closing parenthesis.
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+def _read(path: str) -> str:
+    """The name of a process, which stands in some of these files, may be any bytes."""
+    return Path(path).read_text(encoding="utf-8", errors="replace")
 
 
 def _of_children(stat: list[str]) -> list[int]:
@@ -203,12 +207,17 @@ class Core(NamedTuple):
     stolen_ns: int
 
 
-def core(number: int) -> Core:
-    for row in Path("/proc/stat").read_text().splitlines():
+def core(number: int) -> Core | None:
+    """None where /proc/stat does not tell of it, as where a container has one of its own."""
+    try:
+        rows = Path("/proc/stat").read_text().splitlines()
+    except OSError:
+        return None
+    for row in rows:
         if row.startswith(f"cpu{number} "):
             columns = [int(ticks) * 1_000_000_000 // _TICKS_PER_S for ticks in row.split()[1:]]
             return Core(time.monotonic_ns() - columns[3] - columns[4], columns[7])
-    raise ValueError(f"there is no core {number}")
+    return None
 
 
 def pss_kb(pid: int, *, anonymous: bool = False) -> int:

@@ -90,8 +90,16 @@ def measure(block: Block, told: Told, say: Say = lambda words: None) -> dict[str
         # not paired with one.
         number = -(block.number * len(block.models) + place)
         apart, why = _together(replace(block, models=[model], number=number), told, say)
-        found[model.name] = apart.get(model.name, why)
+        found[model.name] = _by_itself(apart.get(model.name, why), failure)
     return found
+
+
+def _by_itself(finding: Finding, why: str) -> Finding:
+    """The same, with the reason why nobody was measured beside it."""
+    if not (why and isinstance(finding, tuple)):
+        return finding
+    outcome, seen = finding
+    return outcome, msgspec.structs.replace(seen, apart=why)
 
 
 def _together(block: Block, told: Told, say: Say) -> tuple[dict[str, Finding], str]:
@@ -102,11 +110,15 @@ def _together(block: Block, told: Told, say: Say) -> tuple[dict[str, Finding], s
     with contextlib.ExitStack() as stack:
         # What we do meanwhile is no business of theirs.
         stack.enter_context(aside(Cores(tuple(block.settings.server_cores), driver_core)))
-        driver = stack.enter_context(Driver(driver_core))
+        try:
+            driver = stack.enter_context(Driver(driver_core))
+        except DriverError as error:
+            return found, str(error)
         servers = _ready(block, stack, found)
         with contextlib.ExitStack() as holding:
             try:
-                idle = _hold(block, servers, holding, found, say)
+                held: list[Holders] = []
+                idle = _hold(block, servers, holding, found, say, held)
                 if not servers:
                     return found, failure
                 baselines = {
@@ -122,6 +134,8 @@ def _together(block: Block, told: Told, say: Say) -> tuple[dict[str, Finding], s
                     pinned=driver_core is not None,
                 )
                 outcomes = driver.drive(spec, told)
+                for holders in held:
+                    holders.check()
             except DriverError as error:
                 outcomes, failure = None, str(error)
             endings = {name: each.died() for name, each in servers.items()}
@@ -171,6 +185,7 @@ def _hold(
     stack: contextlib.ExitStack,
     found: dict[str, Finding],
     say: Say,
+    all_holders: list[Holders],
 ) -> dict[str, Idle]:
     """Idle connections to each server, one after the other; which cannot serve them is no more.
 
@@ -184,6 +199,7 @@ def _hold(
         server = servers[model.name]
         address = server.host, server.port
         holders = stack.enter_context(Holders(address, block.settings.driver_core))
+        all_holders.append(holders)
         held[model.name] = hold(server, model, holders, order, say)
         if not held[model.name].all_served:
             found[model.name] = held[model.name]

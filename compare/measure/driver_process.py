@@ -6,12 +6,13 @@ import contextlib
 import math
 import os
 import selectors
+import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import TypeVar
 
 import msgspec
 
@@ -29,6 +30,7 @@ CONNECTS_PER_S = 500.0  # slower than this, opening or closing is given up
 STEP_S = 1.0  # how often the caller hears that the window is still under way
 
 
+T = TypeVar("T")
 Told = Callable[[int], None]  # of the number of operations so far
 
 
@@ -53,19 +55,51 @@ class DriverError(Exception):
     """The driver failed: a fault of the instrument, or it was held up for ever."""
 
 
+def _number(line: bytes) -> int:
+    if not line.isdigit():
+        raise DriverError(f"the driver said what cannot be: {line[:40]!r}")
+    return int(line)
+
+
+def _record(line: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except msgspec.DecodeError as error:
+        raise DriverError(f"the driver said what cannot be: {error}") from None
+
+
+def how_ended(status: int) -> str:
+    """An exit status of subprocess, for a person."""
+    if status >= 0:
+        return f"exit status {status}"
+    name = signal.strsignal(-status) or "a signal"
+    return f"signal {-status} ({name})" + (": out of memory?" if status == -signal.SIGKILL else "")
+
+
 class Driver:
-    """A driver process on its own core, as a context manager: gone after."""
+    """A driver process on its own core, as a context manager: gone after.
+
+    Raises DriverError where it cannot be started.
+    """
 
     def __init__(self, core: int | None) -> None:
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
-        self._process = start(
-            [sys.executable, "-P", "-m", "compare.driver"],
-            () if core is None else (core,),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr.fileno(),
-            env=first_on_path(str(OURS)),
-        )
+        try:
+            # In memory, so that it takes no folder that can be written.
+            self._stderr = os.fdopen(os.memfd_create("driver"), "rb")
+        except OSError as error:
+            raise DriverError(f"cannot start the driver: {error.strerror}") from None
+        try:
+            self._process = start(
+                [sys.executable, "-P", "-m", "compare.driver"],
+                () if core is None else (core,),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr.fileno(),
+                env=first_on_path(str(OURS)),
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            self._stderr.close()
+            raise DriverError(f"cannot start the driver: {error}") from None
         self.pid = self._process.pid
 
     def __enter__(self) -> Driver:
@@ -78,8 +112,7 @@ class Driver:
         well, and once a second in any case. `agree` is asked when to begin, where this is one of
         several drivers.
         """
-        limit = limit_s(spec)
-        deadline = time.monotonic() + limit
+        limit, took = limit_s(spec), 0.0
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -91,6 +124,7 @@ class Driver:
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
             while True:
+                began = time.monotonic()
                 if selector.select(STEP_S):
                     piece = os.read(stdout.fileno(), 65536)
                     if not piece:
@@ -102,27 +136,31 @@ class Driver:
                     lines = b"".join([*rest, ended]).split(b"\n")
                     rest = [begun]
                     if agree and lines[-1].startswith(b"{"):  # it says no more until it is told
-                        asked = time.monotonic()
-                        plan = agree(msgspec.json.decode(lines.pop(), type=Counts))
-                        deadline += time.monotonic() - asked
+                        plan = agree(_record(lines.pop(), Counts))
+                        began = time.monotonic()
                         with contextlib.suppress(BrokenPipeError):
                             stdin.write(msgspec.json.encode(plan) + b"\n")
                             stdin.flush()
                     if lines:
-                        operations = int(lines[-1])
+                        operations = _number(lines[-1])
                 told(operations)
-                if time.monotonic() > deadline:
+                # While we are stopped ourselves (SIGSTOP, a laptop that sleeps) time goes on.
+                took += min(time.monotonic() - began, 2 * STEP_S)
+                if took > limit:
                     raise DriverError(
                         f"the driver did not end within {limit:.0f} s: the server holds it up"
                     )
         self._process.wait()
         output = b"".join(rest)
         if self._process.returncode or not output:
-            self._stderr.seek(0)
-            said = self._stderr.read().decode(errors="replace").strip().splitlines()
-            how = said[-1] if said else f"status {self._process.returncode}"
-            raise DriverError(f"the driver failed: {how}")
-        return msgspec.json.decode(output, type=list[Outcome])
+            raise DriverError(f"the driver failed: {self._how()}")
+        return _record(output, list[Outcome])
+
+    def _how(self) -> str:
+        """It ended: its last word, or else what the system says."""
+        self._stderr.seek(0)
+        said = self._stderr.read().decode(errors="replace").strip().splitlines()
+        return said[-1] if said else how_ended(self._process.returncode)
 
     def end(self) -> None:
         """At once; whoever drives with it meanwhile, in another thread, hears of that."""

@@ -21,7 +21,7 @@ from compare.host.guard import Guard
 from compare.host.launch import kill, start
 from compare.host.limits import per_process
 from compare.host.machine import ephemeral_ports
-from compare.measure.driver_process import DriverError
+from compare.measure.driver_process import DriverError, how_ended
 from compare.models.source import OURS, first_on_path
 
 PER_ADDRESS = 0.5  # of the ephemeral ports: finding a free one among few takes long
@@ -66,15 +66,24 @@ class Holders:
             self._read([self._start(each) for each in split_order(order, parts)], wait)
         )
 
+    def check(self) -> None:
+        """Raises DriverError if one is gone, and its connections with it."""
+        for process in self._processes:
+            if process.poll() is not None:
+                raise _ended(process)
+
     def _start(self, share: Order) -> subprocess.Popen[bytes]:
-        process = start(
-            [sys.executable, "-P", "-m", "compare.driver.hold"],
-            () if self._core is None else (self._core,),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=first_on_path(str(OURS)),
-        )
+        try:
+            process = start(
+                [sys.executable, "-P", "-m", "compare.driver.hold"],
+                () if self._core is None else (self._core,),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=first_on_path(str(OURS)),
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise DriverError(f"cannot start a process that holds connections: {error}") from None
         self._processes.append(process)
         if self._limit_s is not None:
             self._guards.enter_context(Guard(process.pid, self._limit_s))
@@ -114,8 +123,8 @@ class Holders:
                 for key, _ in selector.select(STEP_S):
                     selector.unregister(key.fileobj)
                     line = key.data.stdout.readline()
-                    if not line:
-                        raise DriverError("a process that held connections ended: out of memory?")
+                    if not line.endswith(b"\n"):
+                        raise _ended(key.data)
                     found.append(msgspec.json.decode(line, type=Held))
                 wait()
         return found
@@ -130,6 +139,10 @@ class Holders:
             with contextlib.suppress(OSError):
                 kill(process)
         self._guards.close()
+
+
+def _ended(process: subprocess.Popen[bytes]) -> DriverError:
+    return DriverError(f"a process that held connections ended: {how_ended(process.wait())}")
 
 
 def own_addresses(host: str) -> list[str]:

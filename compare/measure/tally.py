@@ -10,6 +10,7 @@ from compare.measure.testbed import Finding
 from compare.models.model import Model
 from compare.results.aggregation import cell_of
 from compare.results.records import Cell, Idle, Key, Load, Round
+from compare.results.store import readable
 from compare.results.verdict import judge
 
 
@@ -59,7 +60,7 @@ class Tally:
         """What another round has found, or why there was none."""
         self._cell = None
         if isinstance(finding, str):
-            self.failures.append(finding)
+            self.failures.append(readable(finding))  # it may name a file
         elif isinstance(finding, Idle):
             self.gave_way = finding
         else:

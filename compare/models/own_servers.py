@@ -48,7 +48,7 @@ def from_option(text: str) -> Model:
 def from_config(path: Path) -> list[Model]:
     """The models of a file. Raises ValueError, with a line for a person."""
     try:
-        config = msgspec.convert(tomllib.loads(path.read_text()), type=Config)
+        config = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), type=Config)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"cannot read {path}: {error}") from None
     except msgspec.ValidationError as error:
@@ -73,6 +73,12 @@ def _model(name: str, described: Described) -> Model:
             raise ValueError(
                 f"{name}: there is no workload {workload!r}; choose from {', '.join(WORKLOADS)}"
             )
+    for word in (*words, described.cwd or "", *described.env, *described.env.values()):
+        if "\0" in word:
+            raise ValueError(f"{name}: {word[:40]!r} has a NUL, which no process can be given")
+    for variable in described.env:
+        if not variable or "=" in variable:
+            raise ValueError(f"{name}: {variable[:40]!r} in env is no name: it is empty or has a =")
     if missing := sorted(set(described.cores) - os.sched_getaffinity(0)):
         raise ValueError(f"{name}: there is no core {missing[0]} for us")
     try:

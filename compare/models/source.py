@@ -45,22 +45,27 @@ def parse(text: str) -> Source:
 
 def first_on_path(folder: str) -> dict[str, str]:
     """The environment in which a Python takes our packages from there, and the rest from where the
-    user has it.
+    user has it: but for the folder that we happen to be in, which is what an empty name means.
     """
-    theirs = os.environ.get("PYTHONPATH")
-    return {"PYTHONPATH": os.pathsep.join([folder, *([theirs] if theirs else [])])}
+    theirs = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    elsewhere = [each for each in theirs if os.path.normpath(each) != "."]  # as "" is, too
+    return {"PYTHONPATH": os.pathsep.join([folder, *elsewhere])}
 
 
 @functools.cache
 def folder_of(path: str) -> str:
     """A folder with a checkout's packages and nothing else, which needs no installation.
 
-    Where we are installed there are modules of our own Python, too.
+    Where we are installed there are modules of our own Python, too. Raises ValueError, with a line
+    for a person.
     """
-    folder = tempfile.TemporaryDirectory(prefix="aionet-compare-")
-    _folders.append(folder)  # until we end
-    for name in PACKAGES:
-        Path(folder.name, name).symlink_to(Path(path) / name)
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="aionet-compare-")
+        _folders.append(folder)  # until we end
+        for name in PACKAGES:
+            Path(folder.name, name).symlink_to(Path(path) / name)
+    except OSError as error:
+        raise ValueError(f"no folder for temporary files (TMPDIR): {error.strerror}") from None
     return folder.name
 
 

@@ -18,14 +18,14 @@ from plotly.offline import get_plotlyjs
 from rich.text import Text
 
 from compare.host.machine import Machine, describe
-from compare.models.matrix import WORKLOADS, group_of
+from compare.models.matrix import group_of
 from compare.report import figures, scatter, timeline
 from compare.report.figures import Figure
 from compare.report.sentences import amount, answer, loads_of
 from compare.report.sweeps import curves
 from compare.report.terminal import standing_text, standings_of
 from compare.report.words import clean, megabytes, milliseconds
-from compare.results.naming import slug, title
+from compare.results.naming import operation_of, slug, title
 from compare.results.records import Cell, Comparison, Load, Metric, Run
 
 HEAT_STEPS = 6
@@ -124,9 +124,7 @@ def _section(load: Load, cells: list[Cell]) -> dict[str, Any]:
     return {
         "id": f"load-{slug(load)}",
         "title": title(load),
-        "operation": f"One operation is {WORKLOADS[load.workload].operation}."
-        if load.workload in WORKLOADS
-        else "",
+        "operation": f"One operation is {what}." if (what := operation_of(load)) else "",
         "figures": drawn,
         "timelines": [
             figure

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from compare.measure.progress import Progress
-from compare.report.terminal import table_of
+from compare.report.terminal import WIDE, table_of
 from compare.report.words import three
 from compare.results.naming import short, title
 from compare.results.records import Run
@@ -73,7 +73,8 @@ class Live:
         if mine:
             yield Text(title(key.load), "bold")
             ranked = [] if self._run is None else self._run.comparisons
-            yield table_of(mine, [each for each in ranked if each.load == key.load], wide=False)
+            compared = [each for each in ranked if each.load == key.load]
+            yield table_of(mine, compared, width=min(self._live.console.width, WIDE - 1))
         yield Text(f"{self._what(progress)}  {spark(progress.rates)}{self._rate(progress)}")
         share = progress.done / progress.total if progress.total else 0.0
         bar = ProgressBar(total=max(1, progress.total), completed=progress.done, width=30)

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
-from compare.models.matrix import WORKLOADS
 from compare.report.sweeps import show_sweeps
 from compare.report.words import (
     count,
@@ -21,11 +20,12 @@ from compare.report.words import (
     milliseconds,
     three,
 )
-from compare.results.naming import noun, schedule
+from compare.results.naming import noun, operation_of, schedule
 from compare.results.ranking import by_load
 from compare.results.records import Cell, Comparison, Metric, Run
 
 BAR_WIDTH = 14
+NARROW = 60  # columns, with fewer of which half of the figures would be cut
 WIDE = 120  # columns that the whole table needs, with a reason or two
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _COLOURS = {"ok": "", "failed": "red", "errors": "red"}
@@ -39,7 +39,7 @@ def show(run: Run, console: Console) -> None:
         console.print(_heading(run, cells), soft_wrap=True)
         wide = console.width >= WIDE
         mine = [each for each in run.comparisons if each.load == load]
-        console.print(table_of(cells, mine, wide=wide))
+        console.print(table_of(cells, mine, width=console.width))
         if not wide:
             for cell in cells:
                 for reason in cell.reasons:
@@ -79,16 +79,18 @@ def _heading(run: Run, cells: list[Cell]) -> str:
         theirs = ",".join(map(str, settings.server_cores))
         pinned = f"server on {many} {theirs}, driver on core {settings.driver_core}"
     at_once = " at a time" if load.workload == "tcp-short" else ""
+    operation = f"; one operation is {what}" if (what := operation_of(load)) else ""
     return (
-        f"[bold]{load.workload}[/]   {load.connections} {noun(load)}{at_once}"
+        f"[bold]{escape(load.workload)}[/]   {load.connections} {noun(load)}{at_once}"
         + (f" beside {load.idle:,} idle" if load.idle else "")
         + f", {load.size} B, {how}, {rounds} of {each}"
-        f"   [dim]{pinned}; one operation is {WORKLOADS[load.workload].operation}[/]"
+        f"   [dim]{pinned}{operation}[/]"
     )
 
 
-def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, wide: bool) -> Table:
+def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, width: int) -> Table:
     """One workload. On a narrow terminal without bars, tails, memory and reasons."""
+    wide, narrow = width >= WIDE, width < NARROW
     standings = standings_of(comparisons)
     top = max((cell.ops_per_s or 0 for cell in cells), default=0)
     columns: dict[str, Callable[[Cell], str]] = {
@@ -107,9 +109,14 @@ def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, wide: bool
     }
     if not wide:
         del columns["p99.9"], columns["memory"], columns["x least"]
-    if cells[0].loop == "open":
+    if narrow:
+        del columns["p50"], columns["served"]
+        columns["ops/s"] = lambda cell: _rate(cell).partition(" ±")[0]
+        columns["p99"] = lambda cell: milliseconds(cell.latency_us.p99)
+        columns["CPU/op"] = lambda cell: microseconds(cell.server.cpu_us_per_op)
+    if cells[0].loop == "open" and not narrow:
         del columns["memory" if wide else "served"]
-    else:
+    if cells[0].loop == "closed" or narrow:
         del columns["due/s"], columns["service p99"]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=False)
     for name in columns:
@@ -118,7 +125,7 @@ def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, wide: bool
             name,
             justify="left" if left else "right",
             no_wrap=name != "verdict",
-            overflow="fold",
+            overflow="fold" if name == "verdict" else "ellipsis",  # half a figure is another one
         )
     for cell in sorted(cells, key=lambda cell: -(cell.ops_per_s or 0)):
         table.add_row(*(show_column(cell) for show_column in columns.values()))

@@ -45,6 +45,7 @@ def round_of(
         if outcome.window_ns
         else Driver(),
         untimed=outcome.untimed,
+        sent=outcome.sent,
         messages=messages,
         held=held,
         gave_up=outcome.gave_up,

@@ -189,7 +189,7 @@ def _broken(before: Cell, after: Cell) -> str | None:
         return None
     if after.verdict in ("failed", "errors"):
         return f"{after.verdict}: {'; '.join(after.reasons)}"
-    served = [each.counts.served / each.counts.attempted for each in (before, after)]
+    served = [each.counts.served / max(1, each.counts.attempted) for each in (before, after)]
     if served[1] < served[0] - FEWER:
         return (
             f"served {after.counts.served:,} of {after.counts.attempted:,}; {served[0]:.0%} before"
@@ -205,7 +205,7 @@ def _logs(cells: Mapping[Key, Cell], keys: Sequence[Key], metric: Metric) -> Log
     logs: Logs = {}
     for key in keys:
         values = [METRICS[metric].of(each) for each in cells[key].rounds]
-        known = [math.log(value) for value in values if value]
+        known = [math.log(value) for value in values if value and value > 0]
         if known and len(known) == len(values):
             logs[key] = known
     return logs

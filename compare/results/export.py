@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from compare.results.naming import slug
 from compare.results.records import Run
 
 NS_PER_MS = 1e6
+LONGEST = 200  # of 255 bytes that a file name may have
+_UNSAFE = re.compile(r"^[.-]|[^A-Za-z0-9_.@+-]")
 
 
 def export(run: Run, folder: Path) -> Iterator[Path]:
@@ -23,11 +27,16 @@ def export(run: Run, folder: Path) -> Iterator[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     started = datetime.datetime.fromisoformat(run.started).timestamp()
+    taken: Counter[str] = Counter()
     for cell in run.cells:
         if cell.latency_hdr is None:
             continue
         histogram = merge([cell.latency_hdr])
-        stem = f"{cell.model}-{slug(cell)}"
+        # A run of somebody else's does not say where its files go.
+        stem = _UNSAFE.sub("_", f"{cell.model}-{slug(cell)}")[:LONGEST]
+        taken[stem] += 1
+        if taken[stem] > 1:
+            stem += f"-{taken[stem]}"
         log_path = folder / f"{stem}.hlog"
         with log_path.open("w") as file:
             log = HistogramLogWriter(file)

@@ -24,6 +24,12 @@ def noun(load: Load) -> str:
     return many.removesuffix("s") if load.connections == 1 else many
 
 
+def operation_of(load: Load) -> str:
+    """What is counted; empty for a workload of another version."""
+    workload = WORKLOADS.get(load.workload)
+    return workload.operation if workload else ""
+
+
 def short(load: Load) -> str:
     """`tcp-long 64`, and more only where it is not as usual."""
     words = f"{load.workload} {load.connections}"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from compare.contract.histogram import merge, percentile_us
+
+_Us = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
     """Latencies in us; None where fewer than ten samples lie beyond a percentile."""
 
-    p50: float | None = None
-    p90: float | None = None
-    p99: float | None = None
-    p99_9: float | None = None
-    max: float | None = None
+    p50: _Us | None = None
+    p90: _Us | None = None
+    p99: _Us | None = None
+    p99_9: _Us | None = None
+    max: _Us | None = None
 
 
 def percentiles(encoded: list[str], maximum_ns: int = 0) -> Percentiles:

@@ -119,7 +119,7 @@ def _whole(one: Round, other: Round, metric: Metric) -> float | None:
     if metric == "ops_per_s":
         sums = [_rate_of(each) or found for each, found in zip((one, other), sums, strict=True)]
     ours, theirs = sums
-    return math.log(ours / theirs) if ours and theirs else None
+    return math.log(ours / theirs) if ours and theirs and ours * theirs > 0 else None
 
 
 def _rate_of(each: Round) -> float:

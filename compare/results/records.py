@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import datetime
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -33,6 +34,9 @@ Verdict = Literal[
     "not-pinned",
     "ok",
 ]
+# What nobody can have measured is refused when it is read, from a file that was edited.
+Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
+Many = Annotated[int, msgspec.Meta(ge=0)]
 Metric = Literal["ops_per_s", "cpu_us_per_op", "p99_us"]
 Loop = Literal["closed", "open"]
 
@@ -89,23 +93,23 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     time_wait, client_time_wait: sockets that closing first left on its side, and on ours.
     """
 
-    cpu_us_per_op: float | None = None
-    user_us_per_op: float | None = None
-    system_us_per_op: float | None = None
-    cpu_fraction: float | None = None
-    user_fraction: float | None = None
-    switches_per_op: float | None = None
-    preemptions: int | None = None
-    throttled: float | None = None
-    rss_kb: int | None = None
-    pss_kb: int | None = None
-    buffered_kb: int | None = None
-    threads: int | None = None
+    cpu_us_per_op: Amount | None = None
+    user_us_per_op: Amount | None = None
+    system_us_per_op: Amount | None = None
+    cpu_fraction: Amount | None = None
+    user_fraction: Amount | None = None
+    switches_per_op: Amount | None = None
+    preemptions: Many | None = None
+    throttled: Amount | None = None
+    rss_kb: Many | None = None
+    pss_kb: Many | None = None
+    buffered_kb: Many | None = None
+    threads: Many | None = None
     peak_connections: int | None = None
-    time_wait: int | None = None
-    client_time_wait: int | None = None
-    time_wait_overflow: int | None = None
-    dropped: int | None = None
+    time_wait: Many | None = None
+    client_time_wait: Many | None = None
+    time_wait_overflow: Many | None = None
+    dropped: Many | None = None
 
 
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,17 +193,19 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     number: of the round; cells that have the same were measured in the same minute, and where
         they have the same load, slice by slice; what was measured apart has one of its own.
         ops_per_s: over all slices.
-    held: its idle connections, if it has any. gave_up: why it had no more turns.
+    held: its idle connections, if it has any. gave_up: why it had no more turns. apart: why it was
+        measured again with nobody beside it.
     untimed: operations that are not in the latencies: two hosts had part in them whose clocks
         are not known well enough.
+    sent: datagrams, those of the warm-up included, as in `errors`; of other workloads 0.
     shards: the drivers, where there are several. start_skew_us: between the first of them to begin
         and the last.
     """
 
     number: int = 1
-    ops_per_s: float
-    operations: int
-    window_s: float
+    ops_per_s: Amount
+    operations: Many
+    window_s: Amount
     slices: list[Slice] = []
     warmup_s: float
     settled: bool
@@ -213,7 +219,9 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     messages: list[str]
     held: Idle | None = None
     gave_up: str | None = None
+    apart: str | None = None
     untimed: int = 0
+    sent: Many = 0
     shards: list[Shard] = []
     start_skew_us: float | None = None
 
@@ -236,7 +244,7 @@ class Cell(Load, frozen=True, kw_only=True):
     verdict: Verdict
     verdicts: list[Verdict] = []
     reasons: list[str]
-    ops_per_s: float | None = None
+    ops_per_s: Amount | None = None
     ops_per_s_ci95: tuple[float, float] | None = None
     cpu_us_per_op_ci95: tuple[float, float] | None = None
     pace: Pace | None = None
@@ -346,8 +354,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     format: str = FORMAT
     started: str
-    took_s: float
-    measured_s: float
+    took_s: Amount
+    measured_s: Amount
     interrupted: bool
     machine: Machine
     limits: Limits
@@ -356,3 +364,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     comparisons: list[Comparison] = []
     hosts: list[Host] = []
     ended: str | None = None
+
+    def __post_init__(self) -> None:
+        datetime.datetime.fromisoformat(self.started)  # raises ValueError

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import re
 import shlex
 import sqlite3
 import sys
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import platformdirs
 import psutil
 
+from compare.contract.histogram import merge
 from compare.results.records import FORMAT, Cell, Run
 
 APPLICATION = 0x61696F6E  # PRAGMA application_id: what kind of SQLite file this is
 BUSY_S = 10.0  # that another run may be writing
+AGAIN_S = 0.01  # between two tries of what SQLite does not wait for
+MOST_DIGITS = 18  # of a run's number; SQLite's go up to 2**63
 # What brings a file from each version to the next; user_version says which one it is.
 _STEPS = (
     (
@@ -46,6 +52,7 @@ _STEPS = (
     ),
 )
 VERSION = len(_STEPS)
+_LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")
 
 
 class StoreError(Exception):
@@ -84,8 +91,21 @@ class Store:
             with self._transaction():
                 self._bring_up_to_date()
             # One writer and any readers at a time; a commit outlives the death of the process.
-            self._database.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead()
             self._database.execute("PRAGMA synchronous = NORMAL")
+
+    def _write_ahead(self) -> None:
+        """From one journal to the other SQLite does not wait for who else has the file open."""
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+            time.sleep(AGAIN_S)
 
     def _bring_up_to_date(self) -> None:
         found = self._number("PRAGMA user_version")
@@ -183,19 +203,10 @@ class Store:
                 "SELECT id, format, started, command, version, interrupted, pid, pid_started, "
                 "(SELECT count(*) FROM part WHERE run = run.id) FROM run ORDER BY id"
             ).fetchall()
-        return [
-            Entry(
-                id=row[0],
-                format=row[1],
-                started=row[2],
-                command=row[3],
-                version=row[4],
-                interrupted=bool(row[5]),
-                running=bool(row[5]) and _lives(row[6], row[7]),
-                parts=row[8],
-            )
-            for row in rows
-        ]
+        try:
+            return [_entry(row) for row in rows]
+        except (TypeError, msgspec.ValidationError) as error:
+            raise StoreError(f"cannot read {self.path}: it is damaged ({error})") from None
 
     def load(self, number: int) -> Run:
         """The run with that ID."""
@@ -212,33 +223,51 @@ class Store:
             raise StoreError(f"run {number} has the format {row[0]}, of another version")
         try:
             result = msgspec.json.decode(row[1], type=Run)
-            return msgspec.structs.replace(result, cells=[_join(*each) for each in parts])
-        except msgspec.DecodeError as error:
+            return _sound(msgspec.structs.replace(result, cells=[_join(*each) for each in parts]))
+        except (msgspec.DecodeError, TypeError) as error:
             raise StoreError(f"run {number} cannot be read: {error}") from None
 
     def find(self, name: str) -> int:
         """The ID of a run by itself, or of `latest`, or of the one so many before: `latest~2`."""
         if name.isascii() and name.isdigit():
+            if len(name) > MOST_DIGITS:
+                raise StoreError(f"there is no run {name[:MOST_DIGITS]}...: see compare history")
             return int(name)
-        match = re.fullmatch(r"latest(?:~(\d{1,9}))?", name)
+        match = _LATEST.fullmatch(name)
         if match is None:
             raise StoreError(
-                f"{name!r} is no run: give its number in compare history, latest, latest~1, or a "
-                "JSON file"
+                f"{name[:60]!r} is no run: give its number in compare history, latest, latest~1, "
+                "or a JSON file"
             )
-        numbers = [each.id for each in self.entries() if each.format == FORMAT]
+        entries = [each for each in self.entries() if each.format == FORMAT]
+        # One that is being measured has no answer yet.
+        numbers = [each.id for each in entries if not each.running]
         back = int(match[1] or 0)
         if back >= len(numbers):
-            raise StoreError(f"{self.path} has {len(numbers)} runs, so there is no {name}")
+            under_way = len(entries) - len(numbers)
+            beside = f", and {under_way} under way" if under_way else ""
+            raise StoreError(f"{self.path} has {len(numbers)} runs{beside}, so there is no {name}")
         return numbers[-1 - back]
 
 
 def read(name: str, store: Callable[[], Store]) -> Run:
     """A run by its name in the history, or from a JSON file. Raises StoreError."""
-    if Path(name).is_file():
+    if not is_kept(name) and is_file(name):
         return _from_file(Path(name))
     history = store()
     return history.load(history.find(name))
+
+
+def is_kept(name: str) -> bool:
+    """Whether that is how a run of the history is called, whatever files there are: ./3 is one."""
+    return name.isascii() and (name.isdigit() or _LATEST.fullmatch(name) is not None)
+
+
+def is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # a name that is too long for one
+        return False
 
 
 class _Format(msgspec.Struct, frozen=True):
@@ -251,14 +280,46 @@ def _from_file(path: Path) -> Run:
         named = msgspec.json.decode(text, type=_Format).format
         if named != FORMAT:
             raise msgspec.ValidationError(f"its format is {named[:40]!r}")
-        return msgspec.json.decode(text, type=Run)
+        return _sound(msgspec.json.decode(text, type=Run))
     except (OSError, msgspec.DecodeError) as error:
         raise StoreError(f"{path} is not a run that compare wrote: {error}") from None
 
 
+def _sound(run: Run) -> Run:
+    """The same, if its histograms are some. Raises msgspec.ValidationError."""
+    for cell in run.cells:
+        if cell.latency_hdr is not None:
+            try:
+                merge([cell.latency_hdr])
+            except Exception as error:  # whatever hdrh and zlib think of it
+                raise msgspec.ValidationError(
+                    f"the latencies of {cell.model[:40]!r} are no histogram: {error}"
+                ) from None
+    return run
+
+
 def command_line() -> list[str]:
-    """What was typed, to be typed again."""
-    return ["compare", *sys.argv[1:]]
+    """What was typed, to be typed again; what is not UTF-8 in it, as a shell's $'...' has it."""
+    return ["compare", *map(readable, sys.argv[1:])]
+
+
+def readable(word: str) -> str:
+    """A word of a command line as text that can be kept: names of files may be any bytes."""
+    return os.fsencode(word).decode(errors="backslashreplace")
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    """Raises TypeError and msgspec.ValidationError for what we never wrote."""
+    names = ("id", "format", "started", "command", "version")
+    return msgspec.convert(
+        {
+            **dict(zip(names, row, strict=False)),
+            "interrupted": bool(row[5]),
+            "running": bool(row[5]) and _lives(row[6], row[7]),
+            "parts": row[8],
+        },
+        Entry,
+    )
 
 
 def _lives(pid: int, started: float) -> bool:

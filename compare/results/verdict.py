@@ -107,7 +107,8 @@ def _errors(workload: str, rounds: list[Round], few: str) -> Iterator[Found]:
         served += counts.attempted
         if workload == "udp-echo":
             failed += sum(each.errors.get(name, 0) for name in MISSING)
-            served += each.operations
+            # Of all that were sent: those of the warm-up are lost, too.
+            served += each.sent or each.operations
     share = failed / served if served else 0.0
     if share > ERRORS:
         what = "datagrams were lost or late" if workload == "udp-echo" else "connections failed"
@@ -249,6 +250,8 @@ def _paced(workload: str, connections: int, rounds: list[Round]) -> Iterator[Fou
     seconds = sum(each.window_s for each in rounds)
     offered = sum(pace.offered * each.window_s for each in rounds if (pace := each.pace))
     done = sum(each.operations for each in rounds)
+    if workload == "udp-echo":  # what is lost is not done at a lower rate either
+        done += round(offered * _lost_share(rounds))
     # Those under way at either end of a window are due in one and done in another.
     ends = 2 * sum(max(1, len(each.slices)) for each in rounds)
     at_the_ends = ends * (connections - 1 if workload == "chat" else 1)
@@ -258,6 +261,11 @@ def _paced(workload: str, connections: int, rounds: list[Round]) -> Iterator[Fou
             f"{done / seconds:,.0f} of {offered / seconds:,.0f} operations due in a second were "
             "done: ask for a lower rate; without --rate a run shows what the model can do",
         )
+
+
+def _lost_share(rounds: list[Round]) -> float:
+    lost = sum(each.errors.get(name, 0) for each in rounds for name in MISSING)
+    return lost / max(1, sum(each.sent for each in rounds))
 
 
 def _unsettled(rounds: list[Round]) -> bool:
@@ -356,6 +364,9 @@ def _left_out(rounds: list[Round], few: str) -> list[str]:
             "and its receive buffer was full (net.core.rmem_default)"
         )
     found += [f"in one round {each.gave_up}" for each in rounds if each.gave_up]
+    found += [
+        f"in one round measured by itself, since {each.apart}" for each in rounds if each.apart
+    ]
     if overflow := max(each.server.time_wait_overflow or 0 for each in rounds):
         found.append(
             f"{overflow:,} closes on this machine without TIME_WAIT, which was full "
@@ -363,7 +374,9 @@ def _left_out(rounds: list[Round], few: str) -> list[str]:
         )
     for name in sorted({name for each in rounds for name in each.errors} - known):
         count = sum(each.errors.get(name, 0) for each in rounds)
-        found.append(f"{count} {MISSING.get(name, name)}")
+        sent = sum(each.sent for each in rounds) if name in MISSING else 0
+        of = f" of {sent:,} datagrams sent, warm-up included" if sent else ""
+        found.append(f"{count} {MISSING.get(name, name)}{of}")
     return found
 
 

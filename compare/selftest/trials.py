@@ -13,7 +13,6 @@ import json
 import math
 import random
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
@@ -320,7 +319,7 @@ def dearer(cores: Cores) -> Iterator[Finding]:
     plain = [costly("plain", TURNS), costly("plain too", TURNS)]
     (once,) = side_by_side(cores, plain[:1], "tcp-long", 2, **load)
     with aside(Cores(driver=cores.driver)):
-        turn_us = float(subprocess.check_output([sys.executable, planted.FOLDER / "costly.py"]))
+        turn_us = float(subprocess.check_output(planted.command("costly.py")))
     more = round(DEARER * (once.server.cpu_us_per_op or 0.0) / turn_us)
     three = [*plain, costly("dearer", TURNS + more)]
     cells = side_by_side(cores, three, "tcp-long", DEARER_ROUNDS, **load)
@@ -383,18 +382,19 @@ def cross_check(cores: Cores, told: Callable[[str], None]) -> Iterator[Finding]:
 def selftest(cores: Cores, comparisons: int, told: Callable[[str], None]) -> Iterator[Finding]:
     """Every row, as it is found; `told` hears what is under way."""
     for check in (*COUNTS, *LATENCIES, dearer):
-        told(getattr(check, "__name__", "").replace("_", " "))
-        try:
-            yield from check(cores)
-        except (LaunchError, DriverError, msgspec.DecodeError) as failure:
-            yield Finding(check.__name__, "a measurement", str(failure), "wrong")
+        told(name := getattr(check, "__name__", "").replace("_", " "))
+        yield from _in_any_case(name, check(cores), "wrong")
     if crosscheck.is_installed():
-        try:
-            yield from cross_check(cores, told)
-        except (LaunchError, DriverError, CrossCheckError) as failure:
-            yield Finding("cross-check with sockperf", "a measurement", str(failure), "differs")
+        yield from _in_any_case("cross-check with sockperf", cross_check(cores, told), "differs")
     if comparisons:
-        try:
-            yield same_twice(cores, comparisons, told)
-        except (LaunchError, DriverError) as failure:
-            yield Finding("the same server as A and as B", "a measurement", str(failure), "wrong")
+        twice = (same_twice(cores, many, told) for many in [comparisons])
+        yield from _in_any_case("the same server as A and as B", twice, "wrong")
+
+
+def _in_any_case(name: str, rows: Iterator[Finding], state: State) -> Iterator[Finding]:
+    """All rows, and if they break off, whatever for, one that says why."""
+    try:
+        yield from rows
+    except Exception as failure:
+        ours = isinstance(failure, LaunchError | DriverError | CrossCheckError)
+        yield Finding(name, "a measurement", str(failure) if ours else repr(failure), state)

@@ -13,5 +13,5 @@ FOLDER = Path(__file__).parent
 
 
 def command(script: str, *arguments: object) -> list[str]:
-    """What starts one of them."""
-    return [sys.executable, str(FOLDER / script), *map(str, arguments)]
+    """What starts one of them; it imports nothing but the standard library's."""
+    return [sys.executable, "-I", str(FOLDER / script), *map(str, arguments)]

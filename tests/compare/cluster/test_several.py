@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,7 @@ from compare.cluster import several
 from compare.cluster.several import Several, seats_of
 from compare.contract.spec import Spec, Target
 from compare.host.cores import Cores
-from compare.measure.driver_process import Driver
+from compare.measure.driver_process import Driver, DriverError
 
 pytestmark = pytest.mark.timeout(15)
 
@@ -35,6 +36,17 @@ def test_first_driver_is_where_the_driver_is_to_be_and_the_others_beside_it(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     assert seats_of(many, cores) == seats
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_driver_that_failed_by_itself_says_why_and_not_who_waited_for_it(*, first: bool) -> None:
+    """Both end in the same moment, and which is looked at first is chance."""
+    others: Future[Any] = Future()
+    others.set_exception(several._OtherError("another driver failed"))
+    itself: Future[Any] = Future()
+    itself.set_exception(DriverError("signal 9"))
+    with pytest.raises(DriverError, match="signal 9"):
+        several._all_of([itself, others] if first else [others, itself])
 
 
 def test_driver_that_is_still_connecting_is_not_waited_for(

@@ -18,7 +18,7 @@ from compare.__main__ import main
 from compare.commands.recorder import Keeper
 from compare.report import page
 from compare.results.records import Cell, Run
-from compare.results.store import Store
+from compare.results.store import Store, StoreError
 
 pytestmark = pytest.mark.timeout(60)
 DEADLINE_S = 30.0
@@ -191,3 +191,92 @@ def test_interruption_while_it_starts_is_silent() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=DEADLINE_S)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+def test_history_that_takes_no_more_keeps_the_run_in_part_and_says_so(
+    tmp_path: Path,
+    result: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    keep = Keeper(None, tmp_path / "history")
+    keep(result)
+    assert not keep.in_part
+    record = keep._record
+
+    def full(run: Run) -> int:
+        raise StoreError("cannot write history: database or disk is full")
+
+    monkeypatch.setattr(keep, "_record", full)
+    keep(result)
+    keep(result)
+    assert keep.in_part
+    assert capsys.readouterr().err.count("disk is full; the run goes on") == 1
+    keep.say_where(result)
+    assert capsys.readouterr().err == (
+        "kept in part as run 1, without what was measured last: cannot write history: database or "
+        "disk is full\n"
+    )
+    monkeypatch.setattr(keep, "_record", record)
+    keep(result)  # there is room again
+    assert not keep.in_part
+    keep.say_where(result)
+    assert capsys.readouterr().err == "kept as run 1: compare show 1\n"
+
+
+def test_history_that_is_full_from_some_cell_on_is_exit_status_1(tmp_path: Path) -> None:
+    """What there is of it stays, and the tables are shown."""
+    store = tmp_path / "history"
+    Store(store).close()
+    code = (
+        "import sys\n"
+        "from compare.results import store\n"
+        "note, notes = store.Store._note, []\n"
+        "def full(*given):\n"
+        "    notes.append(given)\n"
+        "    if len(notes) > 1: raise store.sqlite3.OperationalError('database or disk is full')\n"
+        "    return note(*given)\n"
+        "store.Store._note = full\n"
+        "from compare.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "--models", "bare-epoll", *TINY, "--store", str(store)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    assert done.returncode == 1
+    assert "tcp-long   4 connections" in done.stdout
+    assert "kept in part as run 1, without what was measured last" in done.stderr
+    assert len(Store(store).load(1).cells) == 1
+
+
+# Streams that are closed, and a stderr that is full
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_stream_that_is_closed_is_no_traceback(history: Path, closed: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "compare", "show", "1", "--store", str(history)],
+        preexec_fn=lambda: os.close(closed),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert ("tcp-long   4 connections" in done.stdout) == (closed != 1)
+
+
+def test_run_whose_stderr_is_full_is_shown_and_kept(full: IO[bytes], tmp_path: Path) -> None:
+    store = ("--store", str(tmp_path / "history"))
+    done = subprocess.run(
+        [sys.executable, "-m", "compare", "run", "--models", "bare-epoll", *TINY, *store],
+        stdout=subprocess.PIPE,
+        stderr=full,
+        timeout=DEADLINE_S,
+    )
+    assert done.returncode == 0
+    assert b"tcp-long   4 connections" in done.stdout
+    assert len(Store(tmp_path / "history").load(1).cells) == 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import array
 import csv
 import io
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from compare.__main__ import main
+from compare.contract.counts import Counts
+from compare.contract.histogram import encode, fold
 from compare.report.spreadsheet import table_of
 from compare.results.records import Cell, Run
 from compare.results.store import Store
@@ -172,3 +176,44 @@ def test_history_that_cannot_be_used_is_told_before_measuring(tmp_path: Path) ->
     result = CliRunner().invoke(main, ["run", "--quick", "--store", str(path)])
     assert result.exit_code == 2
     assert "cannot open" in result.output
+
+
+def test_files_of_a_run_are_written_into_the_folder_whatever_its_models_are_called(
+    invoke, tmp_path: Path, made_up_cell: MakeCell, made_up_run: MakeRun
+) -> None:
+    text = encode(fold(array.array("Q", range(1000, 90000, 7))))
+    names = ("/absolute", "../above", "a\0b", "\x1b[31mred", "é", "x" * 300, ".")
+    cells = [made_up_cell(name, (1.0,), latency_hdr=text) for name in names]
+    cells.append(msgspec.structs.replace(cells[0], workload="../../other"))
+    (tmp_path / "run.json").write_bytes(msgspec.json.encode(made_up_run(cells)))
+    done = invoke("export", str(tmp_path / "run.json"), "--hlog", str(tmp_path / "to"))
+    assert done.exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} <= {"run.json", "to", "history.sqlite3"}
+    assert len(list((tmp_path / "to").glob("*.hlog"))) == len(cells)
+
+
+def test_workload_of_another_version_is_shown(
+    invoke, tmp_path: Path, made_up_cell: MakeCell, made_up_run: MakeRun
+) -> None:
+    cell = msgspec.structs.replace(made_up_cell("epoll", (1.0,)), workload="[of tomorrow]")
+    (tmp_path / "run.json").write_bytes(msgspec.json.encode(made_up_run([cell])))
+    assert "[of tomorrow]" in invoke("show", str(tmp_path / "run.json")).output
+
+
+def test_cell_of_which_nothing_was_attempted_is_no_crash_of_diff(
+    invoke, tmp_path: Path, made_up_cell: MakeCell, made_up_run: MakeRun
+) -> None:
+    cell = msgspec.structs.replace(made_up_cell("epoll", (1.0,) * 3), counts=Counts())
+    (tmp_path / "run.json").write_bytes(msgspec.json.encode(made_up_run([cell])))
+    done = invoke("diff", str(tmp_path / "run.json"), str(tmp_path / "run.json"))
+    assert done.exit_code in (0, 3)
+
+
+def test_history_that_is_damaged_is_told_in_a_line(invoke, history: Path, kept) -> None:
+    with sqlite3.connect(history) as database:
+        database.execute("UPDATE run SET started = x'ff'")
+    for words in (("history",), ("report", "1", "-o", "/nowhere/page.html")):
+        done = CliRunner().invoke(main, [*words, "--store", str(history)])
+        assert done.exit_code == 1
+        assert "is damaged" in done.output
+        assert isinstance(done.exception, SystemExit)

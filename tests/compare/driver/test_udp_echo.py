@@ -162,3 +162,15 @@ def test_datagram_answered_after_the_window_is_late_and_not_lost(load: Load) -> 
         load.run(1.0, answer_once_given_up, done=lambda: not workload.unanswered())
         assert +load.errors == {"late": 1}
         client.sock.close()
+
+
+@pytest.mark.parametrize("rate", [None, 2000.0])
+def test_lost_datagrams_and_those_sent_have_the_same_begin(
+    plant: Plant, drive: Drive, rate: float | None
+) -> None:
+    """Of every ten one is lost, in the warm-up as in the window."""
+    server = plant("datagrams.py", "lost", 10)
+    outcome = drive(server, "udp-echo", window=0.3, warmup=0.3, rate=rate)
+    did = server.report()
+    assert outcome.errors["lost"] == did["faults"] > 3
+    assert outcome.sent // 10 == did["faults"]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare.host.cores import MOST, Cores, aside, choose, numbers, parse
+from compare.host.cores import MOST, Cores, aside, choose, claimed, numbers, parse
 
 Core = Callable[..., None]
 
@@ -341,3 +341,16 @@ def test_any_text_is_cores_or_refused(text: str) -> None:
 def test_what_is_no_list_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         numbers(text)
+
+
+def test_core_that_another_has_claimed_is_told_until_he_ends() -> None:
+    """Numbers that no machine of a test has."""
+    ours = Cores((8001, 8002), 8003)
+    with claimed(ours) as taken:
+        assert taken == []
+        with claimed(Cores((8002,), 8004)) as taken:
+            assert taken == [8002]
+    with claimed(ours) as taken:
+        assert taken == []
+    with claimed(Cores()) as taken:
+        assert taken == []

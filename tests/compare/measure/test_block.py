@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 from planted_models import BETTER, GOOD, model_of
 from short_runs import asked
@@ -168,6 +170,50 @@ def test_driver_that_fails_is_asked_again_for_each_by_itself(
             numbers.add(seen.number)
     assert len(numbers) == 4
     assert not numbers & {1, 2}
+
+
+def test_why_a_model_was_measured_by_itself_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was measured is kept, and that the driver died is not kept from anybody."""
+    drive = block.Driver.drive
+
+    def killed_with_several(driver: Any, spec: Any, *more: Any) -> list[Outcome]:
+        if len(spec.targets) > 1:
+            driver.end()
+        return drive(driver, spec, *more)
+
+    monkeypatch.setattr(block.Driver, "drive", killed_with_several)
+    for finding in found_of(GOOD, BETTER):
+        _, seen = measured(finding)
+        assert "signal 9" in (seen.apart or "")
+        assert "in one round measured by itself, since the driver failed" in verdict([seen])[1]
+
+
+def test_driver_that_cannot_be_started_costs_its_cells_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(core: int | None) -> Any:
+        raise DriverError("cannot start the driver")
+
+    monkeypatch.setattr(block, "Driver", fails)
+    assert found_of(GOOD, BETTER) == ["cannot start the driver"] * 2
+
+
+def test_connections_that_are_gone_while_others_are_measured_cost_the_cell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drive = block.Driver.drive
+
+    def loses_them(driver: Any, spec: Any, *more: Any) -> list[Outcome]:
+        outcomes = drive(driver, spec, *more)
+        for each in psutil.Process().children():
+            if "compare.driver.hold" in each.cmdline():
+                each.kill()
+                os.waitid(os.P_PID, each.pid, os.WEXITED | os.WNOWAIT)
+        return outcomes
+
+    monkeypatch.setattr(block.Driver, "drive", loses_them)
+    (found,) = found_of(GOOD, idle=3)
+    assert found == ("a process that held connections ended: signal 9 (Killed): out of memory?")
 
 
 def test_driver_that_fails_since_one_server_ended_is_asked_again_for_the_other(

@@ -31,7 +31,7 @@ def foreign(tmp_path: Path) -> Path:
 
 
 def cells(
-    folder: Path, *start: str, installed: Path | None = OURS, also: tuple[str, ...] = ()
+    folder: Path, *start: str, installed: Path | str | None = OURS, also: tuple[str, ...] = ()
 ) -> list[Cell]:
     """What `python START run` finds, started in a folder."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -92,3 +92,16 @@ def test_where_there_is_one_address_the_kernel_may_choose(monkeypatch: pytest.Mo
     monkeypatch.setattr(psutil, "net_if_addrs", lambda: {"lo": [_Address("127.0.0.1")]})
     assert own_addresses("127.0.0.9") == []
     assert own_addresses("::1") == []
+
+
+def test_process_that_ends_while_its_connections_stand_is_named() -> None:
+    with Holders(("127.0.0.1", 9), None) as held:
+        found = subprocess.Popen(
+            [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        held._processes.append(found)
+        held.check()
+        found.kill()
+        found.wait()
+        with pytest.raises(DriverError, match=r"held connections ended: signal 9 "):
+            held.check()

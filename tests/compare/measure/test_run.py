@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+import msgspec
 import pytest
 from made_up_instrument import BAD, ONE, TWO, Instrument
 from planted_models import GOOD, model_of
@@ -13,6 +15,7 @@ from compare.host import launch
 from compare.measure import block, driver_process
 from compare.measure.progress import Progress
 from compare.models.matrix import MODELS
+from compare.models.model import Model
 from compare.results.records import Key, Load, Run
 
 pytestmark = pytest.mark.usefixtures("nothing_left", "whom_the_gate_lets_in")
@@ -211,3 +214,11 @@ def test_who_closes_short_connections_is_nothing_to_the_other_workloads(workload
     cell = cells_of(MODELS["epoll"], workloads=[workload], close="server")["epoll"]
     assert cell.verdict in BELIEVED, cell.reasons
     assert cell.errors == {}
+
+
+def test_name_of_a_file_that_is_not_utf8_is_told_in_the_reason() -> None:
+    """And kept: names of files may be any bytes but NUL and /."""
+    missing = Model("mine", "mine", (os.fsdecode(b"/nowhere/\xff"),), own=True, unchecked=True)
+    run = run_of(missing)
+    assert r"/nowhere/\xff" in "; ".join(run.cells[0].reasons)
+    assert msgspec.json.decode(msgspec.json.encode(run), type=Run) == run

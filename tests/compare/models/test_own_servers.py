@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -195,3 +198,38 @@ def test_ready_timeout_of_the_command_line_comes_before_that_of_the_file(
     CliRunner().invoke(main, [*words, *store])
     CliRunner().invoke(main, [*words, *store, "--ready-timeout", "40s"])
     assert seen == [20.0, None, 40.0, 40.0]
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ('command = "x"\nenv = { "A=B" = "1" }', "x: 'A=B' in env is no name"),
+        ('command = "x"\nenv = { "" = "1" }', "x: '' in env is no name"),
+        ('command = "x"\nenv = { A = "1\\u0000" }', r"x: '1\x00' has a NUL"),
+        ('command = "x"\nenv = { "A\\u0000" = "1" }', r"x: 'A\x00' has a NUL"),
+        ('command = ["x", "\\u0000"]', r"x: '\x00' has a NUL"),
+        ('command = "x"\ncwd = "\\u0000"', r"x: '\x00' has a NUL"),
+    ],
+)
+def test_what_no_process_can_be_given_is_told(tmp_path: Path, table: str, told: str) -> None:
+    path = tmp_path / "servers.toml"
+    path.write_text(f"[server.x]\n{table}\n")
+    with pytest.raises(ValueError, match=re.escape(told)):
+        own_servers.from_config(path)
+
+
+def test_file_is_read_as_utf8_whatever_the_locale(tmp_path: Path) -> None:
+    path = tmp_path / "servers.toml"
+    path.write_text('[server.x]\ncommand = "./é"\n', encoding="utf-8")
+    code = (
+        "import pathlib, sys\n"
+        "from compare.models.own_servers import from_config\n"
+        "print(ascii(from_config(pathlib.Path(sys.argv[1]))[0].command))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "('./\\xe9',)\n", done.stderr

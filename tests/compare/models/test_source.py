@@ -19,7 +19,7 @@ from compare.models import source
 from compare.models.choice import choose
 from compare.models.interpreter import Interpreter
 from compare.models.matrix import MODELS, WORKLOADS
-from compare.models.source import OURS, PACKAGES, Source, folder_of
+from compare.models.source import OURS, PACKAGES, Source, first_on_path, folder_of
 
 TCP_LONG = WORKLOADS["tcp-long"]
 # In the place of `python -m blocking`: a server that is ready where ours never is.
@@ -329,3 +329,13 @@ def test_checkout_of_this_machine_does_not_go_with_servers_on_others(checkout: P
     result = run("--source", f"base={checkout}", "--cluster", "tcp://127.0.0.1:1")
     assert result.exit_code == 2
     assert "--source" in result.stderr
+
+
+@pytest.mark.parametrize("theirs", ["", ":", "/elsewhere:", ":/elsewhere", ".", "./:/elsewhere"])
+def test_folder_that_we_happen_to_be_in_is_not_on_the_path(
+    theirs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty name in PYTHONPATH means it."""
+    monkeypatch.setenv("PYTHONPATH", theirs)
+    found = first_on_path("/ours")["PYTHONPATH"].split(os.pathsep)
+    assert found == ["/ours", *(["/elsewhere"] if "/elsewhere" in theirs else [])]

@@ -361,3 +361,23 @@ def test_target_in_brackets_is_shown_as_it_is(
     said = shown(run)
     assert "[fd00::1]:7000" in said
     assert "drivers: A CPU" in said
+
+
+@pytest.mark.parametrize("width", [20, 40, 59, 60, 80, 119, 120])
+def test_figure_that_is_cut_has_a_mark(made_up_run, made_up_cell, width: int) -> None:
+    """Half a figure is another one."""
+    run = made_up_run([made_up_cell("a-server-with-a-name", (62_000.0,) * 5)])
+    text = shown(run, width=width)
+    assert "62.0k" in text or "…" in text
+    row = next(line for line in text.splitlines() if line.startswith("a-"))
+    assert max(map(len, text.splitlines()[3:5])) <= width
+    for word in row.split()[1:2]:
+        assert word == "62.0k" or "…" in word or "█" in word
+
+
+def test_table_on_forty_columns_has_every_figure_that_it_shows(made_up_run, made_up_cell) -> None:
+    text = shown(made_up_run([made_up_cell("epoll", (62_000.0,) * 5)]), width=40)
+    row = rows_of(text)["epoll"]
+    assert "62.0k" in row
+    assert "5.25 µs" in row
+    assert "…" not in row

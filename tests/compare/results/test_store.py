@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,7 +22,7 @@ from compare.contract.histogram import encode, fold
 from compare.host.limits import limits_here
 from compare.host.machine import look
 from compare.results.records import Cell, Run
-from compare.results.store import VERSION, Store, StoreError, read
+from compare.results.store import VERSION, Store, StoreError, command_line, read
 
 MakeCell = Callable[..., Cell]
 MakeRun = Callable[..., Run]
@@ -227,3 +228,143 @@ def test_runner_that_is_killed_loses_at_most_the_cell_under_way(
         assert all(each.latency_hdr == HISTOGRAM for each in loaded.cells)
         store.close()
     assert len(Store(path).entries()) == times
+
+
+# What was edited, damaged, or is called oddly
+
+
+def test_file_that_is_called_like_a_run_does_not_hide_it(
+    store: Store, made_up_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    number = store.recorder(["compare", "run"])(kept := made_up_run([]))
+    other = msgspec.structs.replace(kept, took_s=77.0)
+    for name in (str(number), "latest", "latest~0"):
+        Path(name).write_bytes(msgspec.json.encode(other))
+        assert read(name, lambda: store) == kept
+        assert read(f"./{name}", lambda: store) == other
+
+
+def test_latest_is_no_run_that_is_under_way(store: Store, made_up_run: MakeRun) -> None:
+    number = store.recorder(["compare", "run"])(made_up_run([]))
+    store.recorder(["compare", "run"])(made_up_run([], interrupted=True))
+    assert store.find("latest") == number
+    with pytest.raises(StoreError, match="has 1 runs, and 1 under way, so there is no latest~1"):
+        store.find("latest~1")
+
+
+@pytest.mark.parametrize("digits", [19, 20, 400, 5000])
+def test_number_that_no_run_can_have_is_told(store: Store, digits: int) -> None:
+    with pytest.raises(StoreError, match="there is no run 99") as told:
+        read("9" * digits, lambda: store)
+    assert len(str(told.value)) < 100
+
+
+def test_name_that_is_too_long_for_a_file_is_no_run(store: Store) -> None:
+    with pytest.raises(StoreError, match="is no run: give its number"):
+        read("/a" * 3000, lambda: store)
+
+
+def set_in(record: Any, path: tuple[Any, ...], value: Any) -> None:
+    for each in path[:-1]:
+        record = record[each]
+    record[path[-1]] = value
+
+
+CELL = ("cells", 0)
+ROUND = (*CELL, "rounds", 0)
+EDITED = [
+    (("started",), "yesterday"),
+    (("took_s",), -1.0),
+    ((*CELL, "ops_per_s"), -5.0),
+    ((*CELL, "latency_hdr"), "no base64"),
+    ((*CELL, "latency_hdr"), "AAAA"),
+    ((*CELL, "latency_hdr"), "é"),
+    ((*CELL, "latency_us", "p99"), -1.0),
+    ((*CELL, "counts", "served"), -3),
+    ((*CELL, "server", "cpu_us_per_op"), -1.0),
+    ((*ROUND, "ops_per_s"), -1.0),
+    ((*ROUND, "window_s"), -1.0),
+    ((*ROUND, "ops_per_s"), 1e308),
+    ((*ROUND, "latency_us", "p99"), 1e308),
+    ((*ROUND, "server", "cpu_us_per_op"), -1.0),
+    ((*ROUND, "slices", 0, 0), 0),
+    ((*ROUND, "slices", 0, 1), -1),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), EDITED)
+def test_value_that_nobody_can_have_measured_is_told(
+    store: Store,
+    made_up_cell: MakeCell,
+    made_up_run: MakeRun,
+    tmp_path: Path,
+    path: tuple[Any, ...],
+    value: Any,
+) -> None:
+    run = made_up_run([made_up_cell("epoll", (1000.0,) * 2, latency_hdr=HISTOGRAM)])
+    record = msgspec.to_builtins(run)
+    set_in(record, path, value)
+    edited = tmp_path / "edited.json"
+    edited.write_bytes(msgspec.json.encode(record))
+    with pytest.raises(StoreError, match=r"edited\.json is not a run that compare wrote: ") as told:
+        read(str(edited), lambda: store)
+    assert "\n" not in str(told.value)
+
+
+def test_run_that_is_not_utf8_on_the_command_line_is_kept(
+    store: Store, made_up_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of files may be any bytes but NUL and /."""
+    monkeypatch.setattr(sys, "argv", ["compare", "run", "--json", os.fsdecode(b"\xff.json")])
+    store.recorder(command_line())(made_up_run([]))
+    (entry,) = store.entries()
+    assert entry.command == r"compare run --json '\xff.json'"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("started", 7), ("started", b"\xff"), ("pid_started", "x"), ("format", 1.5)],
+)
+def test_history_of_which_a_value_is_damaged_is_told(
+    store: Store, made_up_run: MakeRun, column: str, value: Any
+) -> None:
+    store.recorder(["compare", "run"])(made_up_run([], interrupted=True))
+    with sqlite3.connect(store.path) as database:
+        # Without the table's own word on what may be in a column, as a damaged page has none.
+        database.execute("PRAGMA ignore_check_constraints = 1")
+        database.execute("PRAGMA writable_schema = 1")
+        database.execute(
+            "UPDATE sqlite_master SET sql = replace(replace(sql, 'NOT NULL', ''), ?, ?)",
+            (f"{column} TEXT", column),
+        )
+    with sqlite3.connect(store.path) as database:
+        database.execute(f"UPDATE run SET {column} = ?", (value,))
+    with pytest.raises(StoreError, match="cannot read "):
+        Store(store.path).entries()
+
+
+def test_who_opens_a_new_history_while_another_does_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself does not, where the journal becomes another one."""
+    path = tmp_path / "history.sqlite3"
+    other = sqlite3.connect(path, isolation_level=None)
+    busy: list[float] = []
+
+    def until_it_ends(seconds: float) -> None:
+        busy.append(seconds)
+        other.close()
+
+    bring = Store._bring_up_to_date
+
+    def and_another_reads(store: Store) -> None:
+        bring(store)
+        store._database.execute("COMMIT")
+        other.execute("BEGIN IMMEDIATE")
+        store._database.execute("BEGIN")
+
+    monkeypatch.setattr(Store, "_bring_up_to_date", and_another_reads)
+    monkeypatch.setattr("compare.results.store.time.sleep", until_it_ends)
+    Store(path).close()
+    assert busy

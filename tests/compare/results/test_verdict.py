@@ -299,3 +299,35 @@ def test_gravest_verdict_is_the_first(
     found = verdict([worst])[0].split(", ")
     assert len(found) >= 3
     assert found == sorted(found, key=get_args(Verdict).index)
+
+
+def test_datagrams_that_were_lost_are_counted_of_all_that_were_sent(
+    made_up_round: MakeRound,
+) -> None:
+    """Those of the warm-up are lost, too, and are no part of what was done in the window."""
+    tenth = [made_up_round(operations=900, errors={"lost": 150}, sent=1500)] * 2
+    found, reasons = verdict(tenth, workload="udp-echo")
+    assert found == "errors"
+    assert reasons.startswith("10.0% of the datagrams were lost or late: it is not ranked")
+    assert "300 lost of 3,000 datagrams sent, warm-up included" in reasons
+    assert "sent" not in verdict([made_up_round(errors={"eof": 1}, sent=0)])[1]
+
+
+def test_lower_rate_is_no_remedy_for_datagrams_that_are_lost(
+    made_up_round: MakeRound, made_up_pace: Callable[..., Pace]
+) -> None:
+    def paced(done: int, lost: int) -> str:
+        rounds = [
+            made_up_round(
+                operations=done,
+                window_s=10.0,
+                pace=made_up_pace(1000.0),
+                errors={"lost": lost},
+                sent=10_000,
+            )
+        ]
+        return "; ".join(verdict(rounds, workload="udp-echo"))
+
+    assert "ask for a lower rate" not in paced(9000, 1000)
+    assert "10.0% of the datagrams were lost" in paced(9000, 1000)
+    assert "ask for a lower rate" in paced(8000, 1000)

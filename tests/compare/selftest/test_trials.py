@@ -293,6 +293,20 @@ def broken(cores: Cores) -> Iterator[Finding]:
     yield
 
 
+def unforeseen(cores: Cores) -> Iterator[Finding]:
+    yield from right(cores)
+    raise KeyError("began")
+
+
+def test_check_that_breaks_off_for_whatever_reason_loses_no_row(
+    checks: Callable[..., None],
+) -> None:
+    checks(unforeseen, right)
+    found = list(trials.selftest(ANYWHERE, 0, ignore))
+    assert [each.recovered for each in found] == ["1", "KeyError('began')", "1"]
+    assert [each.state for each in found] == ["right", "wrong", "right"]
+
+
 def test_check_that_cannot_be_made_is_wrong_and_the_others_go_on(
     checks: Callable[..., None],
 ) -> None:
