@@ -12,14 +12,24 @@ from typing import Any, Literal
 
 import msgspec
 
-from compare.check import chat, life, limits, tcp, udp
+from compare.check import chat, crowds, echoes, idleness, leaks, life, limits, tcp, udp
 from compare.check.bench import PATIENCE_S, Bench, Skipped, Subject, slowness
 from compare.check.catalogue import CHECKS, Check, Kind
 from compare.check.wire import Failed
 from compare.host import process
 from compare.host.launch import LaunchError
 
-MODULES = (tcp, udp, chat, limits, life)  # which enter their checks into the catalogue
+MODULES = (
+    tcp,
+    echoes,
+    crowds,
+    leaks,
+    idleness,
+    udp,
+    chat,
+    limits,
+    life,
+)  # which enter their checks into the catalogue
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
@@ -134,7 +144,7 @@ def _made(check: Check, bench: Bench, began: float) -> Finding:
             expected=failed.expected,
             actual=failed.actual,
             at_byte=failed.at_byte,
-            likely=check.mistake,
+            likely=failed.likely or check.mistake,
             stderr=bench.stderr(),
             timeline=[
                 Step(round(call.at_s, 6), call.client, call.call, call.result, times)

@@ -9,19 +9,23 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from compare.check import content, symptoms
 from compare.check.bench import Bench, Skipped, free_port
 from compare.check.catalogue import check
 from compare.check.wire import Failed, must_equal, wait_until
-from compare.host.launch import Place
+from compare.host.launch import Place, socket_rows
 
 LARGEST = 65507  # what fits into an IPv4 packet
 SIZES = (0, 1, 1472, LARGEST)
+EDGES = (1472, 1473, 8972, 8973, 9000, 9001, LARGEST - 1, LARGEST)  # of frames, of IP
+DRAWN = 1000
 
 
-def _ask(bench: Bench, sock: socket.socket, data: bytes, what: str) -> None:
-    bench.timeline.note("client", f"send({len(data)})")
+def ask(bench: Bench, sock: socket.socket, data: bytes, what: str, *, note: bool = True) -> None:
+    """`data` is sent, and comes back as it was. note: it belongs to the lesson of a failure."""
+    if note:
+        bench.timeline.note("client", f"send({len(data)})")
     sock.send(data)
     try:
         answer = sock.recv(2 * LARGEST)
@@ -29,7 +33,8 @@ def _ask(bench: Bench, sock: socket.socket, data: bytes, what: str) -> None:
         raise Failed(what, f"nothing came within {bench.patience:.1f} s") from None
     except OSError as error:
         raise Failed(what, f"recv() said {error.strerror}") from None
-    bench.timeline.note("client", "recv()", str(len(answer)))
+    if note:
+        bench.timeline.note("client", "recv()", str(len(answer)))
     must_equal(answer, data, what)
 
 
@@ -37,7 +42,7 @@ def _still_serves(bench: Bench, why: str) -> None:
     sock = bench.datagrams()
     for _ in range(3):
         try:
-            _ask(bench, sock, b"still there?", why)
+            ask(bench, sock, b"still there?", why)
             return
         except Failed as failure:
             if ending := bench.ending():
@@ -49,7 +54,7 @@ def _still_serves(bench: Bench, why: str) -> None:
 def _comes_back_whole(size: int) -> Callable[[Bench], None]:
     def run(bench: Bench) -> None:
         data = random.Random(bench.seed).randbytes(size)
-        _ask(bench, bench.datagrams(), data, f"a datagram of {size} bytes back")
+        ask(bench, bench.datagrams(), data, f"a datagram of {size} bytes back")
         _still_serves(bench, f"the server to go on after {size} bytes")
 
     return run
@@ -70,7 +75,7 @@ def whole_datagrams(bench: Bench) -> None:
     for size in SIZES:
         _comes_back_whole(size)(bench)
     for data in (bytes(10), b"a line\r\n", b" "):
-        _ask(bench, bench.datagrams(), data, f"{data!r} back")
+        ask(bench, bench.datagrams(), data, f"{data!r} back")
     sock = bench.datagrams()
     sent = [b"%d" % number * number for number in range(50)]
     for datagram in sent:
@@ -89,6 +94,46 @@ def whole_datagrams(bench: Bench) -> None:
         raise Failed(
             "each datagram back by itself", f"{strange[:40]!r} came, which was not sent so"
         )
+
+
+@check(
+    "udp/7",
+    "udp-echo",
+    what="Two clients in turn send a thousand datagrams of drawn sizes from 0 to 65,507 bytes, and "
+    "some hundred texts; each must get its own back as it was.",
+    why="A datagram may have any size: most of them are none that a network has.",
+    mistake="A buffer of what fits into an Ethernet frame, 1,472 or 9,000 bytes; strip() or "
+    "lower(); a word such as `quit` taken for a command; a buffer that all clients share.",
+    calls="recvfrom(2) cuts what does not fit, without a word; sendto(2): the client's address.",
+)
+def any_size(bench: Bench) -> None:
+    data = random.Random(bench.seed).randbytes(LARGEST)
+    sizes = [0, *content.lengths(bench.seed, most=LARGEST, number=DRAWN), *EDGES]
+    datagrams = [data[:size] for size in sizes]
+    # The last text is all of them in one.
+    datagrams += [text for text in content.texts(bench.seed) if len(text) <= LARGEST]
+    clients = bench.datagrams(), bench.datagrams()
+    for one, other in zip(datagrams[::2], datagrams[1::2], strict=False):
+        for sock, datagram in zip(clients, (one, other), strict=True):
+            sock.send(datagram)
+        for sock, datagram, theirs in zip(clients, (one, other), (other, one), strict=True):
+            _must_be_answered(bench, sock, datagram, theirs)
+
+
+def _must_be_answered(bench: Bench, sock: socket.socket, sent: bytes, theirs: bytes) -> None:
+    words = f"{len(sent):,} bytes" if len(sent) > 40 else f"{sent!r}"
+    what = f"a datagram of {words} back"
+    try:
+        answer = sock.recv(2 * LARGEST)
+    except OSError as error:
+        why = "nothing came" if isinstance(error, TimeoutError) else f"recv() said {error.strerror}"
+        bench.timeline.note("client", f"send({len(sent)}), recv()", why)
+        raise Failed(what, why) from None
+    if answer != sent:
+        bench.timeline.note("client", f"send({len(sent)}), recv()", str(len(answer)))
+        if answer == theirs and len(answer) > 3:
+            raise Failed(what, "what another client had sent came", likely=symptoms.OTHERS)
+        must_equal(answer, sent, what)
 
 
 @check(
@@ -174,7 +219,7 @@ def privileged_ports(bench: Bench) -> None:
 )
 def loud_source(bench: Bench) -> None:
     loud, other = bench.datagrams(), bench.datagrams(source=("127.0.0.2", 0))
-    _ask(bench, other, b"hello", "the first datagram back")
+    ask(bench, other, b"hello", "the first datagram back")
     loud.setblocking(False)
     sent = answered = 0
     began = time.monotonic()
@@ -209,11 +254,17 @@ def _ask_until_served(bench: Bench, sock: socket.socket) -> None:
     sock.settimeout(bench.patience / 10)
     for _ in range(10):
         try:
-            _ask(bench, sock, b"hello", "another source to be served")
+            ask(bench, sock, b"hello", "another source to be served")
             return
         except Failed as failure:
             last = failure
     raise last
+
+
+def _is_at_all_addresses(port: int) -> bool:
+    """Whether somebody has it at 0.0.0.0, or at ::, which most systems take for both."""
+    anywhere = {f"{'0' * 8}:{port:04X}", f"{'0' * 32}:{port:04X}"}
+    return any(row.split()[1] in anywhere for row in socket_rows("udp"))
 
 
 def _heard(sock: socket.socket) -> int:
@@ -239,7 +290,7 @@ def _heard(sock: socket.socket) -> int:
 def broadcast(bench: Bench) -> None:
     if bench.inside and bench.subject.takes_a_port:
         bench.start(Place("udp", "0.0.0.0", free_port("udp")))
-    if f" 00000000:{bench.place.port:04X} " not in Path("/proc/net/udp").read_text():
+    if not _is_at_all_addresses(bench.place.port):
         raise Skipped("it does not listen at all addresses: let {host} say where, in the command")
     with socket.socket(type=socket.SOCK_DGRAM) as asker:  # hears whoever answers
         asker.bind(("127.0.0.1", 0))

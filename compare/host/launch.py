@@ -187,20 +187,24 @@ class Place(NamedTuple):
 
     def is_in_a_table(self) -> bool:
         """Whether somebody listens there, without that being noticed."""
-        end = f":{self.port:04X} "
-        tables = [Path(f"/proc/net/{self.scheme}{version}") for version in ("", "6")]
+        end = f":{self.port:04X}"
         return any(
-            end in row[:60] and (self.scheme == "udp" or row.split()[3] == _LISTEN)
-            for table in tables
-            for row in _rows(table)
+            row[1].endswith(end) and (self.scheme == "udp" or row[3] == _LISTEN)
+            for row in map(str.split, socket_rows(self.scheme))
         )
 
 
-def _rows(table: Path) -> list[str]:
-    try:
-        return table.read_text().splitlines()[1:]
-    except OSError:
-        return []
+def socket_rows(scheme: str) -> list[str]:
+    """What the kernel tells of all its sockets, of IPv4 and of IPv6, a row each: proc_net(5).
+
+    The second word of a row is the local end and the third the remote one, as hexadecimal
+    ADDRESS:PORT. A listener of both versions has its connections of IPv4 among those of IPv6.
+    """
+    rows: list[str] = []
+    for version in ("", "6"):
+        with contextlib.suppress(OSError):
+            rows += Path(f"/proc/net/{scheme}{version}").read_text().splitlines()[1:]
+    return rows
 
 
 class Server:

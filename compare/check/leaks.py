@@ -1,0 +1,114 @@
+"""What is left of each connection, message and datagram, if something is."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+
+from compare.check.bench import Bench
+from compare.check.catalogue import check
+from compare.check.growth import must_level_off
+from compare.check.udp import ask
+from compare.check.wire import Failed
+
+KIB = 1024
+LOT = 2500  # connections
+AT_ONCE = 4  # of them: fewer than the shortest usual backlog, which is another check's business
+FIRST = 500  # connections, messages or datagrams, in which everything is loaded
+SAID = 4 * KIB  # by every second client
+MESSAGES = 5000  # in a lot
+LONGEST = 16 * KIB
+DATAGRAMS = 5000
+SOURCES = 50  # datagrams from each socket
+
+
+@check(
+    "tcp/13",
+    "tcp-echo",
+    what="5,000 clients connect and close, every second one after 4 KiB there and back; "
+    "descriptors, threads, processes and memory must come to grow no more. A server that still "
+    "grows is asked for up to 60,000.",
+    why="What leaks a little with each connection ends the server in a week.",
+    mistake="A connection, or what it has said, that is forgotten in a dict or list; a thread that "
+    "is never joined, a child that nobody waits for; a socket that is not closed when it said "
+    "nothing.",
+    calls="close(2); waitpid(2), or SIGCHLD ignored, after fork(2).",
+    inside=True,
+)
+def comings_and_goings(bench: Bench) -> None:
+    data = random.Random(bench.seed).randbytes(SAID)
+
+    def come_and_go(until: float) -> int:
+        for number in range(0, LOT, AT_ONCE + 1):
+            for each in range(AT_ONCE):
+                _come_and_go(bench, data if each % 2 else b"")
+            bench.must_serve("the server to go on")  # so all before it have been accepted
+            if time.monotonic() > until:
+                return number + AT_ONCE + 1
+        return LOT
+
+    must_level_off(bench, come_and_go, FIRST, "connections")
+
+
+def _come_and_go(bench: Bench, data: bytes) -> None:
+    try:
+        with socket.create_connection(bench.place[1:], bench.patience) as sock:
+            sock.sendall(data)
+            left = len(data)
+            while left and (piece := sock.recv(left)):
+                left -= len(piece)
+    except OSError as error:
+        raise Failed("connections one after the other", f"one said {error}") from None
+    if left:
+        raise Failed(f"{len(data):,} bytes back", f"the end came {left:,} bytes before")
+
+
+@check(
+    "tcp/13-kept",
+    "tcp-echo",
+    what="One client sends 10,000 messages of up to 16 KiB, each when the last has come back; "
+    "memory must come to grow no more. A server that still grows is asked for up to 120,000.",
+    why="Connections of real clients live for days, and what is kept of each message adds up.",
+    mistake="A history, a log or a list of all that was read, kept while the connection lasts; a "
+    "string that is only ever added to.",
+    calls="none: it is what is done with the bytes.",
+    inside=True,
+)
+def messages_kept(bench: Bench) -> None:
+    chance = random.Random(bench.seed)
+    data, wire = chance.randbytes(LONGEST), bench.connect()
+
+    def say(until: float) -> int:
+        for number in range(MESSAGES):
+            wire.exchange(data[: chance.randint(1, LONGEST)], "a message of many back")
+            if time.monotonic() > until:
+                return number + 1
+        return MESSAGES
+
+    must_level_off(bench, say, FIRST, "messages")
+
+
+@check(
+    "udp/9",
+    "udp-echo",
+    what="Clients send 10,000 datagrams, a new one after every fifty; descriptors, threads and "
+    "memory must come to grow no more. A server that still grows is asked for up to 120,000.",
+    why="There is no end of a client with UDP: what is kept of each is kept for ever.",
+    mistake="A table of all who have ever asked, or a socket or thread for each.",
+    calls="recvfrom(2): the address; whoever is silent for long must be forgotten.",
+    inside=True,
+)
+def datagrams_kept(bench: Bench) -> None:
+    data = random.Random(bench.seed).randbytes(LONGEST)
+
+    def say(until: float) -> int:
+        for number in range(0, DATAGRAMS, SOURCES):
+            with bench.datagrams() as sock:
+                for length in range(1, SOURCES + 1):
+                    ask(bench, sock, data[: length * 20], "a datagram of many back", note=False)
+            if time.monotonic() > until:
+                return number + SOURCES
+        return DATAGRAMS
+
+    must_level_off(bench, say, FIRST, "datagrams")
