@@ -61,5 +61,5 @@ def stream(seed: int, blocks: int, size: int) -> Iterator[bytes]:
     """Random blocks of which no two are equal, so that none can stand for another."""
     chance = random.Random(seed)
     block = chance.randbytes(size - 8)
-    for number in range(blocks):
-        yield number.to_bytes(8, "big") + block
+    for _ in range(blocks):
+        yield chance.randbytes(8) + block

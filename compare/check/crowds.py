@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import select
 import socket
@@ -10,13 +9,15 @@ import socket
 from compare.check import symptoms
 from compare.check.bench import Bench
 from compare.check.catalogue import check
-from compare.check.wire import Differs, Failed, must_equal
+from compare.check.wire import RECOGNISED, Differs, Failed, must_equal
 
-KIB = 1024
+KIB, MIB = 1024, 1024 * 1024
 CROWD = 1000
 HELD = 1024  # so that some descriptor of the server's is beyond FD_SETSIZE
 CLIENTS = 5
-EACH = 256 * KIB
+EACH = 8 * MIB  # more than the kernel keeps for one who does not read
+FULL_MS = 100
+FEW = 3  # bytes, which may be equal by chance
 
 
 def _crowd(bench: Bench, *, held: bool) -> None:
@@ -48,7 +49,11 @@ def _crowd(bench: Bench, *, held: bool) -> None:
                         continue
                     data = sockets[fd].recv(KIB)
                 except OSError as error:
-                    raise Failed(what, f"one was not: {error.strerror}") from None
+                    if bench.wait_until(bench.ending) and (ending := bench.ending()):
+                        raise Failed(what, f"it has ended: {ending}") from None
+                    at_end = not held and received[fd] == message[fd]
+                    likely = symptoms.RESET if at_end else ""
+                    raise Failed(what, f"one was not: {error.strerror}", likely=likely) from None
                 received[fd] += data
                 if received[fd] == message[fd] and (held or not data):
                     epoll.unregister(fd)
@@ -100,53 +105,57 @@ def to_each_its_own(bench: Bench) -> None:
     sent = [chance.randbytes(EACH) for _ in range(CLIENTS)]
     wires = [bench.connect(receive_buffer=4 * KIB) for _ in range(CLIENTS)]
     unsent = [memoryview(data) for data in sent]
-    received = [bytearray() for _ in range(CLIENTS)]
-    poll = select.poll()
+    received = [0] * CLIENTS
+    what = f"each of {CLIENTS} clients its own {EACH // MIB} MiB back"
     whose = {wire.sock.fileno(): number for number, wire in enumerate(wires)}
+    poll = select.poll()
     for wire in wires:
-        poll.register(wire.sock, select.POLLIN | select.POLLOUT)
-    what = f"each of {CLIENTS} clients its own {EACH // KIB} KiB back"
-    left = set(range(CLIENTS))
-    while left:
-        events = [(whose[fd], event) for fd, event in poll.poll(bench.patience * 1000)]
+        poll.register(wire.sock, select.POLLOUT)
+    while events := poll.poll(FULL_MS):  # until nothing more is taken, so that some has to wait
+        chance.shuffle(events)
+        for fd, _ in events:
+            number = whose[fd]
+            size = chance.randint(1, 32 * KIB)
+            unsent[number] = unsent[number][wires[number].send_some(unsent[number][:size]) :]
+            if not unsent[number]:
+                poll.unregister(fd)
+    for number, wire in enumerate(wires):
+        poll.register(wire.sock, select.POLLIN | (select.POLLOUT if unsent[number] else 0))
+    while whose:
+        events = poll.poll(bench.patience * 1000)
         if not events:
-            came = min(len(received[number]) for number in left)
+            came = min(received[number] for number in whose.values())
             raise Failed(what, f"{came:,} bytes came back to one, then nothing")
         chance.shuffle(events)
-        for number, event in events:
-            wire = wires[number]
-            if event & select.POLLOUT and unsent[number]:
-                size = chance.randint(1, 32 * KIB)
-                unsent[number] = unsent[number][wire.send_some(unsent[number][:size]) :]
+        for fd, event in events:
+            number = whose[fd]
+            wire, at = wires[number], received[number]
+            if event & ~select.POLLOUT:
+                piece = wire.receive_some(chance.randint(1, 64 * KIB))
+                own = sent[number][at : at + len(piece)]
+                must_be_its_own(piece, own, sent, what, origin=at)
+                if not piece:
+                    raise Failed(what, f"{at:,} bytes came back to one, then the end", at)
+                received[number] += len(piece)
+            elif unsent[number]:
+                unsent[number] = unsent[number][wire.send_some(unsent[number][: 32 * KIB]) :]
                 if not unsent[number]:
-                    poll.modify(wire.sock, select.POLLIN)
-            if event & ~select.POLLOUT and (not unsent[number] or chance.random() < 0.25):
-                piece = wire.receive_some(chance.randint(1, 8 * KIB))
-                received[number] += piece
-                must_be_its_own(received[number], sent[number], sent, what, so_far=bool(piece))
-                if len(received[number]) == EACH:
-                    poll.unregister(wire.sock)
-                    left.remove(number)
-    for wire in wires:
-        with contextlib.suppress(Failed):
-            wire.half_close()
+                    poll.modify(fd, select.POLLIN)
+            if received[number] == EACH:
+                poll.unregister(fd)
+                del whose[fd]
 
 
 def must_be_its_own(
-    received: bytes | bytearray,
-    sent: bytes,
-    of_all: list[bytes],
-    what: str,
-    *,
-    so_far: bool = False,
+    received: bytes, sent: bytes, by_all: list[bytes], what: str, *, origin: int = 0
 ) -> None:
     """Raise Differs that says whether it is what another client sent."""
     try:
-        must_equal(received, sent, what, so_far=so_far)
+        must_equal(received, sent, what, origin=origin)
     except Differs as failure:
         at = failure.at_byte or 0
-        strange = bytes(received[at : at + 16])
-        if len(strange) > 3 and any(strange in other for other in of_all if other is not sent):
+        strange = received[at - origin :][:RECOGNISED]
+        if len(strange) > FEW and any(strange in data for data in by_all if sent not in data):
             actual = f"at byte {at:,} came what another client had sent: {strange!r}"
             raise Differs(what, actual, at, likely=symptoms.OTHERS) from None
         raise

@@ -21,7 +21,7 @@ LOTS_OF_THE_SLOWEST = 8
 FEWEST_LOTS = 5  # that tell a slope from a beginning
 LEVEL = 2  # lots in a row that add nothing
 SLACK_KB = 512  # of memory, that a lot may add: an allocator takes it in pieces
-WITHIN = 20  # times the patience
+WITHIN = 12  # times the patience
 HALF = 0.5  # of a lot that leaves something behind needs no second look
 SOME = 8  # descriptors, threads or processes, that are no slope in so many lots
 
@@ -124,5 +124,5 @@ def _counted(bench: Bench, *, memory_kb: int) -> Size:
 def _size_at_rest(bench: Bench, most: Size) -> Size:
     """Once it has given back what it can count, or does not."""
 
-    wait_until(lambda: not _left_more(_counted(bench, memory_kb=0), most), bench.patience)
+    wait_until(lambda: not _left_more(_counted(bench, memory_kb=0), most), bench.patience / 6)
     return _size(bench)

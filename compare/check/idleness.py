@@ -47,7 +47,7 @@ def _share(bench: Bench) -> float:
 @check(
     "tcp/25",
     "tcp-echo",
-    what="Looks at the server's CPU time while there is nothing to do: before anybody comes, "
+    what="Looks at the server's CPU time while there is nothing to do: while nobody is there, "
     "beside a silent client, one that does not read and one that has read all at last, after a "
     "half-close with bytes pending, an urgent byte, a reset and an end.",
     why="A loop that never waits takes a whole core from everybody else, and nobody notices.",
@@ -57,7 +57,7 @@ def _share(bench: Bench) -> float:
 )
 def rests(bench: Bench) -> None:
     data = random.Random(bench.seed).randbytes(MIB) * (UNREAD // MIB)
-    must_rest(bench, "before anybody has come")
+    must_rest(bench, "while nobody is connected")
     silent = bench.connect()
     silent.exchange(b"hello")
     must_rest(bench, "beside a client that says nothing")

@@ -112,7 +112,8 @@ def _lost_or_doubled(actual: bytes | bytearray, expected: bytes, at: int) -> str
     for many in range(1, RECOGNISED):
         for verb, came, sent in (("lost", at, at + many), ("too many", at + many, at)):
             rest = bytes(actual[came : came + RECOGNISED])
-            if len(rest) == RECOGNISED and rest == expected[sent : sent + RECOGNISED]:
+            enough = len(rest) == RECOGNISED or sent + len(rest) == len(expected)
+            if rest and enough and rest == expected[sent : sent + RECOGNISED]:
                 return f": {many} byte{'s' * (many > 1)} {verb}"
     return ""
 
