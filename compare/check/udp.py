@@ -20,6 +20,7 @@ LARGEST = 65507  # what fits into an IPv4 packet
 SIZES = (0, 1, 1472, LARGEST)
 EDGES = (1472, 1473, 8972, 8973, 9000, 9001, LARGEST - 1, LARGEST)  # of frames, of IP
 DRAWN = 1000
+FEW = 3  # bytes, which may be equal by chance
 
 
 def ask(bench: Bench, sock: socket.socket, data: bytes, what: str, *, note: bool = True) -> None:
@@ -107,31 +108,36 @@ def whole_datagrams(bench: Bench) -> None:
     calls="recvfrom(2) cuts what does not fit, without a word; sendto(2): the client's address.",
 )
 def any_size(bench: Bench) -> None:
-    data = random.Random(bench.seed).randbytes(LARGEST)
+    chance = random.Random(bench.seed)
+    data = chance.randbytes(2 * LARGEST)
     sizes = [0, *content.lengths(bench.seed, most=LARGEST, number=DRAWN), *EDGES]
-    datagrams = [data[:size] for size in sizes]
-    # The last text is all of them in one.
-    datagrams += [text for text in content.texts(bench.seed) if len(text) <= LARGEST]
+    starts = [chance.randint(0, LARGEST) for _ in sizes]
+    datagrams = [data[at : at + size] for at, size in zip(starts, sizes, strict=True)]
+    datagrams += content.texts(bench.seed)
     clients = bench.datagrams(), bench.datagrams()
-    for one, other in zip(datagrams[::2], datagrams[1::2], strict=False):
-        for sock, datagram in zip(clients, (one, other), strict=True):
+    by_each = datagrams[::2], datagrams[1::2]
+    for pair in zip(*by_each, strict=False):
+        for sock, datagram in zip(clients, pair, strict=True):
             sock.send(datagram)
-        for sock, datagram, theirs in zip(clients, (one, other), (other, one), strict=True):
-            _must_be_answered(bench, sock, datagram, theirs)
+        for sock, datagram, others in zip(clients, pair, reversed(by_each), strict=True):
+            _must_be_answered(bench, sock, datagram, others)
 
 
-def _must_be_answered(bench: Bench, sock: socket.socket, sent: bytes, theirs: bytes) -> None:
+def _must_be_answered(
+    bench: Bench, sock: socket.socket, sent: bytes, by_others: list[bytes]
+) -> None:
     words = f"{len(sent):,} bytes" if len(sent) > 40 else f"{sent!r}"
     what = f"a datagram of {words} back"
+    call = f"send({len(sent)}), recv()"
     try:
         answer = sock.recv(2 * LARGEST)
     except OSError as error:
         why = "nothing came" if isinstance(error, TimeoutError) else f"recv() said {error.strerror}"
-        bench.timeline.note("client", f"send({len(sent)}), recv()", why)
+        bench.timeline.note("client", call, why)
         raise Failed(what, why) from None
     if answer != sent:
-        bench.timeline.note("client", f"send({len(sent)}), recv()", str(len(answer)))
-        if answer == theirs and len(answer) > 3:
+        bench.timeline.note("client", call, str(len(answer)))
+        if len(answer) > FEW and answer in by_others:
             raise Failed(what, "what another client had sent came", likely=symptoms.OTHERS)
         must_equal(answer, sent, what)
 

@@ -12,7 +12,7 @@ import pytest
 
 from compare.check import runner, symptoms
 from compare.check.bench import Subject
-from compare.check.catalogue import CHECKS, of_profile
+from compare.check.catalogue import CHECKS, Profile, of_profile
 from compare.check.runner import Finding, run
 
 SERVERS = Path(__file__).parent / "servers"
@@ -50,14 +50,38 @@ LEAKS = [
 ]
 
 
+DATAGRAMS = [
+    ("cuts-to-a-frame", "udp/7", "only the first 1,472 of"),
+    ("drops-9001-to-65506", "udp/7", "nothing came"),
+    ("raises-lower-case", "udp/7", "instead of"),
+    ("quit-closes", "udp/7", "quit"),
+    ("answers-late", "udp/7", "what another client had sent"),
+    ("asks-for-ever", "udp/8", "before anybody has asked"),
+    ("keeps-each-client", "udp/9", "bytes with each of the last"),
+]
+
+
 def found(what: str, *ids: str, **limits: float) -> list[Finding]:
-    command = (sys.executable, str(SERVERS / "planted.py"), what, "{port}")
-    return list(run(Subject("tcp-echo", command, limits=limits), ids, SEED, lambda text: None))
+    profile: Profile = "udp-echo" if ids[0].startswith("udp/") else "tcp-echo"
+    script = SERVERS / ("udp.py" if profile == "udp-echo" else "planted.py")
+    command = (sys.executable, str(script), what, "{port}")
+    return list(run(Subject(profile, command, limits=limits), ids, SEED, lambda text: None))
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(("what", "id_", "said"), CONTENT, ids=[each[0] for each in CONTENT])
 def test_fault_is_found_and_named(
+    what: str, id_: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 1.0)
+    (finding,) = found(what, id_)
+    assert finding.state == "failed"
+    assert said in f"{finding.expected}; {finding.actual}"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("what", "id_", "said"), DATAGRAMS, ids=[each[0] for each in DATAGRAMS])
+def test_fault_of_a_datagram_server_is_found_and_named(
     what: str, id_: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "PATIENCE_S", 1.0)
