@@ -29,6 +29,8 @@ CALLS = "epoll_wait(2), poll(2): they return at once for as long as what was ask
 def must_rest(bench: Bench, when: str) -> None:
     """It comes to use less than a fifth of a core."""
     deadline = time.monotonic() + bench.patience
+    if ending := bench.ending():
+        raise Failed(f"the server to be there {when}", f"it has ended: {ending}")
     while (share := _share(bench)) > SPIN:
         if time.monotonic() > deadline:
             raise Failed(
@@ -47,6 +49,7 @@ def _share(bench: Bench) -> float:
 @check(
     "tcp/25",
     "tcp-echo",
+    "chat",
     what="Looks at the server's CPU time while there is nothing to do: while nobody is there, "
     "beside a silent client, one that does not read and one that has read all at last, after a "
     "half-close with bytes pending, an urgent byte, a reset and an end.",
@@ -56,17 +59,26 @@ def _share(bench: Bench) -> float:
     inside=True,
 )
 def rests(bench: Bench) -> None:
-    data = random.Random(bench.seed).randbytes(MIB) * (UNREAD // MIB)
     must_rest(bench, "while nobody is connected")
     silent = bench.connect()
-    silent.exchange(b"hello")
+    if bench.subject.profile == "tcp-echo":
+        silent.exchange(b"hello")
     must_rest(bench, "beside a client that says nothing")
     silent.note("send(1, MSG_OOB)")
     silent.sock.send(b"!", socket.MSG_OOB)
     must_rest(bench, "after an urgent byte")
     silent.close()
     must_rest(bench, "after a client has left")
-    # What becomes of these clients' data is another check's business.
+    gone = bench.connect()
+    gone.reset()
+    must_rest(bench, "after a reset")
+    if bench.subject.profile == "tcp-echo":
+        _rests_beside_data(bench)
+
+
+def _rests_beside_data(bench: Bench) -> None:
+    """What becomes of these clients' data is another check's business."""
+    data = random.Random(bench.seed).randbytes(MIB) * (UNREAD // MIB)
     late = bench.connect()
     with contextlib.suppress(Failed):
         late.send_until_stuck(data, STUCK_S)
@@ -82,7 +94,7 @@ def rests(bench: Bench) -> None:
         half.half_close()
     must_rest(bench, "beside a client that has closed its side and does not read")
     half.reset()
-    must_rest(bench, "after a reset")
+    must_rest(bench, "after a reset with bytes pending")
 
 
 @check(
