@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from compare.check import symptoms
 from compare.check.catalogue import Profile
-from compare.check.wire import Differs, Failed, Timeline, Wire, wait_until
+from compare.check.wire import Failed, Timeline, Wire, wait_until
 from compare.host import process
 from compare.host.launch import LaunchError, Place, Server
 
@@ -183,8 +182,8 @@ class Bench:
         except Failed as failure:
             if ending := self.ending():
                 raise Failed(why, f"it has ended: {ending}") from None
-            likely = failure.likely or (symptoms.CHANGED if isinstance(failure, Differs) else "")
-            raise Failed(why, f"of a new client: {failure}", likely=likely) from None
+            actual = f"of a new client: {failure}"
+            raise Failed(why, actual, likely=failure.likely) from None
 
     def ending(self) -> str | None:
         """How the server ended, if it has and was started here."""

@@ -125,7 +125,8 @@ def to_each_its_own(bench: Bench) -> None:
         events = poll.poll(bench.patience * 1000)
         if not events:
             came = min(received[number] for number in whose.values())
-            raise Failed(what, f"{came:,} bytes came back to one, then nothing")
+            likely = symptoms.CHANGED if came else symptoms.WAITS
+            raise Failed(what, f"{came:,} bytes came back to one, then nothing", likely=likely)
         chance.shuffle(events)
         for fd, event in events:
             number = whose[fd]
@@ -158,4 +159,5 @@ def must_be_its_own(
         if len(strange) > FEW and any(strange in data for data in by_all if sent not in data):
             actual = f"at byte {at:,} came what another client had sent: {strange!r}"
             raise Differs(what, actual, at, likely=symptoms.OTHERS) from None
+        failure.likely = symptoms.CHANGED
         raise

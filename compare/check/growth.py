@@ -42,12 +42,12 @@ _LEFT = {
 }
 
 
-def must_level_off(bench: Bench, lot: Callable[[float], int], first: int, of: str) -> None:
+def must_level_off(bench: Bench, lot: Callable[[float], int], of: str) -> None:
     """Do `lot` again and again; the server must come to grow no more.
 
-    lot: does its work, up to a moment of time.monotonic(), and returns how many were done.
-    first: so many count as the beginning, in which everything is loaded. of: what they are, of
-    which something may leak with each.
+    lot: does its work, up to a moment of time.monotonic(), and returns how many were done. The
+    first one is the beginning, in which everything is loaded. of: what they are, of which
+    something may leak with each.
     """
     deadline = time.monotonic() + WITHIN * bench.patience
 
@@ -55,9 +55,7 @@ def must_level_off(bench: Bench, lot: Callable[[float], int], first: int, of: st
         """A lot may take so long: who is slow is asked less, and is no leak for that."""
         return min(deadline, time.monotonic() + WITHIN * bench.patience / LOTS_OF_THE_SLOWEST)
 
-    done, until = 0, within()
-    while done < first and time.monotonic() < until:
-        done += lot(min(until, within()))
+    lot(within())
     most = _size(bench)
     sizes, counts, level = [most], [0], 0
     while level < LEVEL and len(counts) <= MOST_LOTS and time.monotonic() < deadline:

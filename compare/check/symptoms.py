@@ -14,6 +14,7 @@ NO_END = (
 CHANGED = (
     "What comes back is not what was sent, to anybody: make tcp/1, tcp/2 and tcp/20 pass first."
 )
+WAITS = "One client is not served while others are: make tcp/5 and tcp/9 pass first."
 OTHERS = (
     "A buffer that several clients share: one global array for recv(), or one that is filled anew "
     "before what is in it has been sent. Give each connection its own, or copy what is unsent."

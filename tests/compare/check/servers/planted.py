@@ -30,6 +30,8 @@ def changed(data: bytes, at: int) -> bytes:
         return data[: lost - at] + data[lost - at + 1 :]
     if WHAT == "folds-nuls":
         return data.replace(b"\0\0\0\0", b"\0\0\0")
+    if WHAT == "loses-every-third":
+        return data[:2] + data[3:]
     if WHAT == "drops-4096" and len(data) == 4096:
         return b""
     if not data.isascii():
