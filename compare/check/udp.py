@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import random
 import socket
+import statistics
 import struct
 import time
 from collections.abc import Callable
@@ -20,6 +22,9 @@ LARGEST = 65507  # what fits into an IPv4 packet
 SIZES = (0, 1, 1472, LARGEST)
 EDGES = (1472, 1473, 8972, 8973, 9000, 9001, LARGEST - 1, LARGEST)  # of frames, of IP
 DRAWN = 1000
+SOON_S = 0.01
+TRIPS = 15
+TRIES = 3
 FEW = 3  # bytes, which may be equal by chance
 
 
@@ -140,6 +145,37 @@ def _must_be_answered(
         if len(answer) > FEW and answer in by_others:
             raise Failed(what, "what another client had sent came", likely=symptoms.OTHERS)
         must_equal(answer, sent, what)
+
+
+@check(
+    "udp/10",
+    "udp-echo",
+    what="Sends datagrams of a few sizes, each when the last has come back; as a rule that must "
+    "take less than 10 ms.",
+    why="A client that waits for each answer does 50 in a second where each takes 20 ms.",
+    mistake="sleep() in the loop, or a look at the socket every few milliseconds instead of "
+    "waiting for it.",
+    calls="recvfrom(2), poll(2), which return when there is something.",
+)
+def soon(bench: Bench) -> None:
+    sock, data = bench.datagrams(), random.Random(bench.seed).randbytes(LARGEST)
+    ask(bench, sock, b"hello", "a datagram back")
+
+    def trip_s(size: int) -> float:
+        began = time.perf_counter()
+        ask(bench, sock, data[:size], "a datagram back", note=False)
+        return time.perf_counter() - began
+
+    limit = SOON_S * max(1.0, bench.patience / 3)
+    if not ipaddress.ip_address(bench.place.host).is_loopback:  # the way there takes time, too
+        limit += 3 * min(trip_s(1) for _ in range(TRIPS))
+    for size in (1, 100, 1472, 9000):
+        took = min(statistics.median(trip_s(size) for _ in range(TRIPS)) for _ in range(TRIES))
+        if took > limit:
+            raise Failed(
+                f"an answer to {size:,} bytes within {limit * 1000:.0f} ms, as a rule",
+                f"half of them took {took * 1000:.0f} ms or more: it waits before it answers",
+            )
 
 
 @check(

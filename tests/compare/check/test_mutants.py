@@ -36,13 +36,13 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
         "fifty-slots": {"tcp/12-held"},
         "after-the-end": {
             *NEWCOMER,
-            *("tcp/1", "tcp/2", "tcp/8", "tcp/9", "tcp/12-held", "tcp/19", "life/1", "tcp/25"),
+            *("tcp/1", "tcp/2", "tcp/8", "tcp/9", "tcp/12-held", "tcp/19", "life/1"),
             *("tcp/13-kept", "tcp/20", "tcp/21", "tcp/22", "tcp/23", "tcp/24"),
         },
         "whole-lines": {
             *NEWCOMER,
             *LARGE,
-            *("tcp/2", "tcp/9", "tcp/12", "tcp/12-held", "tcp/19", "life/1", "tcp/25"),
+            *("tcp/2", "tcp/9", "tcp/12", "tcp/12-held", "tcp/19", "life/1"),
         },
         "nul-at-the-end": {*NEWCOMER, "tcp/3", "tcp/4", "tcp/8", "tcp/12"},
         "never-closes": {*NEWCOMER, "tcp/3", "tcp/4", "tcp/8", "tcp/12"},

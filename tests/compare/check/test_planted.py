@@ -60,6 +60,7 @@ DATAGRAMS = [
     ("raises-lower-case", "udp/7", "instead of"),
     ("quit-closes", "udp/7", "quit"),
     ("answers-late", "udp/7", "what another client had sent"),
+    ("delays", "udp/10", "it waits before it answers"),
     ("asks-for-ever", "udp/8", "before anybody has asked"),
     ("keeps-each-client", "udp/9", "bytes with each of the last"),
 ]

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 
 MISTAKE, PORT = sys.argv[1], int(sys.argv[2])
 
@@ -52,6 +53,8 @@ def main() -> None:
                 continue
             if MISTAKE == "keeps-each-client":
                 kept[client] = bytes(10_000)
+            if MISTAKE == "delays":
+                time.sleep(0.02)
             sock.sendto(changed(data), client)
             last = data
         except (TimeoutError, BlockingIOError):
