@@ -366,3 +366,22 @@ def test_busy_core_is_seen_busy() -> None:
 def test_core_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(ValueError, match="there is no core 100000"):
         process.core(100_000)
+
+
+def test_children_that_have_ended_and_nobody_waits_for_are_counted(child: Child) -> None:
+    code = """
+import os, sys
+for _ in range(3):
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os._exit(0)
+    os.close(writing)
+    os.read(reading, 1)  # which returns when the child has ended
+print("done", flush=True)
+sys.stdin.read()
+"""
+    parent = child(code)
+    deadline = time.monotonic() + 10
+    while process.ended(parent.pid) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
