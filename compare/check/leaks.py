@@ -11,7 +11,7 @@ from compare.check import symptoms
 from compare.check.bench import Bench, Skipped
 from compare.check.catalogue import check
 from compare.check.growth import must_level_off
-from compare.check.udp import ask
+from compare.check.udp import ask_of_many
 from compare.check.wire import Failed
 
 KIB = 1024
@@ -120,7 +120,7 @@ def datagrams_kept(bench: Bench) -> None:
         for number in range(0, DATAGRAMS, SOURCES):
             with bench.datagrams() as sock:
                 for length in range(1, SOURCES + 1):
-                    ask(bench, sock, data[: length * 20], "a datagram of many back", note=False)
+                    ask_of_many(bench, sock, data[: length * 20])
             if time.monotonic() > until:
                 return number + SOURCES
         return DATAGRAMS

@@ -12,7 +12,8 @@ NO_END = (
     "tcp/4 asks for just this."
 )
 CHANGED = (
-    "What comes back is not what was sent, to anybody: make tcp/1, tcp/2 and tcp/20 pass first."
+    "What comes back is not what was sent, to anybody: make tcp/1, tcp/2 and tcp/20 pass first, or "
+    "udp/1 and udp/7."
 )
 WAITS = "One client is not served while others are: make tcp/5 and tcp/9 pass first."
 OTHERS = (

@@ -44,6 +44,16 @@ def ask(bench: Bench, sock: socket.socket, data: bytes, what: str, *, note: bool
     must_equal(answer, data, what)
 
 
+def ask_of_many(bench: Bench, sock: socket.socket, data: bytes) -> None:
+    """The same of one among thousands, where what comes back is not what is asked."""
+    try:
+        ask(bench, sock, data, "a datagram of many back", note=False)
+    except Failed as failure:
+        bench.timeline.note("client", f"send({len(data)}), recv()", failure.actual)
+        failure.likely = failure.likely or symptoms.CHANGED
+        raise
+
+
 def _still_serves(bench: Bench, why: str) -> None:
     sock = bench.datagrams()
     for _ in range(3):
@@ -163,7 +173,7 @@ def soon(bench: Bench) -> None:
 
     def trip_s(size: int) -> float:
         began = time.perf_counter()
-        ask(bench, sock, data[:size], "a datagram back", note=False)
+        ask_of_many(bench, sock, data[:size])
         return time.perf_counter() - began
 
     limit = SOON_S * max(1.0, bench.patience / 3)

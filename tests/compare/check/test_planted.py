@@ -163,6 +163,11 @@ def test_changed_bytes_have_one_explanation_where_they_are_not_what_is_asked(
 
 
 @pytest.mark.timeout(60)
+def test_datagrams_that_are_cut_have_one_explanation_where_they_are_not_what_is_asked() -> None:
+    assert [each.likely for each in found("cuts", "udp/10")] == [symptoms.CHANGED]
+
+
+@pytest.mark.timeout(60)
 def test_end_that_never_comes_has_one_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "PATIENCE_S", 0.3)
     failed = found("never-closes", "tcp/5", "tcp/6", "tcp/17", "tcp/18")
