@@ -7,6 +7,7 @@ import random
 import socket
 import time
 
+from compare.check import symptoms
 from compare.check.bench import Bench
 from compare.check.catalogue import check
 from compare.check.udp import ask
@@ -29,14 +30,17 @@ CALLS = "epoll_wait(2), poll(2): they return at once for as long as what was ask
 def must_rest(bench: Bench, when: str) -> None:
     """It comes to want less than a fifth of a core."""
     deadline = time.monotonic() + bench.patience
+    share = _share(bench)
+    while share > SPIN and time.monotonic() < deadline:
+        share = _share(bench)
     if ending := bench.ending():
-        raise Failed(f"the server to be there {when}", f"it has ended: {ending}")
-    while (share := _share(bench)) > SPIN:
-        if time.monotonic() > deadline:
-            raise Failed(
-                f"next to no CPU time {when}",
-                f"it ran or wanted to for {share:.0%} of the time, {bench.patience:.0f} s long",
-            )
+        what = f"the server to be there {when}"
+        raise Failed(what, f"it has ended: {ending}", likely=symptoms.ENDED)
+    if share > SPIN:
+        raise Failed(
+            f"next to no CPU time {when}",
+            f"it ran or wanted to for {share:.0%} of the time, {bench.patience:.0f} s long",
+        )
 
 
 def _share(bench: Bench) -> float:
@@ -47,7 +51,10 @@ def _share(bench: Bench) -> float:
 
 
 def _busy_ns(bench: Bench) -> int:
-    usage = process.usage(bench.server.pid)
+    try:
+        usage = process.usage(bench.server.pid)
+    except ProcessLookupError:  # must_rest() says how it ended
+        return 0
     return usage.cpu_ns + usage.wait_ns
 
 

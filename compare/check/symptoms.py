@@ -15,6 +15,11 @@ CHANGED = (
     "What comes back is not what was sent, to anybody: make tcp/1, tcp/2 and tcp/20 pass first, or "
     "udp/1 and udp/7."
 )
+ENDED = (
+    "An ordinary client has ended the whole server: the calls below show what it did. Resets, "
+    "early ends, urgent bytes and refused answers have checks of their own: tcp/6, tcp/17, "
+    "tcp/18, udp/6."
+)
 WAITS = "One client is not served while others are: make tcp/5 and tcp/9 pass first."
 OTHERS = (
     "A buffer that several clients share: one global array for recv(), or one that is filled anew "
