@@ -7,13 +7,13 @@ import random
 import resource
 import select
 import time
-from pathlib import Path
 
 from compare.check.bench import Bench
 from compare.check.catalogue import check
 from compare.check.chat import join, must_be_refused, visit
-from compare.check.wire import Failed, Wire, must_equal, wait_until
+from compare.check.wire import Differs, Failed, Wire, must_equal, wait_until
 from compare.host import process
+from compare.host.place import socket_rows
 
 MIB = 1024 * 1024
 LATE = 1.5  # times a limit, beside the patience
@@ -29,7 +29,11 @@ def _is_answered(wire: Wire, message: bytes, within: float) -> bool:
     wire.send(message)
     if not wire.poll(within, write=False)[0]:
         return False
-    return wire.receive(len(message)) == message
+    try:
+        wire.must_receive(message, "an echo")
+    except Differs:  # such as the end
+        return False
+    return True
 
 
 @check(
@@ -79,8 +83,10 @@ def stalled_reader(bench: Bench) -> None:
 def _kernel_has(local: int, remote: int) -> bool:
     """Whether the kernel has the end at port `local` of a connection with port `remote`."""
     here, there = f":{local:04X}", f":{remote:04X}"
-    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return any(row.split()[1].endswith(here) and row.split()[2].endswith(there) for row in rows)
+    return any(
+        ends[1].endswith(here) and ends[2].endswith(there)
+        for ends in map(str.split, socket_rows("tcp"))
+    )
 
 
 @check(

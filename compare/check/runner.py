@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from compare.check import chat, life, limits, tcp, udp
+from compare.check import chat, crowds, echoes, idleness, leaks, life, limits, tcp, udp
 from compare.check.bench import PATIENCE_S, Bench, Subject, slowness
 from compare.check.blame import Attention, Skipped, of_this_machine
 from compare.check.catalogue import CHECKS, Check, Kind
@@ -19,7 +19,17 @@ from compare.host.launch import LaunchError, ProtocolError, SilentError, UnableE
 from compare.host.limits import raise_descriptors
 from compare.host.place import ANYWHERE, LOOPBACKS
 
-MODULES = (tcp, udp, chat, limits, life)  # which enter their checks into the catalogue
+MODULES = (
+    tcp,
+    echoes,
+    crowds,
+    leaks,
+    idleness,
+    udp,
+    chat,
+    limits,
+    life,
+)  # which enter their checks into the catalogue
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer
 TRIES = 2  # to start, before it is asked no more; and of a check that we did not attend to
 SAY_WHERE = (
@@ -223,7 +233,7 @@ def _failed(check: Check, bench: Bench, began: float, failed: Failed) -> Finding
         expected=failed.expected,
         actual=actual,
         at_byte=failed.at_byte,
-        likely=check.mistake,
+        likely=failed.likely or check.mistake,
         stderr=bench.stderr(),
         timeline=[
             Step(round(call.at_s, 6), call.client, call.call, call.result, times)

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import random
-import select
 import socket
 import time
 
 from compare.check.bench import Bench
-from compare.check.blame import of_this_machine
 from compare.check.catalogue import check
 from compare.check.wire import Failed, Wire, must_equal
 
 KIB, MIB = 1024, 1024 * 1024
-CROWD = 1000
-COMINGS = 5000
-AT_ONCE = 4  # of them: fewer than the shortest usual backlog, which is another check's business
 GROWTH_KB = 8 * KIB  # of the server, for one peer that does not read
-GARBAGE_KB = 4 * KIB  # that may wait for a collector
 STUCK_S = 0.5  # a peer that takes nothing for so long has stopped reading
 
 
@@ -51,7 +45,7 @@ def one_byte_per_segment(bench: Bench) -> None:
     wire, data = bench.connect(), _random(bench, 1000)
     for byte in data:
         wire.send(bytes([byte]))
-    must_equal(wire.receive(len(data)), data, "1,000 bytes back in order")
+    wire.must_receive(data, "1,000 bytes back in order")
 
 
 @check(
@@ -76,17 +70,8 @@ def half_close(bench: Bench) -> None:
             raise Failed("8 MiB to be taken", f"the end came after {len(received):,} bytes")
     wire.half_close()
     what = "8 MiB back after a half-close, then the end"
-    while True:
-        try:
-            piece = wire.receive_some(16 * KIB)
-        except Failed as failure:
-            actual = f"{len(received):,} bytes came, then {failure.actual}"
-            raise Failed(what, actual, len(received)) from None
-        if not piece:
-            break
-        received += piece
-        time.sleep(0.0005)
-    must_equal(bytes(received), sent, what)
+    must_equal(received, sent, what, so_far=True)
+    wire.must_receive_rest(sent[len(received) :], what, slowly=True, origin=len(received))
 
 
 @check(
@@ -100,11 +85,7 @@ def half_close(bench: Bench) -> None:
 def at_once_the_end(bench: Bench) -> None:
     wire = bench.connect()
     wire.half_close()
-    try:
-        rest = wire.receive_rest(within=max(1.0, bench.patience))
-    except Failed as failure:
-        raise Failed("the end of the connection", failure.actual) from None
-    must_equal(rest, b"", "the end and nothing before it")
+    wire.must_receive_rest(b"", "the end, and nothing before it", max(1.0, bench.patience))
 
 
 @check(
@@ -134,18 +115,18 @@ def silent_clients(bench: Bench) -> None:
     calls="recv(2): ECONNRESET; send(2): EPIPE, ECONNRESET; close(2).",
 )
 def resets(bench: Bench) -> None:
+    def reset_fifty() -> None:
+        for attempt in range(50):
+            wire = bench.connect()
+            if attempt % 2:
+                wire.exchange(b"hello")
+            with contextlib.suppress(Failed):
+                wire.send_until_stuck(_random(bench, 64 * KIB), 0)
+            wire.reset()
+        bench.must_serve("the server to go on after fifty resets")
+
     bench.must_serve("to be served before anybody resets")
-    before = bench.descriptors_at_rest() if bench.inside else 0
-    for attempt in range(50):
-        wire = bench.connect()
-        if attempt % 2:
-            wire.exchange(b"hello")
-        with contextlib.suppress(Failed):
-            wire.send_until_stuck(_random(bench, 64 * KIB), 0)
-        wire.reset()
-    bench.must_serve("the server to go on after fifty resets")
-    if bench.inside:
-        bench.must_return_to(before)
+    bench.must_give_back(50, reset_fifty)
 
 
 @check(
@@ -158,18 +139,19 @@ def resets(bench: Bench) -> None:
     inside=True,
 )
 def resets_in_the_queue(bench: Bench) -> None:
+    def reset_fifty() -> None:
+        with bench.stopped():
+            for attempt in range(50):
+                wire = bench.connect(at_once=True)  # a short backlog takes only some of them
+                wire.poll(0.2, read=False)
+                if attempt % 2:
+                    with contextlib.suppress(Failed):
+                        wire.send_some(b"hello")
+                wire.reset()
+        bench.must_serve("the server to go on after resets in its accept queue")
+
     bench.must_serve("to be served before anybody resets")
-    before = bench.descriptors_at_rest()
-    with bench.stopped():
-        for attempt in range(50):
-            wire = bench.connect(at_once=True)  # a short backlog takes only some of them
-            wire.poll(0.2, read=False)
-            if attempt % 2:
-                with contextlib.suppress(Failed):
-                    wire.send_some(b"hello")
-            wire.reset()
-    bench.must_serve("the server to go on after resets in its accept queue")
-    bench.must_return_to(before)
+    bench.must_give_back(50, reset_fifty)
 
 
 @check(
@@ -195,7 +177,7 @@ def no_reader(bench: Bench) -> None:
     if bench.inside and (grown := bench.memory_kb() - before) > GROWTH_KB:
         raise Failed("the server to grow by less than 8 MiB", f"it grew by {grown / KIB:.1f} MiB")
     wire.half_close()
-    must_equal(wire.receive_rest(), data[:sent], f"the {sent:,} bytes back that it took")
+    wire.must_receive_rest(data[:sent], f"the {sent:,} bytes back that it took")
 
 
 @check(
@@ -236,111 +218,6 @@ def _p99_s(samples: list[float]) -> float:
     return sorted(samples)[len(samples) * 99 // 100]
 
 
-def _crowd(bench: Bench, *, held: bool) -> None:
-    """Connect 1,000 clients at once; each stays until all are served, or leaves on its own."""
-    bench.must_have_room_for(CROWD)
-    wires = [bench.connect(at_once=True) for _ in range(CROWD)]
-    message = {wire.sock.fileno(): b"%04d" % n * 25 for n, wire in enumerate(wires)}
-    received = dict.fromkeys(message, b"")
-    sockets = {wire.sock.fileno(): wire.sock for wire in wires}
-    quiet = 5 * bench.patience
-    with select.epoll() as epoll:
-        for fd in sockets:
-            epoll.register(fd, select.EPOLLOUT)
-        unserved = set(sockets)
-        while unserved:
-            events = epoll.poll(quiet)
-            if not events:
-                raise Failed(
-                    "1,000 clients to be served",
-                    f"{len(unserved)} were not, and nothing happened for {quiet:.0f} s",
-                )
-            for fd, event in events:
-                try:
-                    if event & select.EPOLLOUT:
-                        sockets[fd].send(message[fd])
-                        if not held:
-                            sockets[fd].shutdown(socket.SHUT_WR)
-                        epoll.modify(fd, select.EPOLLIN)
-                        continue
-                    data = sockets[fd].recv(KIB)
-                except OSError as error:
-                    raise Failed(
-                        "1,000 clients to be served", f"one was not: {error.strerror}"
-                    ) from None
-                received[fd] += data
-                if received[fd] == message[fd] and (held or not data):
-                    epoll.unregister(fd)
-                    unserved.remove(fd)
-                elif not data or not message[fd].startswith(received[fd]):
-                    must_equal(received[fd], message[fd], "each of 1,000 clients its own message")
-
-
-@check(
-    "tcp/12",
-    "tcp-echo",
-    what="A thousand clients connect at once, send a message, and close; all must be served.",
-    why="After a restart all of your clients come back in the same second.",
-    mistake="A short backlog: listen(5) drops who comes meanwhile, and they try again a second "
-    "later. listen(4096), and accept in a loop. Threads: start them faster than they come.",
-    calls="listen(2): the kernel cuts it to net.core.somaxconn; accept(2).",
-)
-def a_crowd(bench: Bench) -> None:
-    _crowd(bench, held=False)
-
-
-@check(
-    "tcp/12-held",
-    "tcp-echo",
-    what="A thousand clients connect at once and stay; all must be served before anybody leaves.",
-    why="Most connections of a real server are open and idle.",
-    mistake="A fixed number of threads or slots that the idle ones occupy.",
-    calls="epoll_wait(2); select(2) ends at 1,024 descriptors.",
-    together=True,
-)
-def a_crowd_that_stays(bench: Bench) -> None:
-    _crowd(bench, held=True)
-
-
-@check(
-    "tcp/13",
-    "tcp-echo",
-    what="5,000 clients connect and close; descriptors and memory must come back to where they "
-    "were.",
-    why="What leaks a little with each connection ends the server in a week.",
-    mistake="A connection that is forgotten in a dict or list, a thread that is never joined, a "
-    "socket that is not closed when it said nothing.",
-    calls="close(2).",
-    inside=True,
-)
-def comings_and_goings(bench: Bench) -> None:
-    deadline = time.monotonic() + 20 * bench.patience
-
-    def come_and_go(times: int) -> None:
-        for number in range(0, times, AT_ONCE):
-            for _ in range(AT_ONCE):
-                try:
-                    socket.create_connection(bench.place[1:], bench.patience).close()
-                except OSError as error:
-                    if of_this_machine(error):
-                        raise
-                    raise Failed(f"{times:,} connections", f"connect() said {error}") from None
-            bench.must_serve("the server to go on")  # so all before it have been accepted
-            if time.monotonic() > deadline:
-                raise Failed(
-                    f"{times:,} connections one after the other within {20 * bench.patience:.0f} s",
-                    f"{number + AT_ONCE:,} had come and gone by then",
-                )
-
-    come_and_go(COMINGS // 10)
-    descriptors, memory = bench.descriptors_at_rest(), bench.memory_kb()
-    come_and_go(COMINGS)
-    bench.timeline.note("clients", f"{COMINGS} times connect(), close()")
-    bench.must_return_to(descriptors)
-    if (grown := bench.memory_kb() - memory) > GARBAGE_KB:
-        raise Failed("memory as before", f"it grew by {grown / KIB:.1f} MiB")
-
-
 @check(
     "tcp/17",
     "tcp-echo",
@@ -352,18 +229,20 @@ def comings_and_goings(bench: Bench) -> None:
     calls="send(2): EPIPE, ECONNRESET; signal(7): SIGPIPE.",
 )
 def closes_while_written_to(bench: Bench) -> None:
+    data = _random(bench) * 8
+
+    def leave_twenty() -> None:
+        for _ in range(20):
+            wire = bench.connect(receive_buffer=4 * KIB)
+            wire.send_until_stuck(data, 0)
+            wire.poll(bench.patience, write=False)  # closing with unread input resets
+            wire.close()
+        bench.must_serve("the server to go on after clients left in mid-reply")
+        if "Traceback (most recent" in (said := bench.stderr()):
+            raise Failed("no word of what is an ordinary end", f"stderr: {said.splitlines()[-1]}")
+
     bench.must_serve("to be served before anybody leaves")
-    before = bench.descriptors_at_rest() if bench.inside else 0
-    for _ in range(20):
-        wire = bench.connect(receive_buffer=4 * KIB)
-        wire.send_until_stuck(_random(bench) * 8, 0)
-        wire.poll(bench.patience, write=False)  # closing with unread input resets
-        wire.close()
-    bench.must_serve("the server to go on after clients left in mid-reply")
-    if "Traceback (most recent" in (said := bench.stderr()):
-        raise Failed("no word of what is an ordinary end", f"stderr: {said.splitlines()[-1]}")
-    if bench.inside:
-        bench.must_return_to(before)
+    bench.must_give_back(20, leave_twenty)
 
 
 @check(
@@ -371,8 +250,9 @@ def closes_while_written_to(bench: Bench) -> None:
     "tcp-echo",
     what="Sends an urgent byte between others; the server must survive it, and echo the others.",
     why="Anybody may set that flag, and it is in no program's mind.",
-    mistake="EPOLLPRI or an exception set taken for an error; or SO_OOBINLINE.",
-    calls="send(2) MSG_OOB, tcp(7), poll(2) POLLPRI.",
+    mistake="EPOLLPRI or an exception set taken for an error; or SO_OOBINLINE; or splice(2), as in "
+    "Go's io.Copy, which says EAGAIN at the urgent byte and never gets past it: read(2) does.",
+    calls="send(2) MSG_OOB, tcp(7), poll(2) POLLPRI, splice(2).",
 )
 def urgent_byte(bench: Bench) -> None:
     wire = bench.connect()
@@ -380,7 +260,7 @@ def urgent_byte(bench: Bench) -> None:
     wire.note("send(1, MSG_OOB)")
     wire.sock.send(b"!", socket.MSG_OOB)
     wire.send(b"after")
-    must_equal(wire.receive(5), b"after", "what was sent after the urgent byte")
+    wire.must_receive(b"after", "what was sent after the urgent byte")
     wire.half_close()
-    must_equal(wire.receive_rest(), b"", "the end")
+    wire.must_receive_rest(b"", "the end")
     bench.must_serve()

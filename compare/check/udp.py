@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import random
 import socket
+import statistics
 import struct
 import time
 from collections.abc import Callable
 
+from compare.check import content, symptoms
 from compare.check.bench import Bench, Skipped, free_port
 from compare.check.catalogue import check
 from compare.check.wire import Failed, must_equal, wait_until
@@ -17,10 +20,18 @@ from compare.host.place import Place
 
 LARGEST = 65507  # what fits into an IPv4 packet
 SIZES = (0, 1, 1472, LARGEST)
+EDGES = (1472, 1473, 8972, 8973, 9000, 9001, LARGEST - 1, LARGEST)  # of frames, of IP
+DRAWN = 1000
+SOON_S = 0.01
+TRIPS = 15
+TRIES = 3
+FEW = 3  # bytes, which may be equal by chance
 
 
-def _ask(bench: Bench, sock: socket.socket, data: bytes, what: str) -> None:
-    bench.timeline.note("client", f"send({len(data)})")
+def ask(bench: Bench, sock: socket.socket, data: bytes, what: str, *, note: bool = True) -> None:
+    """`data` is sent, and comes back as it was. note: it belongs to the lesson of a failure."""
+    if note:
+        bench.timeline.note("client", f"send({len(data)})")
     sock.send(data)
     try:
         answer = sock.recv(2 * LARGEST)
@@ -28,15 +39,26 @@ def _ask(bench: Bench, sock: socket.socket, data: bytes, what: str) -> None:
         raise Failed(what, f"nothing came within {bench.patience:.1f} s") from None
     except OSError as error:
         raise Failed(what, f"recv() said {error.strerror}") from None
-    bench.timeline.note("client", "recv()", str(len(answer)))
+    if note:
+        bench.timeline.note("client", "recv()", str(len(answer)))
     must_equal(answer, data, what)
+
+
+def ask_of_many(bench: Bench, sock: socket.socket, data: bytes) -> None:
+    """The same of one among thousands, where what comes back is not what is asked."""
+    try:
+        ask(bench, sock, data, "a datagram of many back", note=False)
+    except Failed as failure:
+        bench.timeline.note("client", f"send({len(data)}), recv()", failure.actual)
+        failure.likely = failure.likely or symptoms.CHANGED
+        raise
 
 
 def _still_serves(bench: Bench, why: str) -> None:
     sock = bench.datagrams()
     for _ in range(3):
         try:
-            _ask(bench, sock, b"still there?", why)
+            ask(bench, sock, b"still there?", why)
             return
         except Failed as failure:
             if ending := bench.ending():
@@ -48,7 +70,7 @@ def _still_serves(bench: Bench, why: str) -> None:
 def _comes_back_whole(size: int) -> Callable[[Bench], None]:
     def run(bench: Bench) -> None:
         data = random.Random(bench.seed).randbytes(size)
-        _ask(bench, bench.datagrams(), data, f"a datagram of {size} bytes back")
+        ask(bench, bench.datagrams(), data, f"a datagram of {size} bytes back")
         _still_serves(bench, f"the server to go on after {size} bytes")
 
     return run
@@ -69,7 +91,7 @@ def whole_datagrams(bench: Bench) -> None:
     for size in SIZES:
         _comes_back_whole(size)(bench)
     for data in (bytes(10), b"a line\r\n", b" "):
-        _ask(bench, bench.datagrams(), data, f"{data!r} back")
+        ask(bench, bench.datagrams(), data, f"{data!r} back")
     sock = bench.datagrams()
     sent = [b"%d" % number * number for number in range(50)]
     for datagram in sent:
@@ -88,6 +110,82 @@ def whole_datagrams(bench: Bench) -> None:
         raise Failed(
             "each datagram back by itself", f"{strange[:40]!r} came, which was not sent so"
         )
+
+
+@check(
+    "udp/7",
+    "udp-echo",
+    what="Two clients in turn send a thousand datagrams of drawn sizes from 0 to 65,507 bytes, and "
+    "some hundred texts; each must get its own back as it was.",
+    why="A datagram may have any size: most of them are none that a network has.",
+    mistake="A buffer of what fits into an Ethernet frame, 1,472 or 9,000 bytes; strip() or "
+    "lower(); a word such as `quit` taken for a command; a buffer that all clients share.",
+    calls="recvfrom(2) cuts what does not fit, without a word; sendto(2): the client's address.",
+)
+def any_size(bench: Bench) -> None:
+    chance = random.Random(bench.seed)
+    data = chance.randbytes(2 * LARGEST)
+    sizes = [0, *content.lengths(bench.seed, most=LARGEST, number=DRAWN), *EDGES]
+    starts = [chance.randint(0, LARGEST) for _ in sizes]
+    datagrams = [data[at : at + size] for at, size in zip(starts, sizes, strict=True)]
+    datagrams += content.texts(bench.seed)
+    clients = bench.datagrams(), bench.datagrams()
+    by_each = datagrams[::2], datagrams[1::2]
+    for pair in zip(*by_each, strict=False):
+        for sock, datagram in zip(clients, pair, strict=True):
+            sock.send(datagram)
+        for sock, datagram, others in zip(clients, pair, reversed(by_each), strict=True):
+            _must_be_answered(bench, sock, datagram, others)
+
+
+def _must_be_answered(
+    bench: Bench, sock: socket.socket, sent: bytes, by_others: list[bytes]
+) -> None:
+    words = f"{len(sent):,} bytes" if len(sent) > 40 else f"{sent!r}"
+    what = f"a datagram of {words} back"
+    call = f"send({len(sent)}), recv()"
+    try:
+        answer = sock.recv(2 * LARGEST)
+    except OSError as error:
+        why = "nothing came" if isinstance(error, TimeoutError) else f"recv() said {error.strerror}"
+        bench.timeline.note("client", call, why)
+        raise Failed(what, why) from None
+    if answer != sent:
+        bench.timeline.note("client", call, str(len(answer)))
+        if len(answer) > FEW and answer in by_others:
+            raise Failed(what, "what another client had sent came", likely=symptoms.OTHERS)
+        must_equal(answer, sent, what)
+
+
+@check(
+    "udp/10",
+    "udp-echo",
+    what="Sends datagrams of a few sizes, each when the last has come back; as a rule that must "
+    "take less than 10 ms.",
+    why="A client that waits for each answer does 50 in a second where each takes 20 ms.",
+    mistake="sleep() in the loop, or a look at the socket every few milliseconds instead of "
+    "waiting for it.",
+    calls="recvfrom(2), poll(2), which return when there is something.",
+)
+def soon(bench: Bench) -> None:
+    sock, data = bench.datagrams(), random.Random(bench.seed).randbytes(LARGEST)
+    ask(bench, sock, b"hello", "a datagram back")
+
+    def trip_s(size: int) -> float:
+        began = time.perf_counter()
+        ask_of_many(bench, sock, data[:size])
+        return time.perf_counter() - began
+
+    limit = SOON_S * max(1.0, bench.patience / 3)
+    if not ipaddress.ip_address(sock.getpeername()[0]).is_loopback:  # the way there takes time, too
+        limit += 3 * min(trip_s(1) for _ in range(TRIPS))
+    for size in (1, 100, 1472, 9000):
+        took = min(statistics.median(trip_s(size) for _ in range(TRIPS)) for _ in range(TRIES))
+        if took > limit:
+            raise Failed(
+                f"an answer to {size:,} bytes within {limit * 1000:.0f} ms, as a rule",
+                f"half of them took {took * 1000:.0f} ms or more: it waits before it answers",
+            )
 
 
 @check(
@@ -179,7 +277,7 @@ def privileged_ports(bench: Bench) -> None:
 )
 def loud_source(bench: Bench) -> None:
     loud, other = bench.datagrams(), bench.datagrams(source=(bench.second_source(), 0))
-    _ask(bench, other, b"hello", "the first datagram back")
+    ask(bench, other, b"hello", "the first datagram back")
     loud.setblocking(False)
     sent = answered = 0
     began = time.monotonic()
@@ -214,7 +312,7 @@ def _ask_until_served(bench: Bench, sock: socket.socket) -> None:
     sock.settimeout(bench.patience / 10)
     for _ in range(10):
         try:
-            _ask(bench, sock, b"hello", "another source to be served")
+            ask(bench, sock, b"hello", "another source to be served")
             return
         except Failed as failure:
             last = failure

@@ -14,9 +14,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from compare.check import symptoms
 from compare.check.blame import of_this_machine
 
 PIECE = 256 * 1024
+SLOW_PIECE, SLOW_S = 16 * 1024, 0.0005  # of who reads slowly
+COMPARED = 64 * 1024  # bytes at a time
+RECOGNISED = 16  # bytes that are no chance
 REMEMBERED = 400  # calls; what went wrong is near the end
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset
 
@@ -50,35 +54,69 @@ class Timeline:
 
 
 class Failed(Exception):  # noqa: N818  a verdict on the server, no error of ours
-    """The server did not do what it must. `at_byte` is where two byte strings part."""
+    """The server did not do what it must. `at_byte` is where two byte strings part.
 
-    def __init__(self, expected: str, actual: str, at_byte: int | None = None) -> None:
+    likely: the mistake, where what was seen tells it, whichever check it was seen by.
+    """
+
+    def __init__(
+        self, expected: str, actual: str, at_byte: int | None = None, *, likely: str = ""
+    ) -> None:
         super().__init__(f"expected {expected}; {actual}")
         self.expected = expected
         self.actual = actual
         self.at_byte = at_byte
+        self.likely = likely
 
 
-def shown(data: bytes) -> str:
+class Differs(Failed):
+    """Other bytes came than were sent."""
+
+
+def shown(data: bytes | bytearray) -> str:
     """Some bytes, for a person."""
-    return f"{data[:40]!r}{' ...' if len(data) > 40 else ''}"
+    return f"{bytes(data[:40])!r}{' ...' if len(data) > 40 else ''}"
 
 
-def must_equal(actual: bytes, expected: bytes, what: str) -> None:
-    """Raise Failed that says at which byte they part."""
-    if actual == expected:
+def must_equal(
+    actual: bytes | bytearray, expected: bytes, what: str, *, origin: int = 0, so_far: bool = False
+) -> None:
+    """Raise Differs that says at which byte they part.
+
+    origin: of a stream, what had come before. so_far: more may come, so fewer is no difference.
+    """
+    if actual == expected or (so_far and expected.startswith(actual)):
         return
-    at = next(
-        (i for i, (a, b) in enumerate(zip(actual, expected, strict=False)) if a != b),
-        min(len(actual), len(expected)),
-    )
+    at = _parting(actual, expected)
     if len(actual) < len(expected) and at == len(actual):
-        seen = f"only the first {len(actual):,} of {len(expected):,} bytes came"
+        seen = f"only the first {origin + at:,} of {origin + len(expected):,} bytes came"
     elif len(actual) > len(expected) and at == len(expected):
         seen = f"{len(actual) - len(expected):,} bytes more came: {shown(actual[at:])}"
     else:
-        seen = f"at byte {at:,} came {shown(actual[at:])} instead of {shown(expected[at:])}"
-    raise Failed(what, seen, at)
+        seen = f"at byte {origin + at:,} came {shown(actual[at:])} instead of "
+        seen += shown(expected[at:]) + _lost_or_doubled(actual, expected, at)
+    raise Differs(what, seen, origin + at)
+
+
+def _parting(actual: bytes | bytearray, expected: bytes) -> int:
+    """The first place where they differ, or the length of the shorter one."""
+    shorter = min(len(actual), len(expected))
+    for begin in range(0, shorter, COMPARED):
+        if actual[begin : begin + COMPARED] != expected[begin : begin + COMPARED]:
+            end = min(begin + COMPARED, shorter)
+            return next((i for i in range(begin, end) if actual[i] != expected[i]), end)
+    return shorter
+
+
+def _lost_or_doubled(actual: bytes | bytearray, expected: bytes, at: int) -> str:
+    """In words, if the rest is right but for a few bytes that are missing, or came twice."""
+    for many in range(1, RECOGNISED):
+        for verb, came, sent in (("lost", at, at + many), ("too many", at + many, at)):
+            rest = bytes(actual[came : came + RECOGNISED])
+            enough = len(rest) == RECOGNISED or sent + len(rest) == len(expected)
+            if rest and enough and rest == expected[sent : sent + RECOGNISED]:
+                return f": {many} byte{'s' * (many > 1)} {verb}"
+    return ""
 
 
 class Wire:
@@ -90,6 +128,7 @@ class Wire:
         self.patience = patience
         self._timeline = timeline
         self._lines = bytearray()
+        self._said_all = False
 
     def note(self, call: str, result: str = "") -> None:
         self._timeline.note(self.name, call, result)
@@ -134,6 +173,7 @@ class Wire:
 
     def half_close(self) -> None:
         self.note("shutdown(SHUT_WR)")
+        self._said_all = True
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -154,33 +194,32 @@ class Wire:
         """What there is, at most `size`; b"" is the end. Raises Failed if nothing comes."""
         limit = self.patience if within is None else within
         if not self.poll(limit, write=False)[0]:
-            raise Failed("an answer", f"nothing came within {limit:.1f} s")
+            likely = symptoms.NO_END if self._said_all else ""
+            raise Failed("an answer", f"nothing came within {limit:.1f} s", likely=likely)
         try:
             data = self.sock.recv(size)
         except OSError as error:
             self.note(f"recv({size})", _name(error))
             if of_this_machine(error):
                 raise
-            raise Failed("an answer", f"recv() said {_name(error)}") from None
+            reset = isinstance(error, ConnectionResetError) and self._said_all
+            likely = symptoms.RESET if reset else ""
+            raise Failed("an answer", f"recv() said {_name(error)}", likely=likely) from None
         self.note(f"recv({size})", str(len(data)) if data else "0: the end")
         return data
 
-    def receive(self, size: int) -> bytes:
-        """`size` bytes, or fewer at the end."""
+    def must_receive(self, data: bytes, what: str) -> None:
+        """`data` comes, and nothing else; more may follow."""
         received = bytearray()
-        while len(received) < size:
+        while len(received) < len(data):
             try:
-                data = self.receive_some(size - len(received))
+                piece = self.receive_some(len(data) - len(received))
             except Failed as failure:
-                raise Failed(
-                    f"{size:,} bytes",
-                    f"{len(received):,} came, then {failure.actual}",
-                    len(received),
-                ) from None
-            if not data:
+                raise _broken_off(received, data, what, failure) from None
+            if not piece:
                 break
-            received += data
-        return bytes(received)
+            received += piece
+        must_equal(received, data, what)
 
     def receive_rest(self, within: float | None = None) -> bytes:
         """All there is, up to the end."""
@@ -189,26 +228,60 @@ class Wire:
             received += data
         return bytes(received)
 
-    def exchange(self, data: bytes, what: str = "the same bytes back") -> None:
-        """Send `data` and take its echo at the same time; it must be the same."""
+    def must_receive_rest(
+        self,
+        data: bytes,
+        what: str,
+        within: float | None = None,
+        *,
+        origin: int = 0,
+        slowly: bool = False,
+    ) -> None:
+        """`data` comes, and then the end; the client has closed its side."""
+        received = bytearray()
+        while True:
+            try:
+                piece = self.receive_some(SLOW_PIECE if slowly else PIECE, within)
+            except Failed as failure:
+                raise _broken_off(received, data, what, failure, origin) from None
+            if not piece:
+                break
+            received += piece
+            if slowly:
+                time.sleep(SLOW_S)
+        must_equal(received, data, what, origin=origin)
+
+    def exchange(self, data: bytes, what: str = "", *, origin: int = 0) -> None:
+        """Send `data` and take its echo at the same time; it must be the same.
+
+        what: it is to be, in words, where that it is the same is what is asked.
+        origin: how much this connection has had back before.
+        """
+        try:
+            self._exchange(data, what or "the same bytes back", origin)
+        except Failed as failure:
+            if not what and (isinstance(failure, Differs) or (failure.at_byte or 0) > origin):
+                failure.likely = failure.likely or symptoms.CHANGED
+            raise
+
+    def _exchange(self, data: bytes, what: str, origin: int) -> None:
         unsent, received = memoryview(data), bytearray()
         while len(received) < len(data):
             readable, writable = self.poll(self.patience, write=bool(unsent))
-            if not (readable or writable):
-                raise Failed(
-                    what,
-                    f"{len(received):,} of {len(data):,} bytes came back, then nothing for "
-                    f"{self.patience:.1f} s",
-                    len(received),
-                )
+            ended = ""
             if readable:
                 piece = self.receive_some(min(PIECE, len(data) - len(received)))
-                if not piece:
-                    break
                 received += piece
+                ended = "" if piece else "the end"
             elif writable:
                 unsent = unsent[self.send_some(unsent) :]
-        must_equal(bytes(received), data, what)
+            else:
+                ended = f"nothing for {self.patience:.1f} s"
+            if ended:
+                must_equal(received, data, what, origin=origin, so_far=True)
+                at, of = origin + len(received), origin + len(data)
+                raise Failed(what, f"{at:,} of {of:,} bytes came back, then {ended}", at)
+        must_equal(received, data, what, origin=origin)
 
     def send_until_stuck(self, data: bytes, quiet: float) -> int:
         """Send without reading until nothing more is taken for `quiet` s; how much was."""
@@ -276,6 +349,20 @@ class Wire:
                 raise Failed(f"the line {last!r}", f"the end came, after {lines[-5:]}")
             lines.append(line)
         return lines
+
+
+def _broken_off(
+    received: bytearray, data: bytes, what: str, failure: Failed, origin: int = 0
+) -> Failed:
+    """Why not all of `data` came, or no end after it. Raises Differs where it is not `data`."""
+    must_equal(received, data, what, origin=origin, so_far=True)
+    came, all_came = origin + len(received), len(received) == len(data)
+    actual = failure.actual
+    if data:
+        actual = f"{'all' if all_came else 'only'} {came:,} bytes came, then {failure.actual}"
+    # Where bytes are missing, too, silence is no missing end; a reset may be what took them.
+    known = all_came or failure.likely == symptoms.RESET
+    return Failed(what, actual, came, likely=failure.likely if known else "")
 
 
 def wait_until(condition: Callable[[], object], within: float) -> bool:

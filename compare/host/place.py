@@ -57,13 +57,12 @@ class Place(NamedTuple):
     def bound(self) -> list[Bound]:
         """Every socket that waits at this port, at whatever address: proc_net(5)."""
         found = []
-        for table in (f"/proc/net/{self.scheme}", f"/proc/net/{self.scheme}6"):
-            for row in _rows(Path(table)):
-                fields = row.split()
-                address, _, port = fields[1].partition(":")
-                waits = self.scheme == "udp" or fields[3] == _LISTEN
-                if waits and int(port, 16) == self.port:
-                    found.append(Bound(_address(address), int(fields[9])))
+        for row in socket_rows(self.scheme):
+            fields = row.split()
+            address, _, port = fields[1].partition(":")
+            waits = self.scheme == "udp" or fields[3] == _LISTEN
+            if waits and int(port, 16) == self.port:
+                found.append(Bound(_address(address), int(fields[9])))
         return found
 
     def resolved(self) -> Place:
@@ -95,6 +94,15 @@ def _address(text: str) -> str:
     """An address as the kernel's tables have it: words in the machine's own order."""
     words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
     return str(ipaddress.ip_address(b"".join(words)))
+
+
+def socket_rows(scheme: str) -> list[str]:
+    """What the kernel tells of all its sockets, of IPv4 and of IPv6, a row each: proc_net(5).
+
+    The second word of a row is the local end and the third the remote one, as hexadecimal
+    ADDRESS:PORT. A listener of both versions has its connections of IPv4 among those of IPv6.
+    """
+    return [row for version in ("", "6") for row in _rows(Path(f"/proc/net/{scheme}{version}"))]
 
 
 def _rows(table: Path) -> list[str]:

@@ -104,6 +104,15 @@ def size(pid: int) -> Size:
     return Size(rss, threads, descriptors)
 
 
+def ended(pid: int) -> int:
+    """How many descendants of `pid` have ended, and nobody has waited for them: zombies."""
+    number = 0
+    for each in tree(pid)[1:]:
+        with contextlib.suppress(OSError):
+            number += _stat(each)[0] == "Z"
+    return number
+
+
 def count_descriptors(pid: int) -> int:
     """Open descriptors of one process; 0 where it is gone."""
     try:

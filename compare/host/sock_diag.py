@@ -19,6 +19,7 @@ _REQUEST = struct.Struct("=BBBxI2s2s44x")
 _MESSAGE_SIZE = 72  # struct inet_diag_msg; attributes follow
 _SOURCE_AT, _DESTINATION_AT = 8, 24  # in it, after four bytes and two ports
 _ID = slice(4, 52)  # ports, addresses, interface, and a cookie that no other socket ever has
+_MAPPED = bytes(10) + b"\xff\xff"  # before an address of IPv4 in one of IPv6
 _ATTRIBUTE = struct.Struct("=HH")
 _SKMEMINFO = 7  # INET_DIAG_SKMEMINFO
 _MEMINFO = struct.Struct("=8I")
@@ -71,9 +72,22 @@ def buffered_kb(host: str, port: int) -> int:
 def _dump(
     host: str, state: int, *, sport: int = 0, dport: int = 0, memory: bool = False
 ) -> Iterator[bytes]:
-    """The message on every TCP socket with that end, with its memory if that was asked for."""
+    """The message on every TCP socket with that end, with its memory if that was asked for.
+
+    A listener of both versions has its connections of IPv4 among those of IPv6: RFC 4291, 2.5.5.2.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     address = socket.inet_pton(family, "127.0.0.1" if host == "localhost" else host)
+    yield from _dump_of(family, address, state, sport=sport, dport=dport, memory=memory)
+    if family == socket.AF_INET and any(address):
+        yield from _dump_of(
+            socket.AF_INET6, _MAPPED + address, state, sport=sport, dport=dport, memory=memory
+        )
+
+
+def _dump_of(
+    family: int, address: bytes, state: int, *, sport: int, dport: int, memory: bool
+) -> Iterator[bytes]:
     anywhere = not any(address)  # a server on all addresses
     at = _SOURCE_AT if sport else _DESTINATION_AT
     extension = 1 << (_SKMEMINFO - 1) if memory else 0

@@ -116,6 +116,7 @@ MODELS: dict[str, Model] = {
                 "tcp/5": "whoever comes second waits until the silent client leaves",
                 "tcp/9": "the client that stalls is the one being served; the other one waits",
                 "tcp/12-held": "a held connection is served only when those before it have left",
+                "tcp/24": "the others wait until the first client has left",
                 "life/2": "the stalled client is the one being served; there is none beside it",
                 **_MET_NOBODY,
             },
@@ -178,7 +179,7 @@ MODELS: dict[str, Model] = {
             cannot={"chat": _APART},
             exceptions={
                 **dict.fromkeys(
-                    ("tcp/5", "tcp/9", "tcp/12-held", "life/2"),
+                    ("tcp/5", "tcp/9", "tcp/12-held", "tcp/24", "life/2"),
                     "who is dealt to a process that is busy waits for it, though others be free",
                 ),
                 "life/6": "who shares a port (SO_REUSEPORT) shares it with a second instance, too",
@@ -272,7 +273,7 @@ MODELS: dict[str, Model] = {
                     ),
                     _NEVER_CLOSED,
                 ),
-                "udp/1": "it does not answer an empty datagram",
+                **dict.fromkeys(("udp/1", "udp/7"), "it does not answer an empty datagram"),
                 "udp/2": "an answer that cannot be sent ends its endpoint",
             },
         ),

@@ -15,25 +15,29 @@ from compare.check.runner import run
 SERVERS = Path(__file__).parent / "servers"
 # Which checks fail by which mistake. What is served wrongly is found by all that is served.
 NEWCOMER = {"tcp/5", "tcp/6", "tcp/7", "tcp/13", "tcp/17", "tcp/18"}  # a whole one is looked for
-LARGE = {"tcp/1", "tcp/3", "tcp/8"}
+LARGE = {
+    *("tcp/1", "tcp/3", "tcp/8", "tcp/13-kept"),
+    *("tcp/20", "tcp/21", "tcp/22", "tcp/23", "tcp/24"),
+}
 MISTAKES: dict[Profile, dict[str, set[str]]] = {
     "tcp-echo": {
         "none": set(),
-        "drops-the-last-byte": LARGE,
+        "drops-the-last-byte": {*LARGE, "tcp/13"},
         "swaps-halves": LARGE,
         "doubles": LARGE,
         "text": {*LARGE, "tcp/2"},
-        "stops-at-nul": {*LARGE, "tcp/2"},
+        "stops-at-nul": {*LARGE, "tcp/2", "tcp/13"},
         "first-message-only": {*LARGE, "tcp/2", "tcp/9", "tcp/18"},
-        "partial-writes": {"tcp/3", "tcp/8"},
+        "partial-writes": {"tcp/3", "tcp/8", "tcp/24"},
         "closes-at-half-close": {"tcp/3", "tcp/8", "tcp/12"},
         "without-bound": {"tcp/8"},
         "one-thread-blocks": {"tcp/9"},
-        "one-at-a-time": {"tcp/5", "tcp/9", "tcp/12-held"},
+        "one-at-a-time": {"tcp/5", "tcp/9", "tcp/12-held", "tcp/24"},
         "fifty-slots": {"tcp/12-held"},
         "after-the-end": {
             *NEWCOMER,
             *("tcp/1", "tcp/2", "tcp/8", "tcp/9", "tcp/12-held", "tcp/19", "life/1"),
+            *("tcp/13-kept", "tcp/20", "tcp/21", "tcp/22", "tcp/23", "tcp/24"),
         },
         "whole-lines": {
             *NEWCOMER,
@@ -42,8 +46,8 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
         },
         "nul-at-the-end": {*NEWCOMER, "tcp/3", "tcp/4", "tcp/8", "tcp/12"},
         "never-closes": {*NEWCOMER, "tcp/3", "tcp/4", "tcp/8", "tcp/12"},
-        "dies-of-a-reset": {"tcp/6", "tcp/7", "tcp/17"},
-        "dies-of-sigpipe": {"tcp/6", "tcp/7", "tcp/17"},
+        "dies-of-a-reset": {"tcp/6", "tcp/7", "tcp/17", "tcp/25"},
+        "dies-of-sigpipe": {"tcp/6", "tcp/7", "tcp/17", "tcp/25"},
         "traceback-of-a-reset": {"tcp/17"},
         "leaks-descriptors": {"tcp/6", "tcp/7", "tcp/13", "tcp/17"},
         "leaks-memory": {"tcp/13"},
@@ -56,11 +60,11 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
     },
     "udp-echo": {
         "none": set(),
-        "cuts": {"udp/1"},
-        "drops-the-empty": {"udp/1"},
-        "strips": {"udp/1"},
+        "cuts": {"udp/1", "udp/7", "udp/10"},
+        "drops-the-empty": {"udp/1", "udp/7"},
+        "strips": {"udp/1", "udp/7"},
         "dies-of-einval": {"udp/2"},
-        "dies-of-a-refusal": {"udp/6"},
+        "dies-of-a-refusal": {"udp/6", "udp/8"},
     },
     "chat": {
         "none": set(),

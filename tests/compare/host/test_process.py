@@ -385,3 +385,27 @@ def test_name_of_a_process_may_be_any_bytes(child: Child) -> None:
     assert process.usage(named.pid).cpu_ns > 0
     assert process.size(named.pid).rss_kb > 0
     assert process.doing(named.pid) != "is gone"
+
+
+def test_core_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(ValueError, match="there is no core 100000"):
+        process.core(100_000)
+
+
+def test_children_that_have_ended_and_nobody_waits_for_are_counted(child: Child) -> None:
+    code = """
+import os, sys
+for _ in range(3):
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os._exit(0)
+    os.close(writing)
+    os.read(reading, 1)  # which returns when the child has ended
+print("done", flush=True)
+sys.stdin.read()
+"""
+    parent = child(code)
+    deadline = time.monotonic() + 10
+    while process.ended(parent.pid) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

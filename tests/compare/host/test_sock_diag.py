@@ -28,6 +28,7 @@ def has_ipv6() -> bool:
 
 # Which nobody else has, so that no other sockets of the same port are taken for its own.
 HOST = "127.87.0.1"
+BOTH = "127.87.0.2"
 HOSTS = [
     HOST,
     pytest.param("::1", marks=pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")),
@@ -55,6 +56,26 @@ class Server:
 
     def time_wait(self) -> Ends:
         return self._time_wait.ends()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+def test_connections_of_ipv4_to_a_listener_for_both_versions_are_seen(
+    wait_until: WaitUntil,
+) -> None:
+    with contextlib.ExitStack() as stack:
+        family = socket.AF_INET6
+        listener = socket.create_server(("::", 0), family=family, dualstack_ipv6=True)
+        port = stack.enter_context(listener).getsockname()[1]
+        client = stack.enter_context(socket.create_connection((BOTH, port), 10))
+        served = stack.enter_context(listener.accept()[0])
+        time_wait = TimeWait(BOTH, port)
+        client.send(bytes(100_000))
+        wait_until(lambda: buffered_kb(BOTH, port) >= 90, "what is buffered to be seen")
+        served.recv(100_000, socket.MSG_WAITALL)
+        served.close()
+        assert client.recv(1) == b""
+        client.close()
+        wait_until(lambda: time_wait.ends().server == 1, "the server's end in TIME_WAIT")
 
 
 @pytest.fixture(params=HOSTS)

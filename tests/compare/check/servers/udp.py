@@ -7,11 +7,30 @@ import os
 import signal
 import socket
 import sys
+import time
 
 MISTAKE, PORT = sys.argv[1], int(sys.argv[2])
 
 
+kept: dict[object, bytes] = {}
+last = b""
+
+
+def changed(data: bytes) -> bytes:
+    """What comes back."""
+    if MISTAKE == "strips":
+        return data.strip(b"\0\n")
+    if MISTAKE == "cuts-to-a-frame" and 1472 < len(data) < 60_000:
+        return data[:1472]
+    if MISTAKE == "raises-lower-case" and data.isascii():
+        return data.upper()
+    if MISTAKE == "answers-late" and last:
+        return last
+    return data
+
+
 def main() -> None:
+    global last
     signal.signal(signal.SIGTERM, lambda *ignored: os._exit(0))
     sock = socket.socket(type=socket.SOCK_DGRAM)
     try:
@@ -23,13 +42,22 @@ def main() -> None:
     sock.settimeout(0.2)  # a signal that comes just before recvfrom() is seen after it
     while True:
         try:
+            if MISTAKE == "asks-for-ever":
+                sock.setblocking(False)
             data, client = sock.recvfrom(1024 if MISTAKE == "cuts" else 65536)
             if MISTAKE == "drops-the-empty" and not data:
                 continue
-            if MISTAKE == "strips":
-                data = data.strip(b"\0\n")
-            sock.sendto(data, client)
-        except TimeoutError:
+            if MISTAKE == "quit-closes" and data.strip() == b"quit":
+                sys.exit(0)
+            if MISTAKE == "drops-9001-to-65506" and 9000 < len(data) < 65507:
+                continue
+            if MISTAKE == "keeps-each-client":
+                kept[client] = bytes(10_000)
+            if MISTAKE == "delays":
+                time.sleep(0.02)
+            sock.sendto(changed(data), client)
+            last = data
+        except (TimeoutError, BlockingIOError):
             continue
         except OSError as error:
             if errno.errorcode[error.errno or 0] == {"dies-of-einval": "EINVAL"}.get(

@@ -1,0 +1,168 @@
+"""TCP echo for several clients at the same time: all are served, and each gets its own."""
+
+from __future__ import annotations
+
+import random
+import select
+import socket
+
+from compare.check import symptoms
+from compare.check.bench import Bench
+from compare.check.blame import of_this_machine
+from compare.check.catalogue import check
+from compare.check.wire import RECOGNISED, Differs, Failed, must_equal
+
+KIB, MIB = 1024, 1024 * 1024
+CROWD = 1000
+HELD = 1024  # so that some descriptor of the server's is beyond FD_SETSIZE
+CLIENTS = 5
+EACH = 8 * MIB  # more than the kernel keeps for one who does not read
+FULL_MS = 100
+FEW = 3  # bytes, which may be equal by chance
+
+
+def _crowd(bench: Bench, *, held: bool) -> None:
+    """Connect so many clients at once; each stays until all are served, or leaves on its own."""
+    many = HELD if held else CROWD
+    bench.must_have_room_for(many)
+    wires = [bench.connect(at_once=True) for _ in range(many)]
+    message = {wire.sock.fileno(): b"<client %04d>" % n * 10 for n, wire in enumerate(wires)}
+    received = dict.fromkeys(message, b"")
+    sockets = {wire.sock.fileno(): wire.sock for wire in wires}
+    what = f"{len(wires):,} clients to be served"
+    quiet = 5 * bench.patience
+    with select.epoll() as epoll:
+        for fd in sockets:
+            epoll.register(fd, select.EPOLLOUT)
+        unserved = set(sockets)
+        while unserved:
+            events = epoll.poll(quiet)
+            if not events:
+                raise Failed(
+                    what,
+                    f"{len(unserved)} were not, and nothing happened for {quiet:.0f} s",
+                )
+            for fd, event in events:
+                try:
+                    if event & select.EPOLLOUT:
+                        sockets[fd].send(message[fd])
+                        if not held:
+                            sockets[fd].shutdown(socket.SHUT_WR)
+                        epoll.modify(fd, select.EPOLLIN)
+                        continue
+                    data = sockets[fd].recv(KIB)
+                except OSError as error:
+                    if of_this_machine(error):
+                        raise
+                    if bench.wait_until(bench.ending) and (ending := bench.ending()):
+                        raise Failed(what, f"it has ended: {ending}") from None
+                    at_end = not held and received[fd] == message[fd]
+                    likely = symptoms.RESET if at_end else ""
+                    raise Failed(what, f"one was not: {error.strerror}", likely=likely) from None
+                received[fd] += data
+                if received[fd] == message[fd] and (held or not data):
+                    epoll.unregister(fd)
+                    unserved.remove(fd)
+                elif not data or not message[fd].startswith(received[fd]):
+                    own = f"each of {len(wires):,} clients its own message"
+                    must_be_its_own(received[fd], message[fd], list(message.values()), own)
+
+
+@check(
+    "tcp/12",
+    "tcp-echo",
+    what="A thousand clients connect at once, send a message, and close; all must be served.",
+    why="After a restart all of your clients come back in the same second.",
+    mistake="A short backlog: listen(5) drops who comes meanwhile, and they try again a second "
+    "later. listen(4096), and accept in a loop. Threads: start them faster than they come.",
+    calls="listen(2): the kernel cuts it to net.core.somaxconn; accept(2).",
+)
+def a_crowd(bench: Bench) -> None:
+    _crowd(bench, held=False)
+
+
+@check(
+    "tcp/12-held",
+    "tcp-echo",
+    what="1,024 clients connect at once and stay; all must be served before anybody leaves.",
+    why="Most connections of a real server are open and idle.",
+    mistake="A fixed number of threads or slots that the idle ones occupy; or select(), which ends "
+    "at 1,024 descriptors: FD_SET() beyond writes where something else is.",
+    calls="epoll_wait(2); select(2): FD_SETSIZE.",
+    together=True,
+)
+def a_crowd_that_stays(bench: Bench) -> None:
+    _crowd(bench, held=True)
+
+
+@check(
+    "tcp/24",
+    "tcp-echo",
+    what="Five clients send at the same time, in pieces, and read slowly; each must get back what "
+    "it sent, and nothing of the others.",
+    why="Who gets another client's data has seen what was none of its business.",
+    mistake=symptoms.OTHERS,
+    calls="recv(2) into a buffer; send(2), which may take only some of it.",
+    together=True,
+)
+def to_each_its_own(bench: Bench) -> None:
+    chance = random.Random(bench.seed)
+    sent = [chance.randbytes(EACH) for _ in range(CLIENTS)]
+    wires = [bench.connect(receive_buffer=4 * KIB) for _ in range(CLIENTS)]
+    unsent = [memoryview(data) for data in sent]
+    received = [0] * CLIENTS
+    what = f"each of {CLIENTS} clients its own {EACH // MIB} MiB back"
+    whose = {wire.sock.fileno(): number for number, wire in enumerate(wires)}
+    poll = select.poll()
+    for wire in wires:
+        poll.register(wire.sock, select.POLLOUT)
+    while events := poll.poll(FULL_MS):  # until nothing more is taken, so that some has to wait
+        chance.shuffle(events)
+        for fd, _ in events:
+            number = whose[fd]
+            size = chance.randint(1, 32 * KIB)
+            unsent[number] = unsent[number][wires[number].send_some(unsent[number][:size]) :]
+            if not unsent[number]:
+                poll.unregister(fd)
+    for number, wire in enumerate(wires):
+        poll.register(wire.sock, select.POLLIN | (select.POLLOUT if unsent[number] else 0))
+    while whose:
+        events = poll.poll(bench.patience * 1000)
+        if not events:
+            came = min(received[number] for number in whose.values())
+            likely = symptoms.CHANGED if came else symptoms.WAITS
+            raise Failed(what, f"{came:,} bytes came back to one, then nothing", likely=likely)
+        chance.shuffle(events)
+        for fd, event in events:
+            number = whose[fd]
+            wire, at = wires[number], received[number]
+            if event & ~select.POLLOUT:
+                piece = wire.receive_some(chance.randint(1, 64 * KIB))
+                own = sent[number][at : at + len(piece)]
+                must_be_its_own(piece, own, sent, what, origin=at)
+                if not piece:
+                    raise Failed(what, f"{at:,} bytes came back to one, then the end", at)
+                received[number] += len(piece)
+            elif unsent[number]:
+                unsent[number] = unsent[number][wire.send_some(unsent[number][: 32 * KIB]) :]
+                if not unsent[number]:
+                    poll.modify(fd, select.POLLIN)
+            if received[number] == EACH:
+                poll.unregister(fd)
+                del whose[fd]
+
+
+def must_be_its_own(
+    received: bytes, sent: bytes, by_all: list[bytes], what: str, *, origin: int = 0
+) -> None:
+    """Raise Differs that says whether it is what another client sent."""
+    try:
+        must_equal(received, sent, what, origin=origin)
+    except Differs as failure:
+        at = failure.at_byte or 0
+        strange = received[at - origin :][:RECOGNISED]
+        if len(strange) > FEW and any(strange in data for data in by_all if sent not in data):
+            actual = f"at byte {at:,} came what another client had sent: {strange!r}"
+            raise Differs(what, actual, at, likely=symptoms.OTHERS) from None
+        failure.likely = symptoms.CHANGED
+        raise

@@ -1,0 +1,142 @@
+"""TCP echo: all that a client may send comes back, however much, whatever it says, and soon."""
+
+from __future__ import annotations
+
+import random
+import socket
+import statistics
+import struct
+import time
+
+from compare.check import content, symptoms
+from compare.check.bench import Bench
+from compare.check.catalogue import check
+from compare.check.wire import Failed, Wire
+
+KIB, MIB = 1024, 1024 * 1024
+FAR_MIB = 256
+MESSAGES = 10_000
+LONGEST = 256 * KIB  # message
+ENOUGH = 5  # times the patience; who is slow is asked less
+SOON_S = 0.01
+TRIPS = 15
+TRIES = 3
+_MIN_RTT_AT = 148  # in struct tcp_info, include/uapi/linux/tcp.h: microseconds
+
+
+@check(
+    "tcp/20",
+    "tcp-echo",
+    what="Sends some hundred texts: words such as quit, upper and lower case, lines with both "
+    "ends, runs of NULs and blanks, and half a character; each must come back as it was, and the "
+    "connection stay open.",
+    why="To an echo server nothing that is sent means anything.",
+    mistake="A command such as `quit` left from another exercise; lower(), strip() or split(); a C "
+    "string, which ends at a NUL; printf() with what was received as the format.",
+    calls="none: it is what is done with the bytes.",
+)
+def texts(bench: Bench) -> None:
+    wire, messages = bench.connect(), content.texts(bench.seed)
+    for message in messages:
+        _comes_back(wire, message)
+    wire.close()
+    for message in messages:  # some are looked for in the first message only
+        wire = bench.connect()
+        _comes_back(wire, message)
+        wire.close()
+
+
+def _comes_back(wire: Wire, message: bytes) -> None:
+    shown = f"{message[:40]!r}{' ...' if len(message) > 40 else ''}"
+    wire.exchange(message, f"{shown} back as it was")
+    wire.exchange(b"and then", f"the connection to stay open after {shown}")
+
+
+@check(
+    "tcp/21",
+    "tcp-echo",
+    what="Sends 256 MiB through one connection, in which no two pieces are equal; the same must "
+    "come back.",
+    why="Files, backups and videos are larger than any buffer, and one byte too few is a broken "
+    "file.",
+    mistake="A counter or an offset that overflows, the rest of a partial send() that is dropped "
+    "when buffers are full, a limit on what a connection may send.",
+    calls="send(2), which may take only some; splice(2), sendfile(2).",
+)
+def far_into_a_stream(bench: Bench) -> None:
+    wire, began = bench.connect(), time.monotonic()
+    for number, block in enumerate(content.stream(bench.seed, FAR_MIB, MIB)):
+        wire.exchange(block, f"{FAR_MIB} MiB back unchanged", origin=number * MIB)
+        if time.monotonic() - began > ENOUGH * bench.patience:
+            return
+
+
+@check(
+    "tcp/22",
+    "tcp-echo",
+    what="Sends 10,000 messages one after the other on one connection, of drawn lengths up to "
+    "256 KiB and at every power of two; each must come back.",
+    why="Connections of real clients live for days, and their messages have any length.",
+    mistake="A loop that ends after so many reads; a buffer that a message of just that length "
+    "fills; a length that is kept in a type too small for it.",
+    calls="recv(2): returns as many bytes as the buffer has when more are there.",
+)
+def many_messages(bench: Bench) -> None:
+    chance = random.Random(bench.seed)
+    long = content.lengths(bench.seed, most=LONGEST, number=200)
+    data = chance.randbytes(LONGEST)
+    wire, began = bench.connect(), time.monotonic()
+    for number in range(MESSAGES):
+        length = long[number] if number < len(long) else chance.randint(1, 64)
+        at = chance.randint(0, LONGEST - length)
+        message = data[at : at + length]
+        wire.exchange(message, f"message {number + 1:,} of this connection, {length:,} bytes, back")
+        if time.monotonic() - began > ENOUGH * bench.patience:
+            return
+
+
+@check(
+    "tcp/23",
+    "tcp-echo",
+    what="Sends messages of a few lengths, each when the last has come back; as a rule that must "
+    "take less than 10 ms.",
+    why="A client that waits for each answer does 50 in a second where each takes 20 ms.",
+    mistake="sleep() in the loop, or a look at the sockets every few milliseconds instead of "
+    "waiting for them; an answer in two writes, the second of which Nagle's algorithm holds back "
+    "for 40 ms.",
+    calls="poll(2), epoll_wait(2), which return when there is something; tcp(7): TCP_NODELAY.",
+)
+def soon(bench: Bench) -> None:
+    wire, chance = bench.connect(), random.Random(bench.seed)
+    wire.exchange(b"hello")
+    limit = SOON_S * max(1.0, bench.patience / 3) + 3 * _distance_s(wire)
+    for length in (1, 100, 1461, 5000, 20_000):
+        message = chance.randbytes(length)
+        # Somebody else may have had the machine; who waits by itself does so every time.
+        took = min(
+            statistics.median(_trip_s(wire, message) for _ in range(TRIPS)) for _ in range(TRIES)
+        )
+        if took > limit:
+            raise Failed(
+                f"an answer to {length:,} bytes within {limit * 1000:.0f} ms, as a rule",
+                f"half of them took {took * 1000:.0f} ms or more: it waits before it answers",
+            )
+
+
+def _trip_s(wire: Wire, message: bytes) -> float:
+    began = time.perf_counter()
+    try:
+        wire.exchange(message)
+    except Failed as failure:
+        failure.likely = failure.likely or symptoms.CHANGED
+        raise
+    return time.perf_counter() - began
+
+
+def _distance_s(wire: Wire) -> float:
+    """How long the network alone takes there and back."""
+    info = wire.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    if len(info) < _MIN_RTT_AT + 4:
+        return 0.0
+    (microseconds,) = struct.unpack_from("=I", info, _MIN_RTT_AT)
+    return float(microseconds) / 1e6

@@ -1,0 +1,188 @@
+"""What shows only in some texts, far into a stream, after many clients or at rest is found.
+
+And what right servers do all the same is not taken for it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from compare.check import runner, symptoms
+from compare.check.bench import Bench, Skipped, Subject
+from compare.check.catalogue import CHECKS, Profile, of_profile
+from compare.check.leaks import come_and_go
+from compare.check.runner import Finding, run
+from compare.host.place import Place
+
+SERVERS = Path(__file__).parent / "servers"
+SEED = 7
+# What is planted, the check that finds it, and what it says.
+CONTENT = [
+    ("loses-byte-65536", "tcp/1", "byte 65,536 "),
+    ("loses-a-byte-at-9-mib", "tcp/21", "byte 9,437,184 "),
+    ("folds-nuls", "tcp/20", "\\x00"),
+    ("raises-lower-case", "tcp/20", "instead of"),
+    ("strips", "tcp/20", ""),
+    ("mends-line-ends", "tcp/20", "1 byte lost"),
+    ("escapes", "tcp/20", "&lt;"),
+    ("expands", "tcp/20", "(null)"),
+    ("quit-closes", "tcp/20", "then the end"),
+    ("drops-4096", "tcp/22", "0 of 4,096 bytes"),
+    ("ends-after-2000-reads", "tcp/22", "the end"),
+    ("delays", "tcp/23", "half of them took 2"),
+    ("two-writes", "tcp/23", "it waits before it answers"),
+    ("shares-a-buffer", "tcp/24", "what another client had sent"),
+    ("select", "tcp/12-held", "it has ended: killed by SIGSEGV"),
+    ("asks-for-ever", "tcp/25", "nobody is connected"),
+    ("leaves-epollout-on", "tcp/25", "a client that says nothing"),
+    ("waits-unread", "tcp/25", "does not read"),
+    ("asks-for-input-while-full", "tcp/25", "does not read"),
+    ("leaves-urgent-data", "tcp/25", "after an urgent byte"),
+    ("stays-after-a-reset", "tcp/25", "nobody is connected"),
+]
+LEAKS = [
+    ("keeps-one-in-a-hundred", "tcp/13", "descriptors open"),
+    ("keeps-what-was-said", "tcp/13", "memory to level off"),
+    ("keeps-a-little-of-each-message", "tcp/13-kept", "bytes with each of the last"),
+    ("leaves-zombies", "tcp/13", "zombies"),
+    ("keeps-threads", "tcp/13", "threads behind"),
+]
+
+
+DATAGRAMS = [
+    ("cuts-to-a-frame", "udp/7", "only the first 1,472 of"),
+    ("drops-9001-to-65506", "udp/7", "nothing came"),
+    ("raises-lower-case", "udp/7", "instead of"),
+    ("quit-closes", "udp/7", "quit"),
+    ("answers-late", "udp/7", "what another client had sent"),
+    ("delays", "udp/10", "it waits before it answers"),
+    ("asks-for-ever", "udp/8", "before anybody has asked"),
+    ("keeps-each-client", "udp/9", "bytes with each of the last"),
+]
+
+
+def found(what: str, *ids: str, **limits: float) -> list[Finding]:
+    profile: Profile = "udp-echo" if ids[0].startswith("udp/") else "tcp-echo"
+    script = SERVERS / ("udp.py" if profile == "udp-echo" else "planted.py")
+    command = (sys.executable, str(script), what, "{port}")
+    return list(run(Subject(profile, command, limits=limits), ids, SEED, lambda text: None))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("what", "id_", "said"), CONTENT, ids=[each[0] for each in CONTENT])
+def test_fault_is_found_and_named(
+    what: str, id_: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 1.0)
+    (finding,) = found(what, id_)
+    assert finding.state == "failed"
+    assert said in f"{finding.expected}; {finding.actual}"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("what", "id_", "said"), DATAGRAMS, ids=[each[0] for each in DATAGRAMS])
+def test_fault_of_a_datagram_server_is_found_and_named(
+    what: str, id_: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 1.0)
+    (finding,) = found(what, id_)
+    assert finding.state == "failed"
+    assert said in f"{finding.expected}; {finding.actual}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("what", "id_", "said"), LEAKS, ids=[each[0] for each in LEAKS])
+def test_leak_is_found_by_its_slope_and_named(what: str, id_: str, said: str) -> None:
+    (finding,) = found(what, id_)
+    assert finding.state == "failed"
+    assert said in f"{finding.expected}; {finding.actual}"
+
+
+MUST = [each.id for each in of_profile("tcp-echo") if each.kind == "MUST"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("what", ["none", "collector", "cached-pipes", "dual-stack"])
+def test_what_right_servers_do_is_no_fault(what: str) -> None:
+    assert [each for each in found(what, *MUST) if each.state != "passed"] == []
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("id_", ["tcp/6", "tcp/7", "tcp/17"])
+def test_descriptors_that_a_run_time_keeps_for_later_are_no_leak(
+    id_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
+    (finding,) = found("cached-pipes", id_)
+    assert finding.state == "passed", finding
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("what", ["slow-connections", "delays"])
+def test_slowness_is_no_leak(what: str) -> None:
+    for finding in found(what, "tcp/13", "tcp/13-kept"):
+        assert finding.state == "passed", finding
+
+
+@pytest.mark.timeout(60)
+def test_clients_without_a_port_of_their_own_are_not_the_servers_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*ignored: object) -> None:
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+
+    monkeypatch.setattr("compare.check.leaks.socket.create_connection", refuse)
+    subject = Subject("tcp-echo", place=Place("tcp", "127.0.0.1", 7))
+    with Bench(subject, SEED, 1.0) as bench, pytest.raises(Skipped, match="no port left"):
+        come_and_go(bench, b"")
+
+
+@pytest.mark.timeout(60)
+def test_reset_in_the_place_of_the_end_has_one_explanation() -> None:
+    ids = ("tcp/3", "tcp/4", "tcp/5", "tcp/6", "tcp/7", "tcp/12", "tcp/17", "tcp/18")
+    failed = found("resets-at-the-end", *ids)
+    assert {each.state for each in failed} == {"failed"}
+    assert {each.likely for each in failed} == {symptoms.RESET}
+
+
+@pytest.mark.timeout(60)
+def test_changed_bytes_have_one_explanation_where_they_are_not_what_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.3)
+    failed = found("loses-every-third", "tcp/5", "tcp/13-kept", "tcp/18", "tcp/23")
+    assert {each.likely for each in failed} == {symptoms.CHANGED}
+
+
+@pytest.mark.timeout(60)
+def test_datagrams_that_are_cut_have_one_explanation_where_they_are_not_what_is_asked() -> None:
+    assert [each.likely for each in found("cuts", "udp/10")] == [symptoms.CHANGED]
+
+
+@pytest.mark.timeout(60)
+def test_end_that_never_comes_has_one_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.3)
+    failed = found("never-closes", "tcp/5", "tcp/6", "tcp/17", "tcp/18")
+    assert {each.likely for each in failed} == {symptoms.NO_END}
+
+
+@pytest.mark.timeout(60)
+def test_stalled_reader_of_a_listener_for_both_versions_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.3)
+    (finding,) = found("dual-stack", "tcp/10", write=0.2)
+    assert finding.state == "failed", finding
+    assert "the kernel still has the server's end" in finding.actual
+
+
+def test_urgent_byte_that_stops_splice_is_among_what_is_likely() -> None:
+    assert "splice(2)" in CHECKS["tcp/18"].mistake
