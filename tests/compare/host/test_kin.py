@@ -123,3 +123,13 @@ def test_kernel_that_lists_no_children_is_asked_for_parents(
         monkeypatch.setattr(kin, "_KERNEL_KNOWS_CHILDREN", False)
         assert kin.tree(server.pid) == listed
         assert len(listed) == 2
+
+
+def test_tree_of_children_that_end_meanwhile_is_what_is_left() -> None:
+    code = "import os\nwhile True:\n if not os.fork(): os._exit(0)\n os.wait()\n"
+    with subprocess.Popen([sys.executable, "-c", code]) as running:
+        try:
+            for _ in range(2000):
+                assert kin.tree(running.pid)[0] == running.pid
+        finally:
+            running.kill()
