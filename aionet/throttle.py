@@ -52,7 +52,7 @@ def throttled(level: int, message: str, *arguments: object, traceback: bool = Fa
         message += ": %s, whose traceback is above"
         arguments = (*arguments, type(error).__name__)
         traceback = False
-    log.log(level, message, *arguments, exc_info=traceback)
+    log.log(level, message, *arguments, exc_info=traceback or None)
 
 
 def _is_news(error: BaseException, trace: TracebackType | None, now: float) -> bool:

@@ -302,8 +302,11 @@ class Server:
         within = f"within {self._ready_timeout_s:g} s"
         return SilentError(f"did not say READY{also} {within}{self._and_stderr()}")
 
-    def died(self) -> str | None:
-        """How the server ended, if it has; None while it runs."""
+    def died(self, within_s: float = 0.0) -> str | None:
+        """How the server ended, if it has or does within so long; None while it runs."""
+        if within_s:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(within_s)
         return None if self._process.poll() is None else self.ending()
 
     def terminate(self) -> None:

@@ -22,6 +22,7 @@ SIZE = 100  # bytes of the one message of each
 UNEVEN = 1.15  # how many more connections than the mean a worker may get
 RESERVED = 200  # descriptors of a server for other things
 LEAST_AVAILABLE = 0.05  # of the machine's memory
+END_S = 0.5  # for one whose connections have ended to end, too
 LATE = 0.05  # of the connections that were due
 
 
@@ -43,8 +44,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     ended: str | None
 
 
-def look_at(server: Server) -> Seen:
-    """What there is to see of a server on this machine."""
+def look_at(server: Server, *, ends: bool = False) -> Seen:
+    """What there is to see of a server on this machine, which perhaps `ends`."""
     used = memory()
     return Seen(
         anonymous_kb=process.pss_kb(server.pid, anonymous=True),
@@ -54,7 +55,7 @@ def look_at(server: Server) -> Seen:
         available_kb=used["MemAvailable"],
         overflows=tcp_ext("ListenOverflows"),
         limits=limits_here(),
-        ended=server.died(),
+        ended=server.died(END_S if ends else 0.0),
     )
 
 
@@ -83,7 +84,8 @@ def hold(server: Server, model: Model, holders: Holders, order: Order, say: Say)
 
     before = look_at(server)
     held = holders.open(order, tell)
-    return idle_of(model, held, before, look_at(server), len(holders))
+    ends = held.counts.reset > 0  # its connections end before it can be asked how
+    return idle_of(model, held, before, look_at(server, ends=ends), len(holders))
 
 
 def idle_of(model: Model, held: Held, before: Seen, after: Seen, processes: int) -> Idle:

@@ -114,9 +114,11 @@ def test_a_service_that_fails_costs_one_answer(
     run(main())
     records = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert 1 <= len(records) < 50
-    for record in records:
-        assert record.exc_info is not None
-        assert record.exc_info[0] is LookupError
+    first, *others = records
+    assert first.exc_info is not None
+    assert first.exc_info[0] is LookupError
+    assert all(each.exc_info is None for each in others)
+    assert all("LookupError, whose traceback is above" in each.getMessage() for each in others)
 
 
 def test_a_peer_that_has_gone_is_no_failure(

@@ -1,0 +1,48 @@
+"""Log lines that peers can cause: how many there are, and which have a traceback."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from aionet import throttle
+from aionet.throttle import throttled
+
+
+def fail(error: type[Exception]) -> None:
+    try:
+        raise error
+    except Exception:
+        throttled(logging.ERROR, "%s failed", "it", traceback=True)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(throttle.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_of_a_kind_a_few_are_logged_and_the_next_says_how_many_were_not(
+    caplog: pytest.LogCaptureFixture, clock: list[float]
+) -> None:
+    for _ in range(throttle.MOST + 3):
+        throttled(logging.WARNING, "%s", "here")
+    throttled(logging.WARNING, "another")
+    clock[0] += throttle.WINDOW_S
+    throttled(logging.WARNING, "%s", "there")
+    last = "there (and 3 times before that, not logged)"
+    assert caplog.messages == [*["here"] * throttle.MOST, "another", last]
+
+
+def test_traceback_of_one_line_of_the_program_is_logged_once_a_minute(
+    caplog: pytest.LogCaptureFixture, clock: list[float]
+) -> None:
+    for error in (LookupError, LookupError, ZeroDivisionError, LookupError):
+        fail(error)
+        clock[0] += 10
+    clock[0] += throttle.TRACEBACK_S
+    fail(LookupError)
+    assert [record.exc_info is not None for record in caplog.records] == [1, 0, 1, 0, 1]
+    assert caplog.messages[1] == "it failed: LookupError, whose traceback is above"
