@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from compare.check import blame
 from compare.check.blame import Skipped
@@ -24,6 +26,7 @@ USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idl
 CALIBRATE_S = 0.05
 AT_REST_S = 0.1  # that nothing has changed
 PORTS = 100  # that are tried: half of them may be in TIME_WAIT
+LOWEST = 10_000  # below which many programs have theirs
 END_S = 0.5  # after which one that is ending can be asked how it ended
 ROUNDS = 3  # of clients that come and go, in which what is kept for later levels off
 KEPT = 4  # descriptors by which it may
@@ -345,19 +348,30 @@ class Bench:
 def free_port(scheme: str, host: str = "127.0.0.1") -> int:
     """A port that nobody has at the moment, by the other protocol neither, if one can be found.
 
-    A server of that other protocol is then seen to be one.
+    A server of that other protocol is then seen to be one. It is none of those from which clients
+    get theirs (net.ipv4.ip_local_port_range), or one of them might have it before the server does.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     kinds = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
     wanted, other = kinds if scheme == "udp" else kinds[::-1]
-    for _ in range(PORTS):
+    first = _first_of_clients()
+    for attempt in range(PORTS):
         with socket.socket(family, wanted) as sock, socket.socket(family, other) as second:
-            sock.bind((host, 0))
-            port: int = sock.getsockname()[1]
+            asked = random.randrange(LOWEST, first) if first > LOWEST and attempt < PORTS - 1 else 0
             with contextlib.suppress(OSError):
+                sock.bind((host, asked))
+                port: int = sock.getsockname()[1]
                 second.bind((host, port))
                 break
     return port
+
+
+def _first_of_clients() -> int:
+    """The first of the ports that the kernel gives to who asks for none."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        return 0
 
 
 __all__ = ["Bench", "Failed", "LaunchError", "Skipped", "Subject", "free_port", "slowness"]
