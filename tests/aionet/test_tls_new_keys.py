@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -58,8 +60,11 @@ async def talk(server: Server, *options: str) -> AsyncIterator[Talk]:
     try:
         yield Talk(process)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        # Not process.kill(), which asks first whether it has ended (subprocess.Popen.poll), and then
+        # takes its status from the loop, which warns of that.
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
         await process.wait()
 
 
