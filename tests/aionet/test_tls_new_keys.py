@@ -60,8 +60,8 @@ async def talk(server: Server, *options: str) -> AsyncIterator[Talk]:
     try:
         yield Talk(process)
     finally:
-        # Not process.kill(), which asks first whether it has ended (subprocess.Popen.poll), and then
-        # takes its status from the loop, which warns of that.
+        # Not process.kill(), which asks first whether it has ended (subprocess.Popen.poll), takes
+        # its status from the loop in that case, and the loop warns of it.
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
