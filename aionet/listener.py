@@ -13,7 +13,7 @@ from typing import Any
 
 from aionet.descriptors import descriptor_reserve, descriptors_are_short, warn_cannot_accept
 from aionet.listen import BACKLOG
-from aionet.sockets import BURST, set_nodelay
+from aionet.sockets import BURST, set_nodelay, waiting_to_be_accepted
 from aionet.unix_path import remove_unix_path
 
 ACCEPTING = 3  # turns of the loop, until who was accepted in one is there
@@ -71,8 +71,14 @@ class Listener:
         self._server = self._duplicate = None
 
     async def accept_pending(self) -> None:
-        """Accept those who are connected already, and wait for an accept."""
-        while True:
+        """Accept those who are connected already, and wait for an accept.
+
+        As many as there are now: who comes all the time must not keep the server from ending.
+        """
+        waiting = BACKLOG
+        if self.sock.family != socket.AF_UNIX:
+            waiting = waiting_to_be_accepted(self.sock)
+        for _ in range(waiting):
             try:
                 conn, _ = self.sock.accept()
             except OSError:  # there is nobody, or no descriptor for them

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from aionet.core.peer import Peer, State, extra_of
 from aionet.limits import CloseReason
+from aionet.throttle import throttled
 
 if TYPE_CHECKING:
     from aionet.core.hub import Hub, Shell
-
-log = logging.getLogger("aionet")
 
 REOPEN = 16  # who was full accepts again at once when this part of the places is free
 
@@ -123,7 +122,7 @@ def tell(hook: Callable[..., object], *what: object) -> None:
     try:
         hook(*what)
     except Exception:
-        log.exception("a hook failed")
+        throttled(logging.ERROR, "a hook failed", traceback=True)
 
 
 def source_of(address: Any) -> str | None:

@@ -65,7 +65,8 @@ class Talk:
             self._carry_out(peer, answer)
         except Exception:
             self.fail(peer)
-        self._busy -= 1
+        finally:
+            self._busy -= 1
         if self._timed:
             self._time_message(peer)
         if self._leaving:
@@ -86,7 +87,8 @@ class Talk:
                 self._carry_out(peer, answer)
         except Exception:
             self.fail(peer)
-        self._busy -= 1
+        finally:
+            self._busy -= 1
         if self._leaving:
             self._tell_all()
 
@@ -108,7 +110,8 @@ class Talk:
                 self._deliver(to, what)
         except Exception:
             log.exception("the service failed to say goodbye")
-        self._busy -= 1
+        finally:
+            self._busy -= 1
         if self._leaving:
             self._tell_all()
 
@@ -217,7 +220,8 @@ class Talk:
                 self._carry_out(peer, self._service.receive_data(peer, early))
         except Exception:
             self.fail(peer)
-        self._busy -= 1
+        finally:
+            self._busy -= 1
         if self._timed:
             self._time_message(peer)
         if extra.ended and peer.state is State.OPEN and not extra.early and extra.rest is None:
@@ -288,7 +292,8 @@ class Talk:
         try:
             close()
         except Exception:
-            log.exception("the service failed over a peer that is gone")
+            gone = "the service failed over a peer that is gone"
+            throttled(logging.ERROR, gone, traceback=True)
 
     # Messages under way.
 
@@ -327,13 +332,17 @@ class Talk:
 
     def _tell(self, peer: Peer) -> None:
         self._busy += 1
-        if peer.met:
-            peer.met = False
-            self.call(peer, self._service.receive_eof)
-        if peer.place:
-            self._hub.places.leave(peer)
         try:
-            peer.gone()
-        except Exception:
-            log.exception("a shell failed over a peer that is gone")
-        self._busy -= 1
+            if peer.met:
+                peer.met = False
+                self.call(peer, self._service.receive_eof)
+        finally:
+            if peer.place:
+                self._hub.places.leave(peer)
+            try:
+                peer.gone()
+            except Exception:
+                gone = "a shell failed over a peer that is gone"
+                throttled(logging.ERROR, gone, traceback=True)
+            finally:
+                self._busy -= 1
