@@ -247,7 +247,7 @@ class Hub:
         if peer.outbox is None:
             peer.outbox = NOTHING
         elif peer.outbox:
-            extra_of(peer)
+            extra_of(peer)  # so that nobody adds to it: Talk._put_to_many
         if peer.extra is not None:
             self.talk.forget(peer)
         if half_closed:

@@ -44,7 +44,7 @@ class Places:
             self._reject(peer)
         else:
             peer.reads = False
-            extra_of(peer)
+            extra_of(peer)  # so that `begin` and a shell see that something was in its way
             self._hub.touch(peer)
             self._waiting.append(peer)
             self._close()

@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from compare.check import blame
 from compare.check.blame import Skipped
@@ -19,6 +18,7 @@ from compare.check.wire import Failed, Timeline, Wire, wait_until
 from compare.host import process
 from compare.host.launch import LaunchError, Server
 from compare.host.limits import SPARE_DESCRIPTORS, per_process
+from compare.host.machine import client_ports
 from compare.host.place import Place
 
 PATIENCE_S = 3.0  # for what takes milliseconds
@@ -354,7 +354,7 @@ def free_port(scheme: str, host: str = "127.0.0.1") -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     kinds = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
     wanted, other = kinds if scheme == "udp" else kinds[::-1]
-    first = _first_of_clients()
+    first = client_ports()[0]
     for attempt in range(PORTS):
         with socket.socket(family, wanted) as sock, socket.socket(family, other) as second:
             asked = random.randrange(LOWEST, first) if first > LOWEST and attempt < PORTS - 1 else 0
@@ -364,14 +364,6 @@ def free_port(scheme: str, host: str = "127.0.0.1") -> int:
                 second.bind((host, port))
                 break
     return port
-
-
-def _first_of_clients() -> int:
-    """The first of the ports that the kernel gives to who asks for none."""
-    try:
-        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    except (OSError, ValueError):
-        return 0
 
 
 __all__ = ["Bench", "Failed", "LaunchError", "Skipped", "Subject", "free_port", "slowness"]

@@ -8,8 +8,30 @@ import sys
 from types import TracebackType
 
 
-class Guard:
-    """Kills the group of `process` when its time is over, or when we are gone; a context manager.
+class _Watcher:
+    """A process that reads its stdin: a byte says that all ended well, and an end that we died."""
+
+    def __init__(self, code: str, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", code, *arguments],
+            bufsize=0,  # what could not be written must not come again when it is closed
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def close(self) -> None:
+        """It ended as it should: nothing is to be killed any more."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(b"!")
+        self._process.stdin.close()
+        self._process.wait()
+
+
+class Guard(_Watcher):
+    """Kills the group of `pid` when its time is over, or when we are gone; a context manager.
 
     For a process that must not outlive us even if we are killed, or stopped and never continued.
     """
@@ -22,14 +44,7 @@ if not select.select([0], [], [], seconds)[0] or not os.read(0, 1):
 """
 
     def __init__(self, pid: int, seconds: float) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", self._CODE, str(pid), str(seconds)],
-            bufsize=0,  # what could not be written must not come again when it is closed
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        super().__init__(self._CODE, str(pid), str(seconds))
 
     def __enter__(self) -> Guard:
         return self
@@ -40,15 +55,10 @@ if not select.select([0], [], [], seconds)[0] or not os.read(0, 1):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """It ended as it should: nothing is to be killed any more."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(b"!")
-        self._process.stdin.close()
-        self._process.wait()
+        self.close()
 
 
-class Janitor:
+class Janitor(_Watcher):
     """Kills whoever has `mark` in its environment when we are gone, in whatever session it is.
 
     A process by itself, since what we start is killed by the kernel when we die, and those that
@@ -75,19 +85,4 @@ if not os.read(0, 1):
 """
 
     def __init__(self, mark: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", self._CODE, mark],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def close(self) -> None:
-        """There is nobody left to be killed."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(b"!")
-        self._process.stdin.close()
-        self._process.wait()
+        super().__init__(self._CODE, mark)

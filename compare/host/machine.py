@@ -64,10 +64,15 @@ def tcp_ext(name: str) -> int:
     return 0
 
 
-def ephemeral_ports() -> int:
-    """How many ports the kernel chooses from for one pair of addresses (ip(7))."""
+def client_ports() -> range:
+    """The ports from which the kernel chooses for who asks for none (ip(7))."""
     low, high = (_read("/proc/sys/net/ipv4/ip_local_port_range") or "32768 60999").split()
-    return int(high) - int(low) + 1
+    return range(int(low), int(high) + 1)
+
+
+def ephemeral_ports() -> int:
+    """How many of these there are, for one pair of addresses."""
+    return len(client_ports())
 
 
 def describe(machine: Machine) -> str:
