@@ -34,7 +34,8 @@ def test_a_hook_that_raises_is_logged_and_the_connection_goes_on(
         assert peer.received == b"hello"
         assert peer.closed is CloseReason.EOF
         assert rejected.closed is CloseReason.REJECTED
-    assert [record.message for record in caplog.records] == ["a hook failed"] * 3
+    assert len(caplog.records) == 3
+    assert all(record.message.startswith("a hook failed") for record in caplog.records)
 
 
 # Whatever happens.
