@@ -76,10 +76,17 @@ class Connection(Peer, asyncio.Protocol):
         """The transport's buffer is over its limit."""
         # Of what is below the lower limit nobody would be told when it has gone.
         self._transport.set_write_buffer_limits(high=self.hub.limits.write_buffer, low=0)
-        self.resume_writing()
+        self._go_on()
 
     def resume_writing(self) -> None:
         """The transport's buffer is empty again."""
+        self.hub.sent(self, self._transport.get_write_buffer_size())
+        if self.dirty:
+            # Not now: asyncio would do a second time what is done to an empty transport within this
+            # call, for it looks only afterwards whether that is to be closed, or to be shut down.
+            cast("Connections", self.hub.shell).loop.call_soon(self.settle)
+
+    def _go_on(self) -> None:
         self.hub.sent(self, self._transport.get_write_buffer_size())
         if self.dirty:
             self.settle()
@@ -109,7 +116,7 @@ class Connection(Peer, asyncio.Protocol):
                 if extra.unsent:
                     self.hub.sent(self, transport.get_write_buffer_size())
                 elif extra.rest is not None:  # after others have had their turn
-                    cast("Connections", self.hub.shell).loop.call_soon(self.resume_writing)
+                    cast("Connections", self.hub.shell).loop.call_soon(self._go_on)
             if self.dirty:
                 continue  # what is to be done comes after the last byte
             if self.todo is not None:

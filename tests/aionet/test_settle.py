@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from loop_clients import ANY, Client, let_the_loop_see_everything
 from loop_runs import Run
 
 from aionet.limits import CloseReason
-from aionet.protocol import CLOSE, Answer, Echo
-from aionet.server import serve
+from aionet.protocol import CLOSE, Answer, Deliveries, Echo
+from aionet.server import Server, serve
 from aionet.testing import MemoryServer
+
+LONG = 8_000_000  # more than two sockets hold
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +62,50 @@ def test_who_is_closed_when_its_connection_has_just_gone_is_let_go(run: Run[Any]
         assert sum(server.stats.closed.values()) == server.stats.accepted
 
     run(main())
+
+
+@pytest.mark.parametrize("end", ["close", "half-close, then close", "fail"])
+def test_who_is_done_when_the_last_byte_of_a_long_answer_goes_ends_once(
+    run: Run[Any], end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Long(Echo):
+        def receive_data(self, peer: Any, data: bytes) -> Answer:
+            return None if end.startswith("half") else self.answer(peer)
+
+        def receive_eof(self, peer: Any) -> Answer:
+            return self.answer(peer) if end.startswith("half") else None
+
+        def answer(self, peer: Any) -> Deliveries:
+            yield peer, bytes(LONG)
+            if end == "fail":
+                raise LookupError("as told")
+            yield peer, CLOSE
+
+    async def main() -> None:
+        async with serve(Long(), ANY) as server:
+            await ask(server)
+            while server._connections.hub.open:
+                await asyncio.sleep(0.01)
+            await let_the_loop_see_everything()
+        assert sum(server.stats.closed.values()) == server.stats.accepted == 1
+
+    async def ask(server: Server) -> None:
+        async with Client(server) as client:
+            client._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            await client.send(b"go")
+            if end.startswith("half"):
+                client.finish()
+            received = 0
+            try:
+                while data := await client.receive(1 << 20):
+                    received += len(data)
+            except ConnectionResetError:
+                assert end == "fail"
+            else:
+                assert received == LONG
+
+    run(main())
+    if end == "fail":
+        (line,) = caplog.records
+        assert line.message.startswith("the service failed; the connection from")
+        caplog.clear()
