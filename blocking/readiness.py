@@ -35,14 +35,12 @@ from blocking.wakeup import Wakeup
 class Connection(connection.Connection):
     """A non-blocking socket, and the events we wait for on it."""
 
-    __slots__ = ("events", "fd", "recv", "send")
+    __slots__ = ("events", "fd")
 
     def __init__(self, hub: Hub, sock: socket.socket) -> None:
         super().__init__(hub, sock)
         sock.setblocking(False)
         self.fd = sock.fileno()
-        self.recv = sock.recv
-        self.send = sock.send
         self.events = IN
 
 
@@ -135,7 +133,7 @@ class StreamServer:
     def _readable(self, conn: Connection) -> bool:
         """Read once; whether there may be more."""
         try:
-            data = conn.recv(RECV_SIZE)
+            data = conn.sock.recv(RECV_SIZE)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -155,7 +153,7 @@ class StreamServer:
             conn.buffer += data  # a bytearray by now
         else:
             try:
-                sent = conn.send(data)
+                sent = conn.sock.send(data)
             except BlockingIOError:
                 sent = 0
             except OSError as error:
