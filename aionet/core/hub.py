@@ -156,7 +156,7 @@ class Hub:
         """There is no connection any more. error: what the kernel said, if it was no clean end."""
         if peer.state is not State.GONE:
             self.about = peer
-            self.vanish(peer, _reason_of(error))
+            self.vanish(peer, _EOF if error is None else _reason_of(error))
             self.about = None
 
     # What goes.
@@ -324,10 +324,8 @@ class Hub:
         return self.sweep.step(time)
 
 
-def _reason_of(error: Exception | None) -> CloseReason:
+def _reason_of(error: Exception) -> CloseReason:
     """What an end means that nobody here asked for."""
-    if error is None:
-        return _EOF
     if isinstance(error, OSError) and error.errno == errno.ETIMEDOUT:
         return CloseReason.SLOW_READER  # TCP_USER_TIMEOUT
     return CloseReason.RESET

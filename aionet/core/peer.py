@@ -117,7 +117,7 @@ class Peer:
         self.index = -1  # among all that are open
         self.state: str = State.WAITING
         self.reason: CloseReason | None = None
-        self.outbox: list[bytes] | None = []
+        self.outbox: list[bytes] | None = NOTHING
         self.waiting = 0
         self.extra: Extra | None = None
         self.reads = True

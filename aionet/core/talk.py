@@ -37,6 +37,7 @@ class Talk:
             and type(self._service).unfinished is not Service.unfinished
         )
         self.greets = type(self._service).connect is not Service.connect
+        self._is_done_at_eof = type(self._service).receive_eof is Service.receive_eof
         # Up to write_buffer it is listened to, so that much may wait of its own answers.
         self._most = max(hub.limits.outbox, hub.limits.write_buffer)
         self._busy = 0  # calls of the service, or what they answered, under way
@@ -96,6 +97,9 @@ class Talk:
         """It has finished sending, and all that it sent has been heard."""
         peer.state = _HALF_CLOSED
         peer.reads = peer.met = False
+        if self._is_done_at_eof:
+            self._hub.close(peer)
+            return
         if peer.outbox is None:
             peer.outbox = []
         if peer.extra is not None:
