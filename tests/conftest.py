@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,22 @@ def _history_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "COMPARE_STORE", str(folder / "history.sqlite3"))
         yield
+
+
+# A fact about a model is seen on one of each kind, and by the slow tests on its siblings: those have
+# all in common but the call that waits.
+SIBLINGS = re.compile(r"(^|-|on_)(select|poll|epoll[-_]et|threadpool|prefork-reuseport)(-|$)")
+WITH_SIBLINGS = ("tests/blocking", "tests/conformance")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    folders = [config.rootpath / each for each in WITH_SIBLINGS]
+    for item in items:
+        case = getattr(item, "callspec", None)
+        has_siblings = any(folder in item.path.parents for folder in folders)
+        if has_siblings and case is not None and SIBLINGS.search(case.id):
+            item.add_marker(pytest.mark.slow)
 
 
 Start = Callable[..., "subprocess.Popen[bytes]"]

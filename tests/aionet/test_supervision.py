@@ -110,6 +110,7 @@ def test_a_worker_that_was_stopped_for_long_goes_on(start: Start, loop: str) -> 
     assert program.process.wait(DEADLINE_S) == 0
 
 
+@pytest.mark.slow
 @each_loop
 def test_a_worker_that_hangs_when_told_to_stop_is_killed(start: Start, loop: str) -> None:
     program = Program(

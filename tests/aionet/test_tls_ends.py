@@ -346,6 +346,7 @@ def test_the_place_of_an_address_comes_back(
 # Who reads late.
 
 
+@pytest.mark.slow
 def test_who_reads_nothing_for_a_while_gets_all_with_the_defaults(
     run: Run[Any], tls: ssl.SSLContext, trusting: ssl.SSLContext
 ) -> None:

@@ -18,7 +18,6 @@ from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS
 from compare.check.runner import Finding, run, run_together
 from compare.commands.check import read_limit
-from compare.models.matrix import DEFAULT_MODELS
 
 ROOT = Path(__file__).parents[2]
 SEED = 7
@@ -27,8 +26,8 @@ SWITCHING = (  # `python -m blocking` with threads that switch every microsecond
     "from blocking.__main__ import main; main(sys.argv[1:])"
 )
 LOGGED = {"tcp/16", "life/5"}  # that there are no descriptors left; that a worker died
-# The others take minutes, and a handful of their checks is among the tests of compare's gate.
-ALWAYS = DEFAULT_MODELS
+# The others share the core and take minutes; compare's gate asks some of the same.
+ALWAYS = ("asyncio", "threaded")
 BY_CHANCE = "prefork-reuseport"  # what its processes are dealt decides
 # What ends the server, looks at how it grows from its beginning on, or begins in an empty room.
 AFRESH = {"tcp/8", "tcp/13", "tcp/19", "life/1", *(id_ for id_ in CHECKS if "chat/" in id_)}

@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from measure import SERVERS as MEASURED
@@ -56,16 +55,9 @@ def run(command: str, folder: Path) -> str:
     return done.stdout
 
 
-def _measured(command: str) -> Any:
-    """What measures a server asks it all that it must do, first, which takes its time."""
-    marks = [pytest.mark.slow] if command.startswith("compare run") else []
-    return pytest.param(command, marks=marks)
-
-
+@pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(
-    "command", [_measured(each) for each in COMMANDS if each.startswith("compare")]
-)
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("compare")])
 def test_command_runs(command: str, tmp_path: Path) -> None:
     (tmp_path / "servers.toml").write_text(with_quick_server(TOML))
     if "--connect" in command:

@@ -32,16 +32,10 @@ INSTEAD = {
 }
 
 
-# The others say the same in other words, and looking for a rate takes its time.
-QUICK = ("--rate", "--quick", "scale --models uvloop-workers", "doctor", "selftest")
-PARAMS = [
-    pytest.param(command, marks=[] if any(q in command for q in QUICK) else [pytest.mark.slow])
-    for command in COMMANDS
-    if command.split()[1] != "export"
-]
-
-
-@pytest.mark.parametrize("command", PARAMS)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [command for command in COMMANDS if command.split()[1] != "export"]
+)
 def test_command_runs(command: str, tmp_path: Path) -> None:
     words = shlex.split(command)
     assert words[0] == "compare"

@@ -33,6 +33,7 @@ def compare(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_every_command_of_the_page_runs(tmp_path: Path) -> None:
     folder = tmp_path / "here"

@@ -82,7 +82,7 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
     },
 }
 SCRIPTS: dict[Profile, str] = {"tcp-echo": "tcp.py", "udp-echo": "udp.py", "chat": "chat.py"}
-QUICK = {"none", "cuts", "any-name"}
+QUICK = {"cuts", "any-name"}
 CASES = [
     pytest.param(
         profile,

@@ -145,6 +145,7 @@ def test_clients_without_a_port_of_their_own_are_not_the_servers_fault(
         come_and_go(bench, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_reset_in_the_place_of_the_end_has_one_explanation() -> None:
     ids = ("tcp/3", "tcp/4", "tcp/5", "tcp/6", "tcp/7", "tcp/12", "tcp/17", "tcp/18")
@@ -153,6 +154,7 @@ def test_reset_in_the_place_of_the_end_has_one_explanation() -> None:
     assert {each.likely for each in failed} == {symptoms.RESET}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_changed_bytes_have_one_explanation_where_they_are_not_what_is_asked(
     monkeypatch: pytest.MonkeyPatch,
@@ -167,6 +169,7 @@ def test_datagrams_that_are_cut_have_one_explanation_where_they_are_not_what_is_
     assert [each.likely for each in found("cuts", "udp/10")] == [symptoms.CHANGED]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_end_that_never_comes_has_one_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "PATIENCE_S", 0.3)

@@ -269,6 +269,7 @@ def test_stream_that_is_closed_is_no_traceback(history: Path, closed: int) -> No
     assert ("tcp-long   4 connections" in done.stdout) == (closed != 1)
 
 
+@pytest.mark.slow
 def test_run_whose_stderr_is_full_is_shown_and_kept(full: IO[bytes], tmp_path: Path) -> None:
     store = ("--store", str(tmp_path / "history"))
     done = subprocess.run(

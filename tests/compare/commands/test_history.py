@@ -178,6 +178,7 @@ def test_history_that_cannot_be_used_is_told_before_measuring(tmp_path: Path) ->
     assert "cannot open" in result.output
 
 
+@pytest.mark.slow
 def test_files_of_a_run_are_written_into_the_folder_whatever_its_models_are_called(
     invoke, tmp_path: Path, made_up_cell: MakeCell, made_up_run: MakeRun
 ) -> None:

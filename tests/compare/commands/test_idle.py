@@ -169,6 +169,7 @@ def test_two_servers_of_ones_own_with_one_name_are_refused(invoke: Invoke, tmp_p
         assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_own_server_has_idle_connections_beside_ours(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:

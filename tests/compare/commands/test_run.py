@@ -130,6 +130,7 @@ def assert_is_a_run(run: dict[str, Any], cells: int) -> None:
         assert len(cell["rounds"][0]["slices"]) == 5  # of 20 ms
 
 
+@pytest.mark.slow
 def test_models_of_a_load_are_held_against_the_best_by_every_metric(start: Start) -> None:
     models = ["epoll", "bare-epoll", "asyncio"]
     options = ("--models", ",".join(models), "--workloads", "tcp-long", *TINY)

@@ -151,6 +151,7 @@ def test_traceback_is_told_of_the_server_that_wrote_it() -> None:
     assert measured(quiet)[1].messages == []
 
 
+@pytest.mark.slow
 def test_driver_that_fails_is_asked_again_for_each_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -259,6 +260,7 @@ def test_server_that_stands_still_from_its_warm_up_on_is_told_of() -> None:
     assert measured(good)[1].operations > 0
 
 
+@pytest.mark.slow
 def test_so_is_one_that_stands_still_in_an_open_loop() -> None:
     (still,) = found_of(STILL, settings=WARMED_UP, rates={STILL.name: 100.0})
     assert measured(still)[1].gave_up

@@ -67,6 +67,7 @@ def test_neither_servers_nor_the_driver_import_from_the_working_folder(foreign: 
     assert cell.rounds[0].messages == []
 
 
+@pytest.mark.slow
 def test_servers_of_another_python_do_not_either(foreign: Path) -> None:
     (cell,) = cells(foreign, "-P", "-m", "compare", also=("--python", sys.executable))
     assert cell.model.startswith("epoll@")

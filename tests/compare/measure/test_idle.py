@@ -58,6 +58,7 @@ def test_each_idle_connection_is_served_once_and_others_work_beside_them(
         assert cell.counts.served == 4  # the idle are not counted with those that work
 
 
+@pytest.mark.slow
 def test_idle_connections_stand_until_the_last_slice_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -106,6 +107,7 @@ def test_open_loop_has_them_beside_it_too() -> None:
 # What gives way
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient_holders")
 def test_model_that_serves_one_gives_way_and_the_others_are_measured() -> None:
     blocking = MODELS["blocking"]

@@ -230,6 +230,7 @@ def test_precise_goes_on_until_all_is_answered(instrument: Instrument, noisy: No
     assert seen[-1] == (2 * many, 2 * many)
 
 
+@pytest.mark.slow
 def test_precise_ends_all_the_same(noisy: Noisy) -> None:
     noisy()
     run = run_of(ONE, TWO, rounds=5, precise=True)

@@ -99,6 +99,7 @@ def test_model_that_fails_costs_only_its_cell_and_says_why(
     assert cells["good"].ops_per_s
 
 
+@pytest.mark.slow
 def test_model_that_holds_the_driver_up_costs_only_its_cell(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

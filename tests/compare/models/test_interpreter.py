@@ -110,6 +110,7 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(main, ["run", *load, *words])
 
 
+@pytest.mark.slow
 def test_servers_run_under_each_python_that_is_named(tmp_path: Path) -> None:
     bare = tmp_path / "python"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')

@@ -55,6 +55,7 @@ def _round(made_up_round: Callable[..., Round], rate: float, source: random.Rand
     return msgspec.structs.replace(each, server=server)
 
 
+@pytest.mark.slow
 def test_same_code_is_called_worse_once_in_twenty_at_most(runs) -> None:
     answers = [compare(runs(2 * pair), runs(2 * pair + 1, drift=0.9)).answer for pair in range(40)]
     assert answers.count("worse") <= 2

@@ -183,6 +183,7 @@ def test_cpu_time_is_its_servers_own_in_whichever_slice_it_is_used(
     assert paired(two, one, "cpu_us_per_op") == [pytest.approx(math.log(1.2))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("many", "rounds"), [(9, 4), (5, 4), (9, 11), (5, 11), (2, 11)])
 def test_table_of_equal_servers_hardly_ever_says_behind_of_any_in_any_metric(
     made_up_cell: MakeCell, made_up_round: MakeRound, many: int, rounds: int

@@ -72,6 +72,7 @@ def test_cell_that_is_no_more_is_gone_and_none_is_there_twice(
         assert store.load(number) == run
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from("ab"), max_size=6))
 def test_runs_side_by_side_do_not_mix(tmp_path_factory: pytest.TempPathFactory, order) -> None:
     path = tmp_path_factory.mktemp("history") / "history.sqlite3"

@@ -54,6 +54,7 @@ SHORT_FORM = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", SHORT_FORM)
 def test_counts_are_recovered(check: Check) -> None:
     """Also while something else has the cores."""
@@ -66,6 +67,7 @@ def service_times() -> list[Finding]:
     return list(service_time(ANYWHERE))
 
 
+@pytest.mark.slow
 def test_service_time_is_recovered_unless_the_machine_is_busy(service_times: list[Finding]) -> None:
     alone, _ = service_times
     assert alone.state != "wrong", alone
