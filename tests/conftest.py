@@ -38,8 +38,8 @@ def _history_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
-# A fact about a model is seen on one of each kind, and by the slow tests on its siblings: those have
-# all in common but the call that waits.
+# A fact about a model is seen on one of each kind, and by the slow tests on its siblings, which
+# differ from it in the call that waits.
 SIBLINGS = re.compile(r"(^|-|on_)(select|poll|epoll[-_]et|threadpool|prefork-reuseport)(-|$)")
 WITH_SIBLINGS = ("tests/blocking", "tests/conformance")
 
