@@ -40,8 +40,10 @@ class Connection(Peer, asyncio.Protocol):
                 return tls.object
             if name == "sslcontext":
                 return tls.object.context
-            if name in ("peercert", "cipher", "compression"):
-                return getattr(tls.object, "getpeercert" if name == "peercert" else name)()
+            if name == "peercert":
+                return tls.certificate
+            if name in ("cipher", "compression"):
+                return getattr(tls.object, name)()
         return self._transport.get_extra_info(name)
 
     # What the loop tells.

@@ -179,4 +179,4 @@ async def finish_tasks(tasks: set[asyncio.Task[None]], deadline: float) -> None:
             task.cancel()
         await asyncio.wait(tasks, timeout=CANCEL_S)
     if tasks:
-        log.error("%d handlers ignored their cancellation and are left behind", len(tasks))
+        log.error("handlers that ignored their cancellation and are left behind: %d", len(tasks))

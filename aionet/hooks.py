@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,3 +24,14 @@ class Hooks:
     on_open: Callable[[Any], None] | None = None
     on_close: Callable[[Any, CloseReason], None] | None = None
     on_reject: Callable[[Any], None] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what would have to be awaited."""
+        for name in ("on_open", "on_close", "on_reject"):
+            check_callback(name, getattr(self, name))
+
+
+def check_callback(name: str, callback: object) -> None:
+    """Raises ValueError for a coroutine function: it would be called, and never awaited."""
+    if inspect.iscoroutinefunction(callback):
+        raise ValueError(f"{name} is a coroutine function; it must be a plain one, and not wait")

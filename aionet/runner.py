@@ -19,7 +19,7 @@ from aionet import systemd
 from aionet.address import Address
 from aionet.connections import CANCEL_S
 from aionet.handlers import shell_of
-from aionet.hooks import Hooks
+from aionet.hooks import Hooks, check_callback
 from aionet.limits import Limits, Timeouts
 from aionet.listen import listen_all, listen_beside
 from aionet.loops import loop_factory
@@ -69,7 +69,7 @@ def run(
         seconds is killed, and replaced; None lets it be.
     on_ready: called with the addresses once all of them are served. on_stats: called with the
         counters of all workers together, here and not in them, about once a second while they
-        change and at the end.
+        change and at the end. Neither may wait: who calls them looks after the workers.
 
     systemd is told READY and STOPPING where it asked to be (sd_notify(3)). What has not ended soon
     after Timeouts.drain (a handler that ignores its cancellation, a thread) ends with the process,
@@ -92,6 +92,8 @@ def run(
         raise ValueError(f"workers is {workers}; it must be at least 1")
     if hang_timeout is not None and not hang_timeout > 0:
         raise ValueError(f"hang_timeout is {hang_timeout}; it must be above 0, or None")
+    check_callback("on_ready", on_ready)
+    check_callback("on_stats", on_stats)
     loop_factory(loop)
     _refuse_to_part(factory or service, workers)
     places = [Address.parse(place) if isinstance(place, str) else place for place in where]
@@ -319,10 +321,12 @@ class _Process:
         if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in tasks:
                 task.cancel()
-            _, tasks = await asyncio.wait(tasks, timeout=CANCEL_S)
+            # One that an exception has cut short, such as KeyboardInterrupt, drains only now.
+            limit = CANCEL_S if self._deadline else CANCEL_S + self._drain
+            _, tasks = await asyncio.wait(tasks, timeout=limit)
         # Not to be cancelled, or it would wait for the threads after all.
         threads = loop.create_task(loop.shutdown_default_executor())
         await asyncio.wait([threads], timeout=max(CANCEL_S, self._deadline - loop.time()))
         if tasks:
-            return f"{len(tasks)} tasks ignore their cancellation"
+            return f"tasks that ignore their cancellation: {len(tasks)}"
         return "" if threads.done() else "a thread of to_thread() has not ended"

@@ -10,6 +10,7 @@ import ssl
 from functools import partial
 from types import TracebackType
 from typing import cast
+from weakref import WeakKeyDictionary
 
 from aionet.address import Address
 from aionet.connections import Connections
@@ -30,6 +31,11 @@ from aionet.unicast import answer_unicast_only
 from aionet.unix_path import remove_unix_path
 
 Serves = Service | Handler | DatagramHandler
+
+# A loop has one handler of a signal, and a program may have several servers.
+_stopped_by_signal: WeakKeyDictionary[asyncio.AbstractEventLoop, list[asyncio.Event]] = (
+    WeakKeyDictionary()
+)
 
 
 class Server:
@@ -201,15 +207,22 @@ class Server:
         return await self.drain()
 
     def catch_signals(self) -> asyncio.Event:
-        """As `run_until_signal`, for who has something to do before waiting for the event."""
+        """As `run_until_signal`, for who has something to do before waiting for the event.
+
+        One signal is for all servers of the loop that wait for it.
+        """
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
+        waiting = _stopped_by_signal.setdefault(loop, [])
+        waiting.append(stopped)
 
         def stop() -> None:
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(each)
                 signal.signal(each, signal.SIG_DFL)
-            stopped.set()
+            for event in waiting:
+                event.set()
+            waiting.clear()
 
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, stop)

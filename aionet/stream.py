@@ -176,6 +176,7 @@ class Stream:
             await self._arrival
         finally:
             self._arrival = None
+        self._check_after_waiting()
         self._check_receiving()
         return True
 
@@ -185,6 +186,7 @@ class Stream:
         if self._turn >= TURN:
             self._turn = 0
             await asyncio.sleep(0)
+            self._check_after_waiting()
             self._check_receiving()
 
     # Send.
@@ -192,10 +194,13 @@ class Stream:
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of `data`; waits while the peer has not read what was sent before.
 
-        What several tasks send is never mixed. `data` may be changed afterwards.
+        What several tasks send is never mixed. `data` may be changed afterwards. A call that is
+        cancelled while it waits has sent all the same. Raises TypeError for what is not bytes.
         """
         self._check()
         if data.__class__ is not bytes:
+            if not isinstance(data, bytes | bytearray | memoryview):
+                raise TypeError(f"send_all() was given {type(data).__name__}; it must be bytes")
             data = bytes(data)
         conn = self._conn
         if conn.is_full:  # another task waits for the same
@@ -209,6 +214,7 @@ class Stream:
             if self._turn >= TURN:
                 self._turn = 0
                 await asyncio.sleep(0)
+                self._check_after_waiting()
                 self._check()
 
     async def _wait_for_room(self) -> None:
@@ -218,10 +224,15 @@ class Stream:
             if self._room is None:
                 self._room = self._conn.connections.loop.create_future()
             await asyncio.shield(self._room)
+            self._check_after_waiting()
             self._check()
 
     def close(self) -> None:
-        """Close once all is sent. It may be called twice; the end of the handler does it, too."""
+        """Close once all is sent. It may be called twice; the end of the handler does it, too.
+
+        Whoever waits in a call of this stream then gets BrokenStreamError, `done`; what it was
+        sending is sent.
+        """
         if not self.closed and self._broken is None:
             self.closed = True
             _wake(self._arrival)
@@ -233,6 +244,11 @@ class Stream:
             raise ClosedStreamError("the stream was closed by this program")
         if self._broken is not None:
             raise BrokenStreamError(self._broken, self)
+
+    def _check_after_waiting(self) -> None:
+        """That another task has closed the stream meanwhile is no mistake."""
+        if self.closed:
+            raise BrokenStreamError(CloseReason.DONE, self)
 
     def _check_receiving(self) -> None:
         # What a peer had sent when it finished is still there, whatever became of it since.

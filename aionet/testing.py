@@ -23,6 +23,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, TypeVar
 
+from aionet import throttle
 from aionet.connection import Connection
 from aionet.connections import Connections
 from aionet.handlers import shell_of
@@ -168,6 +169,7 @@ class MemoryServer:
 
     def __enter__(self) -> MemoryServer:
         asyncio.set_event_loop(None)
+        throttle.forget()  # what another test was told is no reason to leave it out in this one
         self._connections.start()
         return self
 

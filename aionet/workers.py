@@ -150,7 +150,8 @@ class _Parent:
         self._ended_badly = False
 
     def run(self) -> int:
-        with _pipe() as self._life, _pipe() as self._reports, _noted_signals() as self._signals:
+        noted = _noted_signals(self._hear)
+        with _pipe() as self._life, _pipe() as self._reports, noted as self._signals:
             os.set_blocking(self._reports[1], False)
             for fd in (self._reports[0], self._signals[0]):
                 self._poll.register(fd, select.POLLIN)
@@ -224,13 +225,15 @@ class _Parent:
                     self._bury(fd)
             self._do_what_is_due()
 
+    def _hear(self, number: int, frame: object) -> None:
+        """The second ends all at once, also if whom we call here does not return."""
+        if self._signalled:
+            self._die(number)
+        self._signalled = True
+
     def _read_signals(self) -> None:
-        for number in _read(self._signals[0]):
-            if number in _STOPS:
-                if self._signalled:
-                    self._die(number)
-                self._signalled = True
-                self._stop()
+        if any(number in _STOPS for number in _read(self._signals[0])):
+            self._stop()
 
     def _read_reports(self) -> None:
         by_pid = {child.pid: child for child in self._children.values()}
@@ -327,12 +330,12 @@ def _pipe() -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def _noted_signals() -> Iterator[tuple[int, int]]:
-    """Within it, SIGTERM and SIGINT only write their number to this pipe."""
+def _noted_signals(hear: Callable[[int, object], None]) -> Iterator[tuple[int, int]]:
+    """Within it, SIGTERM and SIGINT write their number to this pipe, and call `hear`."""
     with _pipe() as pipe:
         os.set_blocking(pipe[1], False)
         before = signal.set_wakeup_fd(pipe[1], warn_on_full_buffer=False)
-        handlers = {each: signal.signal(each, lambda *ignored: None) for each in _STOPS}
+        handlers = {each: signal.signal(each, hear) for each in _STOPS}
         # Ignored, or handled by waiting for any child, it would hide how our children ended.
         handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:

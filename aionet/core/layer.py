@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from typing import Any
 
 RECORD = 16 * 1024  # at the most (RFC 8446, 5.1)
 
@@ -18,11 +19,12 @@ class Layer:
     What breaks the protocol raises OSError (ssl.SSLError is one): `pending` then has the alert for
     the peer, if there is one, and no more can be received or sent.
 
-    ready: the handshake is done. ended: the peer has sent its close_notify, which ends one of the
-    two directions (RFC 8446, 6.1), as a FIN does.
+    ready: the handshake is done. certificate: of the peer, as ssl.SSLSocket.getpeercert() gives it;
+    None if it was not asked for one. ended: the peer has sent its close_notify, which ends one of
+    the two directions (RFC 8446, 6.1), as a FIN does.
     """
 
-    __slots__ = ("_in", "_later", "_out", "_shut", "ended", "object", "ready")
+    __slots__ = ("_in", "_later", "_out", "_shut", "certificate", "ended", "object", "ready")
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -30,6 +32,7 @@ class Layer:
         self._shut = False  # nothing more can be said
         self.object = context.wrap_bio(self._in, self._out, server_side=True)
         self.ready = False
+        self.certificate: Any = None
         self.ended = False
 
     def receive(self, data: bytes) -> bytes:
@@ -62,6 +65,9 @@ class Layer:
             if not self.ready:
                 self.object.do_handshake()
                 self.ready = True
+                if self.object.context.verify_mode is not ssl.CERT_NONE:
+                    # Of one who breaks the protocol later OpenSSL does not tell it any more.
+                    self.certificate = self.object.getpeercert()
             while more and not self.ended and (self._in.pending or self.object.pending()):
                 part = self.object.read(RECORD)
                 said.append(part)

@@ -140,7 +140,7 @@ class Hosts:
         seconds: float = ASK_S,
     ) -> Any:
         answers = await asyncio.wait_for(
-            self.client._run(function, *arguments, workers=[address]), seconds
+            self.client.run(function, *arguments, workers=[address]), seconds
         )
         return answers[address]
 

@@ -127,6 +127,22 @@ def test_a_signal_drains(run: Run[Any], number: signal.Signals) -> None:
         signal.signal(number, before)
 
 
+def test_a_signal_is_for_all_servers_that_wait_for_it(run: Run[Any]) -> None:
+    async def main() -> None:
+        async with serve(Echo(), ANY) as one, serve(Echo(), ANY) as other:
+            running = asyncio.gather(one.run_until_signal(), other.run_until_signal())
+            await asyncio.sleep(0)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert await running == [DrainReport(0, 0)] * 2
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        run(main())
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
 def test_run_until_signal_reports_how_it_ended(run: Run[Any]) -> None:
     async def main() -> None:
         async with serve(Echo(), ANY) as server, Client(server) as client:

@@ -15,6 +15,7 @@ from deadline import DEADLINE_S
 from run_program import PRELUDE, Program, Start, each_loop, each_number
 
 from aionet.address import Address
+from aionet.hooks import Hooks
 from aionet.listen import listen
 from aionet.protocol import Echo, Room
 from aionet.runner import run
@@ -274,3 +275,14 @@ def test_workers_started_twice_are_refused_unless_they_may_share(
     assert len(program.ask_until(lambda answers: len(answers) == 4)) == 4
     other.stop()
     program.stop()
+
+
+def test_what_is_called_and_never_awaited_must_be_no_coroutine_function() -> None:
+    async def wait(*ignored: Any) -> None: ...
+
+    for name in ("on_ready", "on_stats"):
+        with pytest.raises(ValueError, match=f"^{name} is a coroutine function"):
+            run(Echo(), ANY, **{name: wait})
+    for name in ("on_open", "on_close", "on_reject"):
+        with pytest.raises(ValueError, match=f"^{name} is a coroutine function"):
+            Hooks(**{name: wait})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from handler_notes import Notes, records
@@ -99,6 +100,38 @@ def test_closing_wakes_who_receives_and_who_sends() -> None:
         peer.send(b"go")
         assert seen == []
         server.advance(1)
-        assert [type(error) for error in seen] == [ClosedStreamError] * 2
+        assert [error.reason for error in seen] == [CloseReason.DONE] * 2
         peer.start_reading()
         assert len(peer.received) == 1000
+
+
+def test_another_task_may_close_the_stream_of_a_handler_that_receives(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    streams: list[Stream] = []
+
+    async def handler(stream: Stream) -> None:
+        streams.append(stream)
+        await stream.send_all(b"wait")
+        await stream.receive()
+
+    with MemoryServer(handler) as server:
+        peer = server.connect()
+        streams[0].close()
+        server.advance(0)
+        peer.finish()
+        assert (peer.received, peer.closed) == (b"wait", CloseReason.DONE)
+    assert records(caplog) == []
+
+
+@pytest.mark.parametrize("what", [5, [72, 105], "hello", None])
+def test_what_is_not_bytes_is_not_sent(what: Any) -> None:
+    said = f"^send_all\\(\\) was given {type(what).__name__}; it must be bytes$"
+
+    async def handler(stream: Stream) -> None:
+        with pytest.raises(TypeError, match=said):
+            await stream.send_all(what)
+        await stream.send_all(b"refused")
+
+    with MemoryServer(handler) as server:
+        assert server.connect().received == b"refused"

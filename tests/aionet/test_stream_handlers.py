@@ -207,7 +207,7 @@ def test_a_handler_that_ignores_its_cancellation_is_left_behind(
         let_go.set()
         server.advance(0)
     assert [record.getMessage() for record in caplog.records] == [
-        "1 handlers ignored their cancellation and are left behind"
+        "handlers that ignored their cancellation and are left behind: 1"
     ]
 
 

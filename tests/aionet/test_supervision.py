@@ -262,7 +262,7 @@ async def in_between(stream):
 @pytest.mark.parametrize(
     ("handler", "why"),
     [
-        ("stubborn", "1 tasks ignore their cancellation; the process ends without that"),
+        ("stubborn", "tasks that ignore their cancellation: 1; the process ends without that"),
         ("threaded", "a thread of to_thread() has not ended; the process ends without that"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from aionet import testing
 from aionet.hooks import Hooks
 from aionet.limits import CloseReason, Limits, Timeouts
-from aionet.protocol import Deliveries, Echo, Room
+from aionet.protocol import Answer, Deliveries, Echo, Room
 from aionet.stats import DrainReport
 from aionet.stream import Stream
 from aionet.testing import MemoryServer
@@ -169,3 +169,16 @@ def test_who_is_over_the_limit_waits_in_memory_too() -> None:
         assert (second.received, server.stats.waiting) == (b"", 1)
         first.finish()
         assert (second.received, second.closed) == (b"hello", CloseReason.EOF)
+
+
+def test_a_test_is_told_of_a_failure_that_another_test_had_before(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing(Echo):
+        def receive_data(self, peer: Any, data: bytes) -> Answer:
+            raise LookupError("as told")
+
+    for _ in range(2):
+        with MemoryServer(Failing()) as server:
+            server.connect().send(b"hello")
+    assert [record.exc_info is not None for record in caplog.records] == [True, True]

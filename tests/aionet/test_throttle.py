@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
@@ -36,7 +37,7 @@ def test_of_a_kind_a_few_are_logged_and_the_next_says_how_many_were_not(
     assert caplog.messages == [*["here"] * throttle.MOST, "another", last]
 
 
-def test_traceback_of_one_line_of_the_program_is_logged_once_a_minute(
+def test_traceback_through_the_same_lines_is_logged_once_a_minute(
     caplog: pytest.LogCaptureFixture, clock: list[float]
 ) -> None:
     for error in (LookupError, LookupError, ZeroDivisionError, LookupError):
@@ -46,3 +47,30 @@ def test_traceback_of_one_line_of_the_program_is_logged_once_a_minute(
     fail(LookupError)
     assert [record.exc_info is not None for record in caplog.records] == [1, 0, 1, 0, 1]
     assert caplog.messages[1] == "it failed: LookupError, whose traceback is above"
+
+
+def test_traceback_of_another_way_to_the_same_line_is_logged(
+    caplog: pytest.LogCaptureFixture, clock: list[float]
+) -> None:
+    def ask(word: str) -> None:
+        json.loads(word)
+
+    def ask_otherwise(word: str) -> None:
+        json.loads(word)
+
+    for each in (ask, ask, ask_otherwise):
+        try:
+            each("{")
+        except ValueError:
+            throttled(logging.ERROR, "it failed", traceback=True)
+    assert [record.exc_info is not None for record in caplog.records] == [1, 0, 1]
+
+
+def test_what_is_new_is_not_left_out_behind_what_is_frequent(
+    caplog: pytest.LogCaptureFixture, clock: list[float]
+) -> None:
+    for _ in range(throttle.MOST + 3):
+        fail(LookupError)
+    fail(ZeroDivisionError)
+    assert len(caplog.records) == throttle.MOST + 1
+    assert caplog.records[-1].exc_info is not None

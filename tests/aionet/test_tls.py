@@ -15,6 +15,7 @@ from loop_runs import Run
 from services import Noting
 from tls_clients import TLSClient, Witness, connect
 
+from aionet.hooks import Hooks
 from aionet.limits import CloseReason, Timeouts
 from aionet.protocol import Deliveries, Echo, Room
 from aionet.server import serve
@@ -251,6 +252,33 @@ def test_a_handler_knows_the_certificate_of_its_peer_to_the_end(
             await writer.wait_closed()
             await gone.wait()
         assert known == [((("commonName", "localhost"),),)] * 3
+
+    run(main())
+
+
+def test_the_certificate_is_known_of_a_peer_that_breaks_the_protocol(
+    run: Run[Any], tls: ssl.SSLContext, named: ssl.SSLContext, files: Path
+) -> None:
+    async def main() -> None:
+        ended, subjects = asyncio.Event(), []
+        tls.verify_mode = ssl.CERT_REQUIRED
+        tls.load_verify_locations(files / "mine.pem")
+
+        def on_close(peer: Any, reason: CloseReason) -> None:
+            subjects.append(peer.get_extra_info("peercert")["subject"])
+            ended.set()
+
+        async with (
+            serve(Echo(), ANY, tls=tls, hooks=Hooks(on_close=on_close)) as server,
+            TLSClient(server, named) as client,
+        ):
+            await client.shake_hands()
+            await client.send(b"hello")
+            assert await client.receive() == b"hello"
+            await client.send_packet(b"in the clear" * 100)
+            client.finish()
+            await ended.wait()
+        assert subjects == [((("commonName", "localhost"),),)]
 
     run(main())
 

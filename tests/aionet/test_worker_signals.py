@@ -128,3 +128,27 @@ sys.exit(run(lambda worker: 3, 1))
 """)
     status, _, stderr = running.end()
     assert (status, "exit status 3" in stderr) == (1, True)
+
+
+def test_second_signal_ends_all_though_who_is_told_of_reports_does_not_return(
+    script: Launch,
+) -> None:
+    running = script("""
+def work(worker):
+    worker.report(b"something")
+    return serve(worker)
+
+def told(number, what):
+    while True:
+        say("told")
+        signal.pause()
+
+workers.supervise(work, 1, on_ready=lambda: None, on_report=told)
+""")
+    pids = [int(words[2]) for words in running.lines(2) if words[0] == "up"]
+    running.process.terminate()
+    assert running.line() == ["told"]
+    running.process.terminate()
+    assert running.process.wait(20) == -signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
