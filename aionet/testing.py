@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, TypeVar
@@ -37,6 +38,7 @@ __all__ = ["MemoryServer", "Peer"]
 T = TypeVar("T")
 
 MANY = 1_000_000  # connections, where no limit is given
+REST_S = 10.0
 
 
 class _FakeClockLoop(asyncio.SelectorEventLoop):
@@ -64,9 +66,18 @@ class _FakeClockLoop(asyncio.SelectorEventLoop):
         return super().call_soon(*args, **kwargs)
 
     def settle(self) -> None:
-        """Turn until nothing is left to be done at this time."""
+        """Turn until nothing is left to be done at this time.
+
+        Raises RuntimeError if there always is.
+        """
         self._busy = True
+        began = time.monotonic()
         while self._busy:
+            if time.monotonic() - began > REST_S:
+                raise RuntimeError(
+                    f"it has not come to rest in {REST_S:g} s: does a handler send for ever to a "
+                    "peer that reads? See connect(reads=False)"
+                )
             self._busy = False
             super().call_soon(self.stop)
             self.run_forever()
@@ -97,9 +108,9 @@ class Peer:
     was_reset: the server has reset it. closed: why, once the connection has ended.
     """
 
-    def __init__(self, server: MemoryServer, address: tuple[str, int]) -> None:
+    def __init__(self, server: MemoryServer, address: tuple[str, int], reads: bool) -> None:
         self._server = server
-        self._reads = True
+        self._reads = reads
         self.received = b""
         self.at_eof = False
         self.was_reset = False
@@ -193,9 +204,11 @@ class MemoryServer:
     def stats(self) -> Stats:
         return self._connections.stats()
 
-    def connect(self, address: tuple[str, int] = ("192.0.2.1", 40000)) -> Peer:
-        """A new connection from `address`."""
-        peer = Peer(self, address)
+    def connect(
+        self, address: tuple[str, int] = ("192.0.2.1", 40000), *, reads: bool = True
+    ) -> Peer:
+        """A new connection from `address`. reads: from the start; else see `start_reading`."""
+        peer = Peer(self, address, reads)
         self._loop.settle()
         return peer
 

@@ -182,3 +182,25 @@ def test_a_test_is_told_of_a_failure_that_another_test_had_before(
         with MemoryServer(Failing()) as server:
             server.connect().send(b"hello")
     assert [record.exc_info is not None for record in caplog.records] == [True, True]
+
+
+async def talk_for_ever(stream: Stream) -> None:
+    while True:
+        await stream.send_all(bytes(1000))
+
+
+def test_a_peer_may_read_nothing_from_the_start() -> None:
+    limits = Limits(write_buffer=10_000)
+    with MemoryServer(talk_for_ever, limits=limits, timeouts=Timeouts(write=3)) as server:
+        peer = server.connect(reads=False)
+        assert peer.received == b""
+        server.advance(10)
+        assert peer.closed is CloseReason.SLOW_READER
+
+
+def test_what_never_comes_to_rest_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with MemoryServer(talk_for_ever) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(testing, "REST_S", 0.1)
+            with pytest.raises(RuntimeError, match=r"^it has not come to rest in 0\.1 s"):
+                server.connect()
