@@ -199,8 +199,7 @@ def test_a_peer_may_read_nothing_from_the_start() -> None:
 
 
 def test_what_never_comes_to_rest_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    with MemoryServer(talk_for_ever) as server:
-        with monkeypatch.context() as patch:
-            patch.setattr(testing, "REST_S", 0.1)
-            with pytest.raises(RuntimeError, match=r"^it has not come to rest in 0\.1 s"):
-                server.connect()
+    with MemoryServer(talk_for_ever) as server, monkeypatch.context() as patch:
+        patch.setattr(testing, "REST_S", 0.1)
+        with pytest.raises(RuntimeError, match=r"^it has not come to rest in 0\.1 s"):
+            server.connect()
