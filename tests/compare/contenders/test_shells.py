@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import signal
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from deadline import DEADLINE_S
+from flooded_rooms import HEARD, MEMBERS, heard_of_a_flood
 
 from compare.contenders.__main__ import FRAMEWORKS
 
@@ -40,29 +42,41 @@ class Generous(Service):
         return [(peer, b"bye"), (peer, CLOSE)]
 
 command.SERVICES["echo"] = lambda limits: Generous()
-name, *words = sys.argv[1:]
+name, service, *words = sys.argv[1:]
 if name in ("asyncio", "uvloop"):
     from compare.contenders.asyncio_streams import main
-    main(["serve", "echo", "--loop", name, *words])
+    main(["serve", service, "--loop", name, *words])
 else:
     from compare.contenders.__main__ import main
-    main(["serve", "echo", "--framework", name, *words])
+    main(["serve", service, "--framework", name, *words])
 """
+SHELLS = [*FRAMEWORKS, "asyncio", "uvloop"]
 EXPECTED = b"".join(bytes([number % 256]) * PIECE for number in range(PIECES)) + b"."
 
 
-@pytest.fixture(params=[*FRAMEWORKS, "asyncio", "uvloop"])
-def server(request: pytest.FixtureRequest) -> Iterator[Any]:
-    if importlib.util.find_spec(request.param) is None:
-        pytest.skip(f"{request.param} is not installed")
-    command = [sys.executable, "-c", SERVER, request.param, "--drain-timeout", "20"]
+@contextlib.contextmanager
+def serving(name: str, service: str) -> Iterator[Any]:
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
+    command = [sys.executable, "-c", SERVER, name, service, "--drain-timeout", "20"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline().rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port)) as client:
-            client.settimeout(DEADLINE_S)
-            yield SimpleNamespace(name=request.param, process=process, client=client)
-        process.kill()
+        try:
+            yield SimpleNamespace(name=name, process=process, address=("127.0.0.1", port))
+        finally:
+            process.kill()
+
+
+@pytest.fixture(params=SHELLS)
+def server(request: pytest.FixtureRequest) -> Iterator[Any]:
+    with (
+        serving(request.param, "echo") as server,
+        socket.create_connection(server.address) as client,
+    ):
+        client.settimeout(DEADLINE_S)
+        server.client = client
+        yield server
 
 
 def receive(client: socket.socket, size: int) -> bytes:
@@ -98,3 +112,9 @@ def test_a_server_that_is_told_to_stop_sends_the_rest_and_ends_well(server):
     if server.name != "tornado":  # see above
         assert receive(server.client, 3) == b"bye"
     assert server.process.wait(DEADLINE_S) == 0
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_members_who_read_hear_all_that_one_says_in_one_packet(name):
+    with serving(name, "chat") as server:
+        assert heard_of_a_flood(server.address) == [HEARD] * MEMBERS
