@@ -63,39 +63,31 @@ class Room(Service):
         if visitor is None:  # refused before; the shell is closing it
             return None
         lines = visitor.lines.receive_data(data)
-        little = len(lines) <= FEW and len(data) <= PIECE
-        if little and visitor.tag and not visitor.lines.too_long:
-            if not lines:
-                return None
-            others = self._others(peer)
-            return [(others, visitor.tag + _printable(line) + b"\n") for line in lines]
+        if len(lines) == 1 and visitor.tag and not visitor.lines.too_long:
+            others = [member for member in self._members if member is not peer]
+            return [(others, visitor.tag + _printable(lines[0]) + b"\n")]
         said = self._hear(peer, visitor, lines)
-        return list(said) if little else said
+        return list(said) if len(lines) <= FEW and len(data) <= PIECE else said
 
     def _hear(self, peer: Any, visitor: _Visitor, lines: list[bytes]) -> Iterator[Delivery]:
         """Many lines as they are taken: a short one becomes a long one for all others."""
-        piece: list[bytes] = []
-        size = 0
+        piece = b""
         for line in lines:
             if visitor.tag:
-                piece.append(visitor.tag + _printable(line) + b"\n")
-                size += len(piece[-1])
-                if size >= PIECE:
-                    yield self._others(peer), b"".join(piece)
-                    piece, size = [], 0
+                piece += visitor.tag + _printable(line) + b"\n"
+                if len(piece) >= PIECE:
+                    yield [member for member in self._members if member is not peer], piece
+                    piece = b""
             elif refusal := self._refusal(line):
                 yield from self._refuse(peer, refusal)
                 return
             else:
                 yield from self._enter(peer, visitor, line)
         if piece:
-            yield self._others(peer), b"".join(piece)
+            yield [member for member in self._members if member is not peer], piece
         if visitor.lines.too_long:
             too_long = f"line is over {self._line_limit} bytes"
             yield from self._refuse(peer, too_long, OVERSIZE)
-
-    def _others(self, peer: Any) -> list[Any]:
-        return [member for member in self._members if member is not peer]
 
     def receive_eof(self, peer: Any) -> Answer:
         if peer not in self._visitors:
