@@ -131,6 +131,9 @@ class Datagrams(asyncio.DatagramProtocol):
         for peer, reply in self._answers.to(addr, data):
             if not self._transport.is_closing():
                 self._transport.sendto(reply, peer)
+            else:  # what was read together with that one
+                with contextlib.suppress(OSError):
+                    self._sock.sendto(reply, peer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._opening = asyncio.get_running_loop().create_task(self.open())
