@@ -3,8 +3,9 @@
 A datagram tells who sent it, and anybody can write another there. If that is a server which answers
 anything, too, the two of them talk without end, for the price of one datagram (CERT CA-1996-01,
 CVE-2024-2169). So nothing goes to the ports below 1024, where such services are (echo, RFC 862;
-chargen, RFC 864; DNS, TFTP), nor to the server itself; nor to port 0, where nobody is. Two servers on other ports are slowed down
-by a limit on their rate, and by nothing stopped: an echo looks like a question.
+chargen, RFC 864; DNS, TFTP), nor to the server itself; nor to port 0, where nobody is. Two servers
+on other ports are slowed down by a limit on their rate, and stopped by nothing: an echo looks like
+a question.
 """
 
 from __future__ import annotations
