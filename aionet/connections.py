@@ -83,6 +83,8 @@ class Connections:
                     peer.settle()
                 except Exception:
                     log.exception("the connection from %s failed", peer.address)
+        if (turns := self.hub.talk.turns).paused:  # rather now than at the next tick
+            turns.go_on()
 
     def accept(self, more: bool) -> None:
         if more:

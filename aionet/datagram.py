@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from aionet.answerable import Answerable
 from aionet.connections import finish_tasks
 from aionet.core.places import source_of
 from aionet.limits import Limits
@@ -19,9 +20,6 @@ from aionet.protocol import Answer, datagrams
 from aionet.sockets import BURST, RECV_SIZE, datagram_drops
 from aionet.throttle import throttled
 
-# Services that answer anything to anybody have their ports below this: echo, chargen, DNS, TFTP.
-# Two of them, told of each other by a forged sender, would talk for ever (CVE-2024-2169).
-PRIVILEGED = 1024
 WINDOW_S = 1.0  # of the rate limit
 SMALLEST = 512  # bytes; what a datagram takes of a receive buffer is more
 
@@ -41,9 +39,11 @@ class RateLimit:
     So its memory is bounded by what can come in a second, whatever addresses are forged.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, answerable: Answerable | None = None) -> None:
         self._limits = limits
-        self._lowest = 0 if limits.udp_low_ports else PRIVILEGED
+        answerable = answerable or Answerable(limits)
+        self._lowest, self._own_ports = answerable.lowest, answerable.ports
+        self._is_ours = answerable.is_ours
         self._of_host: dict[str, _Budget | None] = {}  # None is without limit
         self._of_source: dict[str, _Budget] = {}
 
@@ -53,7 +53,8 @@ class RateLimit:
 
     def allows(self, peer: Any) -> bool:
         """Whether one more datagram may go to `peer`, (host, port, ...); if so, it counts."""
-        if peer[1] < self._lowest:
+        port = peer[1]  # as Answerable, which to ask would take a call
+        if port < self._lowest or (port in self._own_ports and self._is_ours(peer)):
             return False
         try:
             budget = self._of_host[peer[0]]
@@ -75,7 +76,7 @@ class RateLimit:
 
 
 class DatagramEndpoint:
-    """Answers every datagram on `sock` as `service` says.
+    """Answers every datagram on `sock` as `service` says. answerable: by all sockets of a server.
 
     On the socket itself, which the loop only watches. Its transports drop empty datagrams (asyncio
     up to 3.12, and uvloop), keep without bound what the kernel does not take, where a datagram is
@@ -85,7 +86,12 @@ class DatagramEndpoint:
     what = "service"
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, service: Any, limits: Limits
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        service: Any,
+        limits: Limits,
+        answerable: Answerable,
     ) -> None:
         self.datagrams = 0
         self.replies = 0
@@ -96,7 +102,8 @@ class DatagramEndpoint:
         self._io = answering(sock)
         self._wildcard = self._io if isinstance(self._io, Wildcard) else None
         self._ask: Callable[[Any, bytes], Answer] = service.receive_data
-        self._rate = RateLimit(limits)
+        answerable.add(sock)
+        self._rate = RateLimit(limits, answerable)
         self._forgetting: asyncio.TimerHandle | None = None
         self._dropped = 0
 
@@ -219,9 +226,14 @@ class HandlerEndpoint(DatagramEndpoint):
     what = "handler"
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, service: Any, limits: Limits
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        service: Any,
+        limits: Limits,
+        answerable: Answerable,
     ) -> None:
-        super().__init__(loop, sock, self, limits)
+        super().__init__(loop, sock, self, limits, answerable)
         self._handler: DatagramHandler = service.handler
         self._most = limits.udp_handlers
         self._here = sock.getsockname()

@@ -44,7 +44,8 @@ class Limits:
         dropped: they talk faster than it reads. Answers to what it said itself wait instead.
     min_rate: bytes a second that a peer takes at least of what waits for it, on average over
         Timeouts.write (Kestrel's MinResponseDataRate, and its value).
-    udp_rate: datagrams sent in a second to one source, counted as `per_peer` does.
+    udp_rate: datagrams sent in a second to one source, counted as `per_peer` does. Two servers that
+        answer anything, told of each other by a forged sender, talk no faster than that.
     udp_rate_loopback: the same for sources on this machine.
     udp_handlers: handlers of datagrams at a time; what comes beyond that is dropped.
     udp_low_ports: answer ports below 1024, too, as those who ask each other by DNS or NTP need.

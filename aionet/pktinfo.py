@@ -20,7 +20,7 @@ _IN_PKTINFO = struct.Struct(
 )  # the interface, the address to answer from, that in the header
 _IN6_PKTINFO = struct.Struct("16sI")  # the address in the header, and the interface
 
-_WILDCARDS = frozenset(("0.0.0.0", "::", "::ffff:0.0.0.0"))
+WILDCARDS = frozenset(("0.0.0.0", "::", "::ffff:0.0.0.0"))
 # Room for what else the owner of a socket may have asked the kernel to tell.
 _ROOM = socket.CMSG_SPACE(_IN6_PKTINFO.size) + 256
 _REMEMBERED = 256  # addresses of this machine
@@ -63,7 +63,7 @@ def answering(sock: socket.socket) -> socket.socket | Wildcard:
 
     That is the socket itself where it is bound to one address: it answers from no other.
     """
-    return Wildcard(sock) if sock.getsockname()[0] in _WILDCARDS else sock
+    return Wildcard(sock) if sock.getsockname()[0] in WILDCARDS else sock
 
 
 class Wildcard:

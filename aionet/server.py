@@ -13,6 +13,7 @@ from typing import cast
 from weakref import WeakKeyDictionary
 
 from aionet.address import Address
+from aionet.answerable import Answerable
 from aionet.connections import Connections
 from aionet.datagram import DatagramEndpoint, DatagramHandler, HandlerEndpoint, check_handler
 from aionet.descriptors import descriptor_room
@@ -65,6 +66,7 @@ class Server:
         self._sockets: list[socket.socket] = []
         self._addresses: list[Address] = []
         self._endpoints: list[DatagramEndpoint] = []
+        self._answerable = Answerable(limits)
         self._drained: asyncio.Task[DrainReport] | None = None
         self._connections: Connections | None = None
         self._check([_is_udp(place) for place in where])
@@ -138,7 +140,7 @@ class Server:
         sock.setblocking(False)
         if sock.type == socket.SOCK_DGRAM:
             kind = HandlerEndpoint if isinstance(self._service, Handlers) else DatagramEndpoint
-            endpoint = kind(loop, sock, self._service, self._limits)
+            endpoint = kind(loop, sock, self._service, self._limits, self._answerable)
             self._endpoints.append(endpoint)
             endpoint.start()
             return

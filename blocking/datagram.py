@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from aionet.answerable import Answerable
 from aionet.limits import Limits, Timeouts
 from aionet.pktinfo import Wildcard, answering
 from aionet.protocol import Service, datagrams
@@ -31,6 +32,7 @@ class DatagramServer:
     ) -> None:
         self._sock = sock
         self._service = service
+        self._answerable = Answerable(limits, sock)
         self._draining = False
         self._aborted = False
 
@@ -52,10 +54,11 @@ class DatagramServer:
         """Ask the service, and send what it says. That it fails costs an answer, and no more."""
         try:
             for peer, reply in self._replies(sender, data):
-                try:
-                    sock.sendto(reply, peer)
-                except OSError:  # a full buffer, a port of 0: its loss, and nobody else's
-                    continue
+                if peer in self._answerable:
+                    try:
+                        sock.sendto(reply, peer)
+                    except OSError:  # a full buffer, no way there: its loss, and nobody else's
+                        continue
         except Exception:
             throttled(
                 logging.ERROR, "the service failed over a datagram of %s", sender, traceback=True

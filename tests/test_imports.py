@@ -21,6 +21,7 @@ import aionet
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("aionet", "blocking", "compare")
 FOR_BLOCKING = {
+    "aionet.answerable",
     "aionet.address",
     "aionet.cli",
     "aionet.command",
@@ -37,6 +38,7 @@ FOR_BLOCKING = {
     "aionet.workers",
 }
 FOR_CONTENDERS = {
+    "aionet.answerable",
     "aionet.command",
     "aionet.core",
     "aionet.descriptors",
@@ -44,6 +46,7 @@ FOR_CONTENDERS = {
     "aionet.protocol",
     "aionet.signals",
     "aionet.sockets",
+    "aionet.throttle",
 }
 DOES_IO = {"asyncio", "os", "select", "selectors", "signal", "socket", "threading", "time"}
 

@@ -71,6 +71,7 @@ class Hub:
         self._answer = self.talk.answer
         self.places = Places(self, shell, places)
         self.sweep = Sweep(self)
+        self._step_at = now  # of the sweep
 
     # What comes.
 
@@ -142,7 +143,7 @@ class Hub:
         peer.seen = self.now
         if peer.state is State.OPEN:
             extra = peer.extra
-            if extra is not None and (extra.rest is not None or extra.early):
+            if extra is not None and (extra.rest is not None or extra.paused or extra.early):
                 extra.ended = True
             else:
                 self.talk.end(peer)
@@ -321,7 +322,14 @@ class Hub:
     def tick(self, time: float) -> float:
         """Let time pass; how many seconds there are until this is to be called again."""
         self.places.reopen()
-        return self.sweep.step(time)
+        turns = self.talk.turns
+        if not turns.paused:
+            delay = self.sweep.step(time)
+            self._step_at = time + delay
+            return delay
+        if time >= self._step_at:
+            self._step_at = time + self.sweep.step(time)
+        return min(turns.go_on(), self._step_at - time)
 
 
 def _reason_of(error: Exception) -> CloseReason:

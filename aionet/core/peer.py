@@ -46,7 +46,8 @@ class Extra:
     """What few peers have, so that the others need no memory for it.
 
     unsent: bytes that the shell has taken and the kernel has not. rest: deliveries that its
-    service still has for it and others, when it reads again. held: the program wants nothing from
+    service still has for it and others, when it reads again. paused: those wait for the others to
+    take what they have: see Turns. held: the program wants nothing from
     it for now. early: what came in the meantime; ended: so did its end.
     message: the number of the one under way. since: when that began, or the handshake, or when a
         peer that is closed had acknowledged all.
@@ -62,6 +63,7 @@ class Extra:
         "given",
         "held",
         "message",
+        "paused",
         "rest",
         "since",
         "source",
@@ -72,6 +74,7 @@ class Extra:
     def __init__(self) -> None:
         self.unsent = 0
         self.rest: Iterator[tuple[Any, Any]] | None = None
+        self.paused = False
         self.held = False
         self.early = b""
         self.ended = False

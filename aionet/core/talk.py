@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aionet.core.peer import Peer, State, extra_of
+from aionet.core.turns import Turns, spread_of
 from aionet.limits import CloseReason
 from aionet.protocol.service import Answer, Close, Deliveries, Delivery, Service
 from aionet.throttle import throttled
@@ -41,6 +42,7 @@ class Talk:
         # Up to write_buffer it is listened to, so that much may wait of its own answers.
         self._most = max(hub.limits.outbox, hub.limits.write_buffer)
         self._busy = 0  # calls of the service, or what they answered, under way
+        self.turns = Turns(hub)
         self._asked: Peer | None = None  # whose generator is
         self._leaving: deque[Peer] = deque()  # who is gone, and nobody was told yet
 
@@ -228,7 +230,12 @@ class Talk:
             self._busy -= 1
         if self._timed:
             self._time_message(peer)
-        if extra.ended and peer.state is State.OPEN and not extra.early and extra.rest is None:
+        if (
+            extra.ended
+            and peer.state is State.OPEN
+            and not (extra.early or extra.paused)
+            and extra.rest is None
+        ):
             extra.ended = False
             self.end(peer)
         self._regulate(peer)
@@ -237,16 +244,23 @@ class Talk:
             self._tell_all()
 
     def _go_on(self, peer: Peer) -> None:
-        """Ask the generator on, while the peer reads. Raises what that raises."""
+        """Ask the generator on for a turn, while the peer reads. Raises what that raises."""
         extra = extra_of(peer)
         self._asked = peer
+        self.turns.begin()
+        spread = 0
         try:
             while extra.rest is not None and (peer.closing or not self._hub.is_full(peer)):
                 delivery = next(extra.rest, END)
                 if delivery is END:
                     extra.rest = None
-                else:
-                    self._deliver(*delivery)
+                    break
+                to, what = delivery
+                self._deliver(to, what)
+                if to is not peer and not peer.closing:
+                    spread += spread_of(to, what)
+                    if self.turns.is_over(to, spread):
+                        self.turns.pause(peer, to)
         finally:
             self._asked = None
         self._regulate(peer)
@@ -258,7 +272,8 @@ class Talk:
         limit = self._hub.limits.write_buffer
         if not peer.reads:
             limit //= LOW
-        return extra.rest is None and not extra.held and peer.waiting + extra.unsent <= limit
+        free = extra.rest is None and not extra.paused and not extra.held
+        return free and peer.waiting + extra.unsent <= limit
 
     def _regulate(self, peer: Peer) -> None:
         """Whether it is to be read from."""
@@ -275,7 +290,12 @@ class Talk:
         if peer.state is State.OPEN and peer.reads and not peer.outbox:
             extra = peer.extra
             if extra is None or not (
-                extra.unsent or extra.rest or extra.held or extra.early or extra.base_at >= 0
+                extra.unsent
+                or extra.rest
+                or extra.paused
+                or extra.held
+                or extra.early
+                or extra.base_at >= 0
             ):
                 peer.outbox = None
 
@@ -285,6 +305,8 @@ class Talk:
         if extra is None:
             return
         extra.early, extra.ended, extra.message = b"", False, None
+        if (paused := self.turns.forget(peer)) is not None:
+            extra.rest = paused
         # A generator that has closed its peer may have something to say to others.
         if extra.rest is not None and (rest or peer is not self._asked):
             close = getattr(extra.rest, "close", None)

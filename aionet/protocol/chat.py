@@ -9,12 +9,15 @@ and are never announced.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from aionet.protocol.lines import LineReader
 from aionet.protocol.service import CLOSE, OVERSIZE, Answer, Close, Delivery, Service
 
 LINE_LIMIT = 4096  # bytes, without the line end
+FEW = 64  # lines that are said at once; more are said as they are taken
+PIECE = 4096  # bytes of these that are said together
 
 _GREETING = b"* Welcome to the room. What is your name?\n"
 _NAME = re.compile(rb"[A-Za-z0-9]{1,32}")
@@ -59,20 +62,32 @@ class Room(Service):
         visitor = self._visitors.get(peer)
         if visitor is None:  # refused before; the shell is closing it
             return None
-        deliveries: list[Delivery] = []
-        others: list[Any] = []  # who hears it, for as long as nobody comes or goes
-        for line in visitor.lines.receive_data(data):
+        lines = visitor.lines.receive_data(data)
+        if len(lines) == 1 and visitor.tag and not visitor.lines.too_long:
+            others = [member for member in self._members if member is not peer]
+            return [(others, visitor.tag + _printable(lines[0]) + b"\n")]
+        said = self._hear(peer, visitor, lines)
+        return list(said) if len(lines) <= FEW and len(data) <= PIECE else said
+
+    def _hear(self, peer: Any, visitor: _Visitor, lines: list[bytes]) -> Iterator[Delivery]:
+        """Many lines as they are taken: a short one becomes a long one for all others."""
+        piece = b""
+        for line in lines:
             if visitor.tag:
-                others = others or [member for member in self._members if member is not peer]
-                deliveries.append((others, visitor.tag + _printable(line) + b"\n"))
+                piece += visitor.tag + _printable(line) + b"\n"
+                if len(piece) >= PIECE:
+                    yield [member for member in self._members if member is not peer], piece
+                    piece = b""
             elif refusal := self._refusal(line):
-                return deliveries + self._refuse(peer, refusal)
+                yield from self._refuse(peer, refusal)
+                return
             else:
-                deliveries += self._enter(peer, visitor, line)
+                yield from self._enter(peer, visitor, line)
+        if piece:
+            yield [member for member in self._members if member is not peer], piece
         if visitor.lines.too_long:
             too_long = f"line is over {self._line_limit} bytes"
-            return deliveries + self._refuse(peer, too_long, OVERSIZE)
-        return deliveries
+            yield from self._refuse(peer, too_long, OVERSIZE)
 
     def receive_eof(self, peer: Any) -> Answer:
         if peer not in self._visitors:
@@ -91,13 +106,13 @@ class Room(Service):
         return None
 
     def _refuse(self, peer: Any, reason: str, close: Close = CLOSE) -> list[Delivery]:
-        return [(peer, f"! {reason}\n".encode()), (peer, close), *self._leave(peer)]
+        return [*self._leave(peer), (peer, f"! {reason}\n".encode()), (peer, close)]
 
     def _enter(self, peer: Any, visitor: _Visitor, line: bytes) -> list[Delivery]:
         name = line.decode()
         roster = f"* The room contains: {', '.join(self._members.values())}\n".encode()
         announcement = f"* {name} has entered the room\n".encode()
-        deliveries: list[Delivery] = [(peer, roster), ([*self._members], announcement)]
+        deliveries: list[Delivery] = [([*self._members], announcement), (peer, roster)]
         self._members[peer] = name
         visitor.tag = f"[{name}] ".encode()
         return deliveries

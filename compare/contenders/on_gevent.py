@@ -24,9 +24,9 @@ from gevent.socket import socket as gevent_socket
 
 from aionet.command import Serve
 from aionet.core import Hub, State, Todo
-from aionet.protocol import Service, datagrams
-from aionet.sockets import RECV_SIZE
+from aionet.sockets import BURST, RECV_SIZE
 from compare.contenders import connection
+from compare.contenders.answers import Answers
 
 
 class Connection(connection.Connection):
@@ -143,12 +143,14 @@ class Server:
             gevent.sleep(self.hub.tick(time.monotonic()))
 
 
-def echo_datagrams(service: Service, sock: Any) -> None:
+def echo_datagrams(answers: Answers, sock: Any) -> None:
     while True:
-        data, sender = sock.recvfrom(RECV_SIZE)
-        for peer, reply in datagrams(sender, service.receive_data(sender, data)):
-            with contextlib.suppress(OSError):  # a port of 0: that peer's loss
-                sock.sendto(reply, peer)
+        for _ in range(BURST):
+            data, sender = sock.recvfrom(RECV_SIZE)
+            for peer, reply in answers.to(sender, data):
+                with contextlib.suppress(OSError):  # no way there: that peer's loss
+                    sock.sendto(reply, peer)
+        gevent.sleep(0)  # where there is something to read, recvfrom() leaves nobody a turn
 
 
 def _signalled() -> Event:
@@ -169,7 +171,7 @@ def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
     signalled = _signalled()
     ours = gevent_socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
     if task.datagrams:
-        gevent.spawn(echo_datagrams, task.make_service(), ours)
+        gevent.spawn(echo_datagrams, Answers(task, ours), ours)
         ready()
         signalled.wait()
         return

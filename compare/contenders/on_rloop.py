@@ -14,15 +14,15 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import rloop
 
 from aionet.command import Serve
 from aionet.core import Todo
 from aionet.loops import keep_read_buffers
-from aionet.protocol import Service, datagrams
 from compare.contenders import connection, on_a_loop
+from compare.contenders.answers import Answers
 
 
 class Connection(connection.Connection, asyncio.Protocol):
@@ -109,22 +109,40 @@ class Connection(connection.Connection, asyncio.Protocol):
 
 
 class Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    """Answers on `sock`, whoever there is no way to.
+
+    rloop 0.5 ends an endpoint, and closes its socket, when the kernel does not take a datagram. So
+    each endpoint has a duplicate of the socket, and another one follows it.
+    """
+
+    def __init__(self, answers: Answers, sock: socket.socket) -> None:
+        self._answers = answers
+        self._sock = sock
+        self._opening: asyncio.Task[Any] | None = None
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.create_datagram_endpoint(lambda: self, sock=self._sock.dup())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        for peer, reply in datagrams(addr, self._service.receive_data(addr, data)):
-            self._transport.sendto(reply, peer)
+        for peer, reply in self._answers.to(addr, data):
+            if not self._transport.is_closing():
+                self._transport.sendto(reply, peer)
+            else:  # what was read together with that one
+                with contextlib.suppress(OSError):
+                    self._sock.sendto(reply, peer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._opening = asyncio.get_running_loop().create_task(self.open())
 
 
 async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     if task.datagrams:
-        service = task.make_service()
-        await loop.create_datagram_endpoint(lambda: Datagrams(service), sock=sock)
+        await Datagrams(Answers(task, sock), sock).open()
         await on_a_loop.signalled(ready)
         return
     peers = on_a_loop.Server(task)

@@ -54,7 +54,8 @@ class Connection(connection.Connection):
 
     def _has_more(self) -> bool:
         """Whether its service has: an IOStream that writes nothing looks for the peer's end."""
-        return self.extra is not None and self.extra.rest is not None
+        extra = self.extra
+        return extra is not None and (extra.rest is not None or extra.paused)
 
     def write(self, data: bytes) -> None:
         if self.stream.closed():

@@ -17,9 +17,9 @@ import trio
 
 from aionet.command import Serve
 from aionet.core import Hub, State, Todo
-from aionet.protocol import Service, datagrams
 from aionet.sockets import RECV_SIZE
 from compare.contenders import connection
+from compare.contenders.answers import Answers
 
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -152,11 +152,11 @@ def _cause(error: Exception) -> Exception:
     return error.__cause__ if isinstance(error.__cause__, OSError) else error
 
 
-async def echo_datagrams(service: Service, sock: trio.socket.SocketType) -> None:
+async def echo_datagrams(answers: Answers, sock: trio.socket.SocketType) -> None:
     while True:
         data, sender = await sock.recvfrom(RECV_SIZE)
-        for peer, reply in datagrams(sender, service.receive_data(sender, data)):
-            with contextlib.suppress(OSError):  # a port of 0: that peer's loss
+        for peer, reply in answers.to(sender, data):
+            with contextlib.suppress(OSError):  # no way there: that peer's loss
                 await sock.sendto(reply, peer)
 
 
@@ -171,7 +171,7 @@ async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) ->
     ours = trio.socket.from_stdlib_socket(sock)
     async with trio.open_nursery() as background:
         if task.datagrams:
-            background.start_soon(echo_datagrams, task.make_service(), ours)
+            background.start_soon(echo_datagrams, Answers(task, ours), ours)
             await _signalled(ready)
         else:
             async with trio.open_nursery() as peers:  # it ends when all of them have

@@ -20,14 +20,14 @@ from typing import Any, cast
 
 from twisted.internet import interfaces, protocol, reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, MessageLengthError
 from zope.interface import implementer
 
 from aionet.command import Serve
 from aionet.core import Todo
-from aionet.protocol import Service, datagrams
 from aionet.sockets import RECV_SIZE
 from compare.contenders import connection
+from compare.contenders.answers import Answers
 
 loop = cast(Any, reactor)
 
@@ -147,20 +147,21 @@ class Server(protocol.Factory):
 
 
 class Datagrams(protocol.DatagramProtocol):
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
 
     def datagramReceived(self, data: bytes, addr: tuple[str, int]) -> None:  # noqa: N802
-        for peer, reply in datagrams(addr, self._service.receive_data(addr, data)):
-            with contextlib.suppress(OSError):  # a port of 0: that peer's loss
+        for peer, reply in self._answers.to(addr, data):
+            # No way there, or too long for a datagram: that peer's loss.
+            with contextlib.suppress(OSError, MessageLengthError):
                 cast(Any, self.transport).write(reply, peer)
 
 
 def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
     sock.setblocking(False)
     if task.datagrams:
-        service = task.make_service()
-        loop.adoptDatagramPort(sock.fileno(), sock.family, Datagrams(service), RECV_SIZE)
+        answers = Datagrams(Answers(task, sock))
+        loop.adoptDatagramPort(sock.fileno(), sock.family, answers, RECV_SIZE)
     else:
         server = Server(task)
         listening = loop.adoptStreamPort(sock.fileno(), sock.family, server)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aionet.answerable import Answerable
 from aionet.datagram import DatagramEndpoint, RateLimit
 from aionet.limits import Limits
 from aionet.protocol import Echo
@@ -51,7 +52,7 @@ class FakeLoop:
 
 def endpoint(**limits: Any) -> tuple[DatagramEndpoint, FakeSocket, FakeLoop]:
     loop, sock = FakeLoop(), FakeSocket()
-    made = DatagramEndpoint(loop, sock, Echo(), Limits(**limits))  # type: ignore[arg-type]
+    made = DatagramEndpoint(loop, sock, Echo(), Limits(**limits), Answerable(Limits(**limits)))  # type: ignore[arg-type]
     made.start()
     return made, sock, loop
 

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from flooded_rooms import HEARD, MEMBERS, heard_of_a_flood
 from loop_clients import ANY, Client, let_the_loop_see_everything
 from loop_runs import Run
 from witnesses import Witness
 
 from aionet.limits import CloseReason, Timeouts
-from aionet.protocol import Answer, Echo
+from aionet.protocol import Answer, Echo, Room
 from aionet.server import serve
 from aionet.stream import Stream
 
@@ -242,5 +243,15 @@ def test_what_was_sent_may_be_changed_afterwards(run: Run[Any]) -> None:
             await let_the_loop_see_everything()
             received = await client.receive_rest()
         assert received == b"".join(bytes([number]) * size for number in range(blocks))
+
+    run(main())
+
+
+def test_members_who_read_hear_all_that_one_says_in_one_packet(run: Run[Any]) -> None:
+    async def main() -> None:
+        async with serve(Room(), ANY) as server:
+            (address,) = server.addresses
+            where = (address.host, address.port)
+            assert await asyncio.to_thread(heard_of_a_flood, where) == [HEARD] * MEMBERS
 
     run(main())

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
 
+from aionet.limits import Limits, Timeouts
+from aionet.protocol import Answer, Echo
 from blocking.__main__ import MODULES, NO_DATAGRAMS, PREFORK
 
 DEADLINE_S = 20.0
@@ -137,3 +142,63 @@ def test_a_service_may_answer_in_every_way(start: Start, model: str) -> None:
             sock.send(b"one by one")
         assert sorted(sock.recv(100) for _ in range(200)) == [b"1"] * 100 + [b"2"] * 100
     assert end(process) == ""
+
+
+class Circular(Echo):
+    """Echoes a ping, and sends all else to where it is told."""
+
+    def __init__(self) -> None:
+        self.places: list[Any] = []
+        self.heard: list[bytes] = []
+
+    def receive_data(self, peer: Any, data: bytes) -> Answer:
+        self.heard.append(data)
+        return data if data == b"ping" else [(self.places, data), (peer, b"sent")]
+
+
+@contextlib.contextmanager
+def running(model: str, service: Circular, at: str) -> Iterator[int]:
+    """A server in a thread; the port."""
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    sock.bind((at, 0))
+    port: int = sock.getsockname()[1]
+    kind = import_module(f"blocking.{MODULES[model]}").DatagramServer
+    server = kind(sock, service, Limits(), Timeouts())
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield port
+    server.drain()
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in PREFORK])
+@pytest.mark.parametrize("at", ["127.0.0.1", "0.0.0.0"])
+def test_nothing_goes_to_the_server_itself_nor_to_ports_that_answer_back(
+    model: str, at: str
+) -> None:
+    service = Circular()
+    with running(model, service, at) as port, client("127.0.0.1", port) as sock:
+        service.places = [("127.0.0.1", port), ("127.0.0.1", 0), ("127.0.0.1", 7)]
+        sock.send(b"round and round")
+        assert sock.recv(100) == b"sent"
+        for _ in range(10):
+            sock.send(b"ping")
+            assert sock.recv(100) == b"ping"
+    assert service.heard == [b"round and round"] + [b"ping"] * 10
+
+
+# EACCES for who did not ask for SO_BROADCAST, and where nothing leads: EINVAL, or ENETUNREACH.
+NO_WAY = [("255.255.255.255", 5000), ("240.0.0.1", 5000)]
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in PREFORK])
+def test_who_cannot_be_sent_to_costs_nobody_else_anything(model: str) -> None:
+    service = Circular()
+    with running(model, service, "127.0.0.1") as port, client("127.0.0.1", port) as sock:
+        service.places = NO_WAY
+        for data in (b"x", bytes(65507)):
+            sock.send(data)
+            assert sock.recv(100) == b"sent"
+            sock.send(b"ping")
+            assert sock.recv(100) == b"ping"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from blocking_servers import MODULES, TOGETHER, exchange, receive, receive_rest, running
 from deadline import DEADLINE_S, wait_until
+from flooded_rooms import HEARD, MEMBERS, heard_of_a_flood
 
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import CLOSE, Answer, Delivery, Echo, Room
@@ -274,3 +275,9 @@ def test_member_that_does_not_read_stops_nobody_and_is_dropped(module: str) -> N
         with pytest.raises(ConnectionResetError):
             receive_rest(stalled)
         listener.sendall(b"bye\n")
+
+
+@together
+def test_members_who_read_hear_all_that_one_says_in_one_packet(module: str) -> None:
+    with running(module, Room()) as server:
+        assert heard_of_a_flood(server.address) == [HEARD] * MEMBERS

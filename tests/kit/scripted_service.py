@@ -138,6 +138,8 @@ class Scripted(Service):
                 return [(peer, self.token(call, peer, size=8 * KIB)) for _ in range(6)]
             case "g":  # much, as it is taken
                 return self._much(peer, call)
+            case "t":  # much to others, as they take it
+                return self._tell(peer, call)
             case "o":  # to everybody, and to who spoke
                 self.late.add((peer, call))
                 everybody = [*self.known]
@@ -175,6 +177,12 @@ class Scripted(Service):
             yield peer, self.token(call, peer, size=8 * KIB)
         everybody = [*self.known]
         yield everybody, self.token(call, *everybody)
+
+    def _tell(self, peer: Any, call: int) -> Iterator[Delivery]:
+        for _ in range(8):
+            others = [each for each in self.known if each is not peer]
+            yield others, self.token(call, *others, size=8 * KIB)
+        yield peer, self.token(call, peer)
 
     def _little_and_fail(self, peer: Any, call: int) -> Iterator[Delivery]:
         yield peer, self.token(call, peer, size=8 * KIB)

@@ -19,7 +19,7 @@ from aionet.limits import CloseReason, Limits, Timeouts
 
 SIZES = [(16 * KIB, 64 * KIB), (48 * KIB, 8 * KIB)]  # write_buffer, outbox
 POLITE = {CloseReason.EOF, CloseReason.DONE, CloseReason.OVERSIZE, CloseReason.DRAIN}
-COMMANDS = "eebblggoocOkxyzrEmmds"
+COMMANDS = "eebblggttoocOkxyzrEmmds"
 PIECES = 3  # at once
 BREAKS = [TimeoutError(errno.ETIMEDOUT, ""), ConnectionResetError(errno.ECONNRESET, ""), None]
 
@@ -253,6 +253,7 @@ class Connections(RuleBasedStateMachine):
             if peer.state is State.GONE:
                 assert not peer.waiting
                 assert peer.extra is None or (peer.extra.early, peer.extra.rest) == (b"", None)
+                assert peer not in self.hub.talk.turns._slow
         assert not self.hub.dirty
         assert not self.hub.talk._leaving
         assert len(self.hub.sweep._closed) <= len(self.far)
@@ -262,9 +263,11 @@ class Connections(RuleBasedStateMachine):
             if peer.state is State.OPEN:
                 full = peer.waiting + peer.unsent() > self.write_buffer
                 rest = peer.extra is not None and peer.extra.rest is not None
-                assert not peer.reads or not (full or rest or peer.held)
+                paused = peer in self.hub.talk.turns.paused
+                assert paused is (peer.extra is not None and peer.extra.paused)
+                assert not peer.reads or not (full or rest or paused or peer.held)
                 # And nobody else: what there is of an answer is made when it can be taken.
-                assert peer.reads or full or rest or peer.held or peer.unsent()
+                assert peer.reads or full or rest or paused or peer.held or peer.unsent()
                 assert not rest or full or peer.unsent()
 
     def a_generator_of_who_is_gone_is_closed(self) -> None:
@@ -297,8 +300,8 @@ class Connections(RuleBasedStateMachine):
                 self.hold_or_not(peer, False)
         self.network.settle()
         was_reset = [peer.was_reset for peer in self.far]
-        while any(self.network.drive(peer) for peer in self.far):
-            pass
+        while any(self.network.drive(peer) for peer in self.far) or self.hub.talk.turns.paused:
+            self.network.pass_time(0.01)  # who has much for others goes on
         self.network.pass_time(3.0)
         self.check()
         assert not self.hub.open

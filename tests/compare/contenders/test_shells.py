@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import signal
 import socket
@@ -14,8 +15,9 @@ from typing import Any
 
 import pytest
 from deadline import DEADLINE_S
+from flooded_rooms import HEARD, MEMBERS, heard_of_a_flood
 
-from compare.contenders.__main__ import FRAMEWORKS
+from compare.contenders.__main__ import FRAMEWORKS, NO_DATAGRAMS
 
 ROOT = Path(__file__).parents[3]
 PIECE, PIECES = 50_000, 400  # 20 MB, more than the kernel takes for who does not read
@@ -39,30 +41,54 @@ class Generous(Service):
     def receive_eof(self, peer):
         return [(peer, b"bye"), (peer, CLOSE)]
 
+class Circular(Service):
+    def receive_data(self, peer, data):
+        if data == b"ping":
+            return data
+        if data == b"fail":
+            raise LookupError("as told")
+        if data == b"too long":
+            return [(peer, bytes(70_000))]
+        host, port = data.decode().split()
+        return [((host, int(port)), data)]
+
 command.SERVICES["echo"] = lambda limits: Generous()
-name, *words = sys.argv[1:]
+command.SERVICES["udp-echo"] = lambda limits: Circular()
+name, service, *words = sys.argv[1:]
 if name in ("asyncio", "uvloop"):
     from compare.contenders.asyncio_streams import main
-    main(["serve", "echo", "--loop", name, *words])
+    main(["serve", service, "--loop", name, *words])
 else:
     from compare.contenders.__main__ import main
-    main(["serve", "echo", "--framework", name, *words])
+    main(["serve", service, "--framework", name, *words])
 """
+SHELLS = [*FRAMEWORKS, "asyncio", "uvloop"]
 EXPECTED = b"".join(bytes([number % 256]) * PIECE for number in range(PIECES)) + b"."
 
 
-@pytest.fixture(params=[*FRAMEWORKS, "asyncio", "uvloop"])
-def server(request: pytest.FixtureRequest) -> Iterator[Any]:
-    if importlib.util.find_spec(request.param) is None:
-        pytest.skip(f"{request.param} is not installed")
-    command = [sys.executable, "-c", SERVER, request.param, "--drain-timeout", "20"]
+@contextlib.contextmanager
+def serving(name: str, service: str) -> Iterator[Any]:
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
+    command = [sys.executable, "-c", SERVER, name, service, "--drain-timeout", "20"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline().rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port)) as client:
-            client.settimeout(DEADLINE_S)
-            yield SimpleNamespace(name=request.param, process=process, client=client)
-        process.kill()
+        try:
+            yield SimpleNamespace(name=name, process=process, address=("127.0.0.1", port))
+        finally:
+            process.kill()
+
+
+@pytest.fixture(params=SHELLS)
+def server(request: pytest.FixtureRequest) -> Iterator[Any]:
+    with (
+        serving(request.param, "echo") as server,
+        socket.create_connection(server.address) as client,
+    ):
+        client.settimeout(DEADLINE_S)
+        server.client = client
+        yield server
 
 
 def receive(client: socket.socket, size: int) -> bytes:
@@ -98,3 +124,57 @@ def test_a_server_that_is_told_to_stop_sends_the_rest_and_ends_well(server):
     if server.name != "tornado":  # see above
         assert receive(server.client, 3) == b"bye"
     assert server.process.wait(DEADLINE_S) == 0
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_members_who_read_hear_all_that_one_says_in_one_packet(name):
+    with serving(name, "chat") as server:
+        assert heard_of_a_flood(server.address) == [HEARD] * MEMBERS
+
+
+@pytest.mark.parametrize("name", [name for name in FRAMEWORKS if name not in NO_DATAGRAMS])
+def test_a_datagram_that_cannot_be_sent_or_must_not_be_costs_nobody_else_anything(name):
+    with serving(name, "udp-echo") as server, socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(DEADLINE_S)
+        client.connect(server.address)
+        _, port = server.address
+        for told in (
+            *(f"127.0.0.1 {port}", "127.0.0.1 0", "127.0.0.1 7"),
+            *("255.255.255.255 5000", "240.0.0.1 5000", "too long", "fail"),
+        ):
+            client.send(told.encode())
+            for _ in range(3):
+                client.send(b"ping")
+                assert client.recv(100) == b"ping", told
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(DEADLINE_S) == 0
+
+
+FLOOD = """
+import socket, sys
+sock = socket.socket(type=socket.SOCK_DGRAM)
+sock.connect(("127.0.0.1", int(sys.argv[1])))
+print("READY", flush=True)
+while True:
+    try:
+        sock.send(b"ping")
+    except OSError:  # a full queue, or nobody there any more
+        pass
+"""
+
+
+@pytest.mark.parametrize("name", [name for name in FRAMEWORKS if name not in NO_DATAGRAMS])
+def test_a_flood_of_datagrams_does_not_keep_a_server_from_ending(name):
+    with (
+        serving(name, "udp-echo") as server,
+        subprocess.Popen(
+            [sys.executable, "-c", FLOOD, str(server.address[1])], stdout=subprocess.PIPE
+        ) as flood,
+    ):
+        try:
+            assert flood.stdout is not None
+            assert flood.stdout.readline() == b"READY\n"
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(DEADLINE_S) == 0
+        finally:
+            flood.kill()
