@@ -13,6 +13,7 @@ from typing import Any
 
 from aionet.answerable import Answerable
 from aionet.connections import finish_tasks
+from aionet.core.failure import let_exits_pass
 from aionet.core.places import source_of
 from aionet.limits import Limits
 from aionet.pktinfo import Asked, Wildcard, answering
@@ -156,7 +157,8 @@ class DatagramEndpoint:
                             for peer, reply in datagrams(sender, answer):
                                 self.send(reply, peer)
                         continue
-                except Exception:
+                except BaseException:
+                    let_exits_pass()
                     self._failed(sender)
                     continue
                 if not allows(sender):

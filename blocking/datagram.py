@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from aionet.answerable import Answerable
+from aionet.core import let_exits_pass
 from aionet.limits import Limits, Timeouts
 from aionet.pktinfo import Wildcard, answering
 from aionet.protocol import Service, datagrams
@@ -59,7 +60,8 @@ class DatagramServer:
                         sock.sendto(reply, peer)
                     except OSError:  # a full buffer, no way there: its loss, and nobody else's
                         continue
-        except Exception:
+        except BaseException:
+            let_exits_pass()
             throttled(
                 logging.ERROR, "the service failed over a datagram of %s", sender, traceback=True
             )

@@ -5,7 +5,8 @@ for one reason; half-close and linger; back-pressure and bounds; deadlines, drai
 reads, gives what came to the `Hub`, writes what that gives back, and waits.
 """
 
+from aionet.core.failure import let_exits_pass
 from aionet.core.hub import Hub, Shell
 from aionet.core.peer import Peer, State, Todo
 
-__all__ = ["Hub", "Peer", "Shell", "State", "Todo"]
+__all__ = ["Hub", "Peer", "Shell", "State", "Todo", "let_exits_pass"]

@@ -113,7 +113,7 @@ class Hub:
             return self._receive_otherwise(peer, data)
         try:
             answer = self._ask(peer, data)
-        except Exception:
+        except BaseException:
             return self.talk.fail(peer)
         if answer.__class__ is bytes:
             return answer
@@ -124,7 +124,7 @@ class Hub:
         if peer.state is State.OPEN and peer.reads:
             try:
                 answer = self._ask(peer, data)
-            except Exception:
+            except BaseException:
                 return self.talk.fail(peer)
             return self._answer(peer, answer)
         if peer.state in (State.OPEN, State.WAITING):  # the shell read once more than it should

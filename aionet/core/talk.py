@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from aionet.core.failure import let_exits_pass
 from aionet.core.peer import Peer, State, extra_of
 from aionet.core.turns import Turns, spread_of
 from aionet.limits import CloseReason
@@ -15,8 +16,6 @@ from aionet.throttle import throttled
 
 if TYPE_CHECKING:
     from aionet.core.hub import Hub
-
-log = logging.getLogger("aionet")
 
 END: Any = object()
 _HALF_CLOSED = State.HALF_CLOSED
@@ -66,7 +65,7 @@ class Talk:
         self._busy += 1
         try:
             self._carry_out(peer, answer)
-        except Exception:
+        except BaseException:
             self.fail(peer)
         finally:
             self._busy -= 1
@@ -88,7 +87,7 @@ class Talk:
                 self._hub.close(peer, answer.reason)
             elif answer is not None:
                 self._carry_out(peer, answer)
-        except Exception:
+        except BaseException:
             self.fail(peer)
         finally:
             self._busy -= 1
@@ -114,8 +113,9 @@ class Talk:
         try:
             for to, what in self._service.say_goodbye():
                 self._deliver(to, what)
-        except Exception:
-            log.exception("the service failed to say goodbye")
+        except BaseException:
+            let_exits_pass()
+            throttled(logging.ERROR, "the service failed to say goodbye", traceback=True)
         finally:
             self._busy -= 1
         if self._leaving:
@@ -123,6 +123,7 @@ class Talk:
 
     def fail(self, peer: Peer) -> bytes:
         """The service failed over this peer: that costs it, and nobody else."""
+        let_exits_pass()
         throttled(
             logging.ERROR,
             "the service failed; the connection from %s is reset",
@@ -224,7 +225,7 @@ class Talk:
             while extra.early and peer.state is State.OPEN and self._is_heard(peer):
                 early, extra.early = extra.early, b""
                 self._carry_out(peer, self._service.receive_data(peer, early))
-        except Exception:
+        except BaseException:
             self.fail(peer)
         finally:
             self._busy -= 1
@@ -317,7 +318,8 @@ class Talk:
     def _close(self, close: Callable[[], None]) -> None:
         try:
             close()
-        except Exception:
+        except BaseException:
+            let_exits_pass()
             gone = "the service failed over a peer that is gone"
             throttled(logging.ERROR, gone, traceback=True)
 
@@ -328,7 +330,7 @@ class Talk:
         if peer.state is State.OPEN:
             try:
                 self.expect(peer, self._service.unfinished(peer))
-            except Exception:
+            except BaseException:
                 self.fail(peer)
 
     def expect(self, peer: Peer, number: int | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aionet.answerable import Answerable
 from aionet.command import Serve
+from aionet.core import let_exits_pass
 from aionet.protocol import datagrams
 from aionet.throttle import throttled
 
@@ -23,7 +24,8 @@ class Answers:
         try:
             said = datagrams(sender, self._ask(sender, data))
             return [(peer, reply) for peer, reply in said if peer in self._answerable]
-        except Exception:
+        except BaseException:
+            let_exits_pass()
             failed = "the service failed over a datagram of %s"
             throttled(logging.ERROR, failed, sender, traceback=True)
             return []

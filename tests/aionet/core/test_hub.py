@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from far_peers import Network
 
-from aionet.limits import Limits, Timeouts
+from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.protocol import CLOSE, Answer, Service
-
-
-class Interrupted(BaseException):
-    """As asyncio.CancelledError, or KeyboardInterrupt: no Exception."""
 
 
 class Stubborn(Service):
     """Fails once, with what no `except Exception` catches."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: type[BaseException]) -> None:
         self.fails = True
+        self.error = error
 
     def receive_data(self, peer: Any, data: bytes) -> Answer:
-        return data
+        raise self.error
 
     def receive_eof(self, peer: Any) -> Answer:
         if self.fails:
             self.fails = False
-            raise Interrupted
+            raise self.error
         return CLOSE
 
 
-def test_what_is_no_exception_keeps_nobody_elses_end_back() -> None:
-    network = Network(Stubborn(), Limits(), Timeouts(), 2)
+def test_what_is_no_exception_costs_its_peer_all_the_same() -> None:
+    network = Network(Stubborn(asyncio.CancelledError), Limits(), Timeouts(), 2)
     first, second = network.connect(), network.connect()
-    with pytest.raises(Interrupted):
+    network.finish(second)
+    first.coming.append(b"hello")
+    network.settle()
+    assert [first.reason, second.reason] == [CloseReason.ERROR] * 2
+    assert not network.hub.open
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_ends_the_process_goes_on_and_keeps_nobody_elses_end_back(
+    error: type[BaseException],
+) -> None:
+    network = Network(Stubborn(error), Limits(), Timeouts(), 2)
+    first, second = network.connect(), network.connect()
+    with pytest.raises(error):
         network.finish(first)
     network.finish(second)
     network.pass_time(3.0)
