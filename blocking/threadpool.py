@@ -63,8 +63,11 @@ class StreamServer(threaded.StreamServer):
 
     def _work(self) -> None:
         while self._work_for.get():
-            with contextlib.suppress(IndexError):  # whom this was for has left the queue
-                self._serve(self._queue.popleft())
+            try:
+                conn = self._queue.popleft()
+            except IndexError:  # who was in it has left
+                continue
+            self._serve(conn)
 
     # What the main thread does for those who wait.
 
