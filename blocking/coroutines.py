@@ -37,14 +37,13 @@ from aionet.sockets import (
     accept,
     waiting_to_be_accepted,
 )
+from aionet.throttle import throttled
 from blocking.connection import AT_ONCE, Connection
 from blocking.on_epoll import Poller
 from blocking.poller import ERR, HUP, IN, OUT
 from blocking.wakeup import Wakeup
 
 __all__ = ["Loop", "StreamServer"]
-
-log = logging.getLogger("blocking")
 
 Task = Coroutine[Any, Any, None]
 Place = Callable[[Task], None]
@@ -96,7 +95,7 @@ class Loop:
         except StopIteration:
             return
         except Exception:
-            log.exception("a task failed")
+            throttled(logging.ERROR, "a task failed", traceback=True)
             return
         place(task)
 

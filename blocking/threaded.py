@@ -36,13 +36,12 @@ from aionet.sockets import (
     accept,
     waiting_to_be_accepted,
 )
+from aionet.throttle import throttled
 from blocking import connection
 from blocking.datagram import ThreadedDatagramServer as DatagramServer
 from blocking.wakeup import Wakeup
 
 __all__ = ["DatagramServer", "StreamServer"]
-
-log = logging.getLogger("blocking")
 
 LOOK_S = 0.1  # between two looks of a thread that waits for its peer to read
 
@@ -125,7 +124,7 @@ class StreamServer:
         try:
             threading.Thread(target=target, args=(conn, *more), daemon=True).start()
         except RuntimeError as error:
-            log.warning("%s; the connection is reset", error)
+            throttled(logging.WARNING, "%s; the connection is reset", error)
             with self._lock:
                 self._hub.reset(conn, CloseReason.REJECTED)
             return False

@@ -15,8 +15,6 @@ from aionet.throttle import throttled
 if TYPE_CHECKING:
     from aionet.core.hub import Hub
 
-log = logging.getLogger("aionet")
-
 END: Any = object()
 _HALF_CLOSED = State.HALF_CLOSED
 LOW = 4  # who was not listened to is again when this part of Limits.write_buffer is left
@@ -109,7 +107,7 @@ class Talk:
             for to, what in self._service.say_goodbye():
                 self._deliver(to, what)
         except Exception:
-            log.exception("the service failed to say goodbye")
+            throttled(logging.ERROR, "the service failed to say goodbye", traceback=True)
         finally:
             self._busy -= 1
         if self._leaving:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +48,28 @@ def test_traceback_of_one_line_of_the_program_is_logged_once_a_minute(
     fail(LookupError)
     assert [record.exc_info is not None for record in caplog.records] == [1, 0, 1, 0, 1]
     assert caplog.messages[1] == "it failed: LookupError, whose traceback is above"
+
+
+ROOT = Path(__file__).parents[2]
+# What is said once in the life of a process, or of a second (descriptors), or to who debugs.
+SAID_AT_ONCE = {
+    ("aionet/connection.py", "debug"),
+    ("aionet/connections.py", "error"),
+    ("aionet/descriptors.py", "warning"),
+    ("aionet/listen.py", "info"),
+    ("aionet/runner.py", "error"),
+    ("aionet/systemd.py", "debug"),
+    ("aionet/throttle.py", "log"),
+    ("blocking/fork.py", "exception"),
+}
+LOGGED = re.compile(r"\blog(?:ging)?\.(debug|info|warning|error|exception|critical|log)\(")
+
+
+def test_whatever_a_peer_can_cause_is_logged_through_this() -> None:
+    found = {
+        (str(path.relative_to(ROOT)), how)
+        for package in ("aionet", "blocking", "compare/contenders")
+        for path in (ROOT / package).rglob("*.py")
+        for how in LOGGED.findall(path.read_text())
+    }
+    assert found == SAID_AT_ONCE
