@@ -257,6 +257,7 @@ class StreamServer:
                 conn.dirty = False  # whoever makes it so while we wait is to send somebody here
                 self._loop.wake(conn)  # it may be read from again
             if conn.buffer:
+                self._see_to_others()  # the service may have told them something, too
                 await self._loop.ready(conn.sock.fileno(), OUT)
             elif conn.outbox:  # there is more already; but others want to have their turn
                 await self._loop.others()
