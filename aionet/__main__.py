@@ -19,6 +19,7 @@ def main(argv: list[str]) -> None:
         from aionet.cli.chat import chat
 
         raise SystemExit(asyncio.run(chat(task.host, task.port, task.name)))
+    task.refuse_useless()
     raise SystemExit(serve(task))
 
 

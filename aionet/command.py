@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from aionet.address import Address
 from aionet.limits import Limits, Timeouts
-from aionet.options import add_options, read_options
+from aionet.options import add_options, limiting, read_options
 from aionet.port_owner import port_owner
 from aionet.protocol import Echo, EchoAndClose, Room, Service
 from aionet.sockets import listen
@@ -30,6 +30,21 @@ SERVICES: dict[str, Callable[[Limits], Service]] = {
     "echo": lambda limits: Echo(),
     "udp-echo": lambda limits: Echo(),
     "chat": lambda limits: Room(line_limit=limits.message),
+}
+
+
+_OF_CONNECTIONS = frozenset(
+    (
+        *("connections", "per_peer", "on_full", "write_buffer", "min_rate"),
+        *("idle", "write", "half_closed", "drain", "linger"),
+    )
+)
+# The settings that change something, by what is served. Others are refused: whoever asks for a
+# limit must not believe to have it.
+USED = {
+    "echo": _OF_CONNECTIONS,
+    "udp-echo": frozenset(("udp_rate", "udp_rate_loopback", "udp_low_ports", "drain")),
+    "chat": _OF_CONNECTIONS | {"message", "outbox", "message_timeout"},
 }
 
 
@@ -55,6 +70,22 @@ class Serve:
         if self.close_after is not None:
             return EchoAndClose(self.close_after)
         return SERVICES[self.service](self.limits)
+
+    def refuse_useless(self, never: Collection[str] = (), why: str = "") -> None:
+        """One line on stderr and exit 1 for an option that would change nothing.
+
+        never: settings that this way of serving has no use for; why: the reason, for the line.
+        """
+        used = USED[self.service] | ({"handshake"} if self.tls else set())
+        if all(each.scheme == "unix" for each in self.addresses):
+            used -= {"per_peer"}
+        for key, option in limiting(self.limits, self.timeouts).items():
+            if key in never:
+                fail(f"{option} does nothing with {self.option}: {why}")
+            if key not in used:
+                where = " without --tls-cert" if key == "handshake" else f" for {self.service}"
+                where = " on unix sockets" if key == "per_peer" else where
+                fail(f"{option} does nothing{where}; leave it out")
 
 
 @dataclass(frozen=True, slots=True)

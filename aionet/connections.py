@@ -16,6 +16,7 @@ from aionet.limits import Limits, Timeouts
 from aionet.listener import Gate
 from aionet.protocol import Service
 from aionet.stats import DrainReport, Stats
+from aionet.throttle import throttled
 
 if TYPE_CHECKING:
     from aionet.datagram import DatagramEndpoint
@@ -82,7 +83,8 @@ class Connections:
                 try:
                     peer.settle()
                 except Exception:
-                    log.exception("the connection from %s failed", peer.address)
+                    failed = "the connection from %s failed"
+                    throttled(logging.ERROR, failed, peer.address, traceback=True)
         if (turns := self.hub.talk.turns).paused:  # rather now than at the next tick
             turns.go_on()
 
@@ -104,7 +106,7 @@ class Connections:
                 self.gate.look_at_descriptors()
             delay = self.hub.tick(self.loop.time())
         except Exception:
-            log.exception("time stands still for a while")
+            throttled(logging.ERROR, "time stands still for a while", traceback=True)
         self._ticking = self.loop.call_later(delay, self._tick)
 
     def look_at_descriptors(self) -> None:

@@ -91,6 +91,18 @@ def read_options(args: argparse.Namespace) -> tuple[Limits, Timeouts]:
     return Limits(**given(Limits)), Timeouts(**given(Timeouts))
 
 
+def limiting(limits: Limits, timeouts: Timeouts) -> dict[str, str]:
+    """The option of each setting that is not its default; what was lifted limits nothing."""
+    found = {}
+    for each in (limits, timeouts):
+        for field in fields(each):
+            value = getattr(each, field.name)
+            if value != field.default and value is not None:
+                key = _key(type(each), field.name)
+                found[key] = f"--{_OPTIONS[key].name}"
+    return found
+
+
 def _key(kind: type, name: str) -> str:
     """Both have a `message`: bytes, and seconds."""
     return "message_timeout" if kind is Timeouts and name == "message" else name

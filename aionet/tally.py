@@ -11,11 +11,10 @@ from operator import add
 from typing import TYPE_CHECKING
 
 from aionet.stats import Stats
+from aionet.throttle import throttled
 
 if TYPE_CHECKING:
     from aionet.server import Server
-
-log = logging.getLogger("aionet")
 
 OnStats = Callable[[Stats], object]
 
@@ -49,7 +48,7 @@ def tell(on_stats: OnStats, stats: Stats) -> None:
     try:
         on_stats(stats)
     except Exception:
-        log.exception("on_stats failed")
+        throttled(logging.ERROR, "on_stats failed", traceback=True)
 
 
 @contextlib.asynccontextmanager

@@ -41,6 +41,9 @@ MODULES = {
 PREFORK = ("prefork", "prefork-reuseport")
 NO_CHAT = ("fork", *PREFORK)
 NO_DATAGRAMS = ("fork", "threadpool", "coroutines")
+# Who serves one connection at a time does not turn anybody away, and has nobody to talk to another.
+ALONE = ("blocking", *PREFORK)
+NOT_ALONE = ("connections", "per_peer", "on_full", "outbox")
 # TLS and the like are for servers that face the world.
 SETTINGS = (
     "connections",
@@ -78,6 +81,10 @@ def main(argv: list[str]) -> None:
         fail(f"{task.option} cannot serve chat: members in different processes would never meet")
     if task.datagrams and task.option in NO_DATAGRAMS:
         fail(f"{task.option} cannot serve udp-echo: there are no connections to hand out")
+    if task.option in ALONE and not task.datagrams:
+        who = "each of its processes" if task.option in PREFORK else "it"
+        task.refuse_useless(NOT_ALONE, f"{who} serves one connection at a time, others wait")
+    task.refuse_useless()
     raise SystemExit(serve(task))
 
 

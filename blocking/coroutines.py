@@ -37,14 +37,13 @@ from aionet.sockets import (
     accept,
     waiting_to_be_accepted,
 )
+from aionet.throttle import throttled
 from blocking.connection import AT_ONCE, Connection
 from blocking.on_epoll import Poller
 from blocking.poller import ERR, HUP, IN, OUT
 from blocking.wakeup import Wakeup
 
 __all__ = ["Loop", "StreamServer"]
-
-log = logging.getLogger("blocking")
 
 Task = Coroutine[Any, Any, None]
 Place = Callable[[Task], None]
@@ -96,7 +95,7 @@ class Loop:
         except StopIteration:
             return
         except Exception:
-            log.exception("a task failed")
+            throttled(logging.ERROR, "a task failed", traceback=True)
             return
         place(task)
 
@@ -209,10 +208,13 @@ class StreamServer:
             except OSError as error:  # a reset ends its own conversation and nothing else
                 self._lose(conn, error)
             else:
-                if data:
-                    conn.buffer += hub.receive_data(conn, data)
-                else:
+                if not data:
                     hub.receive_eof(conn)
+                elif not conn.buffer:
+                    conn.buffer = hub.receive_data(conn, data)
+                else:  # what others have said to it is under way, and this goes after it
+                    conn.buffer += hub.receive_data(conn, data)
+                    hub.sent(conn, len(conn.buffer))
             self._see_to_others()
             if conn.buffer or conn.dirty:
                 await self._see_to(conn)
@@ -251,8 +253,11 @@ class StreamServer:
                 self._lose(conn, error)
                 break
             self._hub.sent(conn, len(conn.buffer))
-            conn.dirty = False  # whoever makes it so while we wait is to send somebody here
+            if conn.dirty:
+                conn.dirty = False  # whoever makes it so while we wait is to send somebody here
+                self._loop.wake(conn)  # it may be read from again
             if conn.buffer:
+                self._see_to_others()  # the service may have told them something, too
                 await self._loop.ready(conn.sock.fileno(), OUT)
             elif conn.outbox:  # there is more already; but others want to have their turn
                 await self._loop.others()

@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
+import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import NoReturn
 
+from aionet.core.places import source_of
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Service
 from aionet.signals import carry_on, stop_on_signals
-from aionet.sockets import (
-    accept_patiently,
-    set_reset_on_close,
-    stop_reading,
-    waiting_to_be_accepted,
-)
+from aionet.sockets import accept_patiently, set_reset_on_close, waiting_to_be_accepted
+from aionet.throttle import throttled
 from blocking import sequential
 
 __all__ = ["StreamServer"]
@@ -48,9 +48,11 @@ class StreamServer:
         self._limits = limits
         self._room = limits.connections or PROCESSES
         self._timeouts = timeouts
-        self._children: set[int] = set()
-        self._draining = False
+        self._children: dict[int, str | None] = {}  # by pid: whose connection it serves
+        self._of_source: Counter[str | None] = Counter()
+        self._draining = self._aborted = False
         self._left = 0  # who were connected before the drain
+        self._abort_at = math.inf
 
     def serve_forever(self) -> None:
         """Serve until `drain` is called and every child has ended."""
@@ -62,33 +64,46 @@ class StreamServer:
 
     def _accept(self) -> socket.socket | None:
         """The next connection that there is room for; None after `drain`, when nobody is left."""
-        if self._draining:
-            self._left -= 1
-            if self._left < 0:
-                return None
-        if self._limits.on_full == "queue":
-            self._wait_until_fewer_than(self._room)
         with contextlib.suppress(BlockingIOError):
-            while conn := accept_patiently(self._listener):
-                if len(self._children) < self._room:
+            while self._goes_on():
+                if self._limits.on_full == "queue":
+                    self._wait_until_fewer_than(self._room)
+                conn = None if self._aborted else accept_patiently(self._listener)
+                if conn is None or self._may_be_served(conn):
                     return conn
                 with conn:
                     set_reset_on_close(conn)
         return None
 
+    def _goes_on(self) -> bool:
+        """Whether one more is to be accepted."""
+        if self._draining:
+            self._left -= 1
+        return self._left >= 0
+
+    def _may_be_served(self, conn: socket.socket) -> bool:
+        most = self._limits.per_peer
+        if most is not None and self._of_source[_source(conn)] >= most:
+            return False
+        return len(self._children) < self._room
+
     def _fork(self, conn: socket.socket) -> None:
         # Nobody may end a child before its arrangements are made, nor it end before it is known.
         with conn, _blocked(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-            if self._draining:
-                stop_reading(conn)
+            source = _source(conn) if self._limits.per_peer is not None else None
             try:
                 pid = os.fork()
             except OSError as error:
-                log.warning("cannot fork: %s; the connection is closed", error.strerror)
+                why = "cannot fork: %s; the connection is closed"
+                throttled(logging.WARNING, why, error.strerror)
                 return
             if not pid:
                 self._become_child(conn)
-            self._children.add(pid)
+            self._children[pid] = source
+            if source is not None:
+                self._of_source[source] += 1
+            if self._draining:
+                os.kill(pid, signal.SIGTERM)
 
     def _become_child(self, conn: socket.socket) -> NoReturn:
         """The child's whole life. It must not return: the code above is the parent's."""
@@ -99,7 +114,8 @@ class StreamServer:
             server = sequential.StreamServer(
                 self._listener, self._service, self._limits, self._timeouts
             )
-            drain_s = self._timeouts.drain
+            # All have until the same moment, whenever their turn has come.
+            drain_s = min(self._timeouts.drain, self._abort_at - time.monotonic())
             with stop_on_signals(server.drain, server.abort, drain_s, second=carry_on):
                 signal.pthread_sigmask(signal.SIG_SETMASK, [])
                 server.serve(conn)
@@ -113,7 +129,11 @@ class StreamServer:
         """Forget the children that have ended; also the handler of SIGCHLD."""
         with contextlib.suppress(ChildProcessError):
             while pid := os.waitpid(-1, os.WNOHANG)[0]:
-                self._children.discard(pid)
+                source = self._children.pop(pid, None)
+                if source is not None:
+                    self._of_source[source] -= 1
+                    if not self._of_source[source]:
+                        del self._of_source[source]
 
     def _wait_until_fewer_than(self, count: int) -> None:
         if len(self._children) < count:
@@ -130,6 +150,7 @@ class StreamServer:
         May be called by a signal handler, in the midst of everything else. Who was connected
         before is still accepted: an accept() that waits is tried again after the handler.
         """
+        self._abort_at = time.monotonic() + self._timeouts.drain
         self._left = waiting_to_be_accepted(self._listener)
         self._draining = True
         self._listener.setblocking(False)
@@ -138,7 +159,15 @@ class StreamServer:
                 os.kill(pid, signal.SIGTERM)
 
     def abort(self) -> None:
-        """Nothing: every child has the same limit for draining, and resets its peer itself."""
+        """Accept nobody more. Every child has the same limit, and resets its peer itself."""
+        self._aborted = True
+
+
+def _source(conn: socket.socket) -> str | None:
+    try:
+        return source_of(conn.getpeername())
+    except OSError:  # it is gone
+        return None
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """One client at a time: accept, serve to its end, accept the next.
 
 The simplest server there is, and what is wrong with it: whoever comes second waits, connected
-by the kernel and served by nobody, until the first has left. That is why Limits.connections
-and .on_full mean nothing here: it never holds more than one.
+by the kernel and served by nobody, until the first has left. That is why Limits.connections,
+.per_peer and .on_full mean nothing here: it never holds more than one.
 """
 
 from __future__ import annotations

@@ -10,7 +10,9 @@ thread. The price is memory for a stack each, switches between them, and two kin
   that: without it two threads could send one peer's lines in the wrong order. Its own thread waits
   for it. Others only try: who holds it looks once more when it has let go, so nothing is forgotten.
 
-Who needs both takes `sending` first.
+Who needs both takes `sending` first. And whoever has called the hub sees afterwards to all who are
+dirty: a peer is so from before somebody tries for its `sending`, and whoever has that asks again
+after letting go.
 """
 
 from __future__ import annotations
@@ -36,13 +38,12 @@ from aionet.sockets import (
     accept,
     waiting_to_be_accepted,
 )
+from aionet.throttle import throttled
 from blocking import connection
 from blocking.datagram import ThreadedDatagramServer as DatagramServer
 from blocking.wakeup import Wakeup
 
 __all__ = ["DatagramServer", "StreamServer"]
-
-log = logging.getLogger("blocking")
 
 LOOK_S = 0.1  # between two looks of a thread that waits for its peer to read
 
@@ -125,7 +126,7 @@ class StreamServer:
         try:
             threading.Thread(target=target, args=(conn, *more), daemon=True).start()
         except RuntimeError as error:
-            log.warning("%s; the connection is reset", error)
+            throttled(logging.WARNING, "%s; the connection is reset", error)
             with self._lock:
                 self._hub.reset(conn, CloseReason.REJECTED)
             return False
@@ -175,7 +176,7 @@ class StreamServer:
                 out = b""
                 self._hub.receive_eof(conn)
         if self._hub.dirty:  # whoever is told of it need not wait until this one reads
-            self._see_to_others()
+            self._see_to_those_now()
         conn.buffer = out
         self._send(conn)
 
@@ -251,10 +252,14 @@ class StreamServer:
 
     def _see_to_others(self) -> None:
         while self._hub.dirty:
-            with self._lock:
-                dirty, self._hub.dirty = self._hub.dirty, []
-            for peer in dirty:
-                self._see_to_other(cast(Connection, peer))
+            self._see_to_those_now()
+
+    def _see_to_those_now(self) -> None:
+        """Who comes after them is left for later: there may always be somebody."""
+        with self._lock:
+            dirty, self._hub.dirty = self._hub.dirty, []
+        for peer in dirty:
+            self._see_to_other(cast(Connection, peer))
 
     def _see_to_other(self, peer: Connection) -> None:
         """Send without waiting."""

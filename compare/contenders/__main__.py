@@ -11,7 +11,7 @@ from importlib import import_module
 
 from aionet.command import Chat, announce, fail, listen_or_exit, log_to_stderr, parse
 from aionet.sockets import address_of, set_nodelay
-from compare.contenders import SETTINGS
+from compare.contenders import SETTINGS, check
 
 FRAMEWORKS = ("gevent", "rloop", "tornado", "trio", "twisted")
 NO_DATAGRAMS = ("tornado",)
@@ -33,6 +33,7 @@ def main(argv: list[str]) -> None:
         fail(f"{task.option} has nothing for datagrams")
     if task.close_after is not None:
         fail(f"{task.option} cannot be told to close first")
+    check(task)
     try:
         framework = import_module(f"compare.contenders.on_{task.option}")
     except ModuleNotFoundError as error:

@@ -16,7 +16,7 @@ from aionet.command import Chat, Serve, announce, fail, listen_or_exit, log_to_s
 from aionet.core import Hub, State, Todo
 from aionet.loops import LOOPS, keep_read_buffers, loop_factory
 from aionet.sockets import BACKLOG, RECV_SIZE, address_of
-from compare.contenders import SETTINGS, connection, on_a_loop
+from compare.contenders import SETTINGS, check, connection, on_a_loop
 
 
 class Connection(connection.Connection):
@@ -134,6 +134,7 @@ def main(argv: list[str]) -> None:
         fail("there is one client for all: python -m aionet chat")
     if task.datagrams:
         fail("asyncio has no streams for datagrams: python -m aionet serve udp-echo")
+    check(task)
     try:
         factory = loop_factory(task.option)
     except ModuleNotFoundError as error:

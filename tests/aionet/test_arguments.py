@@ -12,6 +12,7 @@ from aionet.__main__ import main as aionet_main
 from aionet.address import Address
 from aionet.command import Chat, Serve
 from aionet.limits import Limits, Timeouts
+from aionet.loops import LOOPS
 from blocking.__main__ import main as blocking_main
 
 
@@ -191,6 +192,50 @@ def test_what_only_aionet_can_do_is_refused_by_blocking(
         blocking_main(["serve", "echo", *options.split()])
     assert exit_.value.code == 2
     assert options.split()[0] in capsys.readouterr().err.splitlines()[-1]
+
+
+OF_CONNECTIONS = (
+    *("--max-connections 3", "--max-per-peer 3", "--on-full reject", "--write-buffer 3"),
+    *("--min-rate 3", "--idle-timeout 3", "--half-closed-timeout 3", "--write-timeout 3"),
+    "--linger-timeout 3",
+)
+OF_LINES = ("--max-message 3", "--outbox 3", "--message-timeout 3")
+OF_DATAGRAMS = ("--udp-rate 3", "--udp-rate-loopback 3", "--udp-low-ports")
+KEPT = {
+    "echo": OF_CONNECTIONS,
+    "echo --tls-cert both.pem": (*OF_CONNECTIONS, "--handshake-timeout 3"),
+    "echo --listen unix:///run/it": tuple(each for each in OF_CONNECTIONS if "peer" not in each),
+    "echo --listen unix:///run/it --listen tcp://127.0.0.1:0": OF_CONNECTIONS,
+    "chat": (*OF_CONNECTIONS, *OF_LINES),
+    "udp-echo": OF_DATAGRAMS,
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("service", KEPT)
+@pytest.mark.parametrize(
+    "option",
+    [
+        *(*OF_CONNECTIONS, *OF_LINES, *OF_DATAGRAMS),
+        *("--udp-handlers 3", "--handshake-timeout 3", "--drain-timeout 3", "--udp-rate none"),
+    ],
+)
+def test_an_option_that_changes_nothing_is_refused(
+    loop: str,
+    service: str,
+    option: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("aionet.__main__.serve", lambda task: 0)
+    with pytest.raises(SystemExit) as exit_:
+        aionet_main(["serve", *service.split(), "--loop", loop, *option.split()])
+    said = capsys.readouterr().err
+    if option in (*KEPT[service], "--drain-timeout 3", "--udp-rate none"):
+        assert (exit_.value.code, said) == (0, "")
+    else:
+        assert exit_.value.code == 1
+        assert re.fullmatch(rf"error: {option.split()[0]} does nothing .*; leave it out\n", said)
 
 
 OPTIONS = {

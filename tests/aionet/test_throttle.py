@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +76,28 @@ def test_what_is_new_is_not_left_out_behind_what_is_frequent(
     fail(ZeroDivisionError)
     assert len(caplog.records) == throttle.MOST + 1
     assert caplog.records[-1].exc_info is not None
+
+
+ROOT = Path(__file__).parents[2]
+# What is said once in the life of a process, or of a second (descriptors), or to who debugs.
+SAID_AT_ONCE = {
+    ("aionet/connection.py", "debug"),
+    ("aionet/connections.py", "error"),
+    ("aionet/descriptors.py", "warning"),
+    ("aionet/listen.py", "info"),
+    ("aionet/runner.py", "error"),
+    ("aionet/systemd.py", "debug"),
+    ("aionet/throttle.py", "log"),
+    ("blocking/fork.py", "exception"),
+}
+LOGGED = re.compile(r"\blog(?:ging)?\.(debug|info|warning|error|exception|critical|log)\(")
+
+
+def test_whatever_a_peer_can_cause_is_logged_through_this() -> None:
+    found = {
+        (str(path.relative_to(ROOT)), how)
+        for package in ("aionet", "blocking", "compare/contenders")
+        for path in (ROOT / package).rglob("*.py")
+        for how in LOGGED.findall(path.read_text())
+    }
+    assert found == SAID_AT_ONCE

@@ -147,9 +147,10 @@ def told(number, what):
 
 workers.supervise(work, 1, on_ready=lambda: None, on_report=told)
 """)
-    running.process.terminate()
     while running.line() != ["told"]:
         pass
+    running.process.terminate()
+    running.line()
     running.line()  # it has heard the first
     running.process.terminate()
     assert running.process.wait(20) == -signal.SIGTERM

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from blocking_servers import exchange, receive_rest
 
+from blocking.prefork import PROCESSES
+
 DEADLINE_S = 20.0
 DRAIN_S = 0.5
 SLACK_S = 1.0
@@ -183,6 +185,22 @@ def test_sigterm_ends_the_process_within_the_drain_limit(
                 sock.shutdown(socket.SHUT_WR)
             else:
                 STATES[state](sock)
+        process.terminate()
+        assert process.wait(DRAIN_S + SLACK_S) == 0
+    assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_who_waits_for_its_turn_at_sigterm_has_no_more_time_than_others(
+    start: Start, model: str
+) -> None:
+    most = {"blocking": 1, "prefork": PROCESSES}.get(model)
+    options = ("--max-connections", "1") if most is None else ()
+    process, address = serve(start, model, *options)
+    with contextlib.ExitStack() as stack:
+        for _ in range(most or 1):
+            _served(stack.enter_context(connect(address)))
+        stack.enter_context(connect(address, receive_buffer=4096)).sendall(b"much")
         process.terminate()
         assert process.wait(DRAIN_S + SLACK_S) == 0
     assert process.stderr.read() == b""

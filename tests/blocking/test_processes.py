@@ -47,9 +47,9 @@ def eventually(condition: Callable[[], object], what: str) -> None:
 
 
 @contextlib.contextmanager
-def client(address: tuple[str, int]) -> Iterator[socket.socket]:
+def client(address: tuple[str, int], *, source: str = "") -> Iterator[socket.socket]:
     """One that is served."""
-    with socket.create_connection(address, DEADLINE_S) as sock:
+    with socket.create_connection(address, DEADLINE_S, (source, 0)) as sock:
         sock.sendall(b"hello")
         assert sock.recv(5, socket.MSG_WAITALL) == b"hello"
         yield sock
@@ -98,6 +98,20 @@ def test_fork_resets_whom_it_may_not_serve_when_told_to(serve: Serve) -> None:
     end(process)
 
 
+def test_fork_serves_no_more_of_one_address_than_it_may(serve: Serve) -> None:
+    process, address = serve("fork", "--max-per-peer", "1")
+    with client(address):
+        for _ in range(2):
+            with contextlib.suppress(ConnectionResetError), client(address):
+                pytest.fail("it is served")
+        with client(address, source="127.0.0.2"):
+            assert len(children(process.pid)) == 2
+    eventually(lambda: not children(process.pid), "both have ended")
+    with client(address):
+        pass
+    end(process)
+
+
 @pytest.mark.parametrize("model", ["fork", *PREFORK])
 def test_ctrl_c_of_a_terminal_which_reaches_all_of_them_drains(serve: Serve, model: str) -> None:
     process, address = serve(model)
@@ -140,6 +154,24 @@ def test_prefork_replaces_a_process_that_is_killed(serve: Serve, model: str) -> 
     process.send_signal(signal.SIGTERM)
     assert process.wait(DEADLINE_S) == 0
     assert b"killed by SIGKILL; starting another" in process.stderr.read()
+
+
+@pytest.mark.parametrize("model", PREFORK)
+def test_prefork_replaces_a_process_that_is_told_to_stop_and_keeps_the_others(
+    serve: Serve, model: str
+) -> None:
+    """They share a listening socket, and what one does to that it does to all."""
+    process, address = serve(model)
+    before = children(process.pid)
+    os.kill(min(before), signal.SIGTERM)
+    eventually(lambda: len(children(process.pid) - before) == 1, "another is started")
+    with contextlib.ExitStack() as stack:
+        for _ in range(PROCESSES if model == "prefork" else 1):
+            stack.enter_context(client(address))
+    assert len(children(process.pid) & before) == PROCESSES - 1
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(DEADLINE_S) == 0
+    assert process.stderr.read().count(b"\n") == 1
 
 
 @pytest.mark.parametrize("model", PREFORK)

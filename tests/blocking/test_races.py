@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import socket
 import sys
 import threading
 import time
@@ -17,7 +18,8 @@ from blocking_servers import Running, exchange, receive, receive_rest, reset, ru
 from deadline import DEADLINE_S, wait_until
 
 from aionet.limits import Limits, Timeouts
-from aionet.protocol import CLOSE, Answer, Delivery, Echo, Room
+from aionet.protocol import CLOSE, Answer, Delivery, Echo, Room, Service
+from blocking import coroutines, threaded
 
 THREADS = ("threaded", "threadpool")
 OTHERS = ("on_epoll_et", "coroutines")  # whose own traps are the same: what is told once only
@@ -235,3 +237,67 @@ def test_drain_in_the_midst_of_it_loses_nothing_that_was_begun(module: str) -> N
             thread.join(DEADLINE_S)
         assert set(answered[: len(answered) - 20]) == {b"hello\n"}
     assert service.comes == service.ends
+
+
+class Both(Echo):
+    """What anybody says is also said to the first who came."""
+
+    def __init__(self) -> None:
+        self.first: Any = None
+
+    def connect(self, peer: Any) -> Answer:
+        self.first = self.first or peer
+        return None
+
+    def receive_data(self, peer: Any, data: bytes) -> Answer:
+        return [(self.first, b"news"), (peer, data)]
+
+
+@contextlib.contextmanager
+def _not_running(
+    kind: Any, service: Service, limits: Limits
+) -> Iterator[tuple[Any, list[Any], list[socket.socket]]]:
+    """A server of this module whose calls the test makes, two of its connections, their peers."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        server = kind.StreamServer(listener, service, limits, Timeouts())
+        stack.callback(server._wakeup.close)
+        ours, theirs = zip(*(socket.socketpair() for _ in range(2)), strict=True)
+        for sock in (*ours, *theirs):
+            stack.enter_context(sock)
+        conns = [kind.Connection(server._hub, sock) for sock in ours]
+        for conn in conns:
+            server._hub.admit(conn)
+        yield server, conns, list(theirs)
+
+
+def test_who_is_answered_does_not_wait_until_nobody_tells_others_anything() -> None:
+    """On threads; whoever holds the lock of a peer sees once to the others before it sends."""
+    with _not_running(threaded, service := Both(), Limits()) as (server, (_, conn), (_, peer)):
+        see_to, calls = server._see_to_other, []
+
+        def there_is_always_more(other: Any) -> None:
+            see_to(other)
+            calls.append(other)
+            if len(calls) < 100:
+                server._hub.talk.put(service.first, b".")
+
+        server._see_to_other = there_is_always_more
+        with conn.sending:
+            server._tell(conn, b"hello")
+        assert peer.recv(5) == b"hello"
+        assert calls == [service.first]
+
+
+def test_who_waits_for_a_slow_peer_has_seen_to_the_others_before() -> None:
+    """On coroutines; their service may tell them something as the slow one takes its answer."""
+    limits = Limits(write_buffer=63 * len(PIECE))  # full, and not when some of it has gone
+    with _not_running(coroutines, Echo(), limits) as (server, (slow, other), _):
+        slow.sock.setblocking(False)
+        answer = [(slow, PIECE * 64), (other, b"news"), (slow, PIECE)]
+        slow.buffer = server._hub.talk.answer(slow, iter(answer)) or server._hub.take(slow)
+        sending = server._send(slow)
+        sending.send(None)  # until it waits
+        assert (server._hub.dirty, len(server._loop._ready)) == ([], 1)
+        for task in (sending, *server._loop._ready):
+            task.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import select
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ from flooded_rooms import HEARD, MEMBERS, heard_of_a_flood
 
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import CLOSE, Answer, Delivery, Echo, Room
+from aionet.sockets import RECV_SIZE
 
 MIB = 1024 * 1024
 CHUNK = bytes(range(256)) * 256
@@ -281,3 +283,45 @@ def test_member_that_does_not_read_stops_nobody_and_is_dropped(module: str) -> N
 def test_members_who_read_hear_all_that_one_says_in_one_packet(module: str) -> None:
     with running(module, Room()) as server:
         assert heard_of_a_flood(server.address) == [HEARD] * MEMBERS
+
+
+class Relay(Echo):
+    """What the first says goes to the others; what they say, back to themselves. In bytes."""
+
+    def __init__(self) -> None:
+        self.peers: list[Any] = []
+        self.told = 0
+        self.echoed = 0
+
+    def connect(self, peer: Any) -> Answer:
+        self.peers.append(peer)
+        return None
+
+    def receive_data(self, peer: Any, data: bytes) -> Answer:
+        first, *others = self.peers
+        if peer is first:
+            self.told += len(data)
+            return [(others, data)]
+        self.echoed += len(data)
+        return data
+
+
+def _send_until_full(sock: socket.socket, most: int) -> None:
+    sock.setblocking(False)
+    sent, piece = 0, bytes(RECV_SIZE)
+    while sent < most and select.select([], [sock], [], 0.2)[1]:
+        sent += sock.send(piece)
+
+
+@together
+def test_who_does_not_read_is_not_listened_to_while_others_talk_to_it(module: str) -> None:
+    """Its own answers count, too, where a line of somebody else is under way to it."""
+    limits, service = Limits(write_buffer=MIB, outbox=4 * MIB), Relay()
+    with running(module, service, limits=limits, send_buffer=32 * 1024) as server:
+        talker = server.connect()
+        wait_until(lambda: service.peers, "the first is there")
+        stalled = server.served(receive_buffer=4096)
+        talker.sendall(bytes(MIB // 2))
+        wait_until(lambda: service.told == MIB // 2, "all of it is said")
+        _send_until_full(stalled, 64 * MIB)
+        assert service.echoed < 2 * MIB

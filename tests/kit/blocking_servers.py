@@ -25,8 +25,17 @@ MODULES = (*ONE_AT_A_TIME, *TOGETHER)  # those with processes have sequential's 
 class Running:
     """A server in a thread of its own."""
 
-    def __init__(self, module: str, service: Service, limits: Limits, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        module: str,
+        service: Service,
+        limits: Limits,
+        timeouts: Timeouts,
+        send_buffer: int,
+    ) -> None:
         listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
+        if send_buffer:  # who is accepted has the same
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         self.address = listener.getsockname()
         kind = importlib.import_module(f"blocking.{module}").StreamServer
         self.server: Any = kind(listener, service, limits, timeouts)
@@ -63,9 +72,11 @@ def running(
     *,
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
+    send_buffer: int = 0,
 ) -> Iterator[Running]:
+    limits, timeouts = limits or Limits(), timeouts or Timeouts()
     with limit_on_descriptors_put_back():
-        server = Running(module, service, limits or Limits(), timeouts or Timeouts())
+        server = Running(module, service, limits, timeouts, send_buffer)
         server.thread.start()
         try:
             yield server
