@@ -51,14 +51,15 @@ class Subject:
     """The server under test: a command, or a place where it already runs.
 
     `{host}` and `{port}` in the command are replaced. limits: what was declared, by name, in the
-    server's own units: seconds, bytes, connections. ready_timeout_s: how long it may take to start,
-    if that is more than usual.
+    server's own units: seconds, bytes, connections. strict: it is held to our own rules, too.
+    ready_timeout_s: how long it may take to start, if that is more than usual.
     """
 
     profile: Profile
     command: tuple[str, ...] = ()
     place: Place | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
+    strict: bool = False
     cwd: str | None = None
     env: Mapping[str, str] | None = None
     ready_timeout_s: float | None = None
