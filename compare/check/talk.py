@@ -11,10 +11,14 @@ from compare.check.wire import PIECE, Failed, Wire
 
 
 def talk(
-    bench: Bench, members: Mapping[str, Wire], said: Mapping[str, Sequence[str]]
+    bench: Bench,
+    members: Mapping[str, Wire],
+    said: Mapping[str, Sequence[str]],
+    ahead: int | None = None,
 ) -> dict[str, list[str]]:
     """Each says its lines, in turn with the others; the lines of `[name] text` that each heard.
 
+    ahead: of how many lines of each sender some may not have been heard yet (default: of all).
     Raises Failed where they do not all come; what comes too often is for the caller to see.
     """
     talking = _Talk(bench, members)
@@ -24,9 +28,18 @@ def talk(
                 if number < len(lines):
                     members[name].say(lines[number])
             talking.hear(0)
-        total = sum(map(len, said.values()))
-        talking.hear_until({name: total - len(said.get(name, ())) for name in members})
+            if ahead is not None:
+                talking.hear_until(_lines_of_others(members, said, max(0, number + 1 - ahead)))
+        talking.hear_until(_lines_of_others(members, said))
     return {name: talking.lines(name) for name in members}
+
+
+def _lines_of_others(
+    members: Mapping[str, Wire], said: Mapping[str, Sequence[str]], each: int | None = None
+) -> dict[str, int]:
+    """How many each member hears when every sender has said the first `each` of its lines."""
+    count = {name: len(lines[:each]) for name, lines in said.items()}
+    return {name: sum(count.values()) - count.get(name, 0) for name in members}
 
 
 class _Talk:
