@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import signal
@@ -205,7 +206,10 @@ class Bench:
         sock.settimeout(self.patience)
         if source:
             sock.bind(source)
-        sock.connect((self.place.host, self.place.port))
+        try:
+            sock.connect((self.place.host, self.place.port))
+        except BlockingIOError:  # so a datagram socket says that no port is left for it
+            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)) from None
         return sock
 
     def must_serve(self, why: str = "the server to go on serving") -> None:

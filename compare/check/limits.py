@@ -22,7 +22,6 @@ from compare.check.room import (
 )
 from compare.check.wire import Differs, Failed, Wire, wait_until
 from compare.host import process
-from compare.host.place import socket_rows
 
 MIB = 1024 * 1024
 LATE = 1.5  # times a limit, beside the patience
@@ -81,21 +80,12 @@ def stalled_reader(bench: Bench) -> None:
         wire.send_until_stuck(random.Random(bench.seed).randbytes(MIB) * 48, 0.5)
     port = wire.sock.getsockname()[1]
     within = LATE * bench.limit + 2 * bench.patience
-    if not wait_until(lambda: not _kernel_has(bench.place.port, port), within):
+    if not wait_until(lambda: not bench.place.remembers(port), within):
         raise Failed(
             f"a reset after {bench.limit:g} s in which nothing is read",
             f"the kernel still has the server's end, after {within:.0f} s",
         )
     bench.must_serve()
-
-
-def _kernel_has(local: int, remote: int) -> bool:
-    """Whether the kernel has the end at port `local` of a connection with port `remote`."""
-    here, there = f":{local:04X}", f":{remote:04X}"
-    return any(
-        ends[1].endswith(here) and ends[2].endswith(there)
-        for ends in map(str.split, socket_rows("tcp"))
-    )
 
 
 @check(
