@@ -77,9 +77,8 @@ def junk(bench: Bench) -> None:
             members[speaker].say(text)
             lines_until_heard(members[other], speaker, text)
         except Failed as failure:
-            ending = bench.ending()
-            actual = f"the server has ended: {ending}" if ending else failure.actual
-            raise Failed(f"the others to hear each other after {each!r}", actual) from None
+            what = f"the others to hear each other after {each!r}"
+            raise Failed(what, failure.actual) from None
         stranger.close()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import string
+import time
 
 from compare.check.bench import Bench
 from compare.check.catalogue import check
@@ -29,12 +30,10 @@ from compare.check.room import (
     shown,
     visit,
 )
-from compare.check.wire import Failed, Wire
+from compare.check.wire import ENDLESS, Failed, Wire
 
-ROUNDS, COMING = (
-    20,
-    4,
-)  # of comings and goings; at the same time, so that no more than ten are there
+ROUNDS = 20  # of comings and goings
+COMING = 4  # at the same time, so that no more than ten are there
 NAMES_LIKE_WORDS = ("quit", "exit", "admin", "root", "null", "None", "0", "true", "all", "server")
 
 
@@ -202,7 +201,10 @@ def races(bench: Bench) -> None:
 def _must_know(name: str, wire: Wire, told: list[str], others: set[str]) -> None:
     """It is told of each of those who came at the same time, by the roster or by a line."""
     what = f"{name!r} to know, once, of each that came at the same time"
+    deadline = time.monotonic() + ENDLESS * wire.patience
     while unknown := [each for each in others if not any(each in line for line in told)]:
+        if time.monotonic() > deadline:
+            raise Failed(what, f"of {unknown[0]!r} it was not told, in {len(told):,} lines")
         try:
             line = wire.line(what)
         except Failed as failure:
@@ -289,8 +291,9 @@ def the_same_name(bench: Bench) -> None:
 
 def _is_announced(newcomer: Wire, other: Wire) -> bool:
     """Whether the other one is told of it; else it is sent away, or asked again."""
+    deadline = time.monotonic() + ENDLESS * newcomer.patience
     with contextlib.suppress(Failed):  # a reset, or no word at all
-        while newcomer.line("an answer") is not None:
+        while newcomer.line("an answer") is not None and time.monotonic() < deadline:
             if other.poll(QUIET_S, write=False)[0]:
                 return True
     return other.poll(QUIET_S, write=False)[0]

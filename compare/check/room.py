@@ -12,10 +12,11 @@ from __future__ import annotations
 import random
 import re
 import string
+import time
 from collections.abc import Collection, Iterable, Mapping
 
 from compare.check.bench import Bench
-from compare.check.wire import Failed, Wire
+from compare.check.wire import ENDLESS, Failed, Wire
 
 ALPHANUMERIC = string.ascii_letters + string.digits
 PRINTABLE = string.ascii_letters + string.digits + string.punctuation + " "
@@ -156,25 +157,29 @@ def must_hear_nothing(wire: Wire, why: str) -> None:
 
 def must_be_sent_away(wire: Wire, what: str) -> None:
     """The end, or a reset, comes; with a word of explanation before it or not."""
-    said = b""
+    said, deadline = b"", time.monotonic() + wire.patience
     try:
-        while data := wire.receive_some():
+        while (left := deadline - time.monotonic()) > 0:
+            if not (data := wire.receive_some(within=left)):
+                return
             said += data
     except Failed as failure:
         if "ECONNRESET" in failure.actual:  # it was left unread what we had said
             return
-        seen = f"it was told {shown(said.decode(errors='backslashreplace'))} and then not closed"
-        raise Failed(what, seen if said else "it was neither told anything nor closed") from None
+    seen = f"it was told {shown(said.decode(errors='backslashreplace'))} and then not closed"
+    raise Failed(what, seen if said else "it was neither told anything nor closed")
 
 
 def lines_until_heard(wire: Wire, name: str, text: str) -> list[str]:
     """The lines that come before what `name` says, which must come."""
-    lines: list[str] = []
+    lines, deadline = list[str](), time.monotonic() + ENDLESS * wire.patience
     what = f"what [{name}] said, {shown(text)}"
     while (line := wire.line(what)) is not None:
         if line.rstrip() == f"[{name}] {text}".rstrip():
             return lines
         lines.append(line)
+        if time.monotonic() > deadline:
+            raise Failed(what, f"{len(lines):,} other lines came, the last {lines[-1]!r}")
     raise Failed(what, f"the end came, after {lines[-5:]}")
 
 

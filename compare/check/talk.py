@@ -69,20 +69,24 @@ class _Talk:
         return bool(events)
 
     def hear_until(self, wanted: Mapping[str, int]) -> None:
-        last = time.monotonic()
+        last, heard = time.monotonic(), 0
         while waiting := [name for name in wanted if not self._has(name, wanted[name])]:
-            if self.hear(0.2):
-                last = time.monotonic()
+            self.hear(0.2)
+            if (now := sum(map(self._count, waiting))) != heard:  # whatever else may come
+                last, heard = time.monotonic(), now
             elif time.monotonic() - last > self.patience:
                 name = waiting[0]
                 raise Failed(
                     f"the {wanted[name]:,} lines of the others for each",
-                    f"{len(waiting)} did not hear all, {name} {self._heard[name].count(b'[')}",
+                    f"{len(waiting)} did not hear all, {name} {self._count(name):,}",
                 )
 
     def _has(self, name: str, wanted: int) -> bool:
-        heard = self._heard[name]
-        return heard.endswith(b"\n") and heard.count(b"\n[") >= wanted
+        return self._heard[name].endswith(b"\n") and self._count(name) >= wanted
+
+    def _count(self, name: str) -> int:
+        """Lines that somebody said, as far as they have begun."""
+        return self._heard[name].count(b"\n[")
 
     def lines(self, name: str) -> list[str]:
         text = self._heard[name].decode(errors="backslashreplace")

@@ -98,6 +98,12 @@ def test_what_the_statement_forbids_is_found(
     assert finding.state == "failed"
 
 
+def test_end_of_the_server_is_said_first_and_once() -> None:
+    (finding,) = _findings(_budget("dies of NUL"), ["chat/3"], 7)
+    assert finding.actual.startswith("it has ended: exit status 1; before that, ")
+    assert finding.actual.count("ended") == 1
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
