@@ -151,7 +151,7 @@ class Member:
         room.last_delivery = now = clock()
         for text in lines:
             line = said.get(text)
-            if line is None:
+            if line is None and (line := said.get(text.rstrip())) is None:  # a CR, or blanks
                 self.take_other(text)
                 continue
             received(line.id)

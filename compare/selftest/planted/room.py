@@ -40,13 +40,15 @@ def is_due() -> bool:
 
 
 def tell(member: socket.socket, text: bytes) -> None:
+    if FAULT == "own-words":  # which is none
+        text = text.replace(b"\n", b" \r\n")
     with contextlib.suppress(ConnectionError):  # its end will be read
         member.sendall(text)
 
 
 def let_in(member: socket.socket, name: bytes) -> None:
     roster, came = b"* The room contains: %s\n", b"* %s has entered the room\n"
-    if FAULT == "own-words":  # which is none
+    if FAULT == "own-words":
         roster, came = b"*%s are here\n", b"*%s came in\n"
     tell(member, roster % b", ".join(names.values()))
     for other in names:
