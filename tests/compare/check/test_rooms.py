@@ -68,11 +68,9 @@ def _budget(what: str) -> tuple[str, ...]:
     return (sys.executable, str(SERVERS / "budget.py"), what)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize(
-    "style",
-    [pytest.param(each, marks=[] if each == "terse" else [pytest.mark.slow]) for each in STYLES],
-)
+@pytest.mark.parametrize("style", STYLES)
 def test_room_in_words_of_its_own_passes(style: str) -> None:
     assert [each for each in _findings(_budget(style), MUST, 8) if each.state != "passed"] == []
 
