@@ -9,9 +9,9 @@ would stop everybody. So under the lock lines are only put into a queue of each 
 waits, and a second thread for each takes them from there and sends. Whose queue is full is dropped:
 it does not read; or others talk so fast that its thread was not let run, which is as bad.
 
-The rules are those of `aionet/protocol/chat.py`, but that control characters and broken UTF-8 are
-passed on. `blocking/threaded.py` has what else this lacks: limits on lines and members, deadlines,
-a way to end, and a second thread only for who is slow.
+The rules are those of `aionet/protocol/chat.py`, but that control characters, broken UTF-8 and half
+a line at the end are passed on. `blocking/threaded.py` has what else this lacks: limits on lines
+and members, deadlines, a way to end, and a second thread only for who is slow.
 """
 
 import contextlib

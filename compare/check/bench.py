@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import signal
@@ -51,14 +52,15 @@ class Subject:
     """The server under test: a command, or a place where it already runs.
 
     `{host}` and `{port}` in the command are replaced. limits: what was declared, by name, in the
-    server's own units: seconds, bytes, connections. ready_timeout_s: how long it may take to start,
-    if that is more than usual.
+    server's own units: seconds, bytes, connections. strict: it is held to our own rules, too.
+    ready_timeout_s: how long it may take to start, if that is more than usual.
     """
 
     profile: Profile
     command: tuple[str, ...] = ()
     place: Place | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
+    strict: bool = False
     cwd: str | None = None
     env: Mapping[str, str] | None = None
     ready_timeout_s: float | None = None
@@ -204,7 +206,10 @@ class Bench:
         sock.settimeout(self.patience)
         if source:
             sock.bind(source)
-        sock.connect((self.place.host, self.place.port))
+        try:
+            sock.connect((self.place.host, self.place.port))
+        except BlockingIOError:  # so a datagram socket says that no port is left for it
+            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)) from None
         return sock
 
     def must_serve(self, why: str = "the server to go on serving") -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Kind = Literal["MUST", "LIMIT"]
+Kind = Literal["MUST", "STRICT", "LIMIT"]
 Profile = Literal["tcp-echo", "udp-echo", "chat"]
 
 PROFILES: tuple[Profile, ...] = ("tcp-echo", "udp-echo", "chat")
@@ -18,7 +18,8 @@ class Check:
 
     what: what the client does, and what must happen. why: what goes wrong in real life
     otherwise. mistake: the usual one, and how to mend it. calls: of the server, that matter.
-    limit: for LIMIT, the name under which it is declared. together: several clients must be
+    limit: for LIMIT, the name under which it is declared. STRICT is what our own servers promise
+    beyond what their protocol asks of everybody's. together: several clients must be
     served at the same time. inside: the processes of the server must be known.
     """
 
@@ -48,11 +49,12 @@ def check(
     limit: str | None = None,
     together: bool = False,
     inside: bool = False,
+    strict: bool = False,
 ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Enter a function into the catalogue; it raises Failed, or passes by returning."""
 
     def enter(run: Callable[[Any], None]) -> Callable[[Any], None]:
-        kind: Kind = "LIMIT" if limit else "MUST"
+        kind: Kind = "LIMIT" if limit else "STRICT" if strict else "MUST"
         CHECKS[id] = Check(
             id, kind, profiles, what, why, mistake, calls, run, limit, together, inside
         )
@@ -66,8 +68,8 @@ def of_profile(profile: Profile) -> list[Check]:
     return sorted((each for each in CHECKS.values() if profile in each.profiles), key=_place)
 
 
-def _place(each: Check) -> tuple[bool, bool, int, str]:
-    """MUST before LIMIT, what clients do before life and death, and then by number."""
+def _place(each: Check) -> tuple[int, bool, int, str]:
+    """MUST, STRICT, LIMIT; what clients do before life and death; and then by number."""
     group, _, number = each.id.partition("/")
     first, _, variant = number.partition("-")
-    return each.kind == "LIMIT", group == "life", int(first), variant
+    return get_args(Kind).index(each.kind), group == "life", int(first), variant

@@ -1,21 +1,33 @@
-"""The chat room: what members do to it and to each other, and what must happen.
+"""What is said in the chat room, and what the others hear of it.
 
-Nothing arriving is shown by a marker: what somebody says last, with everything before it.
+Only what the public statement asks, see `compare/check/room.py`; who is in the room is in
+`compare/check/chat_members.py`, and what our own rooms promise beyond it in
+`compare/check/chat_strict.py`. Nothing arriving is shown by a marker: what somebody says last,
+with everything before it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import select
-import time
-import unicodedata
+import string
 
 from compare.check.bench import Bench
 from compare.check.catalogue import check
-from compare.check.wire import PIECE, Failed, Wire
+from compare.check.room import (
+    ALPHANUMERIC,
+    CLIENTS,
+    MESSAGE,
+    Words,
+    enter,
+    join,
+    lines_until_heard,
+    must_hear,
+    must_tell_of,
+    roster,
+    visit,
+)
+from compare.check.talk import must_agree, talk
+from compare.check.wire import Failed, Wire
 
-MEMBERS, MESSAGES = 40, 200
-NAMES, RACES = 10, 100
 JUNK = [
     b"nul \x00 nul",
     b"not utf-8 \xff\xfe\x80",
@@ -28,299 +40,146 @@ JUNK = [
     b"a C1 control \xc2\x9b2J",
     b"\x00\xff\r\x1b",
 ]
-
-
-def visit(bench: Bench) -> Wire:
-    """A client that has read the greeting and given no name."""
-    wire = bench.connect()
-    if wire.line("a greeting") is None:
-        raise Failed("a greeting", "the end came")
-    return wire
-
-
-def join(bench: Bench, name: str, receive_buffer: int | None = None) -> Wire:
-    """A member that has read its roster."""
-    wire = bench.connect(receive_buffer=receive_buffer)
-    if wire.line("a greeting") is None:
-        raise Failed("a greeting", "the end came")
-    wire.say(name)
-    _roster(wire, name)
-    return wire
-
-
-def _roster(wire: Wire, name: str) -> list[str]:
-    what = f"'* The room contains: ...' for {name}"
-    line = wire.line(what)
-    if line is None or not line.startswith("* The room contains:"):
-        raise Failed(what, f"{line!r} came" if line else "the end came")
-    return sorted(line.partition(":")[2].replace(",", " ").split())
-
-
-def _leave(wire: Wire) -> None:
-    wire.half_close()
-    wire.receive_rest()
-    wire.close()
-
-
-def _must_contain(bench: Bench, expected: list[str]) -> None:
-    """Who is in the room, as a newcomer is told; it leaves again."""
-    wanted = sorted(expected)
-    seen: list[str] = []
-
-    def agrees() -> bool:
-        nonlocal seen
-        wire = visit(bench)
-        wire.say("last")
-        seen = _roster(wire, "last")
-        _leave(wire)
-        return seen == wanted
-
-    if not bench.wait_until(agrees):
-        raise Failed(f"a room that contains {', '.join(wanted) or 'nobody'}", f"it has {seen}")
-
-
-def must_be_refused(wire: Wire, what: str) -> None:
-    """An error line, and then the end."""
-    if (line := wire.line(what)) is None:
-        raise Failed(what, "the end came without a word")
-    if line.startswith("* The room contains:"):
-        raise Failed(what, "it was let in")
-    if (more := wire.line(what)) is not None:
-        raise Failed(what, f"{more!r} came instead of the end")
+BURST = 25  # lines at a time: fewer wait for each other, and they fit into every buffer
+MESSAGES = 200  # of each of those who talk at once
+AHEAD = 5  # of them under way, so that a short outbox is no reason to drop who does read
+# Words that some programs take for commands, markup, formats or the end.
+TRICKY = (
+    *("quit", "exit", "QUIT", "bye", "help", "who", "list", "/quit", "/nick x", ":q", "EOF", "END"),
+    *("@all hello", "<b>bold</b>", "&amp; &lt;", "a & b < c > d", "%s%d%n%%", "{0} {} ${x}", "\\n"),
+    *("\\", "\\x41\\0", "'", '"', "'; --", "`id` $(id)", "null", "None", "nan", "0", "-1", "00"),
+    *("a=b&c=d", "a,b;c|d", "a  b   c", "[", "]", "[]", "* ", "*", "! no", "#", "//", "--", "..."),
+    *("  two blanks first", "        eight", "UPPER lower MiXeD", "GET / HTTP/1.1", "~", ":", "?"),
+)
 
 
 @check(
     "chat/3",
     "chat",
-    what="Says NUL, invalid UTF-8, control characters, CRLF, a lone CR; nothing may crash, and "
-    "nothing malformed may reach others.",
-    why="One member must not be able to end the others' programs, or to write on their screens.",
-    mistake="decode() that raises; passing bytes on as they came; splitting lines at CR. Split at "
-    "LF, drop one CR before it, decode with errors='replace', drop control characters.",
+    what="Says NUL, invalid UTF-8, control characters, a lone CR; whatever becomes of that and of "
+    "who said it, the others must go on hearing each other.",
+    why="One member must not be able to end the conversation of the others.",
+    mistake="decode() that raises, in the thread or loop of all; passing it on to who cannot take "
+    "it. Decode with errors='replace', or do not decode at all.",
     calls="none: it is what is done with the bytes.",
     together=True,
 )
 def junk(bench: Bench) -> None:
-    member, other = join(bench, "member"), join(bench, "other")
-    for each in JUNK:
-        member.send(each + b"\n")
-        line = other.line("what the member said, made clean")
-        if line is None or not line.startswith("[member] "):
-            raise Failed("[member] and what it said, made clean", f"{line!r} came")
-        if any(unicodedata.category(char) == "Cc" for char in line) or "\\x" in line:
-            raise Failed("no control character or broken UTF-8", f"{line!r} came")
-        for word in each.split():
-            if word.isalnum() and word.decode() not in line:
-                raise Failed(f"{word.decode()!r}, which is clean, to be kept", f"{line!r} came")
-    member.send(b"a line\r\nan empty one\r\n\r\nthe end\r\n")
-    for text in ("a line", "an empty one", "", "the end"):
-        other.must_say(f"[member] {text}")
+    words = Words(bench, "chat/3")
+    names = words.name(), words.name()
+    members = {name: join(bench, name) for name in names}
+    for number, each in enumerate(JUNK):
+        stranger = join(bench, words.name())
+        stranger.send(each + b"\n")
+        speaker, other = names[number % 2], names[1 - number % 2]
+        text = words.plain(40)
+        try:
+            members[speaker].say(text)
+            lines_until_heard(members[other], speaker, text)
+        except Failed as failure:
+            what = f"the others to hear each other after {each!r}"
+            raise Failed(what, failure.actual) from None
+        stranger.close()
 
 
 @check(
     "chat/4",
     "chat",
-    what="Says a hundred lines in one segment, and one line in a hundred; it must be the same.",
+    what="Says a name and many lines in one segment, a name a byte at a time, and a line cut at "
+    "every place, each half when the server has read what was before; it must be the same.",
     why="Where TCP cuts the stream has nothing to do with lines.",
     mistake="Taking each recv() for a line. Keep what came after the last LF for the next time.",
     calls="recv(2).",
     together=True,
 )
 def cut_anywhere(bench: Bench) -> None:
-    member, other = join(bench, "member"), join(bench, "other")
-    lines = [f"line {number}" for number in range(100)]
-    member.send("".join(f"{line}\n" for line in lines).encode())
-    for line in lines:
-        other.must_say(f"[member] {line}")
-    line = "".join(str(number % 10) for number in range(99))
-    for char in f"{line}\n":
-        member.send(char.encode())
-    other.must_say(f"[member] {line}")
-
-
-@check(
-    "chat/6",
-    "chat",
-    what="Resets while joined, and leaves before giving a name; others must hear exactly once that "
-    "it left, and of those without a name nothing.",
-    why="A room that shows ghosts, or names of people who never came, is not trusted.",
-    mistake="Saying goodbye both where reading and where writing fails, or never; announcing a "
-    "connection and not a member.",
-    calls="recv(2): ECONNRESET; send(2): EPIPE.",
-    together=True,
-)
-def goodbyes(bench: Bench) -> None:
-    other = join(bench, "other")
-    for _ in range(20):
-        member = join(bench, "member")
-        member.say("hello")
-        other.must_say("* member has entered the room")
-        other.must_say("[member] hello")
-        member.reset()
-        other.must_say("* member has left the room")
-    for attempt in range(20):
-        visitor = visit(bench)
-        visitor.send(b"half a nam")
-        if attempt % 2:
-            visitor.reset()
-        else:
-            _leave(visitor)
-    last = join(bench, "last")
-    last.say("end")
-    told = other.lines_until("[last] end")
-    if told != ["* last has entered the room"]:
-        raise Failed("no word of those without a name", f"it heard {told}")
-
-
-@check(
-    "chat/7",
-    "chat",
-    what="Gives names that are taken, empty, too long, or no names; they must be refused. A name "
-    "must be free again when its owner has left.",
-    why="Two of the same name cannot be told apart, and a lost connection must not lock one out.",
-    mistake="No check at all; a name that is kept when its owner is gone.",
-    calls="none: it is what is done with the line.",
-    together=True,
-)
-def names(bench: Bench) -> None:
-    for name in (b"\n", b"\r\n", b" \n", b"two words\n", b"a" * 33 + b"\n", b"a" * 1024**2):
-        visitor = visit(bench)
-        with contextlib.suppress(Failed):  # the server may have heard enough before the end
-            visitor.send(name)
-        try:
-            must_be_refused(visitor, f"{name[:20]!r} refused as a name")
-        except Failed as failure:
-            if len(name) < 1000 or "ECONNRESET" not in failure.actual:
-                raise
-        visitor.close()
-    owner, other = join(bench, "same"), join(bench, "other")
-    for _ in range(3):
-        visitor = visit(bench)
-        visitor.say("same")
-        must_be_refused(visitor, "a name in use refused")
-    owner.half_close()
-    other.must_say("* same has left the room")
-    successor = join(bench, "same")
-    successor.say("hello")
-    other.must_say("* same has entered the room")
-    other.must_say("[same] hello")
-
-
-@check(
-    "chat/8",
-    "chat",
-    what="A thousand times a member leaves while a newcomer claims its name; the roster must be "
-    "the truth at the end.",
-    why="Comings and goings race with each other all day.",
-    mistake="Looking whether a name is free and taking it in two steps, without a lock around "
-    "both.",
-    calls="none: it is the order in which threads do them.",
-    together=True,
-)
-def races(bench: Bench) -> None:
-    watcher, owners, entered = join(bench, "watcher"), dict[str, Wire](), 0
-    everybody = [f"name{number}" for number in range(NAMES)]
-    for race in range(RACES):
-        newcomers = {name: visit(bench) for name in everybody}
-        for number, (name, newcomer) in enumerate(newcomers.items()):
-            owner = owners.pop(name, None)
-            first = (number + race) % 3
-            if first:
-                newcomer.say(name)
-            if owner:
-                (owner.reset if number % 2 else owner.close)()
-            if not first:
-                newcomer.say(name)
-        for name, newcomer in newcomers.items():
-            answer = newcomer.line("to be let in, or refused")
-            if answer and answer.startswith("* The room contains:"):
-                owners[name] = newcomer
-                entered += 1
-            else:
-                newcomer.close()
-    told: list[str] = []
-    for _ in range(entered + entered - len(owners)):
-        line = watcher.line("that everybody's coming and going is told") or ""
-        name, _, what = line.removeprefix("* ").partition(" ")
-        if what == "has entered the room":
-            told.append(name)
-        elif what == "has left the room" and name in told:
-            told.remove(name)
-        else:
-            raise Failed("'has entered', 'has left' in turn for each name", f"{line!r} came")
-    if sorted(told) != sorted(owners):
-        raise Failed(f"those who are there: {sorted(owners)}", f"told were {sorted(told)}")
-    _must_contain(bench, [*owners, "watcher"])
+    words = Words(bench, "chat/4")
+    other = join(bench, words.name())
+    name = words.name()
+    texts = [words.plain(words.random.randint(1, 60)) for _ in range(100)]
+    member = bench.connect()
+    member.send("".join(f"{line}\n" for line in [name, *texts]).encode())
+    if member.line("a greeting, one line that asks for a name") is None:
+        raise Failed("a greeting", "the end came")
+    roster(member, name)
+    must_tell_of(other, name, "has come")
+    for text in texts:
+        must_hear(other, name, text)
+    line = words.plain(60)
+    before = words.plain(8)
+    for at in range(1, len(line)):
+        member.send(f"{before}\n{line[:at]}".encode())
+        must_hear(other, name, before)
+        member.send(f"{line[at:]}\n".encode())
+        must_hear(other, name, line)
+    slow, trickled = words.name(), visit(bench)
+    for char in f"{slow}\n":
+        trickled.send(char.encode())
+        trickled.wait_until_delivered()
+    roster(trickled, slow)
+    must_tell_of(other, slow, "has come")
 
 
 @check(
     "chat/9",
     "chat",
-    what="Forty members say 200 lines each, all at once; each must hear every line of the others "
-    "exactly once, in its sender's order, all in the same order, and never its own.",
-    why="A conversation in which people hear different orders is none.",
+    what=f"{CLIENTS} members say {MESSAGES} lines each, all at once; each must hear every line of "
+    "the others exactly once, in its sender's order, and never its own.",
+    why="A conversation in which words get lost is none.",
     mistake="Threads that send outside any lock, so that two lines cross; a send() that takes only "
     "part of a line; telling the sender, too. Put lines into each member's outbox under one lock, "
     "and send from there.",
     calls="send(2) returns fewer than asked for; pthread_mutex_lock(3).",
     together=True,
 )
-def one_order(bench: Bench) -> None:
-    listener = join(bench, "listener")
-    everybody = [f"member{number:02}" for number in range(MEMBERS)]
-    members = {name: join(bench, name) for name in everybody}
-    wires = {wire.sock.fileno(): wire for wire in (listener, *members.values())}
-    heard = {fd: bytearray() for fd in wires}
-    patience = 5 * bench.patience
-    with select.epoll() as epoll:
-        for fd in wires:
-            epoll.register(fd, select.EPOLLIN)
-
-        def hear(timeout: float) -> bool:
-            events = epoll.poll(timeout)
-            for fd, _ in events:
-                data = wires[fd].sock.recv(PIECE)
-                if not data:
-                    raise Failed("nobody to be dropped, as all do read", "a member was")
-                heard[fd] += data
-            return bool(events)
-
-        for number in range(MESSAGES):
-            for member in members.values():
-                member.send(b"%d\n" % number)
-            hear(0)
-        last = time.monotonic()
-        while heard[listener.sock.fileno()].count(b"\n[") < MEMBERS * MESSAGES:
-            if hear(0.2):
-                last = time.monotonic()
-            elif time.monotonic() - last > patience:
-                came = heard[listener.sock.fileno()].count(b"\n[")
-                raise Failed(f"{MEMBERS * MESSAGES:,} lines", f"{came:,} came, then nothing")
-        listener.say("end")
-        unfinished = set(wires) - {listener.sock.fileno()}
-        while unfinished := {fd for fd in unfinished if not heard[fd].endswith(b"] end\n")}:
-            if not hear(patience):
-                raise Failed("the last line for all", f"{len(unfinished)} did not hear it")
-
-    def lines(wire: Wire) -> list[str]:
-        text = heard[wire.sock.fileno()].decode(errors="backslashreplace")
-        return [line for line in text.splitlines() if line.startswith("[")]
-
-    order = lines(listener)
-    for name in everybody:
-        own = [line for line in order if line.startswith(f"[{name}]")]
-        _must_agree(own, [f"[{name}] {number}" for number in range(MESSAGES)], "in its order")
-    for name, member in members.items():
-        others = [line for line in order if not line.startswith(f"[{name}]")]
-        _must_agree(lines(member), [*others, "[listener] end"], f"one order, also for {name}")
+def all_at_once(bench: Bench) -> None:
+    words = Words(bench, "chat/9")
+    members: dict[str, Wire] = {}
+    for name in [words.name() for _ in range(CLIENTS)]:
+        members[name] = enter(bench, words, name, members)
+    said = {
+        name: [f"{number} {words.plain(words.random.randint(1, 80))}" for number in range(MESSAGES)]
+        for name in members
+    }
+    heard = talk(bench, members, said, AHEAD)
+    for hearer, lines in heard.items():
+        for name in members:
+            own = [line for line in lines if line.startswith(f"[{name}]")]
+            if name == hearer and own:
+                raise Failed("its own words not said to who said them", f"{own[0]!r} came")
+            expected = [f"[{name}] {text}" for text in said[name] if name != hearer]
+            must_agree(own, expected, "in its sender's order")
+        must_agree(
+            sorted(lines),
+            sorted(f"[{name}] {text}" for name in members if name != hearer for text in said[name]),
+            f"for {hearer}",
+        )
 
 
-def _must_agree(actual: list[str], expected: list[str], what: str) -> None:
-    if actual == expected:
-        return
-    missing = len([line for line in expected if line not in set(actual)])
-    extra = len(actual) - len(expected) + missing
-    if missing or extra:
-        raise Failed(f"every line exactly once, {what}", f"{missing} missing, {extra} too many")
-    at = next(i for i, (a, b) in enumerate(zip(actual, expected, strict=True)) if a != b)
-    raise Failed(f"every line, {what}", f"line {at} was {actual[at]!r} and not {expected[at]!r}")
+@check(
+    "chat/10",
+    "chat",
+    what="Says lines of every length from 1 to 1,000 characters of printable ASCII, each such "
+    "character first, alone and in between, blanks first, and words that look like commands or "
+    "markup; the others must hear them as they are, but for blanks at the end.",
+    why="It is what people type, and none of it concerns the server.",
+    mistake="strip() where only the end may go; a buffer or a limit below 1,000; commands, "
+    "mentions, escapes of HTML or of a shell; printf() with what came as the format.",
+    calls="none: it is what is done with the bytes.",
+    together=True,
+)
+def any_text(bench: Bench) -> None:
+    words = Words(bench, "chat/10")
+    name, listening = words.name(), words.name()
+    present = {listening: join(bench, listening)}
+    member = enter(bench, words, name, present)
+    texts = [words.text(size) for size in range(1, MESSAGE + 1)]
+    texts += [char + words.text(12) for char in string.punctuation + " " + ALPHANUMERIC]
+    texts += [*string.punctuation, *TRICKY, *("a" * MESSAGE, f"{'a ' * (MESSAGE // 2 - 1)}aa")]
+    texts += [f"[{listening}] not me", f"* {name} has left the room", f"{words.text(10)} \r"]
+    words.random.shuffle(texts)
+    for at in range(0, len(texts), BURST):
+        burst = texts[at : at + BURST]
+        member.send("".join(f"{text}\n" for text in burst).encode())
+        for text in burst:
+            must_hear(present[listening], name, text)

@@ -15,6 +15,7 @@ from compare.check.catalogue import PROFILES, check
 from compare.check.wire import Failed, Wire, must_equal, wait_until
 from compare.host import process
 from compare.host.launch import WELL_ENDED, LaunchError, UnableError, kill, start
+from compare.host.machine import tcp_ext
 from compare.host.tail import Tail
 
 
@@ -71,7 +72,8 @@ def restarts(bench: Bench) -> None:
         wire.exchange(b"hello")
     else:
         wire.line("a greeting")
-    place = bench.place
+    place, port = bench.place, wire.sock.getsockname()[1]
+    overflows = tcp_ext("TCPTimeWaitOverflow")
     bench.terminate()
     if not wait_until(lambda: bench.ending() is not None, bench.patience):
         raise Failed("the server to end", "it goes on, long after SIGTERM")
@@ -80,6 +82,7 @@ def restarts(bench: Bench) -> None:
     # A process of this client's own may serve it on, and then ends below, before us, too.
     if wire.poll(0, write=False)[0]:
         wire.close()
+    forgotten = not place.remembers(port)
     try:
         bench.start(place)
     except UnableError:
@@ -87,6 +90,11 @@ def restarts(bench: Bench) -> None:
     except LaunchError as error:
         raise Failed("the server to start again at the same port", str(error)) from None
     bench.connect()
+    if forgotten and tcp_ext("TCPTimeWaitOverflow") > overflows:
+        raise Skipped(
+            "this machine's table of TIME_WAIT is full, so that the port was free at once: wait "
+            "for a minute, or sysctl -w net.ipv4.tcp_max_tw_buckets=1048576 (as root)"
+        )
 
 
 @check(

@@ -10,10 +10,18 @@ import time
 
 from compare.check.bench import Bench
 from compare.check.catalogue import check
-from compare.check.chat import join, must_be_refused, visit
-from compare.check.wire import Differs, Failed, Wire, must_equal, wait_until
+from compare.check.room import (
+    Words,
+    enter,
+    join,
+    lines_until_heard,
+    must_be_heard,
+    must_be_sent_away,
+    must_tell_of,
+    visit,
+)
+from compare.check.wire import Differs, Failed, Wire, wait_until
 from compare.host import process
-from compare.host.place import socket_rows
 
 MIB = 1024 * 1024
 LATE = 1.5  # times a limit, beside the patience
@@ -72,21 +80,12 @@ def stalled_reader(bench: Bench) -> None:
         wire.send_until_stuck(random.Random(bench.seed).randbytes(MIB) * 48, 0.5)
     port = wire.sock.getsockname()[1]
     within = LATE * bench.limit + 2 * bench.patience
-    if not wait_until(lambda: not _kernel_has(bench.place.port, port), within):
+    if not wait_until(lambda: not bench.place.remembers(port), within):
         raise Failed(
             f"a reset after {bench.limit:g} s in which nothing is read",
             f"the kernel still has the server's end, after {within:.0f} s",
         )
     bench.must_serve()
-
-
-def _kernel_has(local: int, remote: int) -> bool:
-    """Whether the kernel has the end at port `local` of a connection with port `remote`."""
-    here, there = f":{local:04X}", f":{remote:04X}"
-    return any(
-        ends[1].endswith(here) and ends[2].endswith(there)
-        for ends in map(str.split, socket_rows("tcp"))
-    )
 
 
 @check(
@@ -287,7 +286,7 @@ def trickles(bench: Bench) -> None:
     "chat/2",
     "chat",
     what="Says lines one byte under the declared limit, at it, and one over it; the first two must "
-    "reach others, the third gets an error line and a close.",
+    "reach others, the third ends its sender.",
     why="A line without an end would else fill the memory.",
     mistake="No limit, or one that counts the line's end or ends the whole server.",
     calls="none: it is what is done with the bytes.",
@@ -296,15 +295,16 @@ def trickles(bench: Bench) -> None:
 )
 def long_lines(bench: Bench) -> None:
     limit = int(bench.limit)
-    member, other = join(bench, "member"), join(bench, "other")
-    member.must_say("* other has entered the room")
+    words = Words(bench, "chat/2")
+    name, listening = words.name(), words.name()
+    member = join(bench, name)
+    other = enter(bench, words, listening, {name: member})
     for size in (limit - 1, limit):
-        member.say("x" * size)
-        other.must_say(f"[member] {'x' * size}")
-    member.say("x" * (limit + 1))
-    must_be_refused(member, "an error line and the end for a line over the limit")
-    other.must_say("* member has left the room")
-    join(bench, "next")
+        must_be_heard(member, name, words.plain(size), [other])
+    member.say(words.plain(limit + 1))
+    must_be_sent_away(member, "the end for who says a line over the limit")
+    must_tell_of(other, name, "has left")
+    enter(bench, words, words.name(), {listening: other})
 
 
 @check(
@@ -319,17 +319,21 @@ def long_lines(bench: Bench) -> None:
     together=True,
 )
 def stalled_member(bench: Bench) -> None:
-    talker, listener = join(bench, "talker"), join(bench, "listener")
-    join(bench, "stalled", receive_buffer=4096)
-    listener.must_say("* stalled has entered the room")
-    text, said = "x" * 1000, 0
+    words = Words(bench, "chat/5")
+    talking, listening, stalled = words.name(), words.name(), words.name()
+    talker = join(bench, talking)
+    listener = enter(bench, words, listening, {talking: talker})
+    join(bench, stalled, receive_buffer=4096)
+    must_tell_of(listener, stalled, "has come")
+    said = 0
     deadline = time.monotonic() + 10 * bench.patience
     while time.monotonic() < deadline:
+        text = words.plain(1000)
         talker.say(text)
         said += len(text)
-        others = listener.lines_until(f"[talker] {text}")
-        if others:
-            must_equal(others[0].encode(), b"* stalled has left the room", "that it was dropped")
+        if told := lines_until_heard(listener, talking, text):
+            if not (told[0].startswith("*") and stalled in told[0]):
+                raise Failed("nothing but that it was dropped", f"{told[0]!r} came")
             return
     raise Failed(
         f"it to be dropped at {bench.limit:,.0f} bytes", f"{said:,} were said, and it was not"

@@ -10,7 +10,19 @@ from typing import Any, Literal
 
 import msgspec
 
-from compare.check import chat, crowds, echoes, idleness, leaks, life, limits, tcp, udp
+from compare.check import (
+    chat,
+    chat_members,
+    chat_strict,
+    crowds,
+    echoes,
+    idleness,
+    leaks,
+    life,
+    limits,
+    tcp,
+    udp,
+)
 from compare.check.bench import PATIENCE_S, Bench, Subject, slowness
 from compare.check.blame import Attention, Skipped, of_this_machine
 from compare.check.catalogue import CHECKS, Check, Kind
@@ -27,6 +39,8 @@ MODULES = (
     idleness,
     udp,
     chat,
+    chat_members,
+    chat_strict,
     limits,
     life,
 )  # which enter their checks into the catalogue
@@ -193,6 +207,8 @@ def _patience() -> float:
 def _why_skipped(check: Check, subject: Subject, *, alone: bool) -> str:
     if check.limit and check.limit not in subject.limits:
         return f"no such limit was declared: --limit {check.limit}=..."
+    if check.kind == "STRICT" and not subject.strict:
+        return "a rule of ours, beyond what the protocol asks of everybody: --strict"
     if check.inside and subject.place is not None:
         return "only for a server that is started here"
     if check.together and alone:

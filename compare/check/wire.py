@@ -21,6 +21,8 @@ PIECE = 256 * 1024
 SLOW_PIECE, SLOW_S = 16 * 1024, 0.0005  # of who reads slowly
 COMPARED = 64 * 1024  # bytes at a time
 RECOGNISED = 16  # bytes that are no chance
+ENDLESS = 5  # times the patience: who has not come to an end by then does not
+LONGEST_LINE = 16 * 1024 * 1024  # bytes, more than any that is waited for
 REMEMBERED = 400  # calls; what went wrong is near the end
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset
 
@@ -222,10 +224,12 @@ class Wire:
         must_equal(received, data, what)
 
     def receive_rest(self, within: float | None = None) -> bytes:
-        """All there is, up to the end."""
-        received = bytearray()
+        """All there is, up to the end, which must come before there is no end to it."""
+        received, deadline = bytearray(), time.monotonic() + ENDLESS * self.patience
         while data := self.receive_some(within=within):
             received += data
+            if time.monotonic() > deadline:
+                raise Failed("the end", f"it goes on after {len(received):,} bytes")
         return bytes(received)
 
     def must_receive_rest(
@@ -247,6 +251,8 @@ class Wire:
             if not piece:
                 break
             received += piece
+            if len(received) > len(data):  # who talks on may do so for ever
+                break
             if slowly:
                 time.sleep(SLOW_S)
         must_equal(received, data, what, origin=origin)
@@ -321,7 +327,10 @@ class Wire:
 
     def line(self, what: str = "a line", within: float | None = None) -> str | None:
         """The next line without its LF; None at the end."""
+        deadline = time.monotonic() + ENDLESS * self.patience
         while b"\n" not in self._lines:
+            if len(self._lines) > LONGEST_LINE or time.monotonic() > deadline:
+                raise Failed(what, f"{len(self._lines):,} bytes came, and no end of a line")
             try:
                 data = self.receive_some(within=within)
             except Failed as failure:
@@ -340,15 +349,6 @@ class Wire:
         """The next line is this one."""
         if (line := self.line(f"the line {expected!r}")) != expected:
             raise Failed(f"the line {expected!r}", f"{line!r} came" if line else "the end came")
-
-    def lines_until(self, last: str) -> list[str]:
-        """The lines before `last`, which must come."""
-        lines: list[str] = []
-        while (line := self.line(f"the line {last!r}")) != last:
-            if line is None:
-                raise Failed(f"the line {last!r}", f"the end came, after {lines[-5:]}")
-            lines.append(line)
-        return lines
 
 
 def _broken_off(

@@ -48,6 +48,7 @@ class Request:
         limits: tuple[str, ...],
         connect: str | None,
         remote: bool,
+        strict: bool,
         command: tuple[str, ...],
         ready_timeout_s: float | None = None,
     ) -> Request:
@@ -77,7 +78,7 @@ class Request:
                 param_hint="'--limit'",
             )
         words = _words(command)
-        subject = Subject(profile, words, place, declared, ready_timeout_s=ready_timeout_s)
+        subject = Subject(profile, words, place, declared, strict, ready_timeout_s=ready_timeout_s)
         return cls(subject, ids)
 
 
@@ -140,7 +141,7 @@ def list_checks(console: Console) -> None:
     """Every check, in the order in which to make them pass."""
     listed = {each.id: each for profile in PROFILES for each in of_profile(profile)}
     for each in listed.values():
-        kind = f"LIMIT {each.limit}" if each.limit else "MUST"
+        kind = f"LIMIT {each.limit}" if each.limit else each.kind
         profiles = ", ".join(each.profiles)
         console.print(
             f"{each.id:<12} {kind:<22} {profiles:<26} {escape(each.what)}", soft_wrap=True
@@ -197,6 +198,7 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
     words = ["compare", "check", "--profile", subject.profile, "--only", name, "--seed", str(seed)]
     for limit, value in subject.limits.items():
         words += ["--limit", f"{limit}={value:g}"]
+    words += ["--strict"] if subject.strict and CHECKS[name].kind == "STRICT" else []
     if subject.ready_timeout_s is not None:
         words += ["--ready-timeout", f"{subject.ready_timeout_s:g}"]
     if subject.place is not None:
@@ -224,7 +226,11 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
     help=f"How long it may take to start.  [default: {READY_TIMEOUT_S:g}s]",
 )
 @click.option("--alone", is_flag=True, help="It serves one client at a time, by nature.")
-@click.option("--strict", is_flag=True, help="What could not be checked counts as failed.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Ask what our own servers promise, too; what could not be checked counts as failed.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=7, show_default=True)
 @click.option("--list", "listing", is_flag=True, help="Show all checks, and end.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
@@ -265,6 +271,7 @@ def check(
         limits=limits,
         connect=connect,
         remote=remote,
+        strict=strict,
         command=command,
         ready_timeout_s=ready_timeout_s,
     )

@@ -109,8 +109,8 @@ class Member:
         lines = self.read_lines()
         if not lines:
             return
-        if not lines[0].startswith(b"* The room contains:"):
-            self.room.load.wrong(b"* The room contains: ...", lines[0])
+        if not lines[0].startswith(b"*"):  # in which words is the server's own business
+            self.room.load.wrong(b"* and who is in the room", lines[0])
             self.leave()
             return
         self.served = True
@@ -151,7 +151,7 @@ class Member:
         room.last_delivery = now = clock()
         for text in lines:
             line = said.get(text)
-            if line is None:
+            if line is None and (line := said.get(text.rstrip())) is None:  # a CR, or blanks
                 self.take_other(text)
                 continue
             received(line.id)
@@ -164,7 +164,7 @@ class Member:
                 line.first = now
 
     def take_other(self, text: bytes) -> None:
-        if text.startswith(b"* "):
+        if text.startswith(b"*"):
             self.room.announcements += 1
             self.room.news()
         else:

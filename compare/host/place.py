@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import socket
 import sys
@@ -32,14 +33,17 @@ class Place(NamedTuple):
     def is_taken(self) -> bool:
         """Whether somebody listens there now."""
         if self.scheme == "udp":
-            # Only who has the port can know whether it answers; that somebody has it must do.
-            family = ipaddress.ip_address(self.host).version
-            return any(_hears(each.host, self.host, family) for each in self.bound())
+            return self._is_bound()  # only who has the port can know whether it answers
         try:
             socket.create_connection((self.host, self.port), 1).close()
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno == errno.EADDRNOTAVAIL and self._is_bound()  # no port is left for us
         return True
+
+    def _is_bound(self) -> bool:
+        """Whether somebody has a socket there that waits, as the tables say."""
+        family = ipaddress.ip_address(self.host).version
+        return any(_hears(each.host, self.host, family) for each in self.bound())
 
     def other(self) -> Place:
         """The same of the other protocol."""
@@ -64,6 +68,14 @@ class Place(NamedTuple):
             if waits and int(port, 16) == self.port:
                 found.append(Bound(_address(address), int(fields[9])))
         return found
+
+    def remembers(self, remote: int) -> bool:
+        """Whether the kernel has this end of a connection with port `remote`, be it closed."""
+        here, there = f":{self.port:04X}", f":{remote:04X}"
+        return any(
+            ends[1].endswith(here) and ends[2].endswith(there)
+            for ends in map(str.split, socket_rows(self.scheme))
+        )
 
     def resolved(self) -> Place:
         """With an address in place of a name: the first of its own at which somebody listens.
@@ -118,5 +130,10 @@ def loopback_fault() -> str | None:
         with socket.create_server((LOOPBACKS[0], 0)) as listener:
             socket.create_connection(listener.getsockname(), LOOPBACK_S).close()
     except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+            return (
+                "no port is left for a client here: wait until who has them has ended, or "
+                "sysctl -w net.ipv4.ip_local_port_range='1024 65535' (as root)"
+            )
         return f"nothing can connect to 127.0.0.1 here ({error.strerror}): ip link set lo up"
     return None

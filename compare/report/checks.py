@@ -69,7 +69,8 @@ def summary(findings: Sequence[Finding]) -> str:
 
 def explain(check: Check) -> str:
     """All that the catalogue says of a check."""
-    declared = f"LIMIT, by --limit {check.limit}=VALUE" if check.limit else "MUST"
+    declared = f"LIMIT, by --limit {check.limit}=VALUE" if check.limit else check.kind
+    declared += ", by --strict" if check.kind == "STRICT" else ""
     return "\n".join(
         (
             f"{check.id}  ({declared}; {', '.join(check.profiles)})",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -142,12 +143,12 @@ def test_lesson_lacks_what_the_page_says_and_nothing_else(name: str) -> None:
     profile = "chat" if name.startswith("chat") else "tcp-echo"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "compare", "check", "--profile", profile, "--"),
+            *(sys.executable, "-m", "compare", "check", "--profile", profile, "--json", "-", "--"),
             *(sys.executable, str(FOLDER / f"{name}.py"), "{port}"),
         ],
         capture_output=True,
         text=True,
         check=False,
     )
-    failed = {line.split()[0] for line in done.stdout.splitlines() if " failed" in line}
-    assert failed == lacks, done.stdout
+    found = json.loads(done.stdout)["findings"]
+    assert {each["id"] for each in found if each["state"] == "failed"} == lacks, done.stderr

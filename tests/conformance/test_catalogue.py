@@ -78,7 +78,7 @@ def test_check_is_passed(server, declared, options, id_, interpreter, must_run):
         pytest.skip(server.exceptions[id_])
     command = (interpreter, "-W", "always", *server.command[1:], *options)
     limits = dict([read_limit(declared)]) if declared else {}
-    subject = Subject(server.profile, command, limits=limits, cwd=str(ROOT))
+    subject = Subject(server.profile, command, limits=limits, strict=True, cwd=str(ROOT))
     _must_pass(subject, id_)
 
 
@@ -90,7 +90,7 @@ def test_check_is_passed(server, declared, options, id_, interpreter, must_run):
 def test_checks_are_passed_one_after_the_other(server, interpreter, must_run):
     must_run(server.package)
     command = (interpreter, "-W", "always", *server.command[1:])
-    subject = Subject(server.profile, command, cwd=str(ROOT))
+    subject = Subject(server.profile, command, strict=True, cwd=str(ROOT))
     found = list(run_together(subject, _together(server), SEED))
     for finding in found:
         if finding.state != "skipped":
@@ -115,16 +115,18 @@ def test_exception_is_one(name, id_, interpreter, must_run):
     """What a model is said not to pass it does not: else it could be held to it."""
     server = OURS[name]
     must_run(server.package)
-    subject = Subject(server.profile, (interpreter, *server.command[1:]), cwd=str(ROOT))
+    command = (interpreter, *server.command[1:])
+    subject = Subject(server.profile, command, strict=True, cwd=str(ROOT))
     (finding,) = run(subject, [id_], SEED, lambda text: None)
     assert finding.state == "failed"
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("id_", ["chat/8", "chat/9"])
+@pytest.mark.parametrize("id_", ["chat/8", "chat/9", "chat/8-names", "chat/9-order"])
 def test_check_is_passed_with_threads_switching_every_microsecond(id_, interpreter):
     words = ("serve", "chat", "--model", "threaded", "--listen", "tcp://{host}:{port}")
-    _must_pass(Subject("chat", (interpreter, "-c", SWITCHING, *words), cwd=str(ROOT)), id_)
+    command = (interpreter, "-c", SWITCHING, *words)
+    _must_pass(Subject("chat", command, strict=True, cwd=str(ROOT)), id_)
 
 
 @pytest.fixture

@@ -40,14 +40,19 @@ def is_due() -> bool:
 
 
 def tell(member: socket.socket, text: bytes) -> None:
+    if FAULT == "own-words":  # which is none
+        text = text.replace(b"\n", b" \r\n")
     with contextlib.suppress(ConnectionError):  # its end will be read
         member.sendall(text)
 
 
 def let_in(member: socket.socket, name: bytes) -> None:
-    tell(member, b"* The room contains: %s\n" % b", ".join(names.values()))
+    roster, came = b"* The room contains: %s\n", b"* %s has entered the room\n"
+    if FAULT == "own-words":
+        roster, came = b"*%s are here\n", b"*%s came in\n"
+    tell(member, roster % b", ".join(names.values()))
     for other in names:
-        tell(other, b"* %s has entered the room\n" % name)
+        tell(other, came % name)
     names[member] = name
 
 

@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 from compare.__main__ import main
 from compare.check.catalogue import CHECKS, PROFILES, of_profile
 
-ECHO = str(Path(__file__).parent / "servers" / "tcp.py")
+SERVERS = Path(__file__).parent / "servers"
+ECHO = str(SERVERS / "tcp.py")
 
 
 def check(*words: str) -> Result:
@@ -150,7 +151,19 @@ def test_every_check_is_listed_and_explained() -> None:
     assert "there is no check 'tcp/0'" in unknown.output
 
 
-def test_must_comes_before_limit_in_every_profile() -> None:
+def test_what_is_a_must_comes_first_in_every_profile_and_limits_last() -> None:
     for profile in PROFILES:
         kinds = [each.kind for each in of_profile(profile)]
-        assert kinds == sorted(kinds, reverse=True)
+        assert kinds == sorted(kinds, key=["MUST", "STRICT", "LIMIT"].index)
+
+
+def test_rule_of_ours_is_asked_of_others_only_if_that_is_wanted() -> None:
+    command = [sys.executable, str(SERVERS / "budget.py"), "terse", "{port}"]
+    words = ["--profile", "chat", "--only", "chat/6-words"]
+    asked_not = check(*words, "--", *command)
+    assert asked_not.exit_code == 0
+    assert "skipped chat/6-words STRICT" in asked_not.output
+    asked = check(*words, "--strict", "--", *command)
+    assert asked.exit_code == 1
+    assert "failed  chat/6-words STRICT" in asked.output
+    assert "--only chat/6-words --seed 7 --strict -- " in asked.output

@@ -35,6 +35,8 @@ CONTENT = [
     ("drops-4096", "tcp/22", "0 of 4,096 bytes"),
     ("ends-after-2000-reads", "tcp/22", "the end"),
     ("delays", "tcp/23", "half of them took 2"),
+    ("talks-on", "tcp/3", "bytes more came"),
+    ("talks-on", "tcp/4", "bytes more came"),
     ("two-writes", "tcp/23", "it waits before it answers"),
     ("shares-a-buffer", "tcp/24", "what another client had sent"),
     ("select", "tcp/12-held", "it has ended: killed by SIGSEGV"),

@@ -22,6 +22,13 @@ def test_correct_room_of_any_size_has_no_fault(plant: Plant, drive: Drive, membe
     assert outcome.operations > 0
 
 
+def test_room_that_announces_in_words_of_its_own_has_no_fault(plant: Plant, drive: Drive) -> None:
+    outcome = drive(plant("room.py", "own-words"), "chat", connections=3)
+    assert faults_of(outcome) == {}
+    assert outcome.counts.served == 3
+    assert outcome.operations > 0
+
+
 def test_one_alone_in_a_room_talks_to_nobody(plant: Plant, drive: Drive) -> None:
     outcome = drive(plant("room.py", "correct"), "chat", connections=1)
     assert outcome.counts.served == 1

@@ -82,6 +82,9 @@ def thread(conn: socket.socket) -> None:
         serve(conn)
         if WHAT == "never-closes":
             waiting.wait()
+        while WHAT == "talks-on":
+            conn.sendall(b"and on")
+            time.sleep(0.01)
         if WHAT == "resets-at-the-end":
             conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, *[0] * 7]))
     if WHAT == "keeps-threads":
