@@ -81,6 +81,20 @@ def _usage_of_one(pid: int) -> Usage:
     )
 
 
+def is_runnable(pid: int) -> bool:
+    """Whether a thread of `pid` or of its descendants runs, or waits for a core."""
+    return any(
+        _state(task) == "R" for each in tree(pid) for task in Path(f"/proc/{each}/task").glob("*")
+    )
+
+
+def _state(task: Path) -> str:
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
 class Size(NamedTuple):
     """How large a process and its descendants are now: resident KB, threads, descriptors."""
 

@@ -89,7 +89,7 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
     },
 }
 SCRIPTS: dict[Profile, str] = {"tcp-echo": "tcp.py", "udp-echo": "udp.py", "chat": "chat.py"}
-QUICK = {"cuts", "any-name"}
+QUICK = {"cuts"}
 CASES = [
     pytest.param(
         profile,

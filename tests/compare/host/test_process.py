@@ -397,3 +397,13 @@ sys.stdin.read()
     while process.ended(parent.pid) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def test_who_wants_a_core_is_told_from_who_waits(child: Child) -> None:
+    spins = child("print('done', flush=True)\nwhile True: pass")
+    waits = child("import sys\nprint('done', flush=True)\nsys.stdin.read()")
+    assert process.is_runnable(spins.pid)
+    deadline = time.monotonic() + 10
+    while process.is_runnable(waits.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -87,7 +87,7 @@ def test_model_that_fails_costs_only_its_cell_and_says_why(
     reasons: list[str],
 ) -> None:
     if server[-1] in ("silent", "closes-stdout") and server[0] == "starts.py":
-        monkeypatch.setattr(launch, "READY_TIMEOUT_S", 0.7)
+        monkeypatch.setattr(launch, "READY_TIMEOUT_S", 2.0)
     if "stubborn" in server:
         monkeypatch.setattr(block, "STOP_TIMEOUT_S", 0.2 - 4 / block.CONNECTS_PER_S)
     cells = cells_of(model_of("bad", *server), GOOD)

@@ -65,10 +65,13 @@ def main() -> None:
             say(b"READY tcp://localhost:%d\n" % listener.getsockname()[1])
             wait()
     if HOW == "goes-into-the-background":
+        parent = os.getpid()
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        while os.getppid() == parent:
+            time.sleep(0.01)
         with socket.create_server(("127.0.0.1", int(sys.argv[2]))):
-            if os.fork():
-                os._exit(0)
-            os.setsid()
             wait()
     if HOW == "leaves-a-session":
         leave_a_session()
