@@ -77,7 +77,7 @@ def is_free(program: Program) -> bool:
 @each_loop
 @each_way
 def test_a_worker_that_hangs_is_killed_and_replaced(start: Start, loop: str, way: bytes) -> None:
-    call = f"run(WHERE, factory=Hangs, workers=2, loop={loop!r}, hang_timeout=0.5)"
+    call = f"run(WHERE, factory=Hangs, workers=2, loop={loop!r}, hang_timeout=1.5)"
     program = Program(start, HANGS + call)
     with program.connect() as sock:
         victim = hang(program, sock, way)
