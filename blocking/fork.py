@@ -32,6 +32,8 @@ __all__ = ["StreamServer"]
 log = logging.getLogger("blocking")
 
 PROCESSES = 1024  # at a time, unless Limits.connections says otherwise
+STOP_S = 2.0  # after the drain timeout; who has not stopped then hangs
+LOOK_S = 0.5
 
 
 class StreamServer:
@@ -141,8 +143,16 @@ class StreamServer:
         with _blocked(signal.SIGCHLD):  # or it might come between looking and waiting
             self._reap()
             while len(self._children) >= count:
-                signal.sigwaitinfo([signal.SIGCHLD])
+                signal.sigtimedwait([signal.SIGCHLD], LOOK_S)  # drain() may have come meanwhile
                 self._reap()
+                if time.monotonic() > self._abort_at + STOP_S:
+                    self._kill()
+
+    def _kill(self) -> None:
+        for pid in self._children:
+            throttled(logging.ERROR, "process %d has not stopped: killed", pid)
+            os.kill(pid, signal.SIGKILL)
+        self._abort_at = math.inf
 
     def drain(self) -> None:
         """Wait for nobody more, and have every child see the end of what its peer has sent.

@@ -180,3 +180,18 @@ def test_prefork_leaves_no_process_behind_when_it_is_killed(serve: Serve, model:
     left = children(process.pid)
     process.kill()
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), "all have ended")
+
+
+@pytest.mark.parametrize("model", ["fork", "prefork"])
+def test_process_that_does_not_stop_is_killed_after_the_drain_limit(
+    serve: Serve, model: str
+) -> None:
+    process, address = serve(model, "--drain-timeout", "0.1")
+    with client(address):
+        hung = children(process.pid)
+        for pid in hung:
+            os.kill(pid, signal.SIGSTOP)
+        process.terminate()
+        process.wait(DEADLINE_S)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in hung)
+    assert b"has not stopped" in process.stderr.read()
