@@ -13,11 +13,13 @@ from aionet.core import Hub, State
 from aionet.limits import CloseReason
 from aionet.protocol import Answer, Service
 from aionet.sockets import RECV_SIZE
-from aionet.stream import BrokenStreamError, Stream
+from aionet.stream import BrokenStreamError, Stream, serving
 from aionet.throttle import throttled
 
 if TYPE_CHECKING:
     from aionet.connections import Connections
+
+TOLD_S = 0.1  # for a task of a handler to tell it that the peer is gone
 
 Handler = Callable[[Stream], Awaitable[None]]
 
@@ -27,6 +29,22 @@ def _tells_only_that_it_broke(error: Exception, stream: Stream) -> bool:
     if isinstance(error, ExceptionGroup):  # of tasks, one of which receives and one sends
         return all(_tells_only_that_it_broke(each, stream) for each in error.exceptions)
     return isinstance(error, BrokenStreamError) and error.stream is stream
+
+
+def _place_of(task: asyncio.Task[None]) -> list[int]:
+    """Where a task waits: the last step of each coroutine in which it is."""
+    steps = []
+    coro: Any = task.get_coro()
+    while inspect.iscoroutine(coro) and coro.cr_frame is not None:
+        steps.append(coro.cr_frame.f_lasti)
+        coro = coro.cr_await
+    return steps
+
+
+def _cancel_if_there(task: asyncio.Task[None], place: list[int]) -> None:
+    """Cancel it if it is where it was: nobody told it anything."""
+    if not task.done() and _place_of(task) == place:
+        task.cancel()
 
 
 class StreamConnection(Connection):
@@ -73,12 +91,17 @@ class StreamConnection(Connection):
     def gone(self) -> None:
         super().gone()
         stream, task = self.stream, self.task
-        listens = stream.waits
+        is_told = task is not None and stream.is_waited_for_by(task)
+        kin_is_told = stream.is_waited_for_by_kin
         stream.broken(self.reason or CloseReason.RESET)
-        if task is None or task.done() or stream.closed or listens:
+        if task is None or task.done() or is_told or stream.closed_by_handler:
             return
         service = cast(Handlers, self.hub.service)
-        if service.cancel and task is not asyncio.current_task():
+        if not service.cancel or task is asyncio.current_task():
+            return
+        if kin_is_told:  # which may tell the handler
+            self.connections.loop.call_later(TOLD_S, _cancel_if_there, task, _place_of(task))
+        else:
             task.cancel()
 
     # The handler.
@@ -97,6 +120,7 @@ class StreamConnection(Connection):
     async def _run(self, handler: Handler) -> None:
         stream = self.stream
         reason = CloseReason.ERROR
+        serving.set(self)
         try:
             await handler(stream)
             reason = CloseReason.DONE

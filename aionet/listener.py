@@ -159,8 +159,11 @@ class Gate:
             listener.close()
 
     async def close_politely(self) -> None:
-        """Let those in who were connected before this, and nobody after them."""
-        accepting = self.open
+        """Let those in who were connected before this, and nobody after them.
+
+        Also where the server is full: they wait for places as long as the drain lasts.
+        """
+        accepting = self.ASKED not in self._holds and not self._closed
         self.hold(self.ASKED)
         for _ in range(ACCEPTING):
             await asyncio.sleep(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from aionet.limits import CloseReason
@@ -11,6 +12,9 @@ from aionet.sockets import RECV_SIZE
 
 if TYPE_CHECKING:
     from aionet.handlers import StreamConnection
+
+# Whose handler a task serves, itself or as a task that a handler has made.
+serving: ContextVar[Any] = ContextVar("serving", default=None)
 
 TURN = 64  # sends, or lines, in a row; then others have their turn
 LOW = RECV_SIZE // 2  # bytes that a handler has not taken, below which there is room for more
@@ -51,6 +55,10 @@ class Stream:
         self._turn = 0  # calls in a row that had not to wait
         self._ended = False  # the peer has finished sending
         self.closed = False
+        self.closed_by_handler = False
+        self._waiting: dict[
+            asyncio.Task[Any] | None, bool
+        ] = {}  # whether the handler's, or its kin
         self._broken: CloseReason | None = None
         self._arrival: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
@@ -172,10 +180,12 @@ class Stream:
         self._conn.listen()  # whatever there is, it does not suffice
         self._turn = 0
         self._arrival = self._conn.connections.loop.create_future()
+        task = self._note_waiting()
         try:
             await self._arrival
         finally:
             self._arrival = None
+            del self._waiting[task]
         self._check_after_waiting()
         self._check_receiving()
         return True
@@ -195,7 +205,8 @@ class Stream:
         """Send all of `data`; waits while the peer has not read what was sent before.
 
         What several tasks send is never mixed. `data` may be changed afterwards. A call that is
-        cancelled while it waits has sent all the same. Raises TypeError for what is not bytes.
+        cancelled while it waits has sent all, or nothing if it waited behind another task's. Raises
+        TypeError for what is not bytes.
         """
         self._check()
         if data.__class__ is not bytes:
@@ -223,18 +234,23 @@ class Stream:
         while self._conn.is_full:
             if self._room is None:
                 self._room = self._conn.connections.loop.create_future()
-            await asyncio.shield(self._room)
+            task = self._note_waiting()
+            try:
+                await asyncio.shield(self._room)
+            finally:
+                del self._waiting[task]
             self._check_after_waiting()
             self._check()
 
     def close(self) -> None:
         """Close once all is sent. It may be called twice; the end of the handler does it, too.
 
-        Whoever waits in a call of this stream then gets BrokenStreamError, `done`; what it was
-        sending is sent.
+        Whoever waits in a call of this stream then gets BrokenStreamError, `done`. What was being
+        sent is sent; what waited behind it is not.
         """
         if not self.closed and self._broken is None:
             self.closed = True
+            self.closed_by_handler = self._is_kin()
             _wake(self._arrival)
             self.writable()
             self._conn.close(CloseReason.DONE)
@@ -244,6 +260,14 @@ class Stream:
             raise ClosedStreamError("the stream was closed by this program")
         if self._broken is not None:
             raise BrokenStreamError(self._broken, self)
+
+    def _is_kin(self) -> bool:
+        return serving.get() is self._conn
+
+    def _note_waiting(self) -> asyncio.Task[Any] | None:
+        task = asyncio.current_task()
+        self._waiting[task] = self._is_kin()
+        return task
 
     def _check_after_waiting(self) -> None:
         """That another task has closed the stream meanwhile is no mistake."""
@@ -257,10 +281,14 @@ class Stream:
 
     # What the connection tells.
 
+    def is_waited_for_by(self, task: asyncio.Task[Any]) -> bool:
+        """Whether `task` waits in a call of this stream."""
+        return task in self._waiting
+
     @property
-    def waits(self) -> bool:
-        """Whether a task waits in a call of this stream."""
-        return self._arrival is not None or self._room is not None
+    def is_waited_for_by_kin(self) -> bool:
+        """Whether a task does that the handler has made."""
+        return any(self._waiting.values())
 
     def feed(self, data: bytes) -> int:
         """Keep `data`; the number of bytes not taken yet."""

@@ -145,6 +145,8 @@ class Hub:
             extra = peer.extra
             if extra is not None and (extra.rest is not None or extra.paused or extra.early):
                 extra.ended = True
+            elif self.draining and self.talk.turns.paused:
+                extra_of(peer).ended = True  # not before it has heard what others are saying
             else:
                 self.talk.end(peer)
         elif peer.state is State.WAITING:
@@ -324,12 +326,20 @@ class Hub:
         self.places.reopen()
         turns = self.talk.turns
         if not turns.paused:
+            if self.draining:
+                self._end_who_listened()
             delay = self.sweep.step(time)
             self._step_at = time + delay
             return delay
         if time >= self._step_at:
             self._step_at = time + self.sweep.step(time)
         return min(turns.go_on(), self._step_at - time)
+
+    def _end_who_listened(self) -> None:
+        """Whose end waited for what others had to say, in a drain."""
+        for peer in list(self.open):
+            if peer.extra is not None and peer.extra.ended and peer.state is State.OPEN:
+                self.talk.catch_up(peer)
 
 
 def _reason_of(error: Exception) -> CloseReason:

@@ -16,15 +16,18 @@ PIECE = 12 * 1024
 class Layer:
     """The server's side of one TLS connection: ssl.SSLObject on two ssl.MemoryBIO.
 
-    What breaks the protocol raises OSError (ssl.SSLError is one): `pending` then has the alert for
-    the peer, if there is one, and no more can be received or sent.
+    broken: the peer broke the protocol; what it said before that was given. `pending` has the alert
+    for it, if there is one, and no more can be received or sent.
 
     ready: the handshake is done. certificate: of the peer, as ssl.SSLSocket.getpeercert() gives it;
     None if it was not asked for one. ended: the peer has sent its close_notify, which ends one of
     the two directions (RFC 8446, 6.1), as a FIN does.
     """
 
-    __slots__ = ("_in", "_later", "_out", "_shut", "certificate", "ended", "object", "ready")
+    __slots__ = (
+        *("_in", "_later", "_out", "_shut"),
+        *("broken", "certificate", "ended", "object", "ready"),
+    )
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -34,32 +37,35 @@ class Layer:
         self.ready = False
         self.certificate: Any = None
         self.ended = False
+        self.broken = False
 
     def receive(self, data: bytes) -> bytes:
         """What the peer says in `data`, from the wire."""
-        try:
-            if self.ready and len(data) <= PIECE and not self.ended:
-                self._in.write(data)
+        if self.ready and len(data) <= PIECE and not self.ended:
+            self._in.write(data)
+            try:
                 said = self.object.read(RECORD)
-                # A read takes a whole record, and no more, so that nothing is left inside.
-                if said and not self._in.pending:
-                    return said
-                return said + self._read(b"", more=bool(said))
-            return b"".join(
-                [self._read(data[start : start + PIECE]) for start in range(0, len(data), PIECE)]
-            )
-        except ssl.SSLWantReadError:
-            return b""
-        except ssl.SSLZeroReturnError:
-            self.ended = True
-            return b""
-        except OSError:
-            self._shut = True
-            raise
+            except ssl.SSLWantReadError:
+                return b""
+            except ssl.SSLZeroReturnError:
+                self.ended = True
+                return b""
+            except OSError:
+                self.broken = self._shut = True
+                return b""
+            # A read takes a whole record, and no more, so that nothing is left inside.
+            if said and not self._in.pending:
+                return said
+            return said + self._read(b"", more=bool(said))
+        return b"".join(
+            [self._read(data[start : start + PIECE]) for start in range(0, len(data), PIECE)]
+        )
 
     def _read(self, data: bytes, *, more: bool = True) -> bytes:
         """The same of a piece, however many records it ends."""
         said: list[bytes] = []
+        if self.broken:
+            return b""
         self._in.write(data)
         try:
             if not self.ready:
@@ -76,6 +82,8 @@ class Layer:
             pass
         except ssl.SSLZeroReturnError:
             more = False
+        except OSError:
+            self.broken = self._shut = True
         self.ended |= not more
         return b"".join(said)
 

@@ -236,6 +236,7 @@ class Talk:
             and peer.state is State.OPEN
             and not (extra.early or extra.paused)
             and extra.rest is None
+            and not (self._hub.draining and self.turns.paused)
         ):
             extra.ended = False
             self.end(peer)

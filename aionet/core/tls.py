@@ -60,10 +60,13 @@ class TLSHub(Hub):
             if layer.ready and peer.state is State.HANDSHAKE:
                 super().meet(peer)
             said = self._receive_plain(peer, plain) if plain else b""
-            out = layer.send(said) if said else layer.pending()
+            out = layer.send(said) if said and not layer.broken else layer.pending()
         except OSError:
             self._break_off(peer, layer)
             return layer.pending()
+        if layer.broken:
+            self._break_off(peer, layer)
+            return out + layer.pending()
         if layer.ended:
             super().receive_eof(peer)
         extra.given += len(out) - len(said)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from aionet.core.hub import Hub
 
 SPREAD = 4 * 1024 * 1024  # bytes in a turn, over all who get them: some milliseconds
-EACH = 64  # bytes that a delivery counts at least; it takes its time, however short it is
+EACH = 64  # bytes that a delivery counts at least for each who gets it, however short it is
+MADE = 16 * 1024  # what it counts beyond that: to make it takes its time, also if nobody hears it
 PATIENCE_S = 1.0  # for those who are told to take what waits for them
 TURN_S = 0.001  # until the next turn
 LOOK_S = 0.01  # between two looks whether there is room
@@ -106,4 +107,4 @@ def _all(to: Any) -> list[Peer]:
 def spread_of(to: Any, what: Any) -> int:
     """What a delivery counts, over all who get it."""
     size = len(what) if what.__class__ is bytes else 0
-    return (len(to) if to.__class__ is list else 1) * max(size, EACH)
+    return MADE + (len(to) if to.__class__ is list else 1) * max(size, EACH)

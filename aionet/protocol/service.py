@@ -14,7 +14,8 @@ The rules, the same for every shell:
    at once; what it has for the peer that made the service speak waits until that reads, and so
    does all that a generator has: it is asked on only while that peer reads, so that large answers
    are made as they are taken, and in turns while others have much to take, so that nobody is
-   dropped for what one peer says at once: whatever may be much for others is to be a generator.
+   dropped for what one peer says at once: whatever may be much for others is to be a generator,
+   and to close its own peer last, for what it says after that is said at once.
    Until then nothing more of that peer is given to the service; should it go, or be closed by
    others, the generator is closed. What others say to a peer is bounded by Limits.outbox.
 5. What a peer says wrong becomes deliveries (an error line, a close), never an exception.

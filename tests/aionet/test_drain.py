@@ -12,7 +12,7 @@ import pytest
 from loop_clients import ANY, Client, let_the_loop_see_everything
 from loop_runs import Run
 
-from aionet.limits import CloseReason
+from aionet.limits import CloseReason, Limits
 from aionet.protocol import Deliveries, Echo, Room
 from aionet.server import serve
 from aionet.stats import DrainReport
@@ -40,6 +40,23 @@ def test_draining_answers_what_has_arrived_and_accepts_nobody(run: Run[Any]) -> 
                 async with Client(server):
                     pass
         assert server.stats.closed[CloseReason.DRAIN] == 2
+
+    run(main())
+
+
+def test_who_waits_in_the_backlog_of_a_full_server_is_served_in_its_drain(run: Run[Any]) -> None:
+    async def main() -> None:
+        limits = Limits(connections=1)
+        async with serve(Echo(), ANY, limits=limits) as server, Client(server) as first:
+            assert await first.exchange(b"hello") == b"hello"
+            async with Client(server) as second, Client(server) as third:
+                for each in (second, third):
+                    await each.send(b"hello")
+                draining = asyncio.create_task(server.drain())
+                for each in (first, second, third):
+                    assert await each.receive_rest() == (b"" if each is first else b"hello")
+                    each.finish()
+                assert (await draining).aborted == 0
 
     run(main())
 

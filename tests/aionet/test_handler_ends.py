@@ -11,9 +11,11 @@ from loop_clients import ANY, Client, let_the_loop_see_everything
 from loop_runs import Run
 from witnesses import Witness
 
+from aionet.handlers import TOLD_S
 from aionet.limits import CloseReason, Limits
 from aionet.server import serve
 from aionet.stream import BrokenStreamError, Stream
+from aionet.testing import MemoryServer
 
 
 class Waits:
@@ -171,3 +173,78 @@ def test_a_handler_that_only_sends_is_told_of_the_drain(run: Run[Any]) -> None:
             assert (report.finished, report.aborted) == (1, 0)
 
     run(main())
+
+
+def test_a_handler_ends_with_its_peer_though_another_one_is_sending_to_that() -> None:
+    streams: list[Stream] = []
+    ended: list[str] = []
+
+    async def handler(stream: Stream) -> None:
+        streams.append(stream)
+        try:
+            if len(streams) == 1:
+                await asyncio.Event().wait()
+            with pytest.raises(BrokenStreamError):
+                await streams[0].send_all(bytes(1 << 20))
+        finally:
+            ended.append("first" if stream is streams[0] else "second")
+
+    with MemoryServer(handler, limits=Limits(connections=2)) as server:
+        victim = server.connect(reads=False)
+        server.connect()
+        assert ended == []
+        victim.reset()
+        assert sorted(ended) == ["first", "second"]
+
+
+def test_a_handler_ends_with_its_peer_though_only_a_task_of_its_own_was_told() -> None:
+    ended: list[str] = []
+
+    async def handler(stream: Stream) -> None:
+        task = asyncio.create_task(stream.receive())
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(type(task.exception()).__name__)
+
+    with MemoryServer(handler) as server:
+        peer = server.connect()
+        peer.reset()
+        assert ended == []  # it may be told by its task yet
+        server.advance(TOLD_S)
+        assert ended == ["BrokenStreamError"]
+
+
+def test_a_handler_that_was_told_by_a_task_of_its_own_may_tidy_up() -> None:
+    ended: list[str] = []
+
+    async def handler(stream: Stream) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(stream.receive())
+        except* BrokenStreamError:
+            await asyncio.sleep(3)
+            ended.append("tidied up")
+
+    with MemoryServer(handler) as server:
+        server.connect().reset()
+        server.advance(3)
+        assert ended == ["tidied up"]
+
+
+def test_a_handler_ends_with_a_peer_that_another_task_has_closed() -> None:
+    streams: list[Stream] = []
+    ended: list[str] = []
+
+    async def handler(stream: Stream) -> None:
+        streams.append(stream)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("it")
+
+    with MemoryServer(handler) as server:
+        peer = server.connect()
+        streams[0].close()
+        peer.finish()
+        assert (peer.closed, ended) == (CloseReason.DONE, ["it"])

@@ -181,6 +181,24 @@ def test_what_breaks_the_protocol_is_answered_by_an_alert(
     run(main())
 
 
+def test_what_was_said_before_the_protocol_was_broken_is_heard(
+    run: Run[Any], tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    async def main() -> None:
+        witness, service = Witness(), Noting()
+        async with (
+            serve(service, ANY, tls=tls, hooks=witness.hooks) as server,
+            TLSClient(server, trusting) as client,
+        ):
+            await client.shake_hands()
+            await client.send_packet(client.wrapped(b"hello") + b"in the clear" * 100)
+            client.finish()
+            assert await witness.one_end() is CloseReason.RESET
+        assert service.calls == ["connect", b"hello", "eof"]
+
+    run(main())
+
+
 # Our end.
 
 

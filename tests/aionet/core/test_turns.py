@@ -179,3 +179,36 @@ def test_who_waits_for_others_to_read_is_not_idle() -> None:
         assert speaker.closed is None
         server.advance(0.3)
         assert speaker.received == b"told"
+
+
+def test_who_listens_hears_in_a_drain_what_another_one_still_has_to_say() -> None:
+    network, (loud, ann) = room_of(b"loud", b"ann")
+    network.arrive(loud, PACKET)
+    assert not loud.reads
+    network.hub.drain()
+    network.settle()
+    while not ann.at_end:
+        assert network.time < 60
+        network.read(ann, 4 * KIB)
+        network.pass_time(0.01)
+    network.read(ann, 1 << 30)
+    assert ann.received.count(LINE) == len(PACKET)
+
+
+def test_who_talks_to_nobody_has_turns_as_well() -> None:
+    """What is made and not heard takes its time, too."""
+
+    class Alone(Told):
+        made = 0
+
+        def _tell(self, peer: Any, many: int) -> Iterator[tuple[Any, bytes]]:
+            for _ in range(many):
+                self.made += 1
+                yield [], bytes(self.size)
+
+    service = Alone(4096)
+    network = Network(service, LIMITS, SHUT, 2)
+    speaker = network.connect()
+    speaker.coming.append(bytes(100_000))
+    network.settle()
+    assert 0 < service.made < 1000
