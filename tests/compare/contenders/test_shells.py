@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,9 +30,16 @@ from aionet.protocol import CLOSE, Service
 
 class Generous(Service):
     def receive_data(self, peer, data):
-        if data == b"hold on":
-            return None
-        return self.pieces(peer)
+        if data == b"part":
+            return self.part(peer)
+        self.later = data == b"later"
+        return None if self.later else self.pieces(peer)
+
+    later = False
+
+    def part(self, peer):
+        yield from self.pieces(peer)
+        yield peer, CLOSE
 
     def pieces(self, peer):
         for number in range({PIECES}):
@@ -39,6 +47,8 @@ class Generous(Service):
         yield peer, b"."
 
     def receive_eof(self, peer):
+        if self.later:
+            return self.part(peer)
         return [(peer, b"bye"), (peer, CLOSE)]
 
 class Circular(Service):
@@ -113,6 +123,23 @@ def test_who_has_finished_gets_the_rest_of_its_answer_and_the_last_words(server)
     server.client.shutdown(socket.SHUT_WR)
     assert receive(server.client, len(EXPECTED) + 3) == EXPECTED + b"bye"
     if server.name != "rloop":  # which does not close
+        assert server.client.recv(1) == b""
+
+
+@pytest.mark.parametrize("pause", [0, 0.1], ids=["fast", "slow"])
+@pytest.mark.parametrize("half_closes", [False, True])
+def test_a_close_comes_after_the_last_piece_of_a_large_answer(server, half_closes, pause):
+    if half_closes and server.name == "tornado":
+        pytest.skip("an IOStream ends both directions at the peer's end")
+    if half_closes:
+        server.client.sendall(b"later")
+        server.client.shutdown(socket.SHUT_WR)
+    else:
+        server.client.sendall(b"part")
+    first = receive(server.client, PIECE)
+    time.sleep(pause)
+    assert first + receive(server.client, len(EXPECTED) - PIECE) == EXPECTED
+    if not (half_closes and server.name == "rloop"):  # which does not close
         assert server.client.recv(1) == b""
 
 
