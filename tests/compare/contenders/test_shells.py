@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import select
 import signal
 import socket
 import subprocess
@@ -157,6 +158,25 @@ def test_a_server_that_is_told_to_stop_sends_the_rest_and_ends_well(server):
 def test_members_who_read_hear_all_that_one_says_in_one_packet(name):
     with serving(name, "chat") as server:
         assert heard_of_a_flood(server.address) == [HEARD] * MEMBERS
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_member_that_is_dropped_while_it_is_sent_to_does_not_keep_a_server_from_ending(name):
+    with serving(name, "chat") as server, socket.socket() as talker, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        for sock in (talker, deaf):
+            sock.settimeout(DEADLINE_S)
+            sock.connect(server.address)
+            sock.sendall(b"talker\n" if sock is talker else b"deaf\n")
+            assert sock.recv(9) == b"* Welcome"
+        heard = b""
+        while b"deaf has left" not in heard:
+            talker.sendall((b"x" * 4000 + b"\n") * 100)
+            if select.select([talker], [], [], 0)[0]:
+                heard += talker.recv(1000)
+        talker.close()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(DEADLINE_S) == 0
 
 
 @pytest.mark.parametrize("name", [name for name in FRAMEWORKS if name not in NO_DATAGRAMS])
