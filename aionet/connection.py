@@ -120,9 +120,8 @@ class Connection(Peer, asyncio.Protocol):
                 elif extra.rest is not None:  # after others have had their turn
                     cast("Connections", self.hub.shell).loop.call_soon(self._go_on)
             if self.dirty:
-                continue  # what is to be done comes after the last byte
-            if self.todo is not None:
-                todo, self.todo = self.todo, None
+                continue
+            if self.todo is not None and (todo := self.pop_todo()) is not None:
                 if todo is Todo.CLOSE:
                     transport.close()
                     return

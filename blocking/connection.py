@@ -12,7 +12,6 @@ from typing import Any
 from aionet.core import Hub, Peer, Todo
 from aionet.sockets import set_reset_on_close, stop_reading
 
-AT_ONCE = (Todo.RESET, Todo.SHUT_RD)  # whatever is to be sent before
 _TIMEVAL = struct.Struct("ll")
 
 

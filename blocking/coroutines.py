@@ -38,7 +38,7 @@ from aionet.sockets import (
     waiting_to_be_accepted,
 )
 from aionet.throttle import throttled
-from blocking.connection import AT_ONCE, Connection
+from blocking.connection import Connection
 from blocking.on_epoll import Poller
 from blocking.poller import ERR, HUP, IN, OUT
 from blocking.wakeup import Wakeup
@@ -228,8 +228,7 @@ class StreamServer:
         wait, for the first will see what there is meanwhile.
         """
         conn.dirty = False
-        if conn.todo in AT_ONCE:
-            self._do(conn)
+        self._do(conn)  # what need not wait
         if conn in self._sending:
             return
         self._sending.add(conn)
@@ -265,9 +264,9 @@ class StreamServer:
             conn.buffer = b""
 
     def _do(self, conn: Connection) -> None:
-        todo, conn.todo = conn.todo, None
-        if todo is not None:
-            conn.do(todo)
+        if conn.todo is None or (todo := conn.pop_todo(conn.buffer)) is None:
+            return
+        conn.do(todo)
         if todo is Todo.RESET or todo is Todo.CLOSE:
             self._lose(conn, None)
 

@@ -210,8 +210,7 @@ class StreamServer:
                 self._send(conn, data)
         if conn.todo is None and conn.extra is None and conn.state is State.OPEN:
             return  # nothing was ever in its way
-        if conn.todo is not None and (not conn.buffer or conn.todo in connection.AT_ONCE):
-            todo, conn.todo = conn.todo, None
+        if conn.todo is not None and (todo := conn.pop_todo(conn.buffer)) is not None:
             conn.do(todo)
             if todo is Todo.RESET or todo is Todo.CLOSE:
                 self._lose(conn, None)

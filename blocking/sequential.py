@@ -130,8 +130,7 @@ class StreamServer:
             conn.dirty = False
             if data := self._hub.take(conn):
                 self._send(conn, data)
-            if (todo := conn.todo) is not None:
-                conn.todo = None
+            if (todo := conn.pop_todo(conn.buffer)) is not None:
                 conn.do(todo)
                 if todo is Todo.CLOSE:
                     self._hub.lost(conn, None)

@@ -193,9 +193,9 @@ class StreamServer:
         self._see_to_others()
         while conn.dirty:
             with conn.sending:
-                conn.buffer, todo = self._take(conn)
+                self._take(conn)
                 self._send(conn)
-                self._do(conn, todo)
+                self._do(conn)
             self._see_to_others()
 
     def _finish(self, conn: Connection) -> None:
@@ -210,11 +210,10 @@ class StreamServer:
 
     # What any thread does, for a connection whose `sending` it holds.
 
-    def _take(self, conn: Connection) -> tuple[bytes, str | None]:
+    def _take(self, conn: Connection) -> None:
         with self._lock:
             conn.dirty = False
-            todo, conn.todo = conn.todo, None
-            return self._hub.take(conn), todo
+            conn.buffer = self._hub.take(conn)
 
     def _send(self, conn: Connection) -> None:
         """Send all, waiting for the peer as long as it takes, or until it is reset."""
@@ -235,7 +234,11 @@ class StreamServer:
             with self._lock:
                 self._hub.sent(conn, len(conn.buffer))
 
-    def _do(self, conn: Connection, todo: str | None) -> None:
+    def _do(self, conn: Connection) -> None:
+        if conn.todo is None:  # whoever has something for it makes it dirty afterwards
+            return
+        with self._lock:
+            todo = conn.pop_todo(conn.buffer)
         if todo is Todo.CLOSE:
             if conn.ident != threading.get_ident():  # its own thread may wait in recv()
                 with contextlib.suppress(OSError):
@@ -266,18 +269,18 @@ class StreamServer:
         if peer.extra is not None and peer.extra.rest is not None:
             return  # its own thread sends that, and will see what has come meanwhile
         while peer.dirty and peer.sending.acquire(blocking=False):
-            peer.buffer, todo = self._take(peer)
+            self._take(peer)
             if peer.buffer:
                 self._send_once(peer, socket.MSG_DONTWAIT)
             # A second thread, for as long as the peer is slow, which has `sending` till then.
-            if peer.buffer and self._start_thread(self._flush, peer, todo):
+            if peer.buffer and self._start_thread(self._flush, peer):
                 return
-            self._do(peer, todo)
+            self._do(peer)
             peer.sending.release()
 
-    def _flush(self, peer: Connection, todo: str | None) -> None:
+    def _flush(self, peer: Connection) -> None:
         self._send(peer)
-        self._do(peer, todo)
+        self._do(peer)
         peer.sending.release()
         self._see_to_other(peer)
         self._see_to_others()

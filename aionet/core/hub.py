@@ -33,8 +33,8 @@ class Hub:
     A shell tells it what happens: `admit`, `receive_data`, `receive_eof`, `sent`, `lost`, and in
     time `tick`. After each of these it sees to the peer that it was about, if that is dirty, and
     soon to all that are in `dirty`: it writes what `take` gives, until that is nothing more, does
-    what is in `todo`, and reads if `reads`. No call raises, whatever a service does, and none may
-    be made in another one.
+    what `pop_todo` gives, and reads if `reads`. No call raises, whatever a service does, and none
+    may be made in another one.
 
     now: the time as of the last tick. A clock for each message would cost more than it is worth.
     places: how many are served at a time. closed: by the reason of their end.

@@ -42,6 +42,9 @@ class Todo:
     RESET: Final = "reset"  # at once, whatever is unsent: RST
 
 
+_AT_ONCE = (Todo.RESET, Todo.SHUT_RD)  # whatever is to be sent before
+
+
 class Extra:
     """What few peers have, so that the others need no memory for it.
 
@@ -139,6 +142,19 @@ class Peer:
     def closing(self) -> bool:
         """Whether nothing more can be said to it."""
         return self.state in CLOSING
+
+    def pop_todo(self, unsent: object = None) -> str | None:
+        """What is to be done to it now, which is then forgotten.
+
+        None: nothing, or something that comes after the last byte while there is an outbox, or
+        anything `unsent` in the shell's own hands. While one piece is sent, its service may be
+        asked for the last ones, and close.
+        """
+        todo = self.todo
+        if todo is None or ((self.outbox or unsent) and todo not in _AT_ONCE):
+            return None
+        self.todo = None
+        return todo
 
     # What only a shell knows, and what it may want to be told.
 

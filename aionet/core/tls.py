@@ -118,7 +118,7 @@ class TLSHub(Hub):
         except OSError:
             self._break_off(peer, layer)
             return layer.pending()
-        if peer.state is State.FLUSHING:
+        if peer.state is State.FLUSHING and not peer.outbox:  # perhaps filled just now
             out += layer.end()
         extra.given += len(out) - len(plain)
         return out

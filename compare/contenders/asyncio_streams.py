@@ -43,7 +43,7 @@ class Connection(connection.Connection):
             self.dirty = False
             if data := self.hub.take(self):
                 self.write(data)
-            todo, self.todo = self.todo, None
+            todo = self.pop_todo()
             if todo is Todo.CLOSE:
                 self.writer.close()
             elif todo is Todo.SHUT_WR:

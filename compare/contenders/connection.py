@@ -57,8 +57,7 @@ class Connection(Peer):
 
     def gone(self) -> None:
         """Nothing is under way here: a reset need not wait for who sends to this peer."""
-        if self.todo is Todo.RESET:
-            self.todo = None
+        if self.pop_todo(unsent=True) is Todo.RESET:
             self.do(Todo.RESET)
             self.close()
 

@@ -101,9 +101,9 @@ class Server:
         """Send what else there is, and do what is to be done."""
         while conn.dirty and not conn.sending:
             conn.dirty = False
-            todo, conn.todo = conn.todo, None
             if data := self.hub.take(conn):
                 self._send(conn, data)
+            todo = conn.pop_todo()
             if todo is Todo.CLOSE:
                 conn.close()
                 self.hub.lost(conn, None)
@@ -125,9 +125,11 @@ class Server:
 
     def _talk(self, conn: Connection) -> None:
         """Its second greenlet."""
-        while conn.state is not State.GONE:
+        while True:
             self._see_to(conn)
             conn.notify()
+            if conn.state is State.GONE:  # asked here, for nobody tells of it a second time
+                break
             conn.changed.wait()
 
     # What the hub wants, and time.

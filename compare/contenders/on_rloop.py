@@ -66,16 +66,15 @@ class Connection(connection.Connection, asyncio.Protocol):
         self.dirty = False
         if not self._full and (data := self.hub.take(self)):
             self._write(data)
-        if self.todo is Todo.SHUT_RD or not self._full:
-            todo, self.todo = self.todo, None
-            if todo is Todo.CLOSE:
-                self._transport.close()
-                self.hub.lost(self, None)
-            elif todo is Todo.SHUT_WR:
-                with contextlib.suppress(OSError):  # it is gone, which reading tells
-                    self._transport.write_eof()
-            elif todo is not None:
-                self.do(todo)
+        todo = self.pop_todo(self._full)
+        if todo is Todo.CLOSE:
+            self._transport.close()
+            self.hub.lost(self, None)
+        elif todo is Todo.SHUT_WR:
+            with contextlib.suppress(OSError):  # it is gone, which reading tells
+                self._transport.write_eof()
+        elif todo is not None:
+            self.do(todo)
         if self.reads is not self._transport.is_reading() and not self._transport.is_closing():
             if self.reads:
                 self._transport.resume_reading()

@@ -43,8 +43,7 @@ class Connection(connection.Connection):
             self.dirty = False
             if data := self.hub.take(self):
                 self.write(data)
-            if self.todo is not None and not (self.unsent or self._has_more()):
-                todo, self.todo = self.todo, None
+            if not self._has_more() and (todo := self.pop_todo()) is not None:
                 if todo is Todo.CLOSE:
                     self.stream.close()
                     self.hub.lost(self, None)
@@ -53,7 +52,12 @@ class Connection(connection.Connection):
             self.changed.set()
 
     def _has_more(self) -> bool:
-        """Whether its service has: an IOStream that writes nothing looks for the peer's end."""
+        """Whether anything is to be written: when not, an IOStream looks for the peer's end.
+
+        So that also to stop reading has to wait, which for others it has not.
+        """
+        if self.outbox or self.unsent:
+            return True
         extra = self.extra
         return extra is not None and (extra.rest is not None or extra.paused)
 

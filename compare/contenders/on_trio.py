@@ -99,9 +99,9 @@ class Server:
         """Send what else there is, and do what is to be done."""
         while conn.dirty and not conn.sending:
             conn.dirty = False
-            todo, conn.todo = conn.todo, None
             if data := self.hub.take(conn):
                 await self._send(conn, data)
+            todo = conn.pop_todo()
             if todo is Todo.CLOSE:
                 conn.close()
                 self.hub.lost(conn, None)
@@ -123,9 +123,11 @@ class Server:
 
     async def _talk(self, conn: Connection) -> None:
         """Its second task."""
-        while conn.state is not State.GONE:
+        while True:
             await self._see_to(conn)
             conn.notify()
+            if conn.state is State.GONE:  # asked here, for nobody tells of it a second time
+                break
             await conn.changed.wait()
 
     # What the hub wants, and time.

@@ -79,8 +79,8 @@ class Connection(connection.Connection, protocol.Protocol):
             self.dirty = False
             if not self.full and (data := self.hub.take(self)):
                 self._write(data)
-            if self.todo is Todo.SHUT_RD or not self.full:
-                self._do_all()
+            if (todo := self.pop_todo(self.full)) is not None:
+                self._do_all(todo)
             if self.reads:
                 self.transport.resumeProducing()
             else:
@@ -91,11 +91,10 @@ class Connection(connection.Connection, protocol.Protocol):
         if not self.full:
             self.hub.sent(self, 0)
 
-    def _do_all(self) -> None:
-        todo, self.todo = self.todo, None
+    def _do_all(self, todo: str) -> None:
         if todo is Todo.SHUT_RD:
             self.do(todo)
-        elif todo is not None:
+        else:
             self.transport.unregisterProducer()  # or it is waited for
             if todo is Todo.SHUT_WR:
                 self.transport.loseWriteConnection()

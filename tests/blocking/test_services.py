@@ -16,6 +16,7 @@ import pytest
 from blocking_servers import MODULES, TOGETHER, exchange, receive, receive_rest, running
 from deadline import DEADLINE_S, wait_until
 from flooded_rooms import HEARD, MEMBERS, heard_of_a_flood
+from services import FAREWELL, Parting
 
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import CLOSE, Answer, Delivery, Echo, Room
@@ -202,6 +203,36 @@ def test_who_is_connected_when_the_service_fails_is_served_on(module: str) -> No
         server.connect().sendall(b"fail")
         for _ in range(10):
             assert all(exchange(sock, b"hello") == b"hello" for sock in others)
+
+
+@all_models
+@pytest.mark.parametrize("receive_buffer", [0, 8192], ids=["fast", "slow"])
+@pytest.mark.parametrize("half_closes", [False, True])
+def test_a_close_comes_after_the_last_piece_of_a_large_answer(
+    module: str, half_closes: bool, receive_buffer: int
+) -> None:
+    with running(module, Parting()) as server:
+        sock = server.connect(receive_buffer=receive_buffer)
+        if half_closes:
+            sock.shutdown(socket.SHUT_WR)
+        else:
+            sock.sendall(b"go")
+        received = receive(sock, len(FAREWELL) // 4)
+        time.sleep(0.02 if receive_buffer else 0)
+        assert received + receive_rest(sock) == FAREWELL
+
+
+@together
+def test_who_is_reset_while_much_waits_for_it_is_so_at_once(module: str) -> None:
+    with running(module, Commands(), send_buffer=32 * 1024) as server:
+        sock = server.connect(receive_buffer=4096)
+        sock.sendall(b"for ever")
+        assert receive(sock, 10) == CHUNK[:10]
+        server.server.drain()
+        server.server.abort()
+        server.thread.join(DEADLINE_S)
+        with pytest.raises(ConnectionResetError):
+            receive_rest(sock)
 
 
 # Linger.

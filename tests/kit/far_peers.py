@@ -133,9 +133,7 @@ class Network:
             self._write(peer, data)
             if data and not peer.unsent() and peer.extra is not None and peer.extra.rest:
                 self._soon.append(peer)
-            if peer.dirty:
-                continue
-            todo, peer.todo = peer.todo, None
+            todo = peer.pop_todo()
             if todo is not None and peer.far:
                 self._do(peer, todo)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from aionet.protocol import CLOSE, Answer, Echo
+from aionet.protocol import CLOSE, Answer, Echo, Service
+
+PIECE = 4096
+FAREWELL = b"".join(b"%08d" % number * (PIECE // 8) for number in range(1000))  # 4 MB
 
 
 class Commands(Echo):
@@ -53,3 +57,22 @@ class Noting(Echo):
     def receive_eof(self, peer: Any) -> Answer:
         self.calls.append("eof")
         return [(peer, CLOSE)]
+
+
+class Parting(Service):
+    """Gives whoever says so, or has said nothing and finishes, all of FAREWELL, and closes."""
+
+    def __init__(self) -> None:
+        self.left: set[Any] = set()
+
+    def receive_data(self, peer: Any, data: bytes) -> Answer:
+        self.left.add(peer)
+        return self._part(peer)
+
+    def receive_eof(self, peer: Any) -> Answer:
+        return CLOSE if peer in self.left else self._part(peer)
+
+    def _part(self, peer: Any) -> Iterator[tuple[Any, Any]]:
+        for start in range(0, len(FAREWELL), PIECE):
+            yield peer, FAREWELL[start : start + PIECE]
+        yield peer, CLOSE

@@ -79,9 +79,8 @@ class Shell:
         while self.peer.dirty:
             self.peer.dirty = False
             self.wire += self.hub.take(self.peer)
-            if self.peer.todo is not None:
-                self.todo.append(self.peer.todo)
-                self.peer.todo = None
+            if (todo := self.peer.pop_todo()) is not None:
+                self.todo.append(todo)
         extra = self.peer.extra
         if extra is not None and extra.rest is not None:
             self.hub.sent(self.peer, 0)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from far_peers import Network
 
+from aionet.core import Peer, Todo
 from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.protocol import CLOSE, Answer, Service
 
@@ -51,3 +52,21 @@ def test_what_ends_the_process_goes_on_and_keeps_nobody_elses_end_back(
     network.pass_time(3.0)
     assert second.ends == 1
     assert not second.place
+
+
+@pytest.mark.parametrize(
+    ("todo", "outbox", "unsent", "now"),
+    [
+        *((todo, [], 0, True) for todo in (Todo.SHUT_RD, Todo.SHUT_WR, Todo.CLOSE, Todo.RESET)),
+        *((todo, [b"last"], 0, False) for todo in (Todo.SHUT_WR, Todo.CLOSE)),
+        *((todo, [], 1, False) for todo in (Todo.SHUT_WR, Todo.CLOSE)),
+        *((todo, [b"last"], 1, True) for todo in (Todo.SHUT_RD, Todo.RESET)),
+    ],
+)
+def test_to_end_comes_after_the_last_byte_and_to_reset_or_stop_reading_at_once(
+    todo: str, outbox: list[bytes], unsent: int, now: bool
+) -> None:
+    peer = Peer(Network(Service(), Limits(), Timeouts(), 1).hub)
+    peer.todo, peer.outbox = todo, outbox
+    assert peer.pop_todo(unsent) == (todo if now else None)
+    assert peer.todo == (None if now else todo)

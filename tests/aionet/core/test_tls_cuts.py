@@ -106,3 +106,26 @@ def test_whatever_is_flipped_on_the_wire_raises_nothing_and_ends_it_at_most(
     assert shell.peer.reason in (CloseReason.HANDSHAKE, CloseReason.RESET, CloseReason.EOF)
     shell.hub.lost(shell.peer, None)
     assert service.calls.count("connect") == service.calls.count("eof") <= 1
+
+
+def test_the_end_of_tls_comes_after_the_answer_to_an_early_question(
+    tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    """It is asked for when what was in its way is taken, and the answer waits to be taken, too."""
+
+    class Large(Noting):
+        def receive_data(self, peer: Any, data: bytes) -> Answer:
+            if data == b"quit":
+                return super().receive_data(peer, data)
+            return [(peer, bytes(70_000)), (peer, bytes(20_000))]
+
+    service, client = Large(), Client(trusting)
+    shell = Shell(tls, service)
+    client.learn(shell.arrive(client.shake_hands()))
+    client.hear(shell.arrive(client.shake_hands()))
+    for said in (b"much", b"quit"):  # the loop may read once more than it should
+        shell.wire += shell.hub.receive_data(shell.peer, client.say(said))
+    shell.settle()
+    client.hear(shell.arrive())
+    assert client.heard.lstrip(b"\0") == b"bye"
+    assert client.at_end

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,9 +31,16 @@ from aionet.protocol import CLOSE, Service
 
 class Generous(Service):
     def receive_data(self, peer, data):
-        if data == b"hold on":
-            return None
-        return self.pieces(peer)
+        if data == b"part":
+            return self.part(peer)
+        self.later = data == b"later"
+        return None if self.later else self.pieces(peer)
+
+    later = False
+
+    def part(self, peer):
+        yield from self.pieces(peer)
+        yield peer, CLOSE
 
     def pieces(self, peer):
         for number in range({PIECES}):
@@ -39,6 +48,8 @@ class Generous(Service):
         yield peer, b"."
 
     def receive_eof(self, peer):
+        if self.later:
+            return self.part(peer)
         return [(peer, b"bye"), (peer, CLOSE)]
 
 class Circular(Service):
@@ -116,6 +127,23 @@ def test_who_has_finished_gets_the_rest_of_its_answer_and_the_last_words(server)
         assert server.client.recv(1) == b""
 
 
+@pytest.mark.parametrize("pause", [0, 0.1], ids=["fast", "slow"])
+@pytest.mark.parametrize("half_closes", [False, True])
+def test_a_close_comes_after_the_last_piece_of_a_large_answer(server, half_closes, pause):
+    if half_closes and server.name == "tornado":
+        pytest.skip("an IOStream ends both directions at the peer's end")
+    if half_closes:
+        server.client.sendall(b"later")
+        server.client.shutdown(socket.SHUT_WR)
+    else:
+        server.client.sendall(b"part")
+    first = receive(server.client, PIECE)
+    time.sleep(pause)
+    assert first + receive(server.client, len(EXPECTED) - PIECE) == EXPECTED
+    if not (half_closes and server.name == "rloop"):  # which does not close
+        assert server.client.recv(1) == b""
+
+
 def test_a_server_that_is_told_to_stop_sends_the_rest_and_ends_well(server):
     server.client.sendall(b"go")
     first = receive(server.client, PIECE)
@@ -130,6 +158,25 @@ def test_a_server_that_is_told_to_stop_sends_the_rest_and_ends_well(server):
 def test_members_who_read_hear_all_that_one_says_in_one_packet(name):
     with serving(name, "chat") as server:
         assert heard_of_a_flood(server.address) == [HEARD] * MEMBERS
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_member_that_is_dropped_while_it_is_sent_to_does_not_keep_a_server_from_ending(name):
+    with serving(name, "chat") as server, socket.socket() as talker, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        for sock in (talker, deaf):
+            sock.settimeout(DEADLINE_S)
+            sock.connect(server.address)
+            sock.sendall(b"talker\n" if sock is talker else b"deaf\n")
+            assert sock.recv(9) == b"* Welcome"
+        heard = b""
+        while b"deaf has left" not in heard:
+            talker.sendall((b"x" * 4000 + b"\n") * 100)
+            if select.select([talker], [], [], 0)[0]:
+                heard += talker.recv(1000)
+        talker.close()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(DEADLINE_S) == 0
 
 
 @pytest.mark.parametrize("name", [name for name in FRAMEWORKS if name not in NO_DATAGRAMS])
