@@ -150,6 +150,17 @@ def socket_inodes(pid: int) -> set[int]:
     return found
 
 
+def is_ready(pid: int) -> bool:
+    """Whether a thread of `pid` or of its descendants runs, or waits for a CPU, at this moment."""
+    for each in tree(pid):
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{each}/task").iterdir():
+                with contextlib.suppress(OSError):
+                    if _read(f"{task}/stat").rpartition(")")[2].split()[0] == "R":
+                        return True
+    return False
+
+
 def doing(pid: int) -> str:
     """What its main thread does, in words, by proc(5)."""
     try:

@@ -24,6 +24,7 @@ print("done", flush=True)
 sys.stdin.read()
 """
 Child = Callable[[str], "subprocess.Popen[bytes]"]
+WaitUntil = Callable[[Callable[[], object], str], None]
 
 
 @pytest.fixture
@@ -54,6 +55,28 @@ def gone(child: Child) -> int:
 def test_cpu_time_is_what_the_process_itself_says(child: Child) -> None:
     pid = child(BURN.format(seconds=0.2)).pid
     assert 200_000_000 <= process.cpu_ns(pid) < 300_000_000  # what follows its last look
+
+
+SPINS_ASIDE = """
+import sys, threading
+def spin():
+    while {spins}:
+        pass
+threading.Thread(target=spin, daemon=True).start()
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_process_is_ready_while_any_of_its_threads_is(child: Child, wait_until: WaitUntil) -> None:
+    busy = child(SPINS_ASIDE.format(spins=True)).pid
+    idle = child(SPINS_ASIDE.format(spins=False)).pid
+    wait_until(lambda: not process.is_ready(idle), "it waits for input")
+    assert process.is_ready(busy)
+
+
+def test_process_that_is_gone_is_not_ready(gone: int) -> None:
+    assert not process.is_ready(gone)
 
 
 def test_children_that_have_ended_count_once_they_are_waited_for(child: Child) -> None:
