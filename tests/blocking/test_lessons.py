@@ -149,5 +149,5 @@ def test_lesson_lacks_what_the_page_says_and_nothing_else(name: str) -> None:
         text=True,
         check=False,
     )
-    failed = {line.split()[0] for line in done.stdout.splitlines() if " failed" in line}
+    failed = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("failed ")}
     assert failed == lacks, done.stdout
