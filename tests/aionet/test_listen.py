@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from machine import needs_ipv6, over_ipv6
 
 from aionet import systemd
 from aionet.address import Address
@@ -53,7 +54,7 @@ class WithoutIPv6(socket.socket):
 
 
 @both_schemes
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", over_ipv6("::1"), "localhost"])
 def test_port_0_takes_a_free_port_and_a_name_its_ipv4_address(scheme: str, host: str) -> None:
     with listen(Address(scheme, host, 0)) as sock:
         address = address_of(sock)
@@ -155,6 +156,7 @@ def test_an_error_names_the_address(where: str) -> None:
 # Every interface.
 
 
+@needs_ipv6
 @pytest.mark.parametrize("host", ["", "::"])
 def test_every_interface_is_one_socket_for_ipv4_and_ipv6(host: str) -> None:
     with listen(Address("tcp", host, 0)) as listener:
@@ -165,6 +167,7 @@ def test_every_interface_is_one_socket_for_ipv4_and_ipv6(host: str) -> None:
                 assert client.recv(1) == b"x"
 
 
+@needs_ipv6
 def test_every_interface_gets_datagrams_over_ipv4_and_ipv6() -> None:
     with listen(Address("udp", "", 0)) as sock:
         for family, peer in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
@@ -176,6 +179,7 @@ def test_every_interface_gets_datagrams_over_ipv4_and_ipv6() -> None:
                 assert client.recv(100) == b"back"
 
 
+@needs_ipv6
 def test_one_ipv6_address_leaves_the_ipv4_port_alone() -> None:
     """At a port that the kernel gives to nobody who asks for any."""
     while True:
@@ -199,6 +203,7 @@ def test_every_interface_of_a_machine_without_ipv6_is_ipv4(
 # A name.
 
 
+@needs_ipv6
 @both_schemes
 def test_a_name_is_bound_on_each_of_its_addresses_with_one_port(
     scheme: str, resolve_to: Callable[..., None]

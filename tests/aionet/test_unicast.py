@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 
 import pytest
+from machine import needs_ipv6
 
 from aionet import unicast
 from aionet.unicast import answer_unicast_only
@@ -89,6 +90,7 @@ def test_a_datagram_of_any_size_arrives_whole(
     assert len(sock.recv(70000)) == size
 
 
+@needs_ipv6
 def test_datagrams_over_ipv6_arrive() -> None:
     with (
         socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import socket
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,11 @@ def has_ipv6() -> bool:
 
 NO_IPV6 = "there is no IPv6 here"
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason=NO_IPV6)
+
+
+def over_ipv6(*case: object) -> Any:
+    """A case of a test that needs it, where other cases do not."""
+    return pytest.param(*case, marks=needs_ipv6)
 
 
 def most_descriptors() -> int:
