@@ -153,11 +153,12 @@ def _cause(error: Exception) -> Exception:
 
 
 async def echo_datagrams(service: Service, sock: trio.socket.SocketType) -> None:
-    while True:
-        data, sender = await sock.recvfrom(RECV_SIZE)
-        for peer, reply in datagrams(sender, service.receive_data(sender, data)):
-            with contextlib.suppress(OSError):  # a port of 0: that peer's loss
-                await sock.sendto(reply, peer)
+    with sock:
+        while True:
+            data, sender = await sock.recvfrom(RECV_SIZE)
+            for peer, reply in datagrams(sender, service.receive_data(sender, data)):
+                with contextlib.suppress(OSError):  # a port of 0: that peer's loss
+                    await sock.sendto(reply, peer)
 
 
 async def _signalled(ready: Callable[[], None]) -> None:

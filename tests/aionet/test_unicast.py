@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from machine import needs_ipv6
+from machine import needs_ipv6, over_ipv6
 
 from aionet import unicast
 from aionet.unicast import answer_unicast_only
@@ -16,7 +16,7 @@ from aionet.unicast import answer_unicast_only
 GROUP = "239.255.70.7"
 
 
-@pytest.fixture(params=["0.0.0.0", "::"])
+@pytest.fixture(params=["0.0.0.0", over_ipv6("::")])
 def sock(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
     """A UDP socket bound to every interface, as it comes: IPv4, and both at once."""
     family = socket.AF_INET6 if request.param == "::" else socket.AF_INET

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import socket
 from typing import Any
@@ -26,6 +27,15 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason=NO_IPV6)
 def over_ipv6(*case: object) -> Any:
     """A case of a test that needs it, where other cases do not."""
     return pytest.param(*case, marks=needs_ipv6)
+
+
+class WithoutIPv6(socket.socket):
+    """A socket on a machine that has no IPv6."""
+
+    def __init__(self, family: int = -1, *args: Any, **options: Any) -> None:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        super().__init__(family, *args, **options)
 
 
 def most_descriptors() -> int:

@@ -17,7 +17,7 @@ from compare.check.runner import Finding, run
 ROOT = Path(__file__).parents[3]
 STARTERS = ROOT / "docs" / "starters"
 SERVERS = Path(__file__).parent / "servers"
-PAGE = (ROOT / "docs" / "checking.md").read_text()
+PAGE = (ROOT / "docs" / "checking.md").read_text(encoding="utf-8")
 IDS = [each.id for each in of_profile("tcp-echo") if each.kind == "MUST"]
 # What each starter fails, whatever its language does by itself, and what it passes.
 FAILS = {"tcp/1", "tcp/2", "tcp/3", "tcp/5", "tcp/8", "tcp/9", "tcp/18", "life/6"}
