@@ -22,6 +22,7 @@ from compare.check.wire import Failed
 from compare.host.place import Place
 
 SERVERS = Path(__file__).parent / "servers"
+ROOT = Path(__file__).parents[3]
 SEED = 7
 # What is planted, the check that finds it, and what it says.
 CONTENT = [
@@ -207,3 +208,13 @@ def test_who_has_waited_for_a_core_all_the_time_is_not_taken_for_idle(
         pytest.raises(Failed, match="100% of the time"),
     ):
         idleness.must_rest(bench, "at all")
+
+
+def test_reset_of_one_that_comes_and_goes_is_explained_as_everywhere() -> None:
+    command = (sys.executable, str(ROOT / "docs" / "starters" / "echo.py"), "{port}")
+    with (
+        Bench(Subject("tcp-echo", command), SEED, 5.0) as bench,
+        pytest.raises(Failed, match="reset by peer") as failure,
+    ):
+        come_and_go(bench, bytes(4096))
+    assert failure.value.likely == symptoms.RESET
