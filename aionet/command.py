@@ -278,7 +278,7 @@ def _explain(error: Exception, address: Address) -> str:
         return f"the port is in use{by}; stop that, or choose another port (0 takes a free one)"
     if code == errno.EACCES:
         return "ports below 1024 need privileges; choose a higher one"
-    if code == errno.EADDRNOTAVAIL:
+    if code in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # the second: a kernel without IPv6
         return "this machine does not have that address; 127.0.0.1 or 0.0.0.0 will do"
     if isinstance(error, socket.gaierror):
         return f"the name {address.host!r} is not known; use an IP address"

@@ -62,7 +62,7 @@ def dotted(path: Path) -> str:
 
 def imports_of(path: Path) -> Iterator[str]:
     """The dotted names that a module imports, wherever in its code."""
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -123,7 +123,12 @@ def test_no_room_of_compare_imports_one_above_it_or_beside_it(room: str) -> None
 @pytest.mark.parametrize("room", list(BELOW))
 def test_what_a_room_says_it_imports_is_what_it_may(room: str) -> None:
     """Where it names rooms."""
-    doc = ast.get_docstring(ast.parse((ROOT / "compare" / room / "__init__.py").read_text())) or ""
+    doc = (
+        ast.get_docstring(
+            ast.parse((ROOT / "compare" / room / "__init__.py").read_text(encoding="utf-8"))
+        )
+        or ""
+    )
     said = "".join(line for line in doc.splitlines() if line.startswith("Imports "))
     named = {*re.findall(r"`(\w+)`", said)}
     if len(named) > 1:
@@ -207,7 +212,7 @@ def test_importing_does_not_load_asyncio(module: str) -> None:
 def modules_with_all() -> Iterator[str]:
     for package in PACKAGES:
         for path in modules_of(package):
-            if "__all__" in path.read_text():
+            if "__all__" in path.read_text(encoding="utf-8"):
                 yield dotted(path)
 
 
@@ -219,7 +224,7 @@ def test_every_public_name_is_there(module: str) -> None:
 
 
 def test_all_that_aionet_offers_is_told_to_type_checkers_too() -> None:
-    tree = ast.parse((ROOT / "aionet" / "__init__.py").read_text())
+    tree = ast.parse((ROOT / "aionet" / "__init__.py").read_text(encoding="utf-8"))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
     told = {
         alias.asname: node.module

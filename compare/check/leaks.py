@@ -70,6 +70,8 @@ def come_and_go(bench: Bench, data: bytes) -> None:
         if of_this_machine(error):
             raise
         likely = symptoms.CHANGED if data and isinstance(error, TimeoutError) else ""
+        if isinstance(error, ConnectionResetError):
+            likely = symptoms.RESET
         what = "connections one after the other"
         raise Failed(what, f"one said {error}", likely=likely) from None
     if left:

@@ -155,11 +155,12 @@ def _cause(error: Exception) -> Exception:
 
 
 async def echo_datagrams(answers: Answers, sock: trio.socket.SocketType) -> None:
-    while True:
-        data, sender = await sock.recvfrom(RECV_SIZE)
-        for peer, reply in answers.to(sender, data):
-            with contextlib.suppress(OSError):  # no way there: that peer's loss
-                await sock.sendto(reply, peer)
+    with sock:
+        while True:
+            data, sender = await sock.recvfrom(RECV_SIZE)
+            for peer, reply in answers.to(sender, data):
+                with contextlib.suppress(OSError):  # no way there: that peer's loss
+                    await sock.sendto(reply, peer)
 
 
 async def _signalled(ready: Callable[[], None]) -> None:

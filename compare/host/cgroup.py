@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ def quota(folders: list[Path]) -> Quota | None:
 def _memberships(table: Path) -> list[tuple[str, str]]:
     """Controllers and path of each, cgroups(7): v2 has no controllers in its line."""
     try:
-        rows = table.read_text().splitlines()
+        rows = os.fsdecode(table.read_bytes()).split("\n")  # a group's name may be any bytes
     except OSError:
         return []
     fields = [row.split(":", 2) for row in rows]

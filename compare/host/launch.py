@@ -20,6 +20,7 @@ from typing import Any
 from compare.host import kin
 from compare.host.place import Place
 from compare.host.tail import Tail
+from compare.models.starting import why_not
 
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
@@ -377,4 +378,4 @@ def _why_not_started(error: BaseException, command: list[str]) -> BaseException:
         return error
     if error.errno in OURS:
         return UnableError(f"cannot start anything here: {error.strerror}")
-    return LaunchError(f"cannot start {error.filename or command[0]}: {error.strerror}")
+    return LaunchError(why_not(error, command[0]))

@@ -9,6 +9,7 @@ import subprocess
 import msgspec
 
 from compare.models.source import OURS, folder_of
+from compare.models.starting import why_not
 
 OLDEST = (3, 11)
 LOOK_TIMEOUT_S = 30.0
@@ -80,7 +81,7 @@ def look(command: str) -> Interpreter:
         )
         seen = msgspec.json.decode(done.stdout, type=_Seen)
     except OSError as error:
-        raise ValueError(f"cannot start {command}: {error.strerror}") from None
+        raise ValueError(why_not(error, command)) from None
     except (subprocess.TimeoutExpired, msgspec.DecodeError):
         raise ValueError(f"{command} is no Python: it cannot run -c {shlex.quote('...')}") from None
     if seen.numbers < OLDEST:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from machine import WithoutIPv6
 from mains import each_package
 
 from aionet import command
@@ -94,6 +95,16 @@ def test_an_address_that_is_not_ours_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert str(address) in line
     assert reason in line
+
+
+def test_an_ipv6_address_where_the_kernel_has_no_ipv6_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(socket, "socket", WithoutIPv6)
+    with pytest.raises(SystemExit):
+        listen_or_exit(Address("tcp", "::1", 0))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "this machine does not have that address" in line
 
 
 def test_a_port_that_needs_privileges_is_one_line(

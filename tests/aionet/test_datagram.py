@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from datagram_clients import ANY, client_of
 from loop_runs import Run
+from machine import over_ipv6
 
 from aionet import datagram, throttle
 from aionet.address import Address
@@ -18,7 +19,7 @@ from aionet.protocol import CLOSE, Answer, Echo, Service
 from aionet.server import serve
 
 
-@pytest.mark.parametrize("at", [ANY, "udp://[::1]:0"])
+@pytest.mark.parametrize("at", [ANY, over_ipv6("udp://[::1]:0")])
 def test_every_datagram_is_echoed_whole_the_empty_one_too(run: Run[Any], at: str) -> None:
     async def main() -> None:
         async with serve(Echo(), at) as server:

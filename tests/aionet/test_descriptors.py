@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from machine import needs_descriptors
 
 from aionet import descriptors
 from aionet.descriptors import descriptor_reserve, descriptor_room, warn_cannot_accept
@@ -98,7 +99,7 @@ sys.exit(aionet.run(
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("most", [0, 1000])
-@pytest.mark.parametrize("crowd", [150, 500])
+@pytest.mark.parametrize("crowd", [150, pytest.param(500, marks=needs_descriptors(600))])
 def test_few_descriptors_serve_some_40_at_a_time_and_the_others_wait(
     start: Callable[..., Any], loop: str, most: int, crowd: int
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from machine import WithoutIPv6, needs_ipv6, over_ipv6
 
 from aionet import systemd
 from aionet.address import Address
@@ -40,20 +41,11 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return resolve_to
 
 
-class WithoutIPv6(socket.socket):
-    """A socket on a machine that has no IPv6."""
-
-    def __init__(self, family: int = -1, *args: Any, **options: Any) -> None:
-        if family == socket.AF_INET6:
-            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
-        super().__init__(family, *args, **options)
-
-
 # One.
 
 
 @both_schemes
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", over_ipv6("::1"), "localhost"])
 def test_port_0_takes_a_free_port_and_a_name_its_ipv4_address(scheme: str, host: str) -> None:
     with listen(Address(scheme, host, 0)) as sock:
         address = address_of(sock)
@@ -155,6 +147,7 @@ def test_an_error_names_the_address(where: str) -> None:
 # Every interface.
 
 
+@needs_ipv6
 @pytest.mark.parametrize("host", ["", "::"])
 def test_every_interface_is_one_socket_for_ipv4_and_ipv6(host: str) -> None:
     with listen(Address("tcp", host, 0)) as listener:
@@ -165,6 +158,7 @@ def test_every_interface_is_one_socket_for_ipv4_and_ipv6(host: str) -> None:
                 assert client.recv(1) == b"x"
 
 
+@needs_ipv6
 def test_every_interface_gets_datagrams_over_ipv4_and_ipv6() -> None:
     with listen(Address("udp", "", 0)) as sock:
         for family, peer in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
@@ -176,6 +170,7 @@ def test_every_interface_gets_datagrams_over_ipv4_and_ipv6() -> None:
                 assert client.recv(100) == b"back"
 
 
+@needs_ipv6
 def test_one_ipv6_address_leaves_the_ipv4_port_alone() -> None:
     """At a port that the kernel gives to nobody who asks for any."""
     while True:
@@ -199,6 +194,7 @@ def test_every_interface_of_a_machine_without_ipv6_is_ipv4(
 # A name.
 
 
+@needs_ipv6
 @both_schemes
 def test_a_name_is_bound_on_each_of_its_addresses_with_one_port(
     scheme: str, resolve_to: Callable[..., None]
@@ -263,6 +259,7 @@ def test_a_family_that_the_machine_lacks_is_left_out(
         assert address_of(sock).host == "127.0.0.1"
 
 
+@needs_ipv6
 def test_a_name_of_which_the_machine_has_no_address_is_refused(
     resolve_to: Callable[..., None],
 ) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from machine import over_ipv6
 
 from aionet.address import Address
 from aionet.listen import listen
@@ -23,10 +24,10 @@ OURSELVES = f"(process {os.getpid()})"
         ("127.0.0.1", "localhost"),
         ("127.0.0.1", "0.0.0.0"),
         ("127.0.0.1", ""),
-        ("::1", "::1"),
-        ("::1", "::"),
+        over_ipv6("::1", "::1"),
+        over_ipv6("::1", "::"),
         ("", "127.0.0.1"),
-        ("", "::1"),
+        over_ipv6("", "::1"),
         ("", ""),
     ],
 )
@@ -37,7 +38,7 @@ def test_who_has_a_port_in_the_way_is_found(scheme: str, host: str, wanted: str)
     assert owner.endswith(OURSELVES)
 
 
-@pytest.mark.parametrize(("host", "wanted"), [("127.0.0.1", "127.0.0.2"), ("::1", "::2")])
+@pytest.mark.parametrize(("host", "wanted"), [("127.0.0.1", "127.0.0.2"), over_ipv6("::1", "::2")])
 def test_who_has_the_port_of_another_address_is_not_blamed(host: str, wanted: str) -> None:
     with listen(Address("tcp", host, 0)) as sock:
         owner = port_owner(Address("tcp", wanted, address_of(sock).port))

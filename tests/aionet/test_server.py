@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from loop_clients import ANY, Client, let_the_loop_see_everything
 from loop_runs import Run
+from machine import needs_ipv6
 
 from aionet.address import Address
 from aionet.hooks import Hooks
@@ -45,6 +46,7 @@ def test_a_server_needs_a_service_or_a_handler(service: Any) -> None:
         serve(service, ANY)
 
 
+@needs_ipv6
 def test_every_kind_of_address_is_served_at_once(run: Run[Any], tmp_path: Path) -> None:
     async def main() -> None:
         mine = listen(Address.parse(ANY))

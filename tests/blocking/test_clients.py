@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from machine import over_ipv6
 from terminal import Terminal
 
 from aionet.sockets import set_reset_on_close
@@ -226,7 +227,7 @@ def test_all_who_hear_a_broadcast_may_answer(start: Start) -> None:
         assert process.wait(WAIT_S) == 0
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "224.0.0.251"])
+@pytest.mark.parametrize("host", ["127.0.0.1", over_ipv6("[::1]"), "224.0.0.251"])
 def test_receiver_shows_what_comes_to_its_port_or_group(start: Start, host: str) -> None:
     receiver = start("-m", "blocking", "receive", f"udp://{host}:0", "--count", "2")
     address = receiver.stdout.readline().decode().split()[1]

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from machine import over_ipv6
 
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Answer, Echo
@@ -100,7 +101,10 @@ def client(host: str, port: int) -> socket.socket:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(
     ("at", "hosts"),
-    [("0.0.0.0", ["127.0.0.1", "127.0.0.2"]), ("[::]", ["127.0.0.2", "::ffff:127.0.0.2", "::1"])],
+    [
+        ("0.0.0.0", ["127.0.0.1", "127.0.0.2"]),
+        over_ipv6("[::]", ["127.0.0.2", "::ffff:127.0.0.2", "::1"]),
+    ],
 )
 def test_the_answer_comes_from_the_address_that_was_asked(
     start: Start, model: str, at: str, hosts: list[str]

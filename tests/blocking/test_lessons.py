@@ -55,9 +55,9 @@ def connect(address: Address) -> socket.socket:
 
 
 def test_page_and_package_name_all_of_them() -> None:
-    page = (FOLDER.parents[1] / "docs" / "blocking.md").read_text()
+    page = (FOLDER.parents[1] / "docs" / "blocking.md").read_text(encoding="utf-8")
     for name in NAMES:
-        lines = len((FOLDER / f"{name}.py").read_text().splitlines())
+        lines = len((FOLDER / f"{name}.py").read_text(encoding="utf-8").splitlines())
         assert f"| `{name}.py` | {lines} |" in page
     listed = (blocking.lessons.__doc__ or "").partition("In this order: ")[2].partition(".")[0]
     assert sorted(listed.replace(",", " ").split()) == NAMES
@@ -65,7 +65,7 @@ def test_page_and_package_name_all_of_them() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_lesson_is_short_and_needs_the_standard_library_only(name: str) -> None:
-    text = (FOLDER / f"{name}.py").read_text()
+    text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= MOST_LINES
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -137,7 +137,7 @@ def test_name_that_somebody_has_is_refused(run: Callable[[str], Address]) -> Non
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", NAMES)
 def test_lesson_lacks_what_the_page_says_and_nothing_else(name: str) -> None:
-    page = (FOLDER.parents[1] / "docs" / "blocking.md").read_text()
+    page = (FOLDER.parents[1] / "docs" / "blocking.md").read_text(encoding="utf-8")
     (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
     lacks = {each.strip() for each in row.split("|")[2].split(",")} - {"nothing"}
     profile = "chat" if name.startswith("chat") else "tcp-echo"

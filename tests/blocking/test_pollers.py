@@ -11,6 +11,7 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from machine import needs_descriptors
 
 from blocking import on_epoll, on_poll, on_select, readiness
 from blocking.poller import ERR, HUP, IN, OUT, Poller
@@ -131,6 +132,7 @@ def test_wait_ends_when_there_is_something_or_the_time_is_over() -> None:
                 assert list(poller.poll(None)) == [(ours.fileno(), IN)]
 
 
+@needs_descriptors(on_select.FD_SETSIZE + 1)
 def test_who_waits_with_select_is_given_no_descriptor_that_it_cannot_watch() -> None:
     code = (
         "import os; from blocking.on_select import Poller, FD_SETSIZE; Poller()\n"

@@ -32,9 +32,12 @@ from compare.results.records import (
 )
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install '.[browser]'")
-axe = pytest.importorskip(
-    "axe_playwright_python.sync_playwright", reason="pip install '.[browser]'"
-)
+try:
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="pip install '.[browser]'"
+    )
+except UnicodeDecodeError:  # it reads its script as the locale has it
+    pytest.skip("axe-playwright-python takes a UTF-8 locale", allow_module_level=True)
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:
     pytest.skip("chromium is not installed: apt-get install chromium", allow_module_level=True)

@@ -30,7 +30,7 @@ from aionet.options import add_options, read_options
 from aionet.testing import MemoryServer
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "aionet.md").read_text()
+PAGE = (ROOT / "docs" / "aionet.md").read_text(encoding="utf-8")
 DEADLINE_S = 30.0
 
 
@@ -137,7 +137,7 @@ def talk(sock: socket.socket, said: bytes) -> bytes:
 
 
 def test_every_program_is_run() -> None:
-    tests = Path(__file__).read_text()
+    tests = Path(__file__).read_text(encoding="utf-8")
     assert len(PROGRAMS) == len(blocks("python"))
     assert [name for name in PROGRAMS if tests.count(f'"{name}"') != 1] == []
 

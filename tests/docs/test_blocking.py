@@ -14,13 +14,15 @@ import pytest
 from compare.check.bench import free_port
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "blocking.md").read_text()
+PAGE = (ROOT / "docs" / "blocking.md").read_text(encoding="utf-8")
 COMMANDS = [
     line
     for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
-COMMANDS += re.findall(r"^python -m blocking send .*", (ROOT / "README.md").read_text(), re.M)
+COMMANDS += re.findall(
+    r"^python -m blocking send .*", (ROOT / "README.md").read_text(encoding="utf-8"), re.M
+)
 WAIT_S = 30
 
 

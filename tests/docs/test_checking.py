@@ -14,7 +14,7 @@ from measure import SERVERS as MEASURED
 from compare.check.catalogue import CHECKS
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "checking.md").read_text()
+PAGE = (ROOT / "docs" / "checking.md").read_text(encoding="utf-8")
 SERVERS = ROOT / "tests" / "compare" / "check" / "servers"
 SCRIPTS = {"tcp-echo": "tcp.py", "udp-echo": "udp.py", "chat": "chat.py"}
 

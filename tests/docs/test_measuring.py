@@ -14,7 +14,7 @@ import pytest
 from compare.results.records import Verdict
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "measuring.md").read_text()
+PAGE = (ROOT / "docs" / "measuring.md").read_text(encoding="utf-8")
 COMMANDS = [
     line
     for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

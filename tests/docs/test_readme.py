@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -25,7 +25,7 @@ def commands() -> list[str]:
 
 
 def test_first_two_commands_are_what_ci_runs() -> None:
-    ci = (ROOT / ".ci" / "run").read_text()
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "compare run --quick" in commands()[0]
     assert "pytest -q" in commands()[1]
     assert '"$(readme 1)"' in ci

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from machine import needs_descriptors, needs_ipv6
 
 from compare.check import bench as benching
 from compare.check import blame
@@ -27,9 +28,6 @@ from compare.host.place import Place
 
 SERVERS = Path(__file__).parent / "servers"
 STARTS = Path(__file__).parents[1] / "servers" / "starts.py"
-needs_ipv6 = pytest.mark.skipif(
-    not Path("/proc/net/if_inet6").exists(), reason="there is no IPv6 here"
-)
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -61,6 +59,7 @@ def few_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+@needs_descriptors(1024 + 64)
 @pytest.mark.usefixtures("few_descriptors")
 def test_descriptors_are_raised_as_far_as_they_may_be() -> None:
     (finding,) = found("tcp/12-held")
@@ -226,6 +225,7 @@ def test_server_that_is_gone_holds_nothing_and_fails() -> None:
             bench.descriptors()
 
 
+@needs_descriptors(200 + 64)
 def test_server_that_goes_into_the_background_in_mid_check_is_told_so() -> None:
     script = f"{sys.executable} {SERVERS}/tcp.py leaks-descriptors $0 & sleep 0.4; exit 0"
     (finding,) = found("tcp/6", command=("sh", "-c", script, "{port}"))

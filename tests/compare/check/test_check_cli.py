@@ -79,7 +79,7 @@ def test_failure_is_a_lesson_and_goes_into_all_files(tmp_path: Path) -> None:
     for words in ("MSG_OOB", "likely", "again:", "1 passed, 1 failed, 1 skipped: tcp/18"):
         assert words in result.output
     assert CHECKS["tcp/18"].mistake in result.output
-    found = json.loads(Path(files["json"]).read_text())["findings"]
+    found = json.loads(Path(files["json"]).read_text(encoding="utf-8"))["findings"]
     assert {each["id"]: each["state"] for each in found} == {
         "tcp/4": "passed",
         "tcp/18": "failed",
@@ -88,7 +88,7 @@ def test_failure_is_a_lesson_and_goes_into_all_files(tmp_path: Path) -> None:
     assert next(each for each in found if each["id"] == "tcp/18")["timeline"]
     suite = ElementTree.parse(files["junit"]).getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
-    tests = json.loads(Path(files["gradescope"]).read_text())["tests"]
+    tests = json.loads(Path(files["gradescope"]).read_text(encoding="utf-8"))["tests"]
     assert {each["name"]: (each["score"], each["max_score"]) for each in tests} == {
         "tcp/4": (1, 1),
         "tcp/18": (0, 1),

@@ -52,7 +52,7 @@ def states(tmp_path: Path) -> Callable[[], dict[str, Any]]:
     """What each file says of each check, after a look that they agree."""
 
     def states() -> dict[str, Any]:
-        found = json.loads((tmp_path / "json").read_text())["findings"]
+        found = json.loads((tmp_path / "json").read_text(encoding="utf-8"))["findings"]
         states = {each["id"]: each["state"] for each in found}
         suite = ElementTree.parse(tmp_path / "junit").getroot()
         bad = {
@@ -64,7 +64,7 @@ def states(tmp_path: Path) -> Callable[[], dict[str, Any]]:
         assert bad == {name for name, state in states.items() if state == "failed"}
         assert suite.get("tests") == str(len(states))
         assert int(suite.get("failures", "")) + int(suite.get("errors", "")) == len(bad)
-        tests = json.loads((tmp_path / "gradescope").read_text())["tests"]
+        tests = json.loads((tmp_path / "gradescope").read_text(encoding="utf-8"))["tests"]
         assert [each["name"] for each in tests] == list(states)
         assert all(
             each["score"] == (each["max_score"] if states[each["name"]] == "passed" else 0)
@@ -76,7 +76,7 @@ def states(tmp_path: Path) -> Callable[[], dict[str, Any]]:
 
 
 def points(tmp_path: Path) -> tuple[int, int]:
-    tests = json.loads((tmp_path / "gradescope").read_text())["tests"]
+    tests = json.loads((tmp_path / "gradescope").read_text(encoding="utf-8"))["tests"]
     return sum(each["score"] for each in tests), sum(each["max_score"] for each in tests)
 
 
@@ -89,7 +89,7 @@ def test_server_that_does_not_start_has_no_point_and_every_file_says_why(
     assert points(tmp_path) == (0, 4)
     assert "no such luck" in result.stdout
     for kind in ("json", "junit", "gradescope"):
-        assert "no such luck" in (tmp_path / kind).read_text()
+        assert "no such luck" in (tmp_path / kind).read_text(encoding="utf-8")
     suite = ElementTree.parse(tmp_path / "junit").getroot()
     assert (suite.get("failures"), suite.get("errors")) == ("0", "4")
 
@@ -99,7 +99,7 @@ import os, pathlib, sys
 count = pathlib.Path({count!r})
 with count.open("a") as file:
     file.write("x")
-if len(count.read_text()) > 2:
+if len(count.read_text(encoding="utf-8")) > 2:
     sys.exit("no more")
 os.execv(sys.executable, [sys.executable, *{server!r}, sys.argv[1]])
 """
@@ -122,7 +122,7 @@ def test_server_that_never_starts_is_not_waited_for_again_and_again(
     count = tmp_path / "count"
     code = f"open({str(count)!r}, 'a').write('x')"
     check(sys.executable, "-c", code, only=["tcp/1", "tcp/2", "tcp/4", "tcp/6", "tcp/17"])
-    assert count.read_text() == "x" * runner.TRIES
+    assert count.read_text(encoding="utf-8") == "x" * runner.TRIES
 
 
 def test_server_that_goes_into_the_background_is_told_so_everywhere(
@@ -133,7 +133,7 @@ def test_server_that_goes_into_the_background_is_told_so_everywhere(
     assert set(states().values()) == {"failed"}
     assert "into the background" in result.stdout
     for kind in ("json", "junit", "gradescope"):
-        assert "into the background" in (tmp_path / kind).read_text()
+        assert "into the background" in (tmp_path / kind).read_text(encoding="utf-8")
 
 
 def test_interrupted_checks_are_in_the_files_too(
@@ -154,7 +154,7 @@ def test_interrupted_checks_are_in_the_files_too(
     assert result.exit_code == 130
     assert list(states().values()) == ["passed", *["skipped"] * 3]
     assert points(tmp_path) == (1, 4)
-    assert "not asked: interrupted" in (tmp_path / "gradescope").read_text()
+    assert "not asked: interrupted" in (tmp_path / "gradescope").read_text(encoding="utf-8")
 
 
 def test_fault_of_our_own_leaves_the_files_whole(
@@ -181,7 +181,7 @@ def test_files_are_there_and_whole_when_the_tester_is_killed(
         assert b"passed  tcp/1" in tester.stdout.readline()
         tester.send_signal(signal.SIGKILL)
     assert list(states().values()) == ["passed", *["skipped"] * 3]
-    assert "was ended before that" in (tmp_path / "gradescope").read_text()
+    assert "was ended before that" in (tmp_path / "gradescope").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("options", [(), ("--alone",)])
@@ -198,13 +198,13 @@ def test_maximum_of_a_profile_is_its_must_checks(tmp_path: Path) -> None:
     CliRunner().invoke(main, ["check", "--gradescope", str(path), "--", "no-such-server"])
     must = [each for each in of_profile("tcp-echo") if each.kind == "MUST"]
     assert points(tmp_path) == (0, len(must))
-    tests = json.loads(path.read_text())["tests"]
+    tests = json.loads(path.read_text(encoding="utf-8"))["tests"]
     assert [each["name"] for each in tests] == [each.id for each in of_profile("tcp-echo")]
 
 
 def test_point_that_could_not_be_had_here_is_named(check: Check, tmp_path: Path) -> None:
     check(*RIGHT, options=("--alone",), only=["tcp/4", "tcp/5"])
-    content = json.loads((tmp_path / "gradescope").read_text())
+    content = json.loads((tmp_path / "gradescope").read_text(encoding="utf-8"))
     assert content["output"] == "not checked, and without their points: tcp/5"
     assert "status" not in content["tests"][1]  # it is neither
 
@@ -235,7 +235,7 @@ def test_server_that_is_gone_in_the_middle_is_nobody_from_then_on(
                 assert process.poll() is None
         check(options=("--connect", f"127.0.0.1:{port}"), only=["tcp/4", "tcp/6", "tcp/17"])
         process.wait()
-    found = json.loads((tmp_path / "json").read_text())["findings"]
+    found = json.loads((tmp_path / "json").read_text(encoding="utf-8"))["findings"]
     assert [each["state"] for each in found] == ["passed", "failed", "failed"]
     assert [each.get("started", True) for each in found] == [True, True, False]
 

@@ -136,6 +136,8 @@ def test_limit_that_is_declared_and_not_kept_fails_its_check(
     monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
     command = (sys.executable, str(SERVERS / SCRIPTS[profile]), "none", "{port}")
     (finding,) = run(Subject(profile, command, limits=limits), [id_], 7, lambda text: None)
+    if id_ == "udp/3" and finding.state == "skipped":  # who is not root has no low port
+        pytest.skip(finding.reason)
     assert finding.state == "failed", finding
     assert (finding.kind, bool(finding.likely)) == ("LIMIT", True)
 

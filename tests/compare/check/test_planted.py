@@ -11,15 +11,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from machine import needs_descriptors
 
-from compare.check import runner, symptoms
+from compare.check import idleness, runner, symptoms
 from compare.check.bench import Bench, Skipped, Subject
 from compare.check.catalogue import CHECKS, Profile, of_profile
 from compare.check.leaks import come_and_go
 from compare.check.runner import Finding, run
+from compare.check.wire import Failed
 from compare.host.place import Place
 
 SERVERS = Path(__file__).parent / "servers"
+ROOT = Path(__file__).parents[3]
 SEED = 7
 # What is planted, the check that finds it, and what it says.
 CONTENT = [
@@ -48,6 +51,7 @@ CONTENT = [
     # Who looked whether it was there has reset its connection: that may be seen at any time since.
     ("stays-after-a-reset", "tcp/25", "next to no CPU time"),
 ]
+NEEDS = {"select": needs_descriptors(1024 + 64)}
 LEAKS = [
     ("keeps-one-in-a-hundred", "tcp/13", "descriptors open"),
     ("keeps-what-was-said", "tcp/13", "memory to level off"),
@@ -77,7 +81,10 @@ def found(what: str, *ids: str, **limits: float) -> list[Finding]:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize(("what", "id_", "said"), CONTENT, ids=[each[0] for each in CONTENT])
+@pytest.mark.parametrize(
+    ("what", "id_", "said"),
+    [pytest.param(*each, id=each[0], marks=NEEDS.get(each[0], ())) for each in CONTENT],
+)
 def test_fault_is_found_and_named(
     what: str, id_: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,3 +199,25 @@ def test_stalled_reader_of_a_listener_for_both_versions_is_seen(
 
 def test_urgent_byte_that_stops_splice_is_among_what_is_likely() -> None:
     assert "splice(2)" in CHECKS["tcp/18"].mistake
+
+
+def test_who_has_waited_for_a_core_all_the_time_is_not_taken_for_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(idleness, "_busy_ns", lambda bench: 0)  # till it gets one
+    command = (sys.executable, str(SERVERS / "planted.py"), "asks-for-ever", "{port}")
+    with (
+        Bench(Subject("tcp-echo", command), SEED, 0.5) as bench,
+        pytest.raises(Failed, match="100% of the time"),
+    ):
+        idleness.must_rest(bench, "at all")
+
+
+def test_reset_of_one_that_comes_and_goes_is_explained_as_everywhere() -> None:
+    command = (sys.executable, str(ROOT / "docs" / "starters" / "echo.py"), "{port}")
+    with (
+        Bench(Subject("tcp-echo", command), SEED, 5.0) as bench,
+        pytest.raises(Failed, match="reset by peer") as failure,
+    ):
+        come_and_go(bench, bytes(4096))
+    assert failure.value.likely == symptoms.RESET

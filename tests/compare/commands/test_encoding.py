@@ -51,7 +51,7 @@ def test_commands_print_what_the_encoding_has(
 ) -> None:
     Store(tmp_path / "h").recorder(["compare"])(made_up_run([made_up_cell("epoll", (1e5,) * 5)]))
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "compare", *words],
+        [sys.executable, "-P", "-m", "compare", *map(str.encode, words)],
         env={**os.environ, "PYTHONIOENCODING": encoding, "COMPARE_STORE": str(tmp_path / "h")},
         capture_output=True,
         timeout=DEADLINE_S,

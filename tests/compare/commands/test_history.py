@@ -124,7 +124,7 @@ def test_report_is_written_and_its_name_said(invoke, kept, tmp_path: Path) -> No
     path = tmp_path / "page.html"
     result = invoke("report", "1", "-o", str(path))
     assert result.output == f"{path}\n"
-    assert path.read_text().startswith("<!doctype html>")
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_text_that_a_spreadsheet_would_compute_is_quoted(

@@ -63,7 +63,7 @@ def test_idle_connections_are_sorted_and_asked_for_once(asked: Asked) -> None:
 
 
 def test_most_is_as_many_as_a_process_may_have(asked: Asked) -> None:
-    assert asked("run", *LONG, "--idle", "most,10").idle == [10, most(limits_here())]
+    assert asked("run", *LONG, "--idle", "most,10").idle == sorted([10, most(limits_here())])
 
 
 def test_few_rounds_are_made_beside_them_unless_more_are_asked_for(asked: Asked) -> None:

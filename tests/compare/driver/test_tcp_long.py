@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 import pytest
+from machine import needs_descriptors
 from planted_servers import LONG_ENOUGH_S, Drive, Plant
 
 from compare.driver import tcp_long
@@ -14,6 +15,7 @@ from compare.driver.load import Load
 Pairs = Callable[[], tuple[socket.socket, socket.socket]]
 
 
+@needs_descriptors(500)
 def test_more_connections_than_are_opened_at_once_are_all_opened(
     plant: Plant, drive: Drive
 ) -> None:
@@ -83,6 +85,7 @@ def test_connections_that_the_server_ends_are_counted(
     assert outcome.counts.starved == outcome.counts.timed_out == 0
 
 
+@needs_descriptors(500)
 def test_connection_closed_while_others_are_opened_is_counted(plant: Plant, drive: Drive) -> None:
     outcome = drive(plant("echo.py", "slams"), "tcp-long", connections=400)
     counts = outcome.counts

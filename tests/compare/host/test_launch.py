@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from machine import needs_ipv6
 
 from compare.host import launch, process
 from compare.host.launch import LaunchError, Server, UnableError, kill, start
@@ -87,11 +88,6 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
-
-
-needs_ipv6 = pytest.mark.skipif(
-    not Path("/proc/net/if_inet6").exists(), reason="there is no IPv6 here"
-)
 
 
 @needs_ipv6

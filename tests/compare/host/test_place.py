@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 
 import pytest
+from machine import NO_IPV6, has_ipv6, needs_ipv6
 
 from compare.host.place import Place
-
-needs_ipv6 = pytest.mark.skipif(
-    not Path("/proc/net/if_inet6").exists(), reason="there is no IPv6 here"
-)
 
 
 @needs_ipv6
@@ -26,8 +22,8 @@ def test_place_that_is_a_name_is_where_somebody_listens() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])
 def test_datagram_socket_is_seen_at_its_own_address_only(host: str) -> None:
-    if ":" in host and not Path("/proc/net/if_inet6").exists():
-        pytest.skip("there is no IPv6 here")
+    if ":" in host and not has_ipv6():
+        pytest.skip(NO_IPV6)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.bind((host, 0))

@@ -24,6 +24,7 @@ print("done", flush=True)
 sys.stdin.read()
 """
 Child = Callable[[str], "subprocess.Popen[bytes]"]
+WaitUntil = Callable[[Callable[[], object], str], None]
 
 
 @pytest.fixture
@@ -54,6 +55,28 @@ def gone(child: Child) -> int:
 def test_cpu_time_is_what_the_process_itself_says(child: Child) -> None:
     pid = child(BURN.format(seconds=0.2)).pid
     assert 200_000_000 <= process.cpu_ns(pid) < 300_000_000  # what follows its last look
+
+
+SPINS_ASIDE = """
+import sys, threading
+def spin():
+    while {spins}:
+        pass
+threading.Thread(target=spin, daemon=True).start()
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_process_is_runnable_while_any_of_its_threads_is(child: Child, wait_until: WaitUntil) -> None:
+    busy = child(SPINS_ASIDE.format(spins=True)).pid
+    idle = child(SPINS_ASIDE.format(spins=False)).pid
+    wait_until(lambda: not process.is_runnable(idle), "it waits for input")
+    assert process.is_runnable(busy)
+
+
+def test_process_that_is_gone_is_not_ready(gone: int) -> None:
+    assert not process.is_runnable(gone)
 
 
 def test_children_that_have_ended_count_once_they_are_waited_for(child: Child) -> None:
@@ -397,13 +420,3 @@ sys.stdin.read()
     while process.ended(parent.pid) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.005)
-
-
-def test_who_wants_a_core_is_told_from_who_waits(child: Child) -> None:
-    spins = child("print('done', flush=True)\nwhile True: pass")
-    waits = child("import sys\nprint('done', flush=True)\nsys.stdin.read()")
-    assert process.is_runnable(spins.pid)
-    deadline = time.monotonic() + 10
-    while process.is_runnable(waits.pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 import pytest
+from machine import needs_ipv6
 
 from compare.host import sock_diag
 from compare.host.sock_diag import Ends, TimeWait, buffered_kb
@@ -18,20 +19,12 @@ WaitUntil = Callable[[Callable[[], object], str], None]
 Pair = tuple[socket.socket, socket.socket]
 
 
-def has_ipv6() -> bool:
-    try:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6):
-            return True
-    except OSError:
-        return False
-
-
 # Which nobody else has, so that no other sockets of the same port are taken for its own.
 HOST = "127.87.0.1"
 BOTH = "127.87.0.2"
 HOSTS = [
     HOST,
-    pytest.param("::1", marks=pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")),
+    pytest.param("::1", marks=needs_ipv6),
 ]
 
 
@@ -58,7 +51,7 @@ class Server:
         return self._time_wait.ends()
 
 
-@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+@needs_ipv6
 def test_connections_of_ipv4_to_a_listener_for_both_versions_are_seen(
     wait_until: WaitUntil,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from machine import needs_descriptors
 from made_up_instrument import BAD, ONE, TWO, Instrument
 from planted_models import BETTER, GOOD, model_of
 from short_runs import BELIEVED, cells_of, run_of
@@ -127,6 +128,7 @@ def test_model_that_serves_one_gives_way_and_the_others_are_measured() -> None:
         assert len(cell_of(run, GOOD, many).rounds) == 2
 
 
+@needs_descriptors(1200)
 @pytest.mark.usefixtures("impatient_holders")
 def test_model_with_a_limit_of_its_own_gives_way_by_its_name() -> None:
     cell = cells_of(MODELS["select"], idle=[1100], duration_s=SHORT)["select"]

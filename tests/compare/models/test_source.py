@@ -278,7 +278,7 @@ def test_both_are_measured_side_by_side(copy: Path, tmp_path: Path) -> None:
     target = tmp_path / "run.json"
     result = run("--source", f"base={copy}", "--json", str(target))
     assert result.exit_code == 0, result.output
-    found = json.loads(target.read_text())
+    found = json.loads(target.read_text(encoding="utf-8"))
     assert {each["model"] for each in found["cells"]} == {"epoll", "epoll@base"}
     assert all(each["ops_per_s"] for each in found["cells"])
     (told,) = found["settings"]["sources"]
