@@ -12,6 +12,7 @@ import string
 
 from compare.check.bench import Bench
 from compare.check.catalogue import check
+from compare.check.failure import Failed
 from compare.check.room import (
     ALPHANUMERIC,
     CLIENTS,
@@ -26,7 +27,7 @@ from compare.check.room import (
     visit,
 )
 from compare.check.talk import must_agree, talk
-from compare.check.wire import Failed, Wire
+from compare.check.wire import Wire
 
 JUNK = [
     b"nul \x00 nul",

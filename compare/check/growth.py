@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from compare.check.bench import Bench, Skipped
-from compare.check.wire import Failed, wait_until
+from compare.check.failure import Failed
+from compare.check.wire import wait_until
 from compare.host import process
 
 MOST_LOTS = 24

@@ -16,7 +16,8 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 
 from compare.check.bench import Bench
-from compare.check.wire import ENDLESS, Failed, Wire
+from compare.check.failure import Failed
+from compare.check.wire import ENDLESS, Wire
 
 ALPHANUMERIC = string.ascii_letters + string.digits
 PRINTABLE = string.ascii_letters + string.digits + string.punctuation + " "

@@ -7,7 +7,6 @@ import ipaddress
 import os
 import random
 import socket
-import statistics
 import struct
 import time
 from collections.abc import Callable
@@ -15,14 +14,15 @@ from collections.abc import Callable
 from compare.check import content, symptoms
 from compare.check.bench import Bench, Skipped, free_port
 from compare.check.catalogue import check
-from compare.check.wire import Failed, must_equal, wait_until
+from compare.check.failure import Failed, must_equal
+from compare.check.soon import SOON_S, must_be_soon
+from compare.check.wire import wait_until
 from compare.host.place import Place
 
 LARGEST = 65507  # what fits into an IPv4 packet
 SIZES = (0, 1, 1472, LARGEST)
 EDGES = (1472, 1473, 8972, 8973, 9000, 9001, LARGEST - 1, LARGEST)  # of frames, of IP
 DRAWN = 1000
-SOON_S = 0.01
 TRIPS = 15
 TRIES = 3
 FEW = 3  # bytes, which may be equal by chance
@@ -86,6 +86,7 @@ def _comes_back_whole(size: int) -> Callable[[Bench], None]:
     mistake="A receive buffer that is too small cuts; `if not data` drops the empty one, as "
     "asyncio up to 3.12 does in sendto(): send that on the raw socket.",
     calls="recvfrom(2) cuts what does not fit, without a word; sendto(2).",
+    content=True,
 )
 def whole_datagrams(bench: Bench) -> None:
     for size in SIZES:
@@ -121,6 +122,7 @@ def whole_datagrams(bench: Bench) -> None:
     mistake="A buffer of what fits into an Ethernet frame, 1,472 or 9,000 bytes; strip() or "
     "lower(); a word such as `quit` taken for a command; a buffer that all clients share.",
     calls="recvfrom(2) cuts what does not fit, without a word; sendto(2): the client's address.",
+    content=True,
 )
 def any_size(bench: Bench) -> None:
     chance = random.Random(bench.seed)
@@ -176,16 +178,11 @@ def soon(bench: Bench) -> None:
         ask_of_many(bench, sock, data[:size])
         return time.perf_counter() - began
 
-    limit = SOON_S * max(1.0, bench.patience / 3)
+    limit, way = SOON_S * max(1.0, bench.patience / 3), 0.0
     if not ipaddress.ip_address(sock.getpeername()[0]).is_loopback:  # the way there takes time, too
-        limit += 3 * min(trip_s(1) for _ in range(TRIPS))
+        way = 3 * min(trip_s(1) for _ in range(TRIPS))
     for size in (1, 100, 1472, 9000):
-        took = min(statistics.median(trip_s(size) for _ in range(TRIPS)) for _ in range(TRIES))
-        if took > limit:
-            raise Failed(
-                f"an answer to {size:,} bytes within {limit * 1000:.0f} ms, as a rule",
-                f"half of them took {took * 1000:.0f} ms or more: it waits before it answers",
-            )
+        must_be_soon([[trip_s(size) for _ in range(TRIPS)] for _ in range(TRIES)], size, limit, way)
 
 
 @check(

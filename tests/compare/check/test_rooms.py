@@ -48,9 +48,11 @@ MISTAKES = {
     ),
     "chat/12": ("the second replaces", "its end removes the name", "names kept"),
     "chat/13": ("half a name",),
+    "chat/14": ("keeps members", "keeps visitors"),
+    "chat/14-said": ("keeps the history",),
 }
 # What only that check may find: the others say nothing of it, so that there is one explanation.
-ALONE = {"chat/3", "chat/7", "chat/10", "chat/12", "chat/13"}
+ALONE = {"chat/3", "chat/7", "chat/10", "chat/12", "chat/13", "chat/14", "chat/14-said"}
 EVERYWHERE = {"raises", "title case", "other brackets", "names capitalized", "dies of bytes"}
 QUICK = {"dies of NUL", "upper case refused", "over 512 ends", "history", "half a name"}
 CASES = [

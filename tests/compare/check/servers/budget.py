@@ -89,6 +89,7 @@ class Room:
         self.history: list[str] = []
         self.names: set[str] = set()  # that anybody ever had
         self.said = 0
+        self.kept: list[object] = []
 
     def tell(self, writer: asyncio.StreamWriter, line: str) -> None:
         if not writer.is_closing():
@@ -197,6 +198,8 @@ class Room:
             pass
         finally:
             self.connected.remove(writer)
+            if self.wrong == "keeps visitors" and writer not in self.members:
+                self.kept.append(os.dup(writer.get_extra_info("socket").fileno()))
             if self.wrong == "goodbyes of the unnamed" and writer not in self.members:
                 self.tell_others(writer, "* None has left the room")
             if writer in self.members:
@@ -311,6 +314,8 @@ class Room:
         if self.wrong == "other brackets":
             line = f"<{name}> {relayed}"
         self.history.append(line)
+        if self.wrong != "keeps the history":
+            del self.history[:-3]
         self.said += 1
         every = self.said % 97 == 0
         if every and self.wrong == "loses some":
@@ -325,6 +330,8 @@ class Room:
 
     def leave(self, writer: asyncio.StreamWriter) -> None:
         name = self.members.pop(writer)
+        if self.wrong == "keeps members":
+            self.kept.append(bytearray(4000))
         if self.wrong == "its end removes the name":
             for other in [each for each, owner in self.members.items() if owner == name]:
                 del self.members[other]
