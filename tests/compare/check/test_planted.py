@@ -175,7 +175,7 @@ def test_changed_bytes_have_one_explanation_where_they_are_not_what_is_asked(
 def test_what_no_client_has_sent_has_one_explanation(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(runner, "PATIENCE_S", 1.0)
     failed = found(what, "tcp/1", "tcp/2", "tcp/3", "tcp/5", "tcp/9", "tcp/12")
     named = [each.id for each in failed if each.likely == symptoms.ADDED]
     assert len(named) >= 4, failed

@@ -199,7 +199,7 @@ class Room:
         finally:
             self.connected.remove(writer)
             if self.wrong == "keeps visitors" and writer not in self.members:
-                self.kept.append(os.dup(writer.get_extra_info("socket").fileno()))
+                self.kept.append(os.open(os.devnull, os.O_RDONLY))
             if self.wrong == "goodbyes of the unnamed" and writer not in self.members:
                 self.tell_others(writer, "* None has left the room")
             if writer in self.members:
