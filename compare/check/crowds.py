@@ -167,5 +167,6 @@ def must_be_its_own(
         if len(strange) > FEW and any(strange in data for data in by_all if sent not in data):
             actual = f"at byte {at:,} came what another client had sent: {strange!r}"
             raise Differs(what, actual, at, likely=symptoms.OTHERS) from None
-        failure.likely = failure.likely or symptoms.CHANGED
+        if received:
+            failure.likely = failure.likely or symptoms.CHANGED
         raise

@@ -34,6 +34,11 @@ SILENT = (
     "or the client's end, or it keeps what it writes in a buffer that nobody flushes. tcp/2 and "
     "tcp/20 ask for just this."
 )
+UNANSWERED = (
+    "A datagram is not answered, though its client waits and nobody else asks: it is dropped, or "
+    "counted against a limit; or its answer goes to another client, such as the first one that "
+    "asked (connect(2)), or is sent by another socket, whose port its client does not know."
+)
 COUNTED = (
     "One client of thousands is not served, though each leaves before the next ones come: a count "
     "of connections that only goes up, or descriptors, threads or slots that are not given back."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import socket
 import time
 
@@ -14,6 +15,10 @@ from compare.check.wire import Wire
 
 KIB, MIB = 1024, 1024 * 1024
 GROWTH_KB = 8 * KIB  # of the server, for one peer that does not read
+TRACE = re.compile(  # of Python, Java and JavaScript, Rust, Go
+    r"^Traceback \(most recent|^\s+at \S.*:\d+|^thread '.*panicked at|^goroutine \d+ \[",
+    re.MULTILINE,
+)
 STUCK_S = 0.5  # a peer that takes nothing for so long has stopped reading
 
 
@@ -234,7 +239,7 @@ def _p99_s(samples: list[float]) -> float:
     "of them.",
     why="Who closes a tab does not wait for the rest of the page.",
     mistake="SIGPIPE, which ends a C program unless it is ignored or MSG_NOSIGNAL is passed; in "
-    "other languages an exception of send() that nobody catches.",
+    "other languages an exception of send() that nobody catches, or whose trace is printed.",
     calls="send(2): EPIPE, ECONNRESET; signal(7): SIGPIPE.",
 )
 def closes_while_written_to(bench: Bench) -> None:
@@ -247,7 +252,7 @@ def closes_while_written_to(bench: Bench) -> None:
             wire.poll(bench.patience, write=False)  # closing with unread input resets
             wire.close()
         bench.must_serve("the server to go on after clients left in mid-reply")
-        if "Traceback (most recent" in (said := bench.stderr()):
+        if TRACE.search(said := bench.stderr()):
             raise Failed("no word of what is an ordinary end", f"stderr: {said.splitlines()[-1]}")
 
     bench.must_serve("to be served before anybody leaves")

@@ -19,6 +19,7 @@ from compare.check.failure import Failed
 from compare.check.leaks import come_and_go
 from compare.check.runner import Finding, run
 from compare.check.soon import must_be_soon
+from compare.check.tcp import TRACE
 from compare.host.place import Place
 
 SERVERS = Path(__file__).parent / "servers"
@@ -61,6 +62,7 @@ LEAKS = [
 
 
 DATAGRAMS = [
+    ("answers-twice", "udp/1", "more often than it was sent"),
     ("cuts-to-a-frame", "udp/7", "only the first 1,472 of"),
     ("drops-9001-to-65506", "udp/7", "nothing came"),
     ("raises-lower-case", "udp/7", "instead of"),
@@ -221,6 +223,35 @@ def test_trips_that_are_slow_every_time_are_no_doing_of_a_busy_machine() -> None
         must_be_soon([[0.02, 0.021, 0.04], [0.021] * 3], 1, 0.1, 0.0)
     with pytest.raises(Failed, match="half of them took 120 ms"):
         must_be_soon([[0.001, 0.12, 0.12]], 1, 0.1, 0.0)
+
+
+UNANSWERED = [
+    ("answers-from-another-port", ("udp/2", "udp/6", "udp/8", "udp/10")),
+    ("answers-the-first-client", ("udp/9",)),
+    ("loses-one-in-a-hundred", ("udp/9",)),
+]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("what", "ids"), UNANSWERED, ids=[each[0] for each in UNANSWERED])
+def test_datagram_that_is_not_answered_has_one_explanation(
+    what: str, ids: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.3)
+    failed = found(what, *ids)
+    assert {each.id: each.likely for each in failed} == dict.fromkeys(ids, symptoms.UNANSWERED)
+
+
+def test_traces_of_all_languages_are_seen() -> None:
+    for said in (
+        "Traceback (most recent call last):\n",
+        "java.net.SocketException: Connection reset\n\tat java.base/sun.nio.ch.N.read(N.java:328)",
+        "Error: read ECONNRESET\n    at TCP.onStreamRead (node:internal/stream:216:20)\n",
+        "thread '<unnamed>' panicked at src/main.rs:9:5:\n",
+        "panic: reset\n\ngoroutine 18 [running]:\n",
+    ):
+        assert TRACE.search(said), said
+    assert not TRACE.search("listening at 127.0.0.1:7007\nclient 127.0.0.1:9 has left\n")
 
 
 @pytest.mark.timeout(60)
