@@ -21,6 +21,7 @@ from compare.check.room import (
     enter,
     join,
     lines_until_heard,
+    must_be_greeted,
     must_hear,
     must_tell_of,
     roster,
@@ -100,8 +101,7 @@ def cut_anywhere(bench: Bench) -> None:
     texts = [words.plain(words.random.randint(1, 60)) for _ in range(100)]
     member = bench.connect()
     member.send("".join(f"{line}\n" for line in [name, *texts]).encode())
-    if member.line("a greeting, one line that asks for a name") is None:
-        raise Failed("a greeting", "the end came")
+    must_be_greeted(member)
     roster(member, name)
     must_tell_of(other, name, "has come")
     for text in texts:

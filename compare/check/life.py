@@ -112,8 +112,8 @@ def restarts(bench: Bench) -> None:
     "end with a status that is not 0.",
     why="It is the commonest failure of all, and a page of traceback hides the one fact.",
     mistake="An exception of bind() that nobody catches; going on without a socket, or trying "
-    "again for ever; SO_REUSEPORT, or for UDP SO_REUSEADDR, by which two servers have the same port and "
-    "each gets some of what comes.",
+    "again for ever; SO_REUSEPORT, or for UDP SO_REUSEADDR, by which two servers have the same "
+    "port and each gets some of what comes.",
     calls="bind(2): EADDRINUSE; exit(3).",
     inside=True,
 )

@@ -52,6 +52,10 @@ GOES_ON = (
     "nobody tells. life/1 asks for just this."
 )
 WAITS = "One client is not served while others are: make tcp/5 and tcp/9 pass first."
+UNGREETED = (
+    "A client that has connected is not greeted: the server waits for something else meanwhile, "
+    "such as the name of another one. Accept newcomers and wait for names at the same time."
+)
 UNHEARD = (
     "The room does not say to all who came, who left, and what was said: make chat/6, chat/9 and "
     "chat/10 pass first."

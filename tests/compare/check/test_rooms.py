@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compare.check import runner
+from compare.check import runner, symptoms
 from compare.check.bench import Subject
 from compare.check.catalogue import of_profile
 from compare.check.runner import Finding, run
@@ -96,6 +96,14 @@ def test_what_the_statement_forbids_is_found(
     monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
     (finding,) = _findings(_budget(mistake), [id_], seed)
     assert finding.state == "failed"
+
+
+def test_newcomer_who_waits_for_the_name_of_another_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
+    found = _findings(_budget("waits for one name at a time"), ["chat/8", "chat/11"], 7)
+    assert [each.likely for each in found] == [symptoms.UNGREETED] * 2
 
 
 def test_end_of_the_server_is_said_first_and_once() -> None:

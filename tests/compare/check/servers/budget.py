@@ -90,6 +90,7 @@ class Room:
         self.names: set[str] = set()  # that anybody ever had
         self.said = 0
         self.kept: list[object] = []
+        self.asking = asyncio.Lock()
 
     def tell(self, writer: asyncio.StreamWriter, line: str) -> None:
         if not writer.is_closing():
@@ -181,6 +182,8 @@ class Room:
     # Comings and goings.
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.wrong == "waits for one name at a time":
+            await self.asking.acquire()
         self.connected.append(writer)
         if self.wrong == "five at a time" and len(self.connected) > 5:
             writer.close()
@@ -192,6 +195,8 @@ class Room:
             self.tell(writer, "And mind your manners.")
         try:
             while name := await self.line(reader, first=True):
+                if self.wrong == "waits for one name at a time":
+                    self.asking.release()
                 if await self.enter(reader, writer, name.removesuffix("\n").removesuffix("\r")):
                     break
         except (ConnectionError, asyncio.LimitOverrunError, ValueError):
