@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
-import struct
 import time
 
 from compare.check import content, symptoms
@@ -26,7 +24,6 @@ ASKS_WHO = (
     "A name that is looked up for each client, such as by gethostbyaddr(), or a sleep before the "
     "first answer: an address will do, and whoever waits for data needs no pause."
 )
-_MIN_RTT_AT = 148  # in struct tcp_info, include/uapi/linux/tcp.h: microseconds
 
 
 @check(
@@ -122,11 +119,11 @@ def many_messages(bench: Bench) -> None:
 def soon(bench: Bench) -> None:
     wire, chance = bench.connect(), random.Random(bench.seed)
     wire.exchange(b"hello")
-    slower, distance = max(1.0, bench.patience / 3), 3 * _distance_s(wire)
+    slower, distance = max(1.0, bench.patience / 3), 3 * wire.distance_s()
     for length in (1, 100, 1461, 5000, 20_000):
         message = chance.randbytes(length)
         tries = [[_trip_s(wire, message) for _ in range(TRIPS)] for _ in range(TRIES)]
-        must_be_soon(tries, length, SOON_S * slower, distance)
+        must_be_soon(tries, f"an answer to {length:,} bytes", SOON_S * slower, distance)
     wire.close()  # who serves one at a time may do so
     took = min(_first_trip_s(bench) for _ in range(TRIES))
     if took > (limit := FIRST_S * slower + distance):
@@ -155,12 +152,3 @@ def _trip_s(wire: Wire, message: bytes) -> float:
         failure.likely = failure.likely or symptoms.CHANGED
         raise
     return time.perf_counter() - began
-
-
-def _distance_s(wire: Wire) -> float:
-    """How long the network alone takes there and back."""
-    info = wire.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-    if len(info) < _MIN_RTT_AT + 4:
-        return 0.0
-    (microseconds,) = struct.unpack_from("=I", info, _MIN_RTT_AT)
-    return float(microseconds) / 1e6

@@ -147,7 +147,8 @@ def must_hear(wire: Wire, name: str, text: str) -> None:
     if at >= SHOWN:
         seen += f", which from character {at + 1 - len(f'[{name}] '):,} on is {shown(line[at:])}"
         what += f", there {shown(expected[at:])}"
-    raise Failed(what, seen)
+    likely = symptoms.SAID if text in line and not line.startswith("*") else ""
+    raise Failed(what, seen, likely=likely)
 
 
 def must_be_heard(wire: Wire, name: str, text: str, others: Iterable[Wire]) -> None:

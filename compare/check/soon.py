@@ -11,7 +11,7 @@ SOON_S = 0.01
 
 
 def must_be_soon(
-    tries: Sequence[Sequence[float]], size: int, limit: float, distance: float
+    tries: Sequence[Sequence[float]], what: str, limit: float, distance: float
 ) -> None:
     """The trips there and back, in seconds and in several tries, are short as a rule.
 
@@ -28,6 +28,6 @@ def must_be_soon(
     else:
         return
     raise Failed(
-        f"an answer to {size:,} bytes within {allowed * 1000:.0f} ms, as a rule",
+        f"{what} within {allowed * 1000:.0f} ms, as a rule",
         f"{many} of them took {took * 1000:.0f} ms or more: it waits before it answers",
     )

@@ -54,7 +54,12 @@ GOES_ON = (
 WAITS = "One client is not served while others are: make tcp/5 and tcp/9 pass first."
 UNGREETED = (
     "A client that has connected is not greeted: the server waits for something else meanwhile, "
-    "such as the name of another one. Accept newcomers and wait for names at the same time."
+    "such as the name of another one, or takes fewer than ten. Accept newcomers and wait for names "
+    "at the same time."
+)
+SAID = (
+    "What is said reaches the others, but not as `[name] text` and nothing else: a time, other "
+    "brackets, a colon. chat/10 asks for just this."
 )
 UNHEARD = (
     "The room does not say to all who came, who left, and what was said: make chat/6, chat/9 and "

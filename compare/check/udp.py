@@ -186,7 +186,12 @@ def soon(bench: Bench) -> None:
     if not ipaddress.ip_address(sock.getpeername()[0]).is_loopback:  # the way there takes time, too
         way = 3 * min(trip_s(1) for _ in range(TRIPS))
     for size in (1, 100, 1472, 9000):
-        must_be_soon([[trip_s(size) for _ in range(TRIPS)] for _ in range(TRIES)], size, limit, way)
+        must_be_soon(
+            [[trip_s(size) for _ in range(TRIPS)] for _ in range(TRIES)],
+            f"an answer to {size:,} bytes",
+            limit,
+            way,
+        )
 
 
 @check(

@@ -23,6 +23,7 @@ SLOW_PIECE, SLOW_S = 16 * 1024, 0.0005  # of who reads slowly
 ENDLESS = 5  # times the patience: who has not come to an end by then does not
 LONGEST_LINE = 16 * 1024 * 1024  # bytes, more than any that is waited for
 REMEMBERED = 400  # calls; what went wrong is near the end
+_MIN_RTT_AT = 148  # in struct tcp_info, include/uapi/linux/tcp.h: microseconds
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset
 
 
@@ -116,6 +117,14 @@ class Wire:
 
         if not wait_until(lambda: unacknowledged() == 0, self.patience):
             raise Failed("the server's kernel to take what was sent", "it did not")
+
+    def distance_s(self) -> float:
+        """How long the network alone takes there and back."""
+        info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        if len(info) < _MIN_RTT_AT + 4:
+            return 0.0
+        (microseconds,) = struct.unpack_from("=I", info, _MIN_RTT_AT)
+        return float(microseconds) / 1e6
 
     def half_close(self) -> None:
         self.note("shutdown(SHUT_WR)")

@@ -48,6 +48,7 @@ MISTAKES = {
     ),
     "chat/12": ("the second replaces", "its end removes the name", "names kept"),
     "chat/13": ("half a name",),
+    "chat/15": ("delays",),
     "chat/14": ("keeps members", "keeps visitors"),
     "chat/14-said": ("keeps the history",),
 }
@@ -104,6 +105,12 @@ def test_newcomer_who_waits_for_the_name_of_another_is_named(
     monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
     found = _findings(_budget("waits for one name at a time"), ["chat/8", "chat/11"], 7)
     assert [each.likely for each in found] == [symptoms.UNGREETED] * 2
+
+
+def test_line_that_is_heard_in_another_form_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
+    found = _findings(_budget("timestamps"), ["chat/4", "chat/6", "chat/11"], 7)
+    assert [each.likely for each in found] == [symptoms.SAID] * 3
 
 
 def test_end_of_the_server_is_said_first_and_once() -> None:

@@ -314,6 +314,10 @@ class Room:
         if relayed is None or (self.wrong == "the second replaces" and writer not in self.members):
             return
         line = f"[{name}] {relayed}"
+        if self.wrong == "delays":
+            await asyncio.sleep(0.02)
+        if self.wrong == "timestamps":
+            line = f"12:30 {line}"
         if self.wrong == "no blank":
             line = f"[{name}]{relayed}"
         if self.wrong == "other brackets":
