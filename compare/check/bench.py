@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from compare.check import blame
 from compare.check.blame import Skipped
 from compare.check.catalogue import Profile
-from compare.check.wire import Failed, Timeline, Wire, wait_until
+from compare.check.failure import Failed
+from compare.check.wire import Timeline, Wire, wait_until
 from compare.host import process
 from compare.host.launch import LaunchError, Server
 from compare.host.limits import SPARE_DESCRIPTORS, per_process
@@ -97,6 +98,7 @@ class Bench:
         self.timeline = Timeline()
         self._clients = contextlib.ExitStack()
         self._server: Server | None = None
+        self._wires: list[Wire] = []  # of whom the last one is connected
         self._number = 0
         self._told_to_end = False
         self._seen_inside = False
@@ -170,6 +172,8 @@ class Bench:
     ) -> Wire:
         """A connection; at_once does not wait until it is there. Raises Failed."""
         self._number += 1
+        while self._wires and self._wires[-1].sock.fileno() < 0:
+            self._wires.pop()
         name = f"client {self._number}"
         family = socket.AF_INET6 if ":" in self.place.host else socket.AF_INET
         sock = self._clients.enter_context(socket.socket(family))
@@ -180,7 +184,8 @@ class Bench:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if source:
             sock.bind((source, 0))
-        wire = Wire(name, sock, self.timeline, self.patience)
+        wire = Wire(name, sock, self.timeline, self.patience, alone=not self._wires)
+        self._wires.append(wire)
         address = (self.place.host, self.place.port)
         if at_once:
             sock.setblocking(False)

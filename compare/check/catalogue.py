@@ -20,7 +20,8 @@ class Check:
     otherwise. mistake: the usual one, and how to mend it. calls: of the server, that matter.
     limit: for LIMIT, the name under which it is declared. STRICT is what our own servers promise
     beyond what their protocol asks of everybody's. together: several clients must be
-    served at the same time. inside: the processes of the server must be known.
+    served at the same time. inside: the processes of the server must be known. content: it asks
+    what comes back, so that other bytes are its own business.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Check:
     limit: str | None = None
     together: bool = False
     inside: bool = False
+    content: bool = False
 
 
 CHECKS: dict[str, Check] = {}
@@ -49,6 +51,7 @@ def check(
     limit: str | None = None,
     together: bool = False,
     inside: bool = False,
+    content: bool = False,
     strict: bool = False,
 ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Enter a function into the catalogue; it raises Failed, or passes by returning."""
@@ -56,7 +59,7 @@ def check(
     def enter(run: Callable[[Any], None]) -> Callable[[Any], None]:
         kind: Kind = "LIMIT" if limit else "STRICT" if strict else "MUST"
         CHECKS[id] = Check(
-            id, kind, profiles, what, why, mistake, calls, run, limit, together, inside
+            id, kind, profiles, what, why, mistake, calls, run, limit, together, inside, content
         )
         return run
 

@@ -9,9 +9,11 @@ with everything before it.
 from __future__ import annotations
 
 import string
+import time
 
 from compare.check.bench import Bench
 from compare.check.catalogue import check
+from compare.check.failure import Failed
 from compare.check.room import (
     ALPHANUMERIC,
     CLIENTS,
@@ -20,13 +22,15 @@ from compare.check.room import (
     enter,
     join,
     lines_until_heard,
+    must_be_greeted,
     must_hear,
     must_tell_of,
     roster,
     visit,
 )
+from compare.check.soon import SOON_S, must_be_soon
 from compare.check.talk import must_agree, talk
-from compare.check.wire import Failed, Wire
+from compare.check.wire import Wire
 
 JUNK = [
     b"nul \x00 nul",
@@ -42,6 +46,7 @@ JUNK = [
 ]
 BURST = 25  # lines at a time: fewer wait for each other, and they fit into every buffer
 MESSAGES = 200  # of each of those who talk at once
+TURNS, TRIES = 16, 3
 AHEAD = 5  # of them under way, so that a short outbox is no reason to drop who does read
 # Words that some programs take for commands, markup, formats or the end.
 TRICKY = (
@@ -99,8 +104,7 @@ def cut_anywhere(bench: Bench) -> None:
     texts = [words.plain(words.random.randint(1, 60)) for _ in range(100)]
     member = bench.connect()
     member.send("".join(f"{line}\n" for line in [name, *texts]).encode())
-    if member.line("a greeting, one line that asks for a name") is None:
-        raise Failed("a greeting", "the end came")
+    must_be_greeted(member)
     roster(member, name)
     must_tell_of(other, name, "has come")
     for text in texts:
@@ -183,3 +187,39 @@ def any_text(bench: Bench) -> None:
         member.send("".join(f"{text}\n" for text in burst).encode())
         for text in burst:
             must_hear(present[listening], name, text)
+
+
+@check(
+    "chat/15",
+    "chat",
+    what="Two members answer each other; as a rule a line must be heard within 10 ms.",
+    why="People notice when a conversation is slow, and programs wait for each line.",
+    mistake="sleep() in the loop, or a look at the sockets every few milliseconds instead of "
+    "waiting for them; a queue that is emptied by a clock.",
+    calls="poll(2), epoll_wait(2), which return when there is something; tcp(7): TCP_NODELAY.",
+    together=True,
+)
+def soon(bench: Bench) -> None:
+    words = Words(bench, "chat/15")
+    names = words.name(), words.name()
+    present: dict[str, Wire] = {}
+    for name in names:
+        present[name] = enter(bench, words, name, present)
+
+    def turn_s(number: int) -> float:
+        """From a line to its being heard; who has heard it says the next one, which tells that."""
+        name, other = names[number % 2], names[1 - number % 2]
+        text = words.plain(20)
+        began = time.perf_counter()
+        present[name].say(text)
+        must_hear(present[other], name, text)
+        return time.perf_counter() - began
+
+    limit = SOON_S * max(1.0, bench.patience / 3)
+    distance = 3 * present[names[0]].distance_s()
+    must_be_soon(
+        [[turn_s(number) for number in range(TURNS)] for _ in range(TRIES)],
+        "a line heard",
+        limit,
+        distance,
+    )

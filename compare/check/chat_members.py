@@ -11,6 +11,7 @@ import time
 
 from compare.check.bench import Bench
 from compare.check.catalogue import check
+from compare.check.failure import Failed
 from compare.check.room import (
     ALPHANUMERIC,
     CLIENTS,
@@ -30,7 +31,7 @@ from compare.check.room import (
     shown,
     visit,
 )
-from compare.check.wire import ENDLESS, Failed, Wire
+from compare.check.wire import ENDLESS, Wire
 
 ROUNDS = 20  # of comings and goings
 COMING = 4  # at the same time, so that no more than ten are there

@@ -12,9 +12,10 @@ import unicodedata
 from compare.check.bench import Bench
 from compare.check.catalogue import check
 from compare.check.chat import JUNK
+from compare.check.failure import Failed
 from compare.check.room import Words, join, roster, visit
 from compare.check.talk import must_agree, talk
-from compare.check.wire import Failed, Wire
+from compare.check.wire import Wire
 
 MEMBERS, MESSAGES = 40, 200
 NAMES, RACES = 10, 100

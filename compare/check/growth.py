@@ -3,7 +3,8 @@
 A leak grows with every lot, for ever. What a run-time keeps for later does not: a collector
 comes late, a pool fills up, the heap is taken from the kernel in large pieces. So a server may
 grow for a while, and is asked on until two lots in a row have added nothing to the most that it
-has ever had; who has not come there after very many has a leak, by its slope.
+has ever had, or of many a fifth: a heap that has just been cleaned up hides a leak for a while. Who
+has not come there after very many has a leak, by its slope.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from compare.check.bench import Bench, Skipped
-from compare.check.wire import Failed, wait_until
+from compare.check.failure import Failed
+from compare.check.wire import wait_until
 from compare.host import process
 
 MOST_LOTS = 24
 LOTS_OF_THE_SLOWEST = 8
 FEWEST_LOTS = 5  # that tell a slope from a beginning
 LEVEL = 2  # lots in a row that add nothing
+REST = 5  # of so many lots one must
 SLACK_KB = 512  # of memory, that a lot may add: an allocator takes it in pieces
 WITHIN = 12  # times the patience
 HALF = 0.5  # of a lot that leaves something behind needs no second look
@@ -58,7 +61,11 @@ def must_level_off(bench: Bench, lot: Callable[[float], int], of: str) -> None:
     lot(within())
     most = _size(bench)
     sizes, counts, level = [most], [0], 0
-    while level < LEVEL and len(counts) <= MOST_LOTS and time.monotonic() < deadline:
+    while (
+        level < max(LEVEL, len(counts) // REST)
+        and len(counts) <= MOST_LOTS
+        and time.monotonic() < deadline
+    ):
         counts.append(lot(within()))
         sizes.append(_size_at_rest(bench, most))
         for name in _LEFT:
@@ -66,8 +73,12 @@ def must_level_off(bench: Bench, lot: Callable[[float], int], of: str) -> None:
                 raise _leak(name, left, counts[-1], of)
         level = 0 if _grew(sizes[-1], most) else level + 1
         most = Size(*map(max, most, sizes[-1]))
-    if level < LEVEL:
+    if not _is_level(level, counts):
         _judge(sizes, counts, of)
+
+
+def _is_level(level: int, counts: list[int]) -> bool:
+    return level >= max(LEVEL, len(counts) // REST)
 
 
 def _judge(sizes: list[Size], counts: list[int], of: str) -> None:

@@ -10,8 +10,8 @@ import time
 from compare.check import symptoms
 from compare.check.bench import Bench
 from compare.check.catalogue import check
+from compare.check.failure import Failed
 from compare.check.udp import ask
-from compare.check.wire import Failed
 from compare.host import process
 
 MIB = 1024 * 1024

@@ -1,4 +1,4 @@
-"""What is left of each connection, message and datagram, if something is."""
+"""What is left of each connection, message, datagram and member, if something is."""
 
 from __future__ import annotations
 
@@ -6,14 +6,26 @@ import errno
 import random
 import socket
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from compare.check import symptoms
 from compare.check.bench import Bench
 from compare.check.blame import Skipped, of_this_machine
 from compare.check.catalogue import check
+from compare.check.failure import Failed
 from compare.check.growth import must_level_off
+from compare.check.room import (
+    MESSAGE,
+    Words,
+    enter,
+    join,
+    must_hear,
+    must_tell_of,
+    roster,
+    visit,
+)
 from compare.check.udp import ask_of_many
-from compare.check.wire import Failed
 
 KIB = 1024
 LOT = 2500  # connections
@@ -23,6 +35,11 @@ MESSAGES = 5000  # in a lot
 LONGEST = 16 * KIB
 DATAGRAMS = 5000
 SOURCES = 50  # datagrams from each socket
+MEMBERS = 1000  # of a room, who come and go in a lot
+LINES = 5000  # that are said in a lot
+BURST = 25  # lines at a time: they fit into every buffer
+
+Given = TypeVar("Given")
 
 
 @check(
@@ -43,9 +60,13 @@ def comings_and_goings(bench: Bench) -> None:
 
     def some(until: float) -> int:
         for number in range(0, LOT, AT_ONCE + 1):
-            for each in range(AT_ONCE):
-                come_and_go(bench, data if each % 2 else b"")
-            bench.must_serve("the server to go on")  # so all before it have been accepted
+            try:
+                for each in range(AT_ONCE):
+                    come_and_go(bench, data if each % 2 else b"")
+                bench.must_serve("the server to go on")  # so all before it have been accepted
+            except Failed as failure:  # by which nothing is known of what is kept
+                failure.likely = failure.likely or symptoms.COUNTED
+                raise
             if time.monotonic() > until:
                 return number + AT_ONCE + 1
         return LOT
@@ -131,3 +152,87 @@ def datagrams_kept(bench: Bench) -> None:
         return DATAGRAMS
 
     must_level_off(bench, say, "datagrams")
+
+
+@check(
+    "chat/14",
+    "chat",
+    what="Thousands enter the room, say a line, and leave, half of them by a reset, beside as many "
+    "who leave before they give a name; descriptors, threads, processes and memory must come to "
+    "grow no more. A server that still grows is asked for up to 25,000.",
+    why="People come and go all day, for months; what is kept of each ends the server.",
+    mistake="A set of names, or a table of connections, from which nobody is ever taken; a queue "
+    "or a thread that writes to a member, and waits on when it has left; a socket that is closed "
+    "only where recv() has returned 0.",
+    calls="close(2); what waits for a member must be told that it has left.",
+    together=True,
+    inside=True,
+)
+def members_who_left(bench: Bench) -> None:
+    words = Words(bench, "chat/14")
+    watcher = join(bench, words.name())
+
+    def come_and_go(number: int) -> None:
+        visitor, member, name = visit(bench), visit(bench), words.name()
+        member.say(name)
+        roster(member, name)
+        must_tell_of(watcher, name, "has come")
+        text = words.plain(20)
+        member.say(text)
+        must_hear(watcher, name, text)
+        for each in (visitor, member):
+            (each.reset if number % 2 else each.close)()
+        must_tell_of(watcher, name, "has left")
+
+    def some(until: float) -> int:
+        for number in range(MEMBERS):
+            _in_a_room_that_works(come_and_go, number)
+            if time.monotonic() > until:
+                return number + 1
+        return MEMBERS
+
+    must_level_off(bench, some, "members")
+
+
+@check(
+    "chat/14-said",
+    "chat",
+    what="One member says thousands of lines of up to 1,000 characters, and another one hears "
+    "them; memory must come to grow no more. A server that still grows is asked for up to 125,000.",
+    why="A room is open for months, and what is kept of each line adds up.",
+    mistake="A history or a log in memory without an end; an outbox from which what has been sent "
+    "is not taken; a string that is only ever added to.",
+    calls="none: it is what is done with the lines.",
+    together=True,
+    inside=True,
+)
+def lines_kept(bench: Bench) -> None:
+    words = Words(bench, "chat/14-said")
+    name, text = words.name(), words.plain(MESSAGE)
+    listener = words.name()
+    present = {listener: join(bench, listener)}
+    speaker = enter(bench, words, name, present)
+
+    def say_some(sizes: list[int]) -> None:
+        speaker.send("".join(f"{text[:size]}\n" for size in sizes).encode())
+        for size in sizes:
+            must_hear(present[listener], name, text[:size])
+
+    def say(until: float) -> int:
+        for number in range(0, LINES, BURST):
+            sizes = [words.random.randint(1, MESSAGE) for _ in range(BURST)]
+            _in_a_room_that_works(say_some, sizes)
+            if time.monotonic() > until:
+                return number + BURST
+        return LINES
+
+    must_level_off(bench, say, "lines")
+
+
+def _in_a_room_that_works(do: Callable[[Given], None], given: Given) -> None:
+    """Where it does not, nothing is known of what is kept."""
+    try:
+        do(given)
+    except Failed as failure:
+        failure.likely = failure.likely or symptoms.UNHEARD
+        raise

@@ -10,9 +10,11 @@ import ssl
 import subprocess
 import time
 
+from compare.check import symptoms
 from compare.check.bench import Bench, Skipped
 from compare.check.catalogue import PROFILES, check
-from compare.check.wire import Failed, Wire, must_equal, wait_until
+from compare.check.failure import Failed, must_equal
+from compare.check.wire import Wire, wait_until
 from compare.host import process
 from compare.host.launch import WELL_ENDED, LaunchError, UnableError, kill, start
 from compare.host.machine import tcp_ext
@@ -28,6 +30,11 @@ def _stop(bench: Bench, within: float) -> None:
     bench.timeline.note("server", "ended", f"after {time.monotonic() - began:.2f} s")
     if (status := bench.server.status()) not in WELL_ENDED:
         raise Failed("exit status 0, or the end by that signal", f"{bench.ending()} ({status})")
+
+
+def _still_listens() -> Failed:
+    actual = "somebody still listens: a child that lives on?"
+    return Failed("newcomers to be refused", actual, likely=symptoms.LISTENS)
 
 
 @check(
@@ -50,7 +57,7 @@ def ends_when_told(bench: Bench) -> None:
             wire.line("a greeting")
     _stop(bench, max(1.0, bench.patience))
     if bench.place.is_taken():
-        raise Failed("newcomers to be refused", "somebody still listens: a child that lives on?")
+        raise _still_listens()
 
 
 @check(
@@ -76,9 +83,10 @@ def restarts(bench: Bench) -> None:
     overflows = tcp_ext("TCPTimeWaitOverflow")
     bench.terminate()
     if not wait_until(lambda: bench.ending() is not None, bench.patience):
-        raise Failed("the server to end", "it goes on, long after SIGTERM")
+        actual = "it goes on, long after SIGTERM"
+        raise Failed("the server to end", actual, likely=symptoms.GOES_ON)
     if not bench.wait_until(lambda: not place.is_taken()):
-        raise Failed("newcomers to be refused", "somebody still listens: a child that lives on?")
+        raise _still_listens()
     # A process of this client's own may serve it on, and then ends below, before us, too.
     if wire.poll(0, write=False)[0]:
         wire.close()
@@ -103,7 +111,9 @@ def restarts(bench: Bench) -> None:
     what="Started where another program listens; it must say so in a line that names the port, and "
     "end with a status that is not 0.",
     why="It is the commonest failure of all, and a page of traceback hides the one fact.",
-    mistake="An exception of bind() that nobody catches; going on without a socket.",
+    mistake="An exception of bind() that nobody catches; going on without a socket, or trying "
+    "again for ever; SO_REUSEPORT, or for UDP SO_REUSEADDR, by which two servers have the same "
+    "port and each gets some of what comes.",
     calls="bind(2): EADDRINUSE; exit(3).",
     inside=True,
 )

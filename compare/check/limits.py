@@ -10,6 +10,7 @@ import time
 
 from compare.check.bench import Bench
 from compare.check.catalogue import check
+from compare.check.failure import Differs, Failed
 from compare.check.room import (
     Words,
     enter,
@@ -20,7 +21,7 @@ from compare.check.room import (
     must_tell_of,
     visit,
 )
-from compare.check.wire import Differs, Failed, Wire, wait_until
+from compare.check.wire import Wire, wait_until
 from compare.host import process
 
 MIB = 1024 * 1024

@@ -15,8 +15,10 @@ import string
 import time
 from collections.abc import Collection, Iterable, Mapping
 
+from compare.check import symptoms
 from compare.check.bench import Bench
-from compare.check.wire import ENDLESS, Failed, Wire
+from compare.check.failure import Failed
+from compare.check.wire import ENDLESS, Wire
 
 ALPHANUMERIC = string.ascii_letters + string.digits
 PRINTABLE = string.ascii_letters + string.digits + string.punctuation + " "
@@ -54,16 +56,26 @@ class Words:
 def visit(bench: Bench) -> Wire:
     """A client that has read the greeting and given no name."""
     wire = bench.connect()
-    if wire.line("a greeting, one line that asks for a name") is None:
-        raise Failed("a greeting", "the end came")
+    must_be_greeted(wire)
     return wire
+
+
+def must_be_greeted(wire: Wire) -> None:
+    """The first line is the server's, whatever the others do."""
+    what = "a greeting, one line that asks for a name"
+    try:
+        greeting = wire.line(what)
+    except Failed as failure:
+        failure.likely = failure.likely or symptoms.UNGREETED
+        raise
+    if greeting is None:
+        raise Failed(what, "the end came")
 
 
 def join(bench: Bench, name: str, receive_buffer: int | None = None) -> Wire:
     """A member that has read its roster."""
     wire = bench.connect(receive_buffer=receive_buffer)
-    if wire.line("a greeting, one line that asks for a name") is None:
-        raise Failed("a greeting", "the end came")
+    must_be_greeted(wire)
     wire.say(name)
     roster(wire, name)
     return wire
@@ -135,7 +147,8 @@ def must_hear(wire: Wire, name: str, text: str) -> None:
     if at >= SHOWN:
         seen += f", which from character {at + 1 - len(f'[{name}] '):,} on is {shown(line[at:])}"
         what += f", there {shown(expected[at:])}"
-    raise Failed(what, seen)
+    likely = symptoms.SAID if text in line and not line.startswith("*") else ""
+    raise Failed(what, seen, likely=likely)
 
 
 def must_be_heard(wire: Wire, name: str, text: str, others: Iterable[Wire]) -> None:

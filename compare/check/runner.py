@@ -20,13 +20,14 @@ from compare.check import (
     leaks,
     life,
     limits,
+    symptoms,
     tcp,
     udp,
 )
 from compare.check.bench import PATIENCE_S, Bench, Subject, slowness
 from compare.check.blame import Attention, Skipped, of_this_machine
 from compare.check.catalogue import CHECKS, Check, Kind
-from compare.check.wire import Failed
+from compare.check.failure import Differs, Failed
 from compare.host.launch import LaunchError, ProtocolError, SilentError, UnableError
 from compare.host.limits import raise_descriptors
 from compare.host.place import ANYWHERE, LOOPBACKS
@@ -239,9 +240,10 @@ def _made(check: Check, bench: Bench, began: float) -> Finding:
 def _failed(check: Check, bench: Bench, began: float, failed: Failed) -> Finding:
     if away := bench.background():
         return _not_started(check, began, away)
-    actual = failed.actual
+    actual, likely = failed.actual, failed.likely
     if "it has ended: " not in actual and (ending := bench.unasked_ending()):
         actual = f"it has ended: {ending}; before that, {actual}"
+        likely = check.mistake  # what it did with its connections says nothing then
     return _finding(
         check,
         "failed",
@@ -249,13 +251,19 @@ def _failed(check: Check, bench: Bench, began: float, failed: Failed) -> Finding
         expected=failed.expected,
         actual=actual,
         at_byte=failed.at_byte,
-        likely=failed.likely or check.mistake,
+        likely=likely or _usual(check, failed),
         stderr=bench.stderr(),
         timeline=[
             Step(round(call.at_s, 6), call.client, call.call, call.result, times)
             for call, times in bench.timeline.calls()
         ],
     )
+
+
+def _usual(check: Check, failed: Failed) -> str:
+    """The mistake that the check is for, unless other bytes came back than were sent."""
+    changed = isinstance(failed, Differs) and failed.changed and not check.content
+    return symptoms.CHANGED if changed else check.mistake
 
 
 def _finding(check: Check, state: State, began: float, **more: Any) -> Finding:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from compare.check.bench import Bench
-from compare.check.wire import PIECE, Failed, Wire
+from compare.check.failure import Failed
+from compare.check.wire import PIECE, Wire
 
 
 def talk(

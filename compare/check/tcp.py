@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import socket
 import time
 
 from compare.check.bench import Bench
-from compare.check.catalogue import check
-from compare.check.wire import Failed, Wire, must_equal
+from compare.check.catalogue import CHECKS, check
+from compare.check.failure import Differs, Failed, must_equal
+from compare.check.wire import Wire
 
 KIB, MIB = 1024, 1024 * 1024
 GROWTH_KB = 8 * KIB  # of the server, for one peer that does not read
+TRACE = re.compile(  # of Python, Java and JavaScript, Rust, Go
+    r"^Traceback \(most recent|^\s+at \S.*:\d+|^thread '.*panicked at|^goroutine \d+ \[",
+    re.MULTILINE,
+)
 STUCK_S = 0.5  # a peer that takes nothing for so long has stopped reading
 
 
@@ -28,6 +34,7 @@ def _random(bench: Bench, size: int = MIB) -> bytes:
     mistake="Decoding to text and back, or stopping at a NUL or a newline. Pass bytes on as they "
     "are, and send all of them: send() may take only some, so use sendall() or keep the rest.",
     calls="recv(2), send(2): both return how many bytes, which may be fewer than asked for.",
+    content=True,
 )
 def every_byte_value(bench: Bench) -> None:
     bench.connect().exchange(_random(bench), "1 MiB of random bytes back unchanged")
@@ -43,8 +50,12 @@ def every_byte_value(bench: Bench) -> None:
 )
 def one_byte_per_segment(bench: Bench) -> None:
     wire, data = bench.connect(), _random(bench, 1000)
-    for byte in data:
-        wire.send(bytes([byte]))
+    for number, byte in enumerate(data):
+        try:
+            wire.send(bytes([byte]))
+        except Failed as failure:
+            actual = f"after {number:,} bytes {failure.actual}"
+            raise Failed(failure.expected, actual, likely=failure.likely) from None
     wire.must_receive(data, "1,000 bytes back in order")
 
 
@@ -101,6 +112,7 @@ def at_once_the_end(bench: Bench) -> None:
     together=True,
 )
 def silent_clients(bench: Bench) -> None:
+    bench.must_serve("to be served before anybody is silent")
     for _ in range(5):
         bench.connect()
     bench.must_serve("others to be served while five clients are silent")
@@ -227,7 +239,7 @@ def _p99_s(samples: list[float]) -> float:
     "of them.",
     why="Who closes a tab does not wait for the rest of the page.",
     mistake="SIGPIPE, which ends a C program unless it is ignored or MSG_NOSIGNAL is passed; in "
-    "other languages an exception of send() that nobody catches.",
+    "other languages an exception of send() that nobody catches, or whose trace is printed.",
     calls="send(2): EPIPE, ECONNRESET; signal(7): SIGPIPE.",
 )
 def closes_while_written_to(bench: Bench) -> None:
@@ -240,7 +252,7 @@ def closes_while_written_to(bench: Bench) -> None:
             wire.poll(bench.patience, write=False)  # closing with unread input resets
             wire.close()
         bench.must_serve("the server to go on after clients left in mid-reply")
-        if "Traceback (most recent" in (said := bench.stderr()):
+        if TRACE.search(said := bench.stderr()):
             raise Failed("no word of what is an ordinary end", f"stderr: {said.splitlines()[-1]}")
 
     bench.must_serve("to be served before anybody leaves")
@@ -262,7 +274,11 @@ def urgent_byte(bench: Bench) -> None:
     wire.note("send(1, MSG_OOB)")
     wire.sock.send(b"!", socket.MSG_OOB)
     wire.send(b"after")
-    wire.must_receive(b"after", "what was sent after the urgent byte")
+    try:
+        wire.must_receive(b"after", "what was sent after the urgent byte")
+    except Differs as failure:
+        failure.likely = CHECKS["tcp/18"].mistake
+        raise
     wire.half_close()
     wire.must_receive_rest(b"", "the end")
     bench.must_serve()

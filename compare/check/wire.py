@@ -16,14 +16,14 @@ from typing import NamedTuple
 
 from compare.check import symptoms
 from compare.check.blame import of_this_machine
+from compare.check.failure import Differs, Failed, must_equal, shown
 
 PIECE = 256 * 1024
 SLOW_PIECE, SLOW_S = 16 * 1024, 0.0005  # of who reads slowly
-COMPARED = 64 * 1024  # bytes at a time
-RECOGNISED = 16  # bytes that are no chance
 ENDLESS = 5  # times the patience: who has not come to an end by then does not
 LONGEST_LINE = 16 * 1024 * 1024  # bytes, more than any that is waited for
 REMEMBERED = 400  # calls; what went wrong is near the end
+_MIN_RTT_AT = 148  # in struct tcp_info, include/uapi/linux/tcp.h: microseconds
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset
 
 
@@ -55,82 +55,25 @@ class Timeline:
         return list(self._calls)
 
 
-class Failed(Exception):  # noqa: N818  a verdict on the server, no error of ours
-    """The server did not do what it must. `at_byte` is where two byte strings part.
-
-    likely: the mistake, where what was seen tells it, whichever check it was seen by.
-    """
+class Wire:
+    """One TCP connection of a check. alone: nobody else was connected when it was made."""
 
     def __init__(
-        self, expected: str, actual: str, at_byte: int | None = None, *, likely: str = ""
+        self,
+        name: str,
+        sock: socket.socket,
+        timeline: Timeline,
+        patience: float,
+        *,
+        alone: bool = False,
     ) -> None:
-        super().__init__(f"expected {expected}; {actual}")
-        self.expected = expected
-        self.actual = actual
-        self.at_byte = at_byte
-        self.likely = likely
-
-
-class Differs(Failed):
-    """Other bytes came than were sent."""
-
-
-def shown(data: bytes | bytearray) -> str:
-    """Some bytes, for a person."""
-    return f"{bytes(data[:40])!r}{' ...' if len(data) > 40 else ''}"
-
-
-def must_equal(
-    actual: bytes | bytearray, expected: bytes, what: str, *, origin: int = 0, so_far: bool = False
-) -> None:
-    """Raise Differs that says at which byte they part.
-
-    origin: of a stream, what had come before. so_far: more may come, so fewer is no difference.
-    """
-    if actual == expected or (so_far and expected.startswith(actual)):
-        return
-    at = _parting(actual, expected)
-    if len(actual) < len(expected) and at == len(actual):
-        seen = f"only the first {origin + at:,} of {origin + len(expected):,} bytes came"
-    elif len(actual) > len(expected) and at == len(expected):
-        seen = f"{len(actual) - len(expected):,} bytes more came: {shown(actual[at:])}"
-    else:
-        seen = f"at byte {origin + at:,} came {shown(actual[at:])} instead of "
-        seen += shown(expected[at:]) + _lost_or_doubled(actual, expected, at)
-    raise Differs(what, seen, origin + at)
-
-
-def _parting(actual: bytes | bytearray, expected: bytes) -> int:
-    """The first place where they differ, or the length of the shorter one."""
-    shorter = min(len(actual), len(expected))
-    for begin in range(0, shorter, COMPARED):
-        if actual[begin : begin + COMPARED] != expected[begin : begin + COMPARED]:
-            end = min(begin + COMPARED, shorter)
-            return next((i for i in range(begin, end) if actual[i] != expected[i]), end)
-    return shorter
-
-
-def _lost_or_doubled(actual: bytes | bytearray, expected: bytes, at: int) -> str:
-    """In words, if the rest is right but for a few bytes that are missing, or came twice."""
-    for many in range(1, RECOGNISED):
-        for verb, came, sent in (("lost", at, at + many), ("too many", at + many, at)):
-            rest = bytes(actual[came : came + RECOGNISED])
-            enough = len(rest) == RECOGNISED or sent + len(rest) == len(expected)
-            if rest and enough and rest == expected[sent : sent + RECOGNISED]:
-                return f": {many} byte{'s' * (many > 1)} {verb}"
-    return ""
-
-
-class Wire:
-    """One TCP connection of a check."""
-
-    def __init__(self, name: str, sock: socket.socket, timeline: Timeline, patience: float) -> None:
         self.name = name
         self.sock = sock
         self.patience = patience
         self._timeline = timeline
         self._lines = bytearray()
         self._said_all = False
+        self.alone = alone
 
     def note(self, call: str, result: str = "") -> None:
         self._timeline.note(self.name, call, result)
@@ -159,7 +102,9 @@ class Wire:
             self.note(f"send({min(len(data), PIECE)})", _name(error))
             if of_this_machine(error):
                 raise
-            raise Failed("the connection to stay open", f"send() said {_name(error)}") from None
+            likely = "" if self._said_all else symptoms.CLOSED
+            said = f"send() said {_name(error)}"
+            raise Failed("the connection to stay open", said, likely=likely) from None
         self.note(f"send({min(len(data), PIECE)})", str(sent))
         return sent
 
@@ -172,6 +117,14 @@ class Wire:
 
         if not wait_until(lambda: unacknowledged() == 0, self.patience):
             raise Failed("the server's kernel to take what was sent", "it did not")
+
+    def distance_s(self) -> float:
+        """How long the network alone takes there and back."""
+        info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        if len(info) < _MIN_RTT_AT + 4:
+            return 0.0
+        (microseconds,) = struct.unpack_from("=I", info, _MIN_RTT_AT)
+        return float(microseconds) / 1e6
 
     def half_close(self) -> None:
         self.note("shutdown(SHUT_WR)")
@@ -266,21 +219,31 @@ class Wire:
         try:
             self._exchange(data, what or "the same bytes back", origin)
         except Failed as failure:
-            if not what and (isinstance(failure, Differs) or (failure.at_byte or 0) > origin):
-                failure.likely = failure.likely or symptoms.CHANGED
+            if not what and not failure.likely:
+                failure.likely = self._of_no_echo(failure, origin)
             raise
+
+    def _of_no_echo(self, failure: Failed, origin: int) -> str:
+        """What it shows that another byte came, or none, where any answer would do."""
+        if isinstance(failure, Differs) or (failure.at_byte or 0) > origin:
+            return symptoms.CHANGED
+        return symptoms.SILENT if self.alone and "then nothing" in failure.actual else ""
 
     def _exchange(self, data: bytes, what: str, origin: int) -> None:
         unsent, received = memoryview(data), bytearray()
         while len(received) < len(data):
             readable, writable = self.poll(self.patience, write=bool(unsent))
             ended = ""
-            if readable:
-                piece = self.receive_some(min(PIECE, len(data) - len(received)))
-                received += piece
-                ended = "" if piece else "the end"
-            elif writable:
-                unsent = unsent[self.send_some(unsent) :]
+            if readable or writable:
+                try:
+                    if readable:
+                        piece = self.receive_some(min(PIECE, len(data) - len(received)))
+                        received += piece
+                        ended = "" if piece else "the end"
+                    else:
+                        unsent = unsent[self.send_some(unsent) :]
+                except Failed as failure:
+                    ended = failure.actual
             else:
                 ended = f"nothing for {self.patience:.1f} s"
             if ended:

@@ -103,9 +103,13 @@ def _hears(bound: str, host: str, version: int) -> bool:
 
 
 def _address(text: str) -> str:
-    """An address as the kernel's tables have it: words in the machine's own order."""
+    """An address as the kernel's tables have it: words in the machine's own order.
+
+    One of IPv4 may belong to a socket of IPv6, as all of Java's are; it is the same address.
+    """
     words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
-    return str(ipaddress.ip_address(b"".join(words)))
+    address = ipaddress.ip_address(b"".join(words))
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def socket_rows(scheme: str) -> list[str]:

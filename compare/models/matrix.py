@@ -64,7 +64,7 @@ _MET_NOBODY = dict.fromkeys(
     (
         *("chat/3", "chat/4", "chat/6", "chat/7", "chat/8", "chat/9", "chat/10", "chat/11"),
         *("chat/12", "chat/13", "chat/3-clean", "chat/6-words", "chat/7-refusal"),
-        *("chat/8-names", "chat/9-order", "chat/13-said"),
+        *("chat/8-names", "chat/9-order", "chat/13-said", "chat/14", "chat/14-said", "chat/15"),
     ),
     "two clients are never in the room at the same time",
 )
@@ -274,7 +274,7 @@ MODELS: dict[str, Model] = {
                     (
                         *("tcp/3", "tcp/4", "tcp/5", "tcp/6", "tcp/7", "tcp/8", "tcp/12"),
                         *("tcp/13", "tcp/17", "tcp/18"),
-                        *("chat/6", "chat/8", "chat/6-words", "chat/8-names"),
+                        *("chat/6", "chat/8", "chat/14", "chat/6-words", "chat/8-names"),
                     ),
                     _NEVER_CLOSED,
                 ),

@@ -21,8 +21,9 @@ from compare.check import blame
 from compare.check.bench import Bench, Subject, free_port
 from compare.check.blame import Attention, Skipped, of_this_machine
 from compare.check.catalogue import CHECKS, Profile
+from compare.check.failure import Failed
 from compare.check.runner import Finding, run
-from compare.check.wire import Failed, wait_until
+from compare.check.wire import wait_until
 from compare.host import cgroup, process
 from compare.host.place import Place
 

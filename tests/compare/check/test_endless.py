@@ -11,9 +11,10 @@ import pytest
 
 from compare.check.bench import Bench, Subject
 from compare.check.chat_members import _is_announced, _must_know
+from compare.check.failure import Failed
 from compare.check.room import lines_until_heard, must_be_sent_away
 from compare.check.talk import talk
-from compare.check.wire import Failed, Timeline, Wire
+from compare.check.wire import Timeline, Wire
 
 PATIENCE_S = 0.1
 WAITS: dict[str, tuple[bytes, Callable[[Wire], object]]] = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from compare.check import idleness
-from compare.check.wire import Failed
+from compare.check.failure import Failed
 from compare.host import process
 
 

@@ -20,7 +20,7 @@ LARGE = {
     *("tcp/20", "tcp/21", "tcp/22", "tcp/23", "tcp/24"),
 }
 GOODBYES = {  # all that wait until it is told that somebody left
-    *("chat/6", "chat/7", "chat/8", "chat/11", "chat/12"),
+    *("chat/6", "chat/7", "chat/8", "chat/11", "chat/12", "chat/14"),
     *("chat/6-words", "chat/7-refusal", "chat/8-names", "chat/13-said"),
 }
 MISTAKES: dict[Profile, dict[str, set[str]]] = {
@@ -76,15 +76,15 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
         "lines-are-reads": {"chat/4", "chat/13-said"},
         "announces-the-unnamed": {
             *GOODBYES,
-            *("chat/4", "chat/9", "chat/10", "chat/13"),
+            *("chat/4", "chat/9", "chat/10", "chat/13", "chat/14-said", "chat/15"),
         },
         "forgets-goodbyes": GOODBYES,
         "says-goodbye-twice": GOODBYES,
         "keeps-names": {"chat/12", "chat/6-words", "chat/7-refusal", "chat/13-said"},
         "any-name": {"chat/7", "chat/7-refusal"},
         "tells-the-sender": {"chat/6", "chat/9", "chat/11", "chat/12", "chat/13", "chat/9-order"},
-        "loses-some": {"chat/4", "chat/9", "chat/9-order"},
-        "doubles-some": {"chat/4", "chat/9", "chat/9-order"},
+        "loses-some": {"chat/4", "chat/9", "chat/9-order", "chat/14-said"},
+        "doubles-some": {"chat/4", "chat/9", "chat/9-order", "chat/14-said"},
         "orders-differ": {"chat/9-order"},
     },
 }

@@ -16,9 +16,11 @@ from machine import needs_descriptors
 from compare.check import idleness, runner, symptoms
 from compare.check.bench import Bench, Skipped, Subject
 from compare.check.catalogue import CHECKS, Profile, of_profile
+from compare.check.failure import Failed
 from compare.check.leaks import come_and_go
 from compare.check.runner import Finding, run
-from compare.check.wire import Failed
+from compare.check.soon import must_be_soon
+from compare.check.tcp import TRACE
 from compare.host.place import Place
 
 SERVERS = Path(__file__).parent / "servers"
@@ -40,6 +42,7 @@ CONTENT = [
     ("delays", "tcp/23", "half of them took 2"),
     ("talks-on", "tcp/3", "bytes more came"),
     ("talks-on", "tcp/4", "bytes more came"),
+    ("asks-who-it-is", "tcp/23", "the first answer of a connection"),
     ("two-writes", "tcp/23", "it waits before it answers"),
     ("shares-a-buffer", "tcp/24", "what another client had sent"),
     ("select", "tcp/12-held", "it has ended: killed by SIGSEGV"),
@@ -62,6 +65,7 @@ LEAKS = [
 
 
 DATAGRAMS = [
+    ("answers-twice", "udp/1", "more often than it was sent"),
     ("cuts-to-a-frame", "udp/7", "only the first 1,472 of"),
     ("drops-9001-to-65506", "udp/7", "nothing came"),
     ("raises-lower-case", "udp/7", "instead of"),
@@ -172,6 +176,88 @@ def test_changed_bytes_have_one_explanation_where_they_are_not_what_is_asked(
     monkeypatch.setattr(runner, "PATIENCE_S", 0.3)
     failed = found("loses-every-third", "tcp/5", "tcp/13-kept", "tcp/18", "tcp/23")
     assert {each.likely for each in failed} == {symptoms.CHANGED}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("what", ["greets", "adds-a-nul"])
+def test_what_no_client_has_sent_has_one_explanation(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 1.0)
+    failed = found(what, "tcp/1", "tcp/2", "tcp/3", "tcp/5", "tcp/9", "tcp/12")
+    named = [each.id for each in failed if each.likely == symptoms.ADDED]
+    assert len(named) >= 4, failed
+    assert {each.likely for each in failed} <= {symptoms.ADDED, symptoms.CHANGED}
+
+
+@pytest.mark.timeout(60)
+def test_other_bytes_are_no_fault_of_half_closes_or_segments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.3)
+    failed = found("raises-lower-case", "tcp/2", "tcp/9", "tcp/18")
+    assert {each.likely for each in failed} == {symptoms.CHANGED}
+
+
+ONE_EXPLANATION = [
+    ("waits-for-a-line-end", symptoms.SILENT, ("tcp/5", "tcp/9", "tcp/18", "life/1")),
+    ("closes-after-64-kib", symptoms.CLOSED, ("tcp/3", "tcp/9", "tcp/24")),
+    ("takes-2000-clients", symptoms.COUNTED, ("tcp/13",)),
+    ("children-listen-on", symptoms.LISTENS, ("tcp/19", "life/1")),
+    ("ignores-sigterm", symptoms.GOES_ON, ("tcp/19",)),
+    ("never-closes", symptoms.NO_END, ("tcp/12",)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("what", "likely", "ids"), ONE_EXPLANATION, ids=[each[0] for each in ONE_EXPLANATION]
+)
+def test_symptom_has_one_explanation_in_whichever_check(
+    what: str, likely: str, ids: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
+    failed = found(what, *ids)
+    assert {each.id: each.likely for each in failed} == dict.fromkeys(ids, likely)
+
+
+def test_trips_that_are_slow_every_time_are_no_doing_of_a_busy_machine() -> None:
+    must_be_soon([[0.001, 0.04, 0.05], [0.04, 0.04, 0.04]], "an answer", 0.1, 0.0)
+    must_be_soon([[0.02] * 3], "an answer", 0.1, 0.015)
+    with pytest.raises(Failed, match="all of them took 20 ms"):
+        must_be_soon([[0.02, 0.021, 0.04], [0.021] * 3], "an answer", 0.1, 0.0)
+    with pytest.raises(Failed, match="half of them took 120 ms"):
+        must_be_soon([[0.001, 0.12, 0.12]], "an answer", 0.1, 0.0)
+
+
+UNANSWERED = [
+    ("answers-from-another-port", ("udp/2", "udp/6", "udp/8", "udp/10")),
+    ("answers-the-first-client", ("udp/9",)),
+    ("loses-one-in-a-hundred", ("udp/9",)),
+]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("what", "ids"), UNANSWERED, ids=[each[0] for each in UNANSWERED])
+def test_datagram_that_is_not_answered_has_one_explanation(
+    what: str, ids: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.3)
+    failed = found(what, *ids)
+    assert {each.id: each.likely for each in failed} == dict.fromkeys(ids, symptoms.UNANSWERED)
+
+
+def test_traces_of_all_languages_are_seen() -> None:
+    for said in (
+        "Traceback (most recent call last):\n",
+        "java.net.SocketException: Connection reset\n\tat java.base/sun.nio.ch.N.read(N.java:328)",
+        "Error: read ECONNRESET\n    at TCP.onStreamRead (node:internal/stream:216:20)\n",
+        "thread '<unnamed>' panicked at src/main.rs:9:5:\n",
+        "panic: reset\n\ngoroutine 18 [running]:\n",
+    ):
+        assert TRACE.search(said), said
+    assert not TRACE.search("listening at 127.0.0.1:7007\nclient 127.0.0.1:9 has left\n")
 
 
 @pytest.mark.timeout(60)

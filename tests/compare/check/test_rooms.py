@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compare.check import runner
+from compare.check import runner, symptoms
 from compare.check.bench import Subject
 from compare.check.catalogue import of_profile
 from compare.check.runner import Finding, run
@@ -48,9 +48,12 @@ MISTAKES = {
     ),
     "chat/12": ("the second replaces", "its end removes the name", "names kept"),
     "chat/13": ("half a name",),
+    "chat/15": ("delays",),
+    "chat/14": ("keeps members", "keeps visitors"),
+    "chat/14-said": ("keeps the history",),
 }
 # What only that check may find: the others say nothing of it, so that there is one explanation.
-ALONE = {"chat/3", "chat/7", "chat/10", "chat/12", "chat/13"}
+ALONE = {"chat/3", "chat/7", "chat/10", "chat/12", "chat/13", "chat/14", "chat/14-said"}
 EVERYWHERE = {"raises", "title case", "other brackets", "names capitalized", "dies of bytes"}
 QUICK = {"dies of NUL", "upper case refused", "over 512 ends", "history", "half a name"}
 CASES = [
@@ -94,6 +97,20 @@ def test_what_the_statement_forbids_is_found(
     monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
     (finding,) = _findings(_budget(mistake), [id_], seed)
     assert finding.state == "failed"
+
+
+def test_newcomer_who_waits_for_the_name_of_another_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
+    found = _findings(_budget("waits for one name at a time"), ["chat/8", "chat/11"], 7)
+    assert [each.likely for each in found] == [symptoms.UNGREETED] * 2
+
+
+def test_line_that_is_heard_in_another_form_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
+    found = _findings(_budget("timestamps"), ["chat/4", "chat/6", "chat/11"], 7)
+    assert [each.likely for each in found] == [symptoms.SAID] * 3
 
 
 def test_end_of_the_server_is_said_first_and_once() -> None:

@@ -35,6 +35,20 @@ def test_datagram_socket_is_seen_at_its_own_address_only(host: str) -> None:
     assert not Place("udp", heard, port).is_taken()
 
 
+@needs_ipv6
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_address_of_ipv4_is_seen_on_a_socket_of_ipv6(kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET6, kind) as sock:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(("::ffff:127.0.0.1", 0))
+        scheme = "udp" if kind == socket.SOCK_DGRAM else "tcp"
+        if scheme == "tcp":
+            sock.listen()
+        place = Place(scheme, "127.0.0.1", sock.getsockname()[1])
+        assert [each.host for each in place.bound()] == ["127.0.0.1"]
+        assert place.is_taken()
+
+
 def test_port_to_which_somebody_is_connected_is_not_taken() -> None:
     with (
         socket.socket(type=socket.SOCK_DGRAM) as there,

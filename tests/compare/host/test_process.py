@@ -68,7 +68,9 @@ sys.stdin.read()
 """
 
 
-def test_process_is_runnable_while_any_of_its_threads_is(child: Child, wait_until: WaitUntil) -> None:
+def test_process_is_runnable_while_any_of_its_threads_is(
+    child: Child, wait_until: WaitUntil
+) -> None:
     busy = child(SPINS_ASIDE.format(spins=True)).pid
     idle = child(SPINS_ASIDE.format(spins=False)).pid
     wait_until(lambda: not process.is_runnable(idle), "it waits for input")

@@ -89,6 +89,8 @@ class Room:
         self.history: list[str] = []
         self.names: set[str] = set()  # that anybody ever had
         self.said = 0
+        self.kept: list[object] = []
+        self.asking = asyncio.Lock()
 
     def tell(self, writer: asyncio.StreamWriter, line: str) -> None:
         if not writer.is_closing():
@@ -180,6 +182,8 @@ class Room:
     # Comings and goings.
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.wrong == "waits for one name at a time":
+            await self.asking.acquire()
         self.connected.append(writer)
         if self.wrong == "five at a time" and len(self.connected) > 5:
             writer.close()
@@ -191,12 +195,16 @@ class Room:
             self.tell(writer, "And mind your manners.")
         try:
             while name := await self.line(reader, first=True):
+                if self.wrong == "waits for one name at a time":
+                    self.asking.release()
                 if await self.enter(reader, writer, name.removesuffix("\n").removesuffix("\r")):
                     break
         except (ConnectionError, asyncio.LimitOverrunError, ValueError):
             pass
         finally:
             self.connected.remove(writer)
+            if self.wrong == "keeps visitors" and writer not in self.members:
+                self.kept.append(os.open(os.devnull, os.O_RDONLY))
             if self.wrong == "goodbyes of the unnamed" and writer not in self.members:
                 self.tell_others(writer, "* None has left the room")
             if writer in self.members:
@@ -306,11 +314,17 @@ class Room:
         if relayed is None or (self.wrong == "the second replaces" and writer not in self.members):
             return
         line = f"[{name}] {relayed}"
+        if self.wrong == "delays":
+            await asyncio.sleep(0.02)
+        if self.wrong == "timestamps":
+            line = f"12:30 {line}"
         if self.wrong == "no blank":
             line = f"[{name}]{relayed}"
         if self.wrong == "other brackets":
             line = f"<{name}> {relayed}"
         self.history.append(line)
+        if self.wrong != "keeps the history":
+            del self.history[:-3]
         self.said += 1
         every = self.said % 97 == 0
         if every and self.wrong == "loses some":
@@ -325,6 +339,8 @@ class Room:
 
     def leave(self, writer: asyncio.StreamWriter) -> None:
         name = self.members.pop(writer)
+        if self.wrong == "keeps members":
+            self.kept.append(bytearray(4000))
         if self.wrong == "its end removes the name":
             for other in [each for each, owner in self.members.items() if owner == name]:
                 del self.members[other]

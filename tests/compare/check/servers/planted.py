@@ -34,6 +34,8 @@ def changed(data: bytes, at: int) -> bytes:
         return data[:2] + data[3:]
     if WHAT == "drops-4096" and len(data) == 4096:
         return b""
+    if WHAT == "adds-a-nul":
+        return data + b"\0"
     if not data.isascii():
         return data
     return {
@@ -47,8 +49,18 @@ def changed(data: bytes, at: int) -> bytes:
 
 def serve(conn: socket.socket) -> None:
     at = reads = 0
+    held = b""
+    if WHAT == "greets":
+        conn.sendall(b"Welcome\r\n")
+    if WHAT == "asks-who-it-is":
+        time.sleep(0.5)
     while data := conn.recv(65536):
         reads += 1
+        if WHAT == "waits-for-a-line-end":
+            whole, _, held = (held + data).rpartition(b"\n")
+            data = whole + b"\n" if whole else b""
+        if WHAT == "closes-after-64-kib" and at + len(data) > 65536:
+            return
         if WHAT == "quit-closes" and data.strip() in (b"quit", b"QUIT"):
             return
         if WHAT == "ends-after-2000-reads" and reads > 2000:
@@ -95,6 +107,15 @@ def accepted(conn: socket.socket) -> None:
     """What there is to do for each connection beside serving it."""
     global connections
     connections += 1
+    if WHAT == "takes-2000-clients" and connections > 2000:
+        conn.close()
+        return
+    if WHAT == "children-listen-on":
+        if os.fork() == 0:
+            thread(conn)
+            waiting.wait()
+        conn.close()
+        return
     if WHAT == "keeps-one-in-a-hundred" and connections % 100 == 0:
         kept.append(os.dup(conn.fileno()))
     if WHAT == "collector" and connections < 20_000:  # takes a heap, and then keeps to it
@@ -242,6 +263,8 @@ MODELS = {
 
 
 def main() -> None:
+    if WHAT == "ignores-sigterm":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     dual = WHAT == "dual-stack"
     listener = socket.socket(socket.AF_INET6 if dual else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

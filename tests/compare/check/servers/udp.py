@@ -31,6 +31,7 @@ def changed(data: bytes) -> bytes:
 
 def main() -> None:
     global last
+    first, answers = None, 0
     signal.signal(signal.SIGTERM, lambda *ignored: os._exit(0))
     sock = socket.socket(type=socket.SOCK_DGRAM)
     try:
@@ -55,7 +56,18 @@ def main() -> None:
                 kept[client] = bytes(10_000)
             if MISTAKE == "delays":
                 time.sleep(0.02)
+            if MISTAKE == "answers-the-first-client":
+                client = first = first or client
+            if MISTAKE == "answers-from-another-port":
+                with socket.socket(type=socket.SOCK_DGRAM) as other:
+                    other.sendto(changed(data), client)
+                continue
+            answers += 1
+            if MISTAKE == "loses-one-in-a-hundred" and answers % 100 == 0:
+                continue
             sock.sendto(changed(data), client)
+            if MISTAKE == "answers-twice":
+                sock.sendto(changed(data), client)
             last = data
         except (TimeoutError, BlockingIOError):
             continue

@@ -1,0 +1,105 @@
+"""What a check failed by: in which words, and where two byte strings part."""
+
+from __future__ import annotations
+
+from compare.check import symptoms
+
+COMPARED = 64 * 1024  # bytes at a time
+RECOGNISED = 16  # bytes that are no chance
+ENOUGH = 3  # the same, where no more came
+
+
+class Failed(Exception):  # noqa: N818  a verdict on the server, no error of ours
+    """The server did not do what it must. `at_byte` is where two byte strings part.
+
+    likely: the mistake, where what was seen tells it, whichever check it was seen by.
+    """
+
+    def __init__(
+        self, expected: str, actual: str, at_byte: int | None = None, *, likely: str = ""
+    ) -> None:
+        super().__init__(f"expected {expected}; {actual}")
+        self.expected = expected
+        self.actual = actual
+        self.at_byte = at_byte
+        self.likely = likely
+
+
+class Differs(Failed):
+    """Other bytes came than were sent. changed: not merely too few of them, or more at the end."""
+
+    def __init__(
+        self,
+        expected: str,
+        actual: str,
+        at_byte: int | None = None,
+        *,
+        likely: str = "",
+        changed: bool = True,
+    ) -> None:
+        super().__init__(expected, actual, at_byte, likely=likely)
+        self.changed = changed
+
+
+def shown(data: bytes | bytearray) -> str:
+    """Some bytes, for a person."""
+    return f"{bytes(data[:40])!r}{' ...' if len(data) > 40 else ''}"
+
+
+def must_equal(
+    actual: bytes | bytearray, expected: bytes, what: str, *, origin: int = 0, so_far: bool = False
+) -> None:
+    """Raise Differs that says at which byte they part.
+
+    origin: of a stream, what had come before. so_far: more may come, so fewer is no difference.
+    """
+    if actual == expected or (so_far and expected.startswith(actual)):
+        return
+    at = _parting(actual, expected)
+    likely, changed = "", False
+    if len(actual) < len(expected) and at == len(actual):
+        seen = f"only the first {origin + at:,} of {origin + len(expected):,} bytes came"
+    elif len(actual) > len(expected) and at == len(expected):
+        seen = f"{len(actual) - len(expected):,} bytes more came: {shown(actual[at:])}"
+        likely = symptoms.ADDED
+    else:
+        seen = f"at byte {origin + at:,} came {shown(actual[at:])} instead of "
+        seen += shown(expected[at:]) + _lost_or_doubled(actual, expected, at)
+        added = _is_added(actual, expected, at, origin)
+        likely, changed = symptoms.ADDED if added else "", True
+    raise Differs(what, seen, origin + at, likely=likely, changed=changed)
+
+
+def _parting(actual: bytes | bytearray, expected: bytes) -> int:
+    """The first place where they differ, or the length of the shorter one."""
+    shorter = min(len(actual), len(expected))
+    for begin in range(0, shorter, COMPARED):
+        if actual[begin : begin + COMPARED] != expected[begin : begin + COMPARED]:
+            end = min(begin + COMPARED, shorter)
+            return next((i for i in range(begin, end) if actual[i] != expected[i]), end)
+    return shorter
+
+
+def _lost_or_doubled(actual: bytes | bytearray, expected: bytes, at: int) -> str:
+    """In words, if the rest is right but for a few bytes that are missing, or came twice."""
+    for many in range(1, RECOGNISED):
+        for verb, came, sent in (("lost", at, at + many), ("too many", at + many, at)):
+            rest = bytes(actual[came : came + RECOGNISED])
+            enough = len(rest) == RECOGNISED or sent + len(rest) == len(expected)
+            if rest and enough and rest == expected[sent : sent + RECOGNISED]:
+                return f": {many} byte{'s' * (many > 1)} {verb}"
+    return ""
+
+
+def _is_added(actual: bytes | bytearray, expected: bytes, at: int, origin: int) -> bool:
+    """Whether a few bytes came that were never sent, and then what was; not what came before.
+
+    What came before an origin that is not the stream's beginning cannot be seen.
+    """
+    for many in range(1, RECOGNISED):
+        rest = bytes(actual[at + many : at + many + RECOGNISED])
+        if len(rest) >= ENOUGH and expected[at : at + len(rest)] == rest:
+            added = bytes(actual[at : at + many])
+            known = at >= many or origin == 0
+            return known and added != expected[max(0, at - many) : at] and len({*rest}) > 1
+    return False
