@@ -97,6 +97,7 @@ def test_the_comparison_with_the_barest_servers_runs() -> None:
     assert rows == set(words[words.index("--models") + 1].split(","))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the yardstick is written in C")
 def test_the_driver_is_measured_beside_one_in_c() -> None:
     _, program = command_in_the_text("python tests/yardstick")

@@ -98,6 +98,7 @@ def test_fault_is_found_and_named(
     assert said in f"{finding.expected}; {finding.actual}"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(("what", "id_", "said"), DATAGRAMS, ids=[each[0] for each in DATAGRAMS])
 def test_fault_of_a_datagram_server_is_found_and_named(
@@ -128,6 +129,7 @@ def test_what_right_servers_do_is_no_fault(what: str) -> None:
     assert [each for each in found(what, *MUST) if each.state != "passed"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("id_", ["tcp/6", "tcp/7", "tcp/17"])
 def test_descriptors_that_a_run_time_keeps_for_later_are_no_leak(
@@ -178,6 +180,7 @@ def test_changed_bytes_have_one_explanation_where_they_are_not_what_is_asked(
     assert {each.likely for each in failed} == {symptoms.CHANGED}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("what", ["greets", "adds-a-nul"])
 def test_what_no_client_has_sent_has_one_explanation(
@@ -238,6 +241,7 @@ UNANSWERED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(("what", "ids"), UNANSWERED, ids=[each[0] for each in UNANSWERED])
 def test_datagram_that_is_not_answered_has_one_explanation(
@@ -260,6 +264,7 @@ def test_traces_of_all_languages_are_seen() -> None:
     assert not TRACE.search("listening at 127.0.0.1:7007\nclient 127.0.0.1:9 has left\n")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_datagrams_that_are_cut_have_one_explanation_where_they_are_not_what_is_asked() -> None:
     assert [each.likely for each in found("cuts", "udp/10")] == [symptoms.CHANGED]

@@ -76,6 +76,7 @@ def test_stdout_that_is_full_is_told_in_a_line(
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 def test_run_whose_stdout_is_full_is_shown_on_stderr_and_kept(
     full: IO[bytes], tmp_path: Path
 ) -> None:
@@ -89,6 +90,7 @@ def test_run_whose_stdout_is_full_is_shown_on_stderr_and_kept(
     assert done.stderr.endswith("Error: cannot write: No space left on device\n")
 
 
+@pytest.mark.slow
 def test_disk_that_is_full_costs_a_line_and_not_the_run(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
 

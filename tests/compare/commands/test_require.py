@@ -241,6 +241,7 @@ def test_json_on_stdout_is_alone_there(
 # From one end to the other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "status"), [("memory<4G", 0), ("memory>4G", 1)])
 def test_servers_that_run_are_held_to_it(start: Start, text: str, status: int) -> None:
     process = start(

@@ -274,6 +274,7 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(main, ["run", "--models", "epoll", *load, *words])
 
 
+@pytest.mark.slow
 def test_both_are_measured_side_by_side(copy: Path, tmp_path: Path) -> None:
     target = tmp_path / "run.json"
     result = run("--source", f"base={copy}", "--json", str(target))
