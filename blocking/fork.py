@@ -21,6 +21,7 @@ from typing import NoReturn
 
 from aionet.core.places import source_of
 from aionet.limits import Limits, Timeouts
+from aionet.native import signal_when_parent_dies
 from aionet.protocol import Service
 from aionet.signals import carry_on, stop_on_signals
 from aionet.sockets import accept_patiently, set_reset_on_close, waiting_to_be_accepted
@@ -93,6 +94,7 @@ class StreamServer:
         # Nobody may end a child before its arrangements are made, nor it end before it is known.
         with conn, _blocked(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             source = _source(conn) if self._limits.per_peer is not None else None
+            parent = os.getpid()
             try:
                 pid = os.fork()
             except OSError as error:
@@ -100,17 +102,19 @@ class StreamServer:
                 throttled(logging.WARNING, why, error.strerror)
                 return
             if not pid:
-                self._become_child(conn)
+                self._become_child(conn, parent)
             self._children[pid] = source
             if source is not None:
                 self._of_source[source] += 1
             if self._draining:
                 os.kill(pid, signal.SIGTERM)
 
-    def _become_child(self, conn: socket.socket) -> NoReturn:
+    def _become_child(self, conn: socket.socket, parent: int) -> NoReturn:
         """The child's whole life. It must not return: the code above is the parent's."""
         status = 1
         try:
+            # Nobody could stop one that outlives its parent.
+            signal_when_parent_dies(signal.SIGKILL, parent)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._listener.close()
             server = sequential.StreamServer(

@@ -29,6 +29,7 @@ FOR_BLOCKING = {
     "aionet.descriptors",
     "aionet.limits",
     "aionet.listen",
+    "aionet.native",
     "aionet.options",
     "aionet.pktinfo",
     "aionet.protocol",

@@ -174,14 +174,6 @@ def test_prefork_replaces_a_process_that_is_told_to_stop_and_keeps_the_others(
     assert process.stderr.read().count(b"\n") == 1
 
 
-@pytest.mark.parametrize("model", PREFORK)
-def test_prefork_leaves_no_process_behind_when_it_is_killed(serve: Serve, model: str) -> None:
-    process, _ = serve(model)
-    left = children(process.pid)
-    process.kill()
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), "all have ended")
-
-
 @pytest.mark.parametrize("model", ["fork", "prefork"])
 def test_process_that_does_not_stop_is_killed_after_the_drain_limit(
     serve: Serve, model: str
@@ -195,3 +187,24 @@ def test_process_that_does_not_stop_is_killed_after_the_drain_limit(
         process.wait(DEADLINE_S)
     assert not any(Path(f"/proc/{pid}").exists() for pid in hung)
     assert b"has not stopped" in process.stderr.read()
+
+
+@pytest.mark.parametrize("model", ["fork", *PREFORK])
+def test_no_process_outlives_a_parent_that_is_killed(serve: Serve, model: str) -> None:
+    process, address = serve(model)
+    with client(address) as sock:
+        left = children(process.pid)
+        assert left
+        process.kill()
+        process.wait(DEADLINE_S)
+        with contextlib.suppress(ConnectionResetError):
+            assert sock.recv(1) == b""
+        eventually(lambda: not any(map(_runs, left)), "all have ended")
+
+
+def _runs(pid: int) -> bool:
+    """Whether it has not ended, whoever has yet to wait for it."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
