@@ -300,12 +300,16 @@ def _sound(run: Run) -> Run:
 
 def command_line() -> list[str]:
     """What was typed, to be typed again; what is not UTF-8 in it, as a shell's $'...' has it."""
-    return ["compare", *map(readable, sys.argv[1:])]
+    words = (os.fsencode(each).decode(errors="backslashreplace") for each in sys.argv[1:])
+    return ["compare", *words]
 
 
 def readable(word: str) -> str:
-    """A word of a command line as text that can be kept: names of files may be any bytes."""
-    return os.fsencode(word).decode(errors="backslashreplace")
+    """Text that may name a file, whose name may be any bytes, as it can be kept.
+
+    Not by os.fsencode(), which has no more letters than the locale: a server says others, too.
+    """
+    return word.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _entry(row: Sequence[Any]) -> Entry:

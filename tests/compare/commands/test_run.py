@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shlex
 import signal
@@ -43,6 +44,7 @@ def start() -> Iterator[Start]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             preexec_fn=prepare,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         )
         started.append(process)
         return process

@@ -369,3 +369,12 @@ def test_who_opens_a_new_history_while_another_does_waits(
     monkeypatch.setattr("compare.results.store.time.sleep", until_it_ends)
     Store(path).close()
     assert busy
+
+
+def test_word_that_the_locale_has_no_letters_for_is_kept() -> None:
+    code = "from compare.results.store import readable; print(ascii(readable('\\ufffd\\udce9')))"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **plain}, capture_output=True, text=True
+    )
+    assert done.stdout == r"'\ufffd\\xe9'" + "\n", done.stderr
