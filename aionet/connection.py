@@ -30,7 +30,7 @@ class Connection(Peer, asyncio.Protocol):
 
     @property
     def address(self) -> Any:
-        return self._transport.get_extra_info("peername")
+        return self._info("peername")
 
     def get_extra_info(self, name: str) -> Any:
         """As asyncio's transports: "peername", "sockname", "socket"; over TLS "ssl_object", ..."""
@@ -44,7 +44,13 @@ class Connection(Peer, asyncio.Protocol):
                 return tls.certificate
             if name in ("cipher", "compression"):
                 return getattr(tls.object, name)()
-        return self._transport.get_extra_info(name)
+        return self._info(name)
+
+    def _info(self, name: str) -> Any:
+        try:
+            return self._transport.get_extra_info(name)
+        except AttributeError:  # uvloop, which has no socket any more that it could ask
+            return None
 
     # What the loop tells.
 

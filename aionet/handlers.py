@@ -50,12 +50,21 @@ def _cancel_if_there(task: asyncio.Task[None], place: list[int]) -> None:
 class StreamConnection(Connection):
     """A connection whose peer is served by a coroutine of its own."""
 
-    __slots__ = ("stream", "task")
+    __slots__ = ("_address", "stream", "task")
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
         self.stream = Stream(self, hub.limits.message)
         self.task: asyncio.Task[None] | None = None
+        self._address: Any = None
+
+    @property
+    def address(self) -> Any:
+        """Known to the end of the handler, which may outlive the connection."""
+        return self._address or super().address
+
+    def get_extra_info(self, name: str) -> Any:
+        return self.address if name == "peername" else super().get_extra_info(name)
 
     @property
     def connections(self) -> Connections:
@@ -108,6 +117,7 @@ class StreamConnection(Connection):
 
     def begin(self, handler: Handler) -> None:
         connections = self.connections
+        self._address = super().address  # uvloop asks the kernel, which forgets it
         self.hub.places.stay(self)
         self.task = task = connections.loop.create_task(self._run(handler))
         connections.tasks.add(task)

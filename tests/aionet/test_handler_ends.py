@@ -248,3 +248,32 @@ def test_a_handler_ends_with_a_peer_that_another_task_has_closed() -> None:
         streams[0].close()
         peer.finish()
         assert (peer.closed, ended) == (CloseReason.DONE, ["it"])
+
+
+def test_a_handler_knows_who_it_was_when_its_connection_is_gone(
+    run: Run[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        known: list[Any] = []
+        ended = asyncio.Event()
+
+        async def handler(stream: Stream) -> None:
+            await stream.send_all(b"hello")
+            with pytest.raises(BrokenStreamError, match="is gone"):
+                await stream.receive()
+            await let_the_loop_see_everything()
+            known.extend([stream.address, stream.get_extra_info("peername")])
+            stream.get_extra_info("sockname")
+            stream.get_extra_info("socket")
+            ended.set()
+
+        async with serve(handler, ANY) as server:
+            async with Client(server) as client:
+                assert await client.receive() == b"hello"
+                address = client._sock.getsockname()
+                client.reset()
+            await ended.wait()
+        assert known == [address] * 2
+
+    run(main())
+    assert records(caplog) == []
