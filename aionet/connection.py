@@ -49,7 +49,7 @@ class Connection(Peer, asyncio.Protocol):
     def _info(self, name: str) -> Any:
         try:
             return self._transport.get_extra_info(name)
-        except AttributeError:  # uvloop, which has no socket any more that it could ask
+        except (AttributeError, ValueError):  # uvloop, which has no socket any more to ask
             return None
 
     # What the loop tells.

@@ -61,7 +61,7 @@ class StreamConnection(Connection):
     @property
     def address(self) -> Any:
         """Known to the end of the handler, which may outlive the connection."""
-        return self._address or super().address
+        return self._address if self.task is not None else super().address
 
     def get_extra_info(self, name: str) -> Any:
         return self.address if name == "peername" else super().get_extra_info(name)

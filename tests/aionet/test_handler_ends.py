@@ -277,3 +277,28 @@ def test_a_handler_knows_who_it_was_when_its_connection_is_gone(
 
     run(main())
     assert records(caplog) == []
+
+
+def test_a_handler_of_a_peer_that_was_gone_before_it_began_ends_without_a_word(
+    run: Run[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        ends: list[Any] = []
+
+        async def handler(stream: Stream) -> None:
+            await let_the_loop_see_everything()
+            for name in ("peername", "sockname", "socket"):
+                stream.get_extra_info(name)
+            ends.append(stream.address)
+            await stream.receive()
+
+        async with serve(handler, ANY, cancel_on_close=False) as server:
+            for _ in range(20):
+                async with Client(server) as client:
+                    client.reset()
+            while len(ends) < 20:
+                await asyncio.sleep(0)
+            await let_the_loop_see_everything()
+
+    run(main())
+    assert records(caplog) == []
