@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
 from handler_notes import records
-from loop_clients import ANY, Client, let_the_loop_see_everything
+from loop_clients import ANY, RESET, Client, let_the_loop_see_everything
 from loop_runs import Run
 from witnesses import Witness
 
@@ -283,22 +284,27 @@ def test_a_handler_of_a_peer_that_was_gone_before_it_began_ends_without_a_word(
     run: Run[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        ends: list[Any] = []
+        many, ends = 20, 0
+        gone = asyncio.Event()
 
         async def handler(stream: Stream) -> None:
-            await let_the_loop_see_everything()
+            nonlocal ends
+            await gone.wait()
             for name in ("peername", "sockname", "socket"):
                 stream.get_extra_info(name)
-            ends.append(stream.address)
+            ends += 1
             await stream.receive()
 
         async with serve(handler, ANY, cancel_on_close=False) as server:
-            for _ in range(20):
-                async with Client(server) as client:
-                    client.reset()
-            while len(ends) < 20:
+            (address,) = server.addresses
+            for _ in range(many):  # without a turn of the loop between the two
+                with socket.create_connection((address.host, address.port)) as sock:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            while server.stats.closed[CloseReason.RESET] < many:
                 await asyncio.sleep(0)
             await let_the_loop_see_everything()
+            gone.set()
+        assert ends == many
 
     run(main())
     assert records(caplog) == []
