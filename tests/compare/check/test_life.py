@@ -99,7 +99,8 @@ import socket, sys, threading
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
     conn, _ = listener.accept()
-    threading.Thread(target=lambda: conn.sendall(conn.recv(100)), daemon=True).start()
+    echo = lambda conn: conn.sendall(conn.recv(100))
+    threading.Thread(target=echo, args=(conn,), daemon=True).start()
 """
 
 
