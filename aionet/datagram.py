@@ -102,11 +102,17 @@ class DatagramEndpoint:
         self._sock = sock
         self._io = answering(sock)
         self._wildcard = self._io if isinstance(self._io, Wildcard) else None
-        self._ask: Callable[[Any, bytes], Answer] = service.receive_data
+        self._limits = limits
+        self._ask = self._asker_of(service)
         answerable.add(sock)
         self._rate = RateLimit(limits, answerable)
         self._forgetting: asyncio.TimerHandle | None = None
         self._dropped = 0
+
+    def _asker_of(self, service: Any) -> Callable[[Any, bytes], Answer]:
+        """What is called for each datagram."""
+        ask: Callable[[Any, bytes], Answer] = service.receive_data
+        return ask
 
     @property
     def dropped(self) -> int:
@@ -227,20 +233,13 @@ class HandlerEndpoint(DatagramEndpoint):
 
     what = "handler"
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        service: Any,
-        limits: Limits,
-        answerable: Answerable,
-    ) -> None:
-        super().__init__(loop, sock, self, limits, answerable)
+    def _asker_of(self, service: Any) -> Callable[[Any, bytes], Answer]:
         self._handler: DatagramHandler = service.handler
-        self._most = limits.udp_handlers
-        self._here = sock.getsockname()
+        self._most = self._limits.udp_handlers
+        self._here = self._sock.getsockname()
+        return self._receive
 
-    def receive_data(self, sender: Any, data: bytes) -> None:
+    def _receive(self, sender: Any, data: bytes) -> None:
         """As Service.receive_data. Raises what a plain function raises."""
         if len(self.tasks) >= self._most:
             self.unanswered += 1

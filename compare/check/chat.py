@@ -19,6 +19,7 @@ from compare.check.room import (
     CLIENTS,
     MESSAGE,
     Words,
+    company,
     enter,
     join,
     lines_until_heard,
@@ -201,10 +202,8 @@ def any_text(bench: Bench) -> None:
 )
 def soon(bench: Bench) -> None:
     words = Words(bench, "chat/15")
-    names = words.name(), words.name()
-    present: dict[str, Wire] = {}
-    for name in names:
-        present[name] = enter(bench, words, name, present)
+    present = company(bench, words)
+    names = list(present)
 
     def turn_s(number: int) -> float:
         """From a line to its being heard; who has heard it says the next one, which tells that."""

@@ -18,6 +18,7 @@ from compare.check.room import (
     NAME,
     QUIET_S,
     Words,
+    company,
     enter,
     join,
     lines_until_heard,
@@ -51,10 +52,7 @@ NAMES_LIKE_WORDS = ("quit", "exit", "admin", "root", "null", "None", "0", "true"
 )
 def goodbyes(bench: Bench) -> None:
     words = Words(bench, "chat/6")
-    present: dict[str, Wire] = {}
-    for _ in range(2):
-        name = words.name()
-        present[name] = enter(bench, words, name, present)
+    present = company(bench, words)
     gone = []
     for leave in ("close", "reset", "close unread") * 5:
         name = words.name()
@@ -313,9 +311,7 @@ def _is_announced(newcomer: Wire, other: Wire) -> bool:
 )
 def ends_within_a_name(bench: Bench) -> None:
     words = Words(bench, "chat/13")
-    present: dict[str, Wire] = {}
-    for name in (words.name(), words.name()):
-        present[name] = enter(bench, words, name, present)
+    present = company(bench, words)
     for attempt in range(6):
         visitor, half = visit(bench), words.name()
         visitor.send(half.encode())

@@ -7,7 +7,6 @@ import random
 import socket
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
 from compare.check import symptoms
 from compare.check.bench import Bench
@@ -39,8 +38,6 @@ MEMBERS = 1000  # of a room, who come and go in a lot
 LINES = 5000  # that are said in a lot
 BURST = 25  # lines at a time: they fit into every buffer
 
-Given = TypeVar("Given")
-
 
 @check(
     "tcp/13",
@@ -58,20 +55,34 @@ Given = TypeVar("Given")
 def comings_and_goings(bench: Bench) -> None:
     data = random.Random(bench.seed).randbytes(SAID)
 
+    def a_few(number: int) -> None:
+        for each in range(AT_ONCE):
+            come_and_go(bench, data if each % 2 else b"")
+        bench.must_serve("the server to go on")  # so all before it have been accepted
+
+    _must_level_off(bench, a_few, AT_ONCE + 1, LOT, "connections", symptoms.COUNTED)
+
+
+def _must_level_off(
+    bench: Bench, do: Callable[[int], None], at_once: int, lot: int, what: str, symptom: str = ""
+) -> None:
+    """Have lots of `what` done, so many at once, the first of which has that number in its lot.
+
+    symptom: what it is likely to be if one fails; nothing is known then of what is kept.
+    """
+
     def some(until: float) -> int:
-        for number in range(0, LOT, AT_ONCE + 1):
+        for number in range(0, lot, at_once):
             try:
-                for each in range(AT_ONCE):
-                    come_and_go(bench, data if each % 2 else b"")
-                bench.must_serve("the server to go on")  # so all before it have been accepted
-            except Failed as failure:  # by which nothing is known of what is kept
-                failure.likely = failure.likely or symptoms.COUNTED
+                do(number)
+            except Failed as failure:
+                failure.likely = failure.likely or symptom
                 raise
             if time.monotonic() > until:
-                return number + AT_ONCE + 1
-        return LOT
+                return number + at_once
+        return lot
 
-    must_level_off(bench, some, "connections")
+    must_level_off(bench, some, what)
 
 
 def come_and_go(bench: Bench, data: bytes) -> None:
@@ -115,18 +126,10 @@ def messages_kept(bench: Bench) -> None:
     chance = random.Random(bench.seed)
     data, wire = chance.randbytes(LONGEST), bench.connect()
 
-    def say(until: float) -> int:
-        for number in range(MESSAGES):
-            try:
-                wire.exchange(data[: chance.randint(1, LONGEST)])
-            except Failed as failure:  # by which nothing is known of what is kept
-                failure.likely = failure.likely or symptoms.CHANGED
-                raise
-            if time.monotonic() > until:
-                return number + 1
-        return MESSAGES
+    def say(number: int) -> None:
+        wire.exchange(data[: chance.randint(1, LONGEST)])
 
-    must_level_off(bench, say, "messages")
+    _must_level_off(bench, say, 1, MESSAGES, "messages", symptoms.CHANGED)
 
 
 @check(
@@ -142,16 +145,12 @@ def messages_kept(bench: Bench) -> None:
 def datagrams_kept(bench: Bench) -> None:
     data = random.Random(bench.seed).randbytes(LONGEST)
 
-    def say(until: float) -> int:
-        for number in range(0, DATAGRAMS, SOURCES):
-            with bench.datagrams() as sock:
-                for length in range(1, SOURCES + 1):
-                    ask_of_many(bench, sock, data[: length * 20])
-            if time.monotonic() > until:
-                return number + SOURCES
-        return DATAGRAMS
+    def ask(number: int) -> None:
+        with bench.datagrams() as sock:
+            for length in range(1, SOURCES + 1):
+                ask_of_many(bench, sock, data[: length * 20])
 
-    must_level_off(bench, say, "datagrams")
+    _must_level_off(bench, ask, SOURCES, DATAGRAMS, "datagrams")
 
 
 @check(
@@ -184,14 +183,7 @@ def members_who_left(bench: Bench) -> None:
             (each.reset if number % 2 else each.close)()
         must_tell_of(watcher, name, "has left")
 
-    def some(until: float) -> int:
-        for number in range(MEMBERS):
-            _in_a_room_that_works(come_and_go, number)
-            if time.monotonic() > until:
-                return number + 1
-        return MEMBERS
-
-    must_level_off(bench, some, "members")
+    _must_level_off(bench, come_and_go, 1, MEMBERS, "members", symptoms.UNHEARD)
 
 
 @check(
@@ -213,26 +205,10 @@ def lines_kept(bench: Bench) -> None:
     present = {listener: join(bench, listener)}
     speaker = enter(bench, words, name, present)
 
-    def say_some(sizes: list[int]) -> None:
+    def say(number: int) -> None:
+        sizes = [words.random.randint(1, MESSAGE) for _ in range(BURST)]
         speaker.send("".join(f"{text[:size]}\n" for size in sizes).encode())
         for size in sizes:
             must_hear(present[listener], name, text[:size])
 
-    def say(until: float) -> int:
-        for number in range(0, LINES, BURST):
-            sizes = [words.random.randint(1, MESSAGE) for _ in range(BURST)]
-            _in_a_room_that_works(say_some, sizes)
-            if time.monotonic() > until:
-                return number + BURST
-        return LINES
-
-    must_level_off(bench, say, "lines")
-
-
-def _in_a_room_that_works(do: Callable[[Given], None], given: Given) -> None:
-    """Where it does not, nothing is known of what is kept."""
-    try:
-        do(given)
-    except Failed as failure:
-        failure.likely = failure.likely or symptoms.UNHEARD
-        raise
+    _must_level_off(bench, say, BURST, LINES, "lines", symptoms.UNHEARD)

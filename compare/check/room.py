@@ -102,6 +102,15 @@ def enter(bench: Bench, words: Words, name: str, present: Mapping[str, Wire]) ->
     return wire
 
 
+def company(bench: Bench, words: Words, many: int = 2) -> dict[str, Wire]:
+    """So many members, by name, each of whom the others have been told of and have heard."""
+    present: dict[str, Wire] = {}
+    for _ in range(many):
+        name = words.name()
+        present[name] = enter(bench, words, name, present)
+    return present
+
+
 def must_list(line: str, name: str, present: Collection[str], gone: Iterable[str] = ()) -> None:
     """The roster `line` for `name` has all who are present, nobody who has left, and not itself."""
     what = f"a roster with all of {', '.join(present)}" if present else "a roster of nobody"

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,6 +25,14 @@ class Deaf(Echo):
 
     def receive_eof(self, peer: Any) -> Deliveries:
         return ()
+
+
+@pytest.fixture(autouse=True)
+def signals_put_back() -> Iterator[None]:
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 def test_draining_answers_what_has_arrived_and_accepts_nobody(run: Run[Any]) -> None:
@@ -137,11 +146,7 @@ def test_a_signal_drains(run: Run[Any], number: signal.Signals) -> None:
             assert signal.getsignal(number) is signal.SIG_DFL  # a second one ends the process
             assert await server.drain() == DrainReport(1, 0)
 
-    before = signal.getsignal(number)
-    try:
-        run(main())
-    finally:
-        signal.signal(number, before)
+    run(main())
 
 
 def test_a_signal_is_for_all_servers_that_wait_for_it(run: Run[Any]) -> None:
@@ -152,12 +157,7 @@ def test_a_signal_is_for_all_servers_that_wait_for_it(run: Run[Any]) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             assert await running == [DrainReport(0, 0)] * 2
 
-    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        run(main())
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+    run(main())
 
 
 def test_run_until_signal_reports_how_it_ended(run: Run[Any]) -> None:
@@ -169,9 +169,4 @@ def test_run_until_signal_reports_how_it_ended(run: Run[Any]) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             assert await running == DrainReport(1, 0)
 
-    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        run(main())
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+    run(main())

@@ -12,7 +12,6 @@ import pytest
 from loop_clients import ANY, let_the_loop_see_everything
 from loop_runs import Run
 from patience import PATIENT
-from services import Noting
 from tls_clients import TLSClient, Witness, connect
 
 from aionet.core import State
@@ -136,65 +135,6 @@ def test_half_closed_is_a_timeout_of_its_own(
                 client.finish()
             assert await client.receive_rest() == b""
             assert await witness.one_end() is CloseReason.IDLE
-
-    run(main())
-
-
-def test_what_comes_after_a_close_notify_is_nothing(
-    run: Run[Any], tls: ssl.SSLContext, trusting: ssl.SSLContext
-) -> None:
-    async def main() -> None:
-        witness, service = Witness(), Noting()
-        async with (
-            serve(service, ANY, tls=tls, hooks=witness.hooks) as server,
-            TLSClient(server, trusting) as client,
-        ):
-            await client.shake_hands()
-            await client.send_packet(client.wrapped(b"hello", end=True) + bytes(100_000))
-            client.finish()
-            assert await client.receive(5) == b"hello"
-            assert await witness.one_end() is CloseReason.EOF
-        assert service.calls == ["connect", b"hello", "eof"]
-
-    run(main())
-
-
-def test_what_breaks_the_protocol_is_answered_by_an_alert(
-    run: Run[Any], tls: ssl.SSLContext, trusting: ssl.SSLContext
-) -> None:
-    async def main() -> None:
-        witness, service = Witness(), Noting()
-        async with (
-            serve(service, ANY, tls=tls, hooks=witness.hooks) as server,
-            TLSClient(server, trusting) as client,
-        ):
-            await client.shake_hands()
-            await client.send(b"hello")
-            assert await client.receive() == b"hello"
-            await client.send_packet(b"\x17\x03\x03\x00\x20" + bytes(0x20) + bytes(300_000))
-            with pytest.raises(ssl.SSLError, match="BAD_RECORD_MAC"):
-                await client.receive()
-            client.finish()
-            assert await witness.one_end() is CloseReason.RESET
-        assert service.calls == ["connect", b"hello", "eof"]
-
-    run(main())
-
-
-def test_what_was_said_before_the_protocol_was_broken_is_heard(
-    run: Run[Any], tls: ssl.SSLContext, trusting: ssl.SSLContext
-) -> None:
-    async def main() -> None:
-        witness, service = Witness(), Noting()
-        async with (
-            serve(service, ANY, tls=tls, hooks=witness.hooks) as server,
-            TLSClient(server, trusting) as client,
-        ):
-            await client.shake_hands()
-            await client.send_packet(client.wrapped(b"hello") + b"in the clear" * 100)
-            client.finish()
-            assert await witness.one_end() is CloseReason.RESET
-        assert service.calls == ["connect", b"hello", "eof"]
 
     run(main())
 

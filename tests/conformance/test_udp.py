@@ -8,11 +8,10 @@ import os
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import time
 
 import pytest
+from datagram_flood import datagram_flood
 
 LARGEST = 65507  # what fits into an IPv4 packet
 LOOPS = ["asyncio", "uvloop"]
@@ -92,30 +91,6 @@ def test_two_echo_servers_spoofed_at_each_other_fall_silent(serve, eventually):
     assert total("replies") > 2 * forged  # they did talk to each other
 
 
-FLOOD = """
-import socket, sys
-sock = socket.socket(type=socket.SOCK_DGRAM)
-sock.connect(("127.0.0.1", int(sys.argv[1])))
-print("READY", flush=True)
-while True:
-    try:
-        sock.send(bytes(100))
-    except OSError:  # a full queue, or nobody there
-        pass
-"""
-
-
-@contextlib.contextmanager
-def flood(port: int):
-    process = subprocess.Popen([sys.executable, "-c", FLOOD, str(port)], stdout=subprocess.PIPE)
-    with process:
-        try:
-            assert process.stdout.readline() == b"READY\n"
-            yield
-        finally:
-            process.kill()
-
-
 @pytest.mark.fault("udp/7", models=LOOPS)
 def test_flood_does_not_slow_down_tcp_on_the_same_loop(serve, eventually):
     server = serve.script(COUNTING, "0", "tcp://127.0.0.1:0", "udp://127.0.0.1:0", addresses=2)
@@ -132,9 +107,9 @@ def test_flood_does_not_slow_down_tcp_on_the_same_loop(serve, eventually):
 
     with socket.socket(type=socket.SOCK_DGRAM) as nobody:  # as busy a machine, but for the loop
         nobody.bind(("127.0.0.1", 0))
-        with flood(nobody.getsockname()[1]):
+        with datagram_flood(nobody.getsockname()[1]):
             control = p99_s()
-    with flood(udp_port):
+    with datagram_flood(udp_port):
         eventually(lambda: stats_of(server)["dropped"] > 0, "more comes than it can answer")
         assert p99_s() < max(0.050, 3 * control)
     stats = stats_of(server)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from own_network import said_in_a_network_of_its_own
 
 SERVERS = Path(__file__).parent / "servers"
 CHECKS = """
@@ -44,23 +43,8 @@ show("chat", "chat", "none", ["tcp/19"])
 """
 
 
-def said_inside(code: str, *words: str) -> list[str]:
-    """The lines that `code` prints in a network of its own."""
-    inside = 'ip link set lo up && exec "$0" -c "$@"'
-    done = subprocess.run(
-        ["unshare", "--net", "sh", "-c", inside, sys.executable, code, str(SERVERS), *words],
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
-    if done.returncode and "Traceback" not in done.stderr:
-        pytest.skip(f"a network of its own is not permitted here: {done.stderr.strip()}")
-    assert done.stderr == ""
-    return done.stdout.splitlines()
-
-
 def test_checks_for_which_there_is_no_port_are_skipped() -> None:
-    fault, *findings = said_inside(WITHOUT_PORTS)
+    fault, *findings = said_in_a_network_of_its_own(WITHOUT_PORTS, str(SERVERS))
     assert "no port is left for a client here" in fault
     assert len(findings) == 8
     for finding in findings:
@@ -71,7 +55,7 @@ def test_checks_for_which_there_is_no_port_are_skipped() -> None:
 
 @pytest.mark.parametrize("room", [0, 1000])
 def test_restart_is_judged_only_where_the_port_was_in_time_wait(room: int) -> None:
-    findings = said_inside(WITHOUT_TIME_WAIT, str(room))
+    findings = said_in_a_network_of_its_own(WITHOUT_TIME_WAIT, str(SERVERS), str(room))
     states = [finding.split()[1] for finding in findings]
     assert states == (["passed", "failed", "passed"] if room else ["skipped"] * 3), findings
     assert room or all("net.ipv4.tcp_max_tw_buckets" in finding for finding in findings)

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from datagram_flood import datagram_flood
 from deadline import DEADLINE_S
 from flooded_rooms import HEARD, MEMBERS, heard_of_a_flood
 
@@ -197,31 +198,8 @@ def test_a_datagram_that_cannot_be_sent_or_must_not_be_costs_nobody_else_anythin
         assert server.process.wait(DEADLINE_S) == 0
 
 
-FLOOD = """
-import socket, sys
-sock = socket.socket(type=socket.SOCK_DGRAM)
-sock.connect(("127.0.0.1", int(sys.argv[1])))
-print("READY", flush=True)
-while True:
-    try:
-        sock.send(b"ping")
-    except OSError:  # a full queue, or nobody there any more
-        pass
-"""
-
-
 @pytest.mark.parametrize("name", [name for name in FRAMEWORKS if name not in NO_DATAGRAMS])
 def test_a_flood_of_datagrams_does_not_keep_a_server_from_ending(name):
-    with (
-        serving(name, "udp-echo") as server,
-        subprocess.Popen(
-            [sys.executable, "-c", FLOOD, str(server.address[1])], stdout=subprocess.PIPE
-        ) as flood,
-    ):
-        try:
-            assert flood.stdout is not None
-            assert flood.stdout.readline() == b"READY\n"
-            server.process.send_signal(signal.SIGTERM)
-            assert server.process.wait(DEADLINE_S) == 0
-        finally:
-            flood.kill()
+    with serving(name, "udp-echo") as server, datagram_flood(server.address[1]):
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(DEADLINE_S) == 0

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from own_network import said_in_a_network_of_its_own
 
 from compare.contract.spec import Target
 from compare.driver import meter as metering
@@ -188,17 +189,8 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
         server.close()
     print(sizes_of(target, "tcp-short", closed).time_wait_overflow)
 """
-    inside = 'ip link set lo up && exec "$0" -c "$1"'
-    done = subprocess.run(
-        ["unshare", "--net", "sh", "-c", inside, sys.executable, code],
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    if done.returncode and "Traceback" not in done.stderr:
-        pytest.skip(f"a network of its own is not permitted here: {done.stderr.strip()}")
-    assert done.stderr == ""
-    assert 40 <= int(done.stdout) <= 50
+    (overflow,) = said_in_a_network_of_its_own(code)
+    assert 40 <= int(overflow) <= 50
 
 
 def test_sizes_are_those_of_all_its_processes(serve: Callable[..., Any]) -> None:
