@@ -50,8 +50,8 @@ class Extra:
 
     unsent: bytes that the shell has taken and the kernel has not. rest: deliveries that its
     service still has for it and others, when it reads again. paused: those wait for the others to
-    take what they have: see Turns. held: the program wants nothing from
-    it for now. early: what came in the meantime; ended: so did its end.
+    take what they have: see Turns. held: the program wants nothing from it for now. early: what
+    came in the meantime; ended: so did its end.
     message: the number of the one under way. since: when that began, or the handshake, or when a
         peer that is closed had acknowledged all.
     base, given, base_at: bytes unacknowledged when last looked at, taken by the shell since then,

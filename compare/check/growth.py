@@ -61,11 +61,7 @@ def must_level_off(bench: Bench, lot: Callable[[float], int], of: str) -> None:
     lot(within())
     most = _size(bench)
     sizes, counts, level = [most], [0], 0
-    while (
-        level < max(LEVEL, len(counts) // REST)
-        and len(counts) <= MOST_LOTS
-        and time.monotonic() < deadline
-    ):
+    while not _is_level(level, counts) and len(counts) <= MOST_LOTS and time.monotonic() < deadline:
         counts.append(lot(within()))
         sizes.append(_size_at_rest(bench, most))
         for name in _LEFT:
