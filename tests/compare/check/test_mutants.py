@@ -82,7 +82,10 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
         "says-goodbye-twice": GOODBYES,
         "keeps-names": {"chat/12", "chat/6-words", "chat/7-refusal", "chat/13-said"},
         "any-name": {"chat/7", "chat/7-refusal"},
-        "tells-the-sender": {"chat/6", "chat/9", "chat/11", "chat/12", "chat/13", "chat/9-order"},
+        "tells-the-sender": {
+            *("chat/6", "chat/9", "chat/11", "chat/12", "chat/13", "chat/15"),
+            "chat/9-order",
+        },
         "loses-some": {"chat/4", "chat/9", "chat/9-order", "chat/14-said"},
         "doubles-some": {"chat/4", "chat/9", "chat/9-order", "chat/14-said"},
         "orders-differ": {"chat/9-order"},
