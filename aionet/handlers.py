@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from aionet.connection import Connection
@@ -31,14 +32,16 @@ def _tells_only_that_it_broke(error: Exception, stream: Stream) -> bool:
     return isinstance(error, BrokenStreamError) and error.stream is stream
 
 
-def _place_of(task: asyncio.Task[None]) -> list[int]:
-    """Where a task waits: the last step of each coroutine in which it is."""
-    steps = []
+def _frames_of(task: asyncio.Task[None]) -> Iterator[FrameType]:
+    """The coroutines in which a task waits, from the outermost one to the first generator."""
     coro: Any = task.get_coro()
     while inspect.iscoroutine(coro) and coro.cr_frame is not None:
-        steps.append(coro.cr_frame.f_lasti)
+        yield coro.cr_frame
         coro = coro.cr_await
-    return steps
+
+
+def _place_of(task: asyncio.Task[None]) -> list[int]:
+    return [frame.f_lasti for frame in _frames_of(task)]
 
 
 def _cancel_if_there(task: asyncio.Task[None], place: list[int]) -> None:
@@ -100,15 +103,17 @@ class StreamConnection(Connection):
     def gone(self) -> None:
         super().gone()
         stream, task = self.stream, self.task
-        is_told = task is not None and stream.is_waited_for_by(task)
-        kin_is_told = stream.is_waited_for_by_kin
+        if task is None:
+            return
+        is_told = any(map(stream.is_waited_for_in, _frames_of(task)))
+        another_is_told = stream.is_waited_for
         stream.broken(self.reason or CloseReason.RESET)
-        if task is None or task.done() or is_told or stream.closed_by_handler:
+        if task.done() or is_told or stream.closed_by_handler:
             return
         service = cast(Handlers, self.hub.service)
         if not service.cancel or task is asyncio.current_task():
             return
-        if kin_is_told:  # which may tell the handler
+        if another_is_told:  # which may tell the handler, if it is a task of its
             self.connections.loop.call_later(TOLD_S, _cancel_if_there, task, _place_of(task))
         else:
             task.cancel()

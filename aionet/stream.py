@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from aionet.limits import CloseReason
@@ -56,9 +57,6 @@ class Stream:
         self._ended = False  # the peer has finished sending
         self.closed = False
         self.closed_by_handler = False
-        self._waiting: dict[
-            asyncio.Task[Any] | None, bool
-        ] = {}  # whether the handler's, or its kin
         self._broken: CloseReason | None = None
         self._arrival: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
@@ -180,12 +178,10 @@ class Stream:
         self._conn.listen()  # whatever there is, it does not suffice
         self._turn = 0
         self._arrival = self._conn.connections.loop.create_future()
-        task = self._note_waiting()
         try:
             await self._arrival
         finally:
             self._arrival = None
-            del self._waiting[task]
         self._check_after_waiting()
         self._check_receiving()
         return True
@@ -234,11 +230,7 @@ class Stream:
         while self._conn.is_full:
             if self._room is None:
                 self._room = self._conn.connections.loop.create_future()
-            task = self._note_waiting()
-            try:
-                await asyncio.shield(self._room)
-            finally:
-                del self._waiting[task]
+            await asyncio.shield(self._room)
             self._check_after_waiting()
             self._check()
 
@@ -250,7 +242,7 @@ class Stream:
         """
         if not self.closed and self._broken is None:
             self.closed = True
-            self.closed_by_handler = self._is_kin()
+            self.closed_by_handler = serving.get() is self._conn
             _wake(self._arrival)
             self.writable()
             self._conn.close(CloseReason.DONE)
@@ -260,14 +252,6 @@ class Stream:
             raise ClosedStreamError("the stream was closed by this program")
         if self._broken is not None:
             raise BrokenStreamError(self._broken, self)
-
-    def _is_kin(self) -> bool:
-        return serving.get() is self._conn
-
-    def _note_waiting(self) -> asyncio.Task[Any] | None:
-        task = asyncio.current_task()
-        self._waiting[task] = self._is_kin()
-        return task
 
     def _check_after_waiting(self) -> None:
         """That another task has closed the stream meanwhile is no mistake."""
@@ -281,14 +265,14 @@ class Stream:
 
     # What the connection tells.
 
-    def is_waited_for_by(self, task: asyncio.Task[Any]) -> bool:
-        """Whether `task` waits in a call of this stream."""
-        return task in self._waiting
-
     @property
-    def is_waited_for_by_kin(self) -> bool:
-        """Whether a task does that the handler has made."""
-        return any(self._waiting.values())
+    def is_waited_for(self) -> bool:
+        """Whether a task waits in a call of this stream."""
+        return self._arrival is not None or self._room is not None
+
+    def is_waited_for_in(self, frame: FrameType) -> bool:
+        """Whether a coroutine that has come to `frame` does."""
+        return frame.f_code in _WAITS and frame.f_locals["self"] is self
 
     def feed(self, data: bytes) -> int:
         """Keep `data`; the number of bytes not taken yet."""
@@ -314,6 +298,9 @@ class Stream:
         self._broken = self._broken or reason
         _wake(self._arrival)
         self.writable()
+
+
+_WAITS = (Stream._more.__code__, Stream._wait_for_room.__code__)
 
 
 def _wake(future: asyncio.Future[None] | None) -> None:
