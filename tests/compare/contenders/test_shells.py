@@ -123,8 +123,7 @@ def test_who_has_finished_gets_the_rest_of_its_answer_and_the_last_words(server)
     server.client.sendall(b"go")
     server.client.shutdown(socket.SHUT_WR)
     assert receive(server.client, len(EXPECTED) + 3) == EXPECTED + b"bye"
-    if server.name != "rloop":  # which does not close
-        assert server.client.recv(1) == b""
+    assert server.client.recv(1) == b""
 
 
 @pytest.mark.parametrize("pause", [0, 0.1], ids=["fast", "slow"])
@@ -140,8 +139,7 @@ def test_a_close_comes_after_the_last_piece_of_a_large_answer(server, half_close
     first = receive(server.client, PIECE)
     time.sleep(pause)
     assert first + receive(server.client, len(EXPECTED) - PIECE) == EXPECTED
-    if not (half_closes and server.name == "rloop"):  # which does not close
-        assert server.client.recv(1) == b""
+    assert server.client.recv(1) == b""
 
 
 def test_a_server_that_is_told_to_stop_sends_the_rest_and_ends_well(server):
