@@ -2,9 +2,10 @@
 
 As asyncio's page on protocols has it, with the loop that rloop's own page says to use, and with
 what asyncio documents for a peer that does not read: it is not listened to until it has.
-rloop 0.5 never closes a connection whose peer has finished sending: neither when eof_received()
-returns False, nor on close() or abort(). It does not say that one is lost, either, so that for the
-hub a connection has ended when we close it.
+rloop 0.5 closes no socket when it is told to, neither when eof_received() returns False, nor on
+close() or abort(): it collects what was closed, and closes many at a time. So we shut it before,
+which its peer sees; but up to some hundreds of descriptors stay open meanwhile, and a reset
+comes late. For the hub a connection has ended when we close it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from typing import Any, cast
 import rloop
 
 from aionet.command import Serve
-from aionet.core import Todo
+from aionet.core import State, Todo
 from aionet.loops import keep_read_buffers
 from compare.contenders import connection, on_a_loop
 from compare.contenders.answers import Answers
+
+LOOK_S = 0.01  # between two looks whether all is sent
 
 
 class Connection(connection.Connection, asyncio.Protocol):
@@ -68,8 +71,7 @@ class Connection(connection.Connection, asyncio.Protocol):
             self._write(data)
         todo = self.pop_todo(self._full)
         if todo is Todo.CLOSE:
-            self._transport.close()
-            self.hub.lost(self, None)
+            self._end()
         elif todo is Todo.SHUT_WR:
             with contextlib.suppress(OSError):  # it is gone, which reading tells
                 self._transport.write_eof()
@@ -103,8 +105,27 @@ class Connection(connection.Connection, asyncio.Protocol):
     def unacked(self) -> int:
         return super().unacked() + self._transport.get_write_buffer_size()
 
+    def _end(self) -> None:
+        """Close it after the last byte; rloop 0.5 tells nobody that this has gone."""
+        if self._transport.get_write_buffer_size() and self.state is not State.GONE:
+            asyncio.get_running_loop().call_later(LOOK_S, self._end)
+            return
+        if self.state is not State.GONE:
+            self._shut()
+            self._transport.close()
+            self.hub.lost(self, None)
+
     def close(self) -> None:
+        self._shut()
         self._transport.abort()
+
+    def _shut(self) -> None:
+        """The peer is to see the end now, not when rloop 0.5 gets to close the socket."""
+        if self.sock.fileno() >= 0:
+            sock = socket.socket(fileno=self.sock.fileno())
+            with contextlib.suppress(OSError):  # the peer was gone before
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.detach()
 
 
 class Datagrams(asyncio.DatagramProtocol):

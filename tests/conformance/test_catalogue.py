@@ -30,7 +30,8 @@ WARNINGS = ("-W", "always", "-W", "ignore::ResourceWarning:rloop.loop")
 LOGGED = {"tcp/16", "life/5"}  # that there are no descriptors left; that a worker died
 # The others share the core and take minutes; compare's gate asks some of the same.
 ALWAYS = ("asyncio", "threaded")
-BY_CHANCE = "prefork-reuseport"  # what its processes are dealt decides
+# What its processes are dealt decides; when it gets to close what it was told to.
+BY_CHANCE = ("prefork-reuseport", "rloop")
 # What ends the server, looks at how it grows from its beginning on, or begins in an empty room.
 AFRESH = {"tcp/8", "tcp/13", "tcp/19", "life/1", *(id_ for id_ in CHECKS if "chat/" in id_)}
 

@@ -198,8 +198,12 @@ def test_other_bytes_are_no_fault_of_half_closes_or_segments(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner, "PATIENCE_S", 0.3)
-    failed = found("raises-lower-case", "tcp/2", "tcp/9", "tcp/18")
-    assert {each.likely for each in failed} == {symptoms.CHANGED}
+    # Segments of tcp/2 that a server takes together are no text, which alone this one changes.
+    likely = {
+        each.id: each.likely for each in found("raises-lower-case", "tcp/2", "tcp/9", "tcp/18")
+    }
+    assert likely.pop("tcp/2") in ("", symptoms.CHANGED)
+    assert likely == dict.fromkeys(("tcp/9", "tcp/18"), symptoms.CHANGED)
 
 
 ONE_EXPLANATION = [
