@@ -30,7 +30,11 @@ class Connection(Peer, asyncio.Protocol):
 
     @property
     def address(self) -> Any:
-        return self._transport.get_extra_info("peername")
+        """None of who had gone before the kernel was asked."""
+        try:
+            return self._transport.get_extra_info("peername")
+        except (AttributeError, ValueError, OSError):  # uvloop asks a socket that it has closed
+            return None
 
     def get_extra_info(self, name: str) -> Any:
         """As asyncio's transports: "peername", "sockname", "socket"; over TLS "ssl_object", ..."""

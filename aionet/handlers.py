@@ -32,12 +32,18 @@ def _tells_only_that_it_broke(error: Exception, stream: Stream) -> bool:
 class StreamConnection(Connection):
     """A connection whose peer is served by a coroutine of its own."""
 
-    __slots__ = ("stream", "task")
+    __slots__ = ("_address", "stream", "task")
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
+        self._address: Any = None
         self.stream = Stream(self, hub.limits.message)
         self.task: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> Any:
+        """Also when the connection is gone, of which a handler may still be told."""
+        return super().address if self._address is None else self._address
 
     @property
     def connections(self) -> Connections:
@@ -85,6 +91,7 @@ class StreamConnection(Connection):
 
     def begin(self, handler: Handler) -> None:
         connections = self.connections
+        self._address = self.address
         self.hub.places.stay(self)
         self.task = task = connections.loop.create_task(self._run(handler))
         connections.tasks.add(task)

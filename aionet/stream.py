@@ -27,7 +27,8 @@ class BrokenStreamError(ConnectionError):
     """
 
     def __init__(self, reason: CloseReason, stream: Stream | None = None) -> None:
-        who = f" to {stream.address}" if stream is not None else ""
+        address = stream.address if stream is not None else None
+        who = f" to {address}" if address is not None else ""
         super().__init__(f"the connection{who} is gone ({reason})")
         self.reason = reason
         self.stream = stream
@@ -58,7 +59,7 @@ class Stream:
 
     @property
     def address(self) -> Any:
-        """The peer's address as the socket gives it."""
+        """The peer's address as the socket gives it; None of who had gone before it was asked."""
         return self._conn.address
 
     @property

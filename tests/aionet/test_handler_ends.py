@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from loop_runs import Run
 from witnesses import Witness
 
 from aionet.limits import CloseReason, Limits
-from aionet.server import serve
+from aionet.server import Server, serve
 from aionet.stream import BrokenStreamError, Stream
+
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends RST
 
 
 class Waits:
@@ -171,3 +175,43 @@ def test_a_handler_that_only_sends_is_told_of_the_drain(run: Run[Any]) -> None:
             assert (report.finished, report.aborted) == (1, 0)
 
     run(main())
+
+
+async def come_and_reset(server: Server) -> None:
+    """Gone before the handler begins, and perhaps before the kernel was asked whose it is."""
+    client = socket.create_connection(("127.0.0.1", server.addresses[0].port))
+    client.send(b"x")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    client.close()
+    await let_the_loop_see_everything()
+
+
+def test_who_resets_before_his_handler_begins_is_gone_and_no_more(
+    run: Run[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(stream: Stream) -> None:
+        while await stream.receive():
+            pass
+
+    async def main() -> None:
+        async with serve(handler, ANY) as server:
+            for _ in range(20):
+                await come_and_reset(server)
+
+    run(main())
+    assert records(caplog) == []
+
+
+def test_failure_of_a_handler_whose_peer_had_gone_before_is_logged_as_any_other(
+    run: Run[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(stream: Stream) -> None:
+        raise ValueError("of its own")
+
+    async def main() -> None:
+        async with serve(handler, ANY) as server:
+            for _ in range(20):
+                await come_and_reset(server)
+
+    run(main())
+    assert {record.name for record in records(caplog)} == {"aionet"}
