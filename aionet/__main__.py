@@ -1,4 +1,4 @@
-"""python -m aionet serve {echo|udp-echo|chat} --loop {asyncio|uvloop}"""
+"""python -m aionet serve {echo|udp-echo|chat|MODULE:OBJECT} --loop {asyncio|uvloop}"""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import sys
 
+from aionet.app import loading
 from aionet.command import Chat, Serve, announce, explaining, fail, log_to_stderr, parse
 from aionet.loops import LOOPS, loop_factory
+from aionet.place import Listen
 from aionet.runner import Opened, run_on
 from aionet.tls import server_context
 
@@ -39,15 +41,15 @@ def serve(task: Serve) -> int:
         opened = stack.enter_context(Opened(task.workers, task.timeouts.write))
         for address in task.addresses:
             with explaining(address):
-                opened.add(address)
+                opened.add(Listen(address, tls=tls if address.scheme != "udp" else None))
         return run_on(
-            task.make_service,
+            loading(task.service) if task.is_app else task.make_service,
             opened,
             task.option,
             announce,
             limits=task.limits,
             timeouts=task.timeouts,
-            tls=tls,
+            supervised=task.is_app,
         )
 
 

@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-SCHEMES = ("tcp", "udp", "unix", "fd", "systemd")
+SCHEMES = ("tcp", "udp", "tcp+udp", "unix", "fd", "systemd")
+IP = ("tcp", "udp", "tcp+udp")
 
 _FORMS = (
-    "write it as tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, fd://NUMBER, "
-    "systemd: or systemd:NAME"
+    "write it as tcp://HOST:PORT, udp://HOST:PORT, tcp+udp://HOST:PORT, unix:///PATH, "
+    "unix:@NAME, fd://NUMBER, systemd: or systemd:NAME"
 )
 _MAX_DESCRIPTOR = 2**31 - 1  # a C int
 # What systemd.socket(5) allows in FileDescriptorName=. A slash would be allowed too, but who
@@ -22,9 +23,10 @@ _NAME = re.compile(r"(?!/)[ -9;-~]{0,255}")
 class Address:
     """What `parse` reads.
 
-    tcp and udp have a host (a name or an IP address, IPv6 without brackets; empty for every
-    interface) and a port. The others have a path instead: unix that of the socket, fd the
-    descriptor's number, systemd the name given to the sockets (empty for all of them).
+    tcp, udp and tcp+udp have a host (a name or an IP address, IPv6 without brackets; empty for
+    every interface) and a port. The others have a path instead: unix that of the socket, or @ and a
+    name of the abstract namespace, fd the descriptor's number, systemd the name given to the
+    sockets (empty for all of them).
     """
 
     scheme: str
@@ -37,7 +39,8 @@ class Address:
         """Read `tcp://127.0.0.1:7007`, `udp://[::1]:0`; without a scheme it is TCP.
 
         `tcp://:7007` and `tcp://[::]:7007` are every interface, over IPv4 and IPv6.
-        `unix:///run/echo.sock` is a stream socket at an absolute path. `fd://3` is a socket
+        `tcp+udp://127.0.0.1:0` is both on one port. `unix:///run/echo.sock` is a stream socket at
+        an absolute path, `unix:@echo` one with a name and no file (unix(7)). `fd://3` is a socket
         inherited under that number, `systemd:` is all sockets that socket activation passed,
         and `systemd:web` those called web. Raises ValueError, with a message for a person,
         for anything else.
@@ -46,13 +49,15 @@ class Address:
         scheme = scheme.lower()
         if text.startswith("systemd:"):
             scheme, rest = "systemd", text.removeprefix("systemd:")
+        elif text.startswith("unix:@"):
+            scheme, rest = "unix", text.removeprefix("unix:")
         elif not separator:
             scheme, rest = "tcp", text
-        if scheme in ("tcp", "udp"):
+        if scheme in IP:
             host, port = _host_and_port(text, rest)
             return cls(scheme, host, port)
         if scheme == "unix":
-            if not rest.startswith("/") or "\0" in rest:
+            if not rest.startswith(("/", "@")) or "\0" in rest or rest == "@":
                 raise ValueError(f"{text!r} does not name an absolute path; {_FORMS}")
             return cls(scheme, path=rest)
         if scheme == "fd":
@@ -66,10 +71,16 @@ class Address:
         raise ValueError(f"{text!r} has the scheme {scheme!r}; {_FORMS}")
 
     def __str__(self) -> str:
-        if self.scheme in ("tcp", "udp"):
+        if self.scheme in IP:
             host = f"[{self.host}]" if ":" in self.host else self.host
             return f"{self.scheme}://{host}:{self.port}"
-        return f"{self.scheme}:{'' if self.scheme == 'systemd' else '//'}{self.path}"
+        slashes = "" if self.scheme == "systemd" or self.path.startswith("@") else "//"
+        return f"{self.scheme}:{slashes}{self.path}"
+
+    @property
+    def unix_name(self) -> str:
+        """What bind(2) and connect(2) take for a unix one."""
+        return "\0" + self.path[1:] if self.path.startswith("@") else self.path
 
 
 def _host_and_port(text: str, rest: str) -> tuple[str, int]:

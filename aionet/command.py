@@ -35,7 +35,7 @@ SERVICES: dict[str, Callable[[Limits], Service]] = {
 
 _OF_CONNECTIONS = frozenset(
     (
-        *("connections", "per_peer", "on_full", "write_buffer", "min_rate"),
+        *("connections", "per_peer", "rate", "peer_rate", "on_full", "write_buffer", "min_rate"),
         *("idle", "write", "half_closed", "drain", "linger"),
     )
 )
@@ -63,6 +63,11 @@ class Serve:
     talk: str | None = None  # the name under which who sits at the server is a member, too
 
     @property
+    def is_app(self) -> bool:
+        """Whether it is a program's own: MODULE:OBJECT."""
+        return ":" in self.service
+
+    @property
     def datagrams(self) -> bool:
         return self.service == "udp-echo"
 
@@ -76,15 +81,17 @@ class Serve:
 
         never: settings that this way of serving has no use for; why: the reason, for the line.
         """
+        if self.is_app:
+            return  # nobody knows
         used = USED[self.service] | ({"handshake"} if self.tls else set())
         if all(each.scheme == "unix" for each in self.addresses):
-            used -= {"per_peer"}
+            used -= {"per_peer", "peer_rate"}
         for key, option in limiting(self.limits, self.timeouts).items():
             if key in never:
                 fail(f"{option} does nothing with {self.option}: {why}")
             if key not in used:
                 where = " without --tls-cert" if key == "handshake" else f" for {self.service}"
-                where = " on unix sockets" if key == "per_peer" else where
+                where = " on unix sockets" if key in ("per_peer", "peer_rate") else where
                 fail(f"{option} does nothing{where}; leave it out")
 
 
@@ -120,12 +127,21 @@ def parse(
 
     serve = commands.add_parser(
         "serve",
-        help="serve echo, udp-echo or chat",
+        help="serve echo, udp-echo or chat"
+        + (", or a program of your own" if settings is None else ""),
         description="Print READY and the address on stdout once listening. SIGTERM and Ctrl-C "
         "send what is pending and exit 0; a second one ends at once.",
         allow_abbrev=False,
     )
-    serve.add_argument("service", choices=list(SERVICES))
+    if settings is not None:
+        serve.add_argument("service", choices=list(SERVICES))
+    else:
+        serve.add_argument(
+            "service",
+            type=_service,
+            help=f"{', '.join(SERVICES)}, or MODULE:OBJECT: a service of your own, its class, a "
+            "handler or an app as of aionet.run, imported by each worker; SIGHUP replaces these",
+        )
     serve.add_argument(
         f"--{option}",
         choices=choices,
@@ -223,9 +239,11 @@ def _addresses(service: str, asked_for: list[str] | None, *, only_ip: bool) -> t
     """Where to listen. Raises ValueError for what does not suit the service."""
     scheme = "udp" if service == "udp-echo" else "tcp"
     addresses = tuple(Address.parse(each) for each in asked_for or [f"{scheme}://127.0.0.1:0"])
+    if ":" in service:
+        return addresses
     for address in addresses:
-        wrong = "tcp" if scheme == "udp" else "udp"
-        if address.scheme == wrong or (scheme == "udp" and address.scheme == "unix"):
+        wrong = ("tcp", "tcp+udp") if scheme == "udp" else ("udp", "tcp+udp")
+        if address.scheme in wrong or (scheme == "udp" and address.scheme == "unix"):
             raise ValueError(
                 f"{service} is served over {scheme}, so --listen {address} cannot be; "
                 f"use {scheme}://HOST:PORT"
@@ -235,6 +253,15 @@ def _addresses(service: str, asked_for: list[str] | None, *, only_ip: bool) -> t
     if only_ip and len(addresses) > 1:
         raise ValueError("--listen may be given once; each model serves one socket")
     return addresses
+
+
+def _service(text: str) -> str:
+    if text in SERVICES or ":" in text:
+        return text
+    raise argparse.ArgumentTypeError(
+        f"invalid choice: {text!r} (choose from {', '.join(SERVICES)}, or MODULE:OBJECT, such as "
+        "myapp:handler)"
+    )
 
 
 def _count(text: str) -> int:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
-import socket
 import struct
 import termios
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from aionet.core import Peer, State, Todo
-from aionet.sockets import set_reset_on_close, stop_reading
+from aionet.core.layer import Layer
+from aionet.sockets import borrowed, set_reset_on_close, stop_reading
 
 if TYPE_CHECKING:
     from aionet.connections import Connections
+    from aionet.door import Door
 
 log = logging.getLogger("aionet")
 
@@ -27,6 +28,7 @@ class Connection(Peer, asyncio.Protocol):
     __slots__ = ("_transport",)
 
     _transport: asyncio.Transport
+    door: ClassVar[Door]  # of each that a server accepts
 
     @property
     def address(self) -> Any:
@@ -45,6 +47,10 @@ class Connection(Peer, asyncio.Protocol):
             if name in ("cipher", "compression"):
                 return getattr(tls.object, name)()
         return self._info(name)
+
+    def layer(self) -> Layer | None:
+        tls = self.door.tls
+        return None if tls is None else Layer(tls)
 
     def _info(self, name: str) -> Any:
         try:
@@ -153,20 +159,16 @@ class Connection(Peer, asyncio.Protocol):
             except OSError:  # it is gone, and connection_lost() is on its way
                 transport.abort()
         elif todo is Todo.RESET:
-            if (sock := transport.get_extra_info("socket")) is not None:
+            sock = transport.get_extra_info("socket")
+            if sock is not None and sock.fileno() >= 0:  # else the loop has closed it
                 try:
                     set_reset_on_close(sock)
                 except OSError:
                     log.debug("the peer was gone before it could be reset")
             transport.abort()
-        elif (descriptor := self._descriptor()) >= 0:
-            # uvloop's stand-in for a socket cannot shut down; a socket object for the same
-            # descriptor can, and detach() leaves the descriptor alone.
-            sock = socket.socket(fileno=descriptor)
-            try:
+        elif self._descriptor() >= 0:
+            with borrowed(transport.get_extra_info("socket")) as sock:
                 stop_reading(sock)
-            finally:
-                sock.detach()
         elif not transport.is_closing():  # in memory: what was sent has come
             self.eof_received()
 
@@ -178,6 +180,11 @@ class Connection(Peer, asyncio.Protocol):
         if self.dirty:
             self.settle()
         return True
+
+    @property
+    def pending(self) -> int:
+        """Bytes that wait for it here, as the kernel does not take them."""
+        return self.waiting + self._transport.get_write_buffer_size()
 
     def unacked(self) -> int:
         unsent = self._transport.get_write_buffer_size()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from aionet.core import Hub
 from aionet.descriptors import descriptor_reserve
 from aionet.hooks import Hooks
-from aionet.limits import Limits, Timeouts
+from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.listener import Gate
 from aionet.protocol import Service
 from aionet.stats import DrainReport, Stats
@@ -20,6 +19,7 @@ from aionet.throttle import throttled
 
 if TYPE_CHECKING:
     from aionet.datagram import DatagramEndpoint
+    from aionet.proxied import Proxied
 
 log = logging.getLogger("aionet")
 
@@ -28,7 +28,10 @@ LOOPS_OWN_BUFFER = 64 * 1024  # above which asyncio and uvloop call pause_writin
 
 
 class Connections:
-    """A hub's shell on an event loop. limit: how many are served at a time."""
+    """A hub's shell on an event loop. limit: how many are served at a time.
+
+    may_be_tls: whether some of them speak it, or will.
+    """
 
     def __init__(
         self,
@@ -38,7 +41,8 @@ class Connections:
         timeouts: Timeouts,
         *,
         limit: int,
-        tls: ssl.SSLContext | None = None,
+        may_be_tls: bool = False,
+        count_bytes: bool = False,
         hooks: Hooks | None = None,
     ) -> None:
         self.loop = loop
@@ -47,12 +51,18 @@ class Connections:
         self.write_buffer = None if usual else limits.write_buffer
         self.gate = Gate()
         self.tasks: set[asyncio.Task[None]] = set()  # of handlers
+        self.unnamed: set[Proxied] = set()  # have not said yet for whom they are
         self.draining = asyncio.Event()
         self._all_gone = asyncio.Event()
         self._ticking: asyncio.TimerHandle | None = None
         self.looked = -1.0  # when descriptors were last looked at
         self.look_at = 0  # accepts, at the latest
-        self.hub = hub_of(service, limits, timeouts, self, limit, loop.time(), tls, hooks)
+        now = loop.time()
+        self.hub = hub_class(may_be_tls)(
+            service, limits, timeouts, self, places=limit, now=now, hooks=hooks
+        )
+        if count_bytes:
+            self.hub.count_bytes()
 
     def stats(self, endpoints: Sequence[DatagramEndpoint] = ()) -> Stats:
         """The counters as they are now, with those of datagram endpoints beside them."""
@@ -65,7 +75,10 @@ class Connections:
             accepting=self.gate.open,
             out_of_descriptors=self.gate.out_of_descriptors,
             datagrams=sum(each.datagrams for each in endpoints),
+            handlers=len(self.tasks),
             replies=sum(each.replies for each in endpoints),
+            received_bytes=hub.received_bytes,
+            sent_bytes=hub.sent_bytes,
             unanswered=sum(each.unanswered for each in endpoints),
             dropped=sum(each.dropped for each in endpoints),
         )
@@ -125,6 +138,8 @@ class Connections:
         hub = self.hub
         total = len(hub.open)
         self.draining.set()
+        for each in list(self.unnamed):
+            each.refuse(CloseReason.DRAIN)
         hub.drain()
         deadline = self.loop.time() + timeout
         aborted = 0
@@ -154,23 +169,13 @@ class Connections:
         return True
 
 
-def hub_of(
-    service: Service,
-    limits: Limits,
-    timeouts: Timeouts,
-    shell: Connections,
-    places: int,
-    now: float,
-    tls: ssl.SSLContext | None,
-    hooks: Hooks | None,
-) -> Hub:
-    if tls is None:
-        return Hub(service, limits, timeouts, shell, places=places, now=now, hooks=hooks)
+def hub_class(may_be_tls: bool) -> type[Hub]:
+    """What a server needs of whose addresses one may speak TLS, or none."""
+    if not may_be_tls:
+        return Hub
     from aionet.core.tls import TLSHub
 
-    return TLSHub(
-        service, limits, timeouts, shell, context=tls, places=places, now=now, hooks=hooks
-    )
+    return TLSHub
 
 
 async def finish_tasks(tasks: set[asyncio.Task[None]], deadline: float) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from aionet.answerable import Answerable
 from aionet.connections import finish_tasks
 from aionet.core.failure import let_exits_pass
-from aionet.core.places import source_of
+from aionet.core.source import source_of
 from aionet.limits import Limits
 from aionet.pktinfo import Asked, Wildcard, answering
 from aionet.protocol import Answer, datagrams
@@ -120,6 +120,10 @@ class DatagramEndpoint:
         if self._sock.fileno() >= 0:  # not closed
             self._dropped = datagram_drops(self._sock)
         return self._dropped
+
+    @property
+    def is_six(self) -> bool:
+        return self._sock.family == socket.AF_INET6
 
     def start(self) -> None:
         self._forget()

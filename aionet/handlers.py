@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from aionet.connection import Connection
 from aionet.core import Hub, State
+from aionet.core.layer import Layer
 from aionet.limits import CloseReason
 from aionet.protocol import Answer, Service
 from aionet.sockets import RECV_SIZE
-from aionet.stream import BrokenStreamError, Stream, serving
+from aionet.stream import Stream, serving
+from aionet.stream_errors import BrokenStreamError
 from aionet.throttle import throttled
 
 if TYPE_CHECKING:
     from aionet.connections import Connections
+    from aionet.core.tls import TLSHub
 
 TOLD_S = 0.1  # for a task of a handler to tell it that the peer is gone
 
@@ -53,18 +57,19 @@ def _cancel_if_there(task: asyncio.Task[None], place: list[int]) -> None:
 class StreamConnection(Connection):
     """A connection whose peer is served by a coroutine of its own."""
 
-    __slots__ = ("_address", "stream", "task")
+    __slots__ = ("_address", "_handlers", "handshake_error", "stream", "task")
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
         self.stream = Stream(self, hub.limits.message)
         self.task: asyncio.Task[None] | None = None
+        self.handshake_error: OSError | None = None
         self._address: Any = None
 
     @property
     def address(self) -> Any:
         """Known to the end of the handler, which may outlive the connection."""
-        return self._address if self.task is not None else super().address
+        return self._address or super().address
 
     def get_extra_info(self, name: str) -> Any:
         return self.address if name == "peername" else super().get_extra_info(name)
@@ -95,23 +100,61 @@ class StreamConnection(Connection):
         if self.dirty:
             self.settle()
 
+    def abort(self, reason: CloseReason) -> None:
+        self.hub.reset(self, reason)
+        if self.dirty:
+            self.settle()
+
+    def finish(self) -> None:
+        self.hub.finish(self)
+        if self.dirty:
+            self.settle()
+
+    @property
+    def is_gone(self) -> bool:
+        return self.state is State.GONE
+
+    def start_tls(self, context: ssl.SSLContext | None, server_hostname: str | None) -> None:
+        """Speak TLS from here on. Raises ValueError for what is not known, or not needed."""
+        from aionet.core.tls import TLSHub
+
+        if context is not None:
+            raise ValueError("start_tls(context) is for a client; a server's is serve(starttls=)")
+        if self.door.starttls is None or not isinstance(self.hub, TLSHub):
+            raise ValueError("start_tls() needs serve(..., starttls=context)")
+        self._secure(self.hub, Layer(self.door.starttls))
+
+    def _secure(self, hub: TLSHub, layer: Layer) -> None:
+        self.settle()  # what was said before is not of TLS
+        hub.secure(self, layer)
+        self.settle()
+
     # What the hub tells.
+
+    def secured(self) -> None:
+        if (extra := self.extra) is not None and extra.tls is not None:
+            self.handshake_error = extra.tls.error
+        self.stream.secured()
 
     def writable(self) -> None:
         self.stream.writable()
 
     def gone(self) -> None:
         super().gone()
+        self._tell_handler()
+        self.stream.gone()
+
+    def _tell_handler(self) -> None:
         stream, task = self.stream, self.task
         if task is None:
+            stream.broken(self.reason or CloseReason.RESET)
             return
         is_told = any(map(stream.is_waited_for_in, _frames_of(task)))
         another_is_told = stream.is_waited_for
         stream.broken(self.reason or CloseReason.RESET)
-        if task.done() or is_told or stream.closed_by_handler:
+        if task.done() or is_told or stream.closed_by_handler or stream.is_over:
             return
-        service = cast(Handlers, self.hub.service)
-        if not service.cancel or task is asyncio.current_task():
+        if not self._handlers.cancel or task is asyncio.current_task():
             return
         if another_is_told:  # which may tell the handler, if it is a task of its
             self.connections.loop.call_later(TOLD_S, _cancel_if_there, task, _place_of(task))
@@ -120,11 +163,12 @@ class StreamConnection(Connection):
 
     # The handler.
 
-    def begin(self, handler: Handler) -> None:
+    def begin(self, handlers: Handlers) -> None:
         connections = self.connections
-        self._address = super().address  # uvloop asks the kernel, which forgets it
+        self._handlers = handlers
+        self._address = self.address  # uvloop asks the kernel, which forgets it
         self.hub.places.stay(self)
-        self.task = task = connections.loop.create_task(self._run(handler))
+        self.task = task = connections.loop.create_task(self._run(handlers.handler))
         connections.tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -170,7 +214,7 @@ class Handlers(Service):
         self.cancel = cancel
 
     def connect(self, peer: StreamConnection) -> Answer:
-        peer.begin(self.handler)
+        peer.begin(self)
         return None
 
     def receive_data(self, peer: StreamConnection, data: bytes) -> Answer:

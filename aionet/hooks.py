@@ -14,20 +14,24 @@ from aionet.limits import CloseReason
 class Hooks:
     """Called on the event loop, so they must not wait. `peer.address` says who it is.
 
+    on_accept: whether a connection is let in; it is reset if not, and if this raises. `peer` has an
+        address, and nothing was read of it.
     on_open: a connection has got its place; over TLS, before its handshake.
     on_close: it has ended, once for every on_open.
-    on_reject: a connection was reset because a limit was reached; no on_open, no on_close.
+    on_reject: a connection was reset because a limit was reached, or on_accept did not let it in;
+        no on_open, no on_close.
 
     A hook that raises is logged, and the connection goes on.
     """
 
+    on_accept: Callable[[Any], bool] | None = None
     on_open: Callable[[Any], None] | None = None
     on_close: Callable[[Any, CloseReason], None] | None = None
     on_reject: Callable[[Any], None] | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for what would have to be awaited."""
-        for name in ("on_open", "on_close", "on_reject"):
+        for name in ("on_accept", "on_open", "on_close", "on_reject"):
             check_callback(name, getattr(self, name))
 
 

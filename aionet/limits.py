@@ -15,14 +15,15 @@ class CloseReason(StrEnum):
 
     EOF = "eof"  # the peer finished sending, and got all there was for it
     DONE = "done"  # the service, or the handler, ended it
+    ABORTED = "aborted"  # it reset it
     IDLE = "idle"  # nothing came or went for Timeouts.idle or .half_closed
     SLOW_MESSAGE = "slow-message"  # a message took longer than Timeouts.message
     SLOW_READER = "slow-reader"  # it took nothing for Timeouts.write, or passed Limits.outbox
     OVERSIZE = "oversize"  # a message over Limits.message
-    REJECTED = "rejected"  # over Limits.connections or Limits.per_peer
+    REJECTED = "rejected"  # over a limit of Limits, refused by on_accept, or no proxy of ours
     DRAIN = "drain"  # the server stopped
     RESET = "reset"  # the peer, or the network, broke it
-    HANDSHAKE = "handshake"  # no TLS handshake within Timeouts.handshake, or a bad one
+    HANDSHAKE = "handshake"  # no TLS handshake within Timeouts.handshake, or a bad one; no PROXY
     ERROR = "error"  # the service or the handler failed; the log has the traceback
 
     __hash__ = str.__hash__  # Enum's is slow, and another than that of the string it equals
@@ -35,6 +36,8 @@ class Limits:
     connections: held at the same time. None takes what RLIMIT_NOFILE allows, less a reserve.
     per_peer: of them from one IPv4 address, or one IPv6 /64; more are rejected. An IPv4
         address inside an IPv6 one counts as itself (RFC 4291, 2.5.5.2).
+    rate: new connections in a second; beyond that newcomers wait or are rejected, see on_full.
+    peer_rate: the same of one source, counted as `per_peer`; more are rejected.
     on_full: past `connections`, let newcomers wait in the kernel's backlog (`queue`), or
         accept and reset them (`reject`).
     message: of one line, without its end.
@@ -55,6 +58,8 @@ class Limits:
 
     connections: int | None = None
     per_peer: int | None = None
+    rate: int | None = None
+    peer_rate: int | None = None
     on_full: Literal["queue", "reject"] = "queue"
     message: int = 4096
     write_buffer: int = 64 * 1024
@@ -66,7 +71,7 @@ class Limits:
     udp_low_ports: bool = False
 
     def __post_init__(self) -> None:
-        optional = ("connections", "per_peer", "udp_rate", "udp_rate_loopback")
+        optional = ("connections", "per_peer", "rate", "peer_rate", "udp_rate", "udp_rate_loopback")
         for name in (*optional, "message", "write_buffer", "outbox", "min_rate", "udp_handlers"):
             value = getattr(self, name)
             if value is None and name in optional:

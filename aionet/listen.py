@@ -61,7 +61,8 @@ def listen(
     if address.scheme in ("tcp", "udp"):
         sharing = Sharing.YES if reuse_port else Sharing.NO
         with _naming(address):
-            return _bind(address.scheme, _places(address)[0], sharing, write_timeout)
+            place = _places(address.scheme, address)[0]
+            return _bind(address.scheme, place, sharing, write_timeout)
     first, *others = listen_all(address)
     if others:
         for sock in (first, *others):
@@ -78,6 +79,8 @@ def listen_all(
     reuse_port: bool = False,
     exclusive: bool = False,
     write_timeout: float | None = None,
+    backlog: int = BACKLOG,
+    mode: int | None = None,
 ) -> list[socket.socket]:
     """Every socket that `address` means, blocking and listening, or none. Raises OSError.
 
@@ -87,37 +90,40 @@ def listen_all(
     this user bind the port as well, and the kernel spread clients over them (socket(7));
     `exclusive` with it refuses a port that somebody has already, who may say the same.
     `write_timeout` (tcp): as `set_write_timeout`, before anybody can connect. UDP sockets get
-    unicast only.
+    unicast only. `mode` is that of a unix socket's file, from its first moment on.
     """
     with _naming(address):
         if address.scheme == "unix":
-            return [_listen_unix(address.path)]
+            return [_listen_unix(address.unix_name, mode, backlog)]
         if address.scheme == "fd":
-            return [inherit(int(address.path), backlog=BACKLOG)]
+            return [inherit(int(address.path), backlog=backlog)]
         if address.scheme == "systemd":
-            return inherit_all(take_sockets(address.path), backlog=BACKLOG)
-        places = _places(address)
+            return inherit_all(take_sockets(address.path), backlog=backlog)
         sharing = Sharing.NO
         if reuse_port:
             sharing = Sharing.FROM_NOW_ON if exclusive else Sharing.YES
+        schemes = address.scheme.split("+")
+        places = [(scheme, *place) for scheme in schemes for place in _places(scheme, address)]
         for _ in range(_PORT_TRIES - 1):
             try:
-                return _bind_each(address.scheme, places, sharing, write_timeout)
+                return _bind_each(places, sharing, write_timeout, backlog)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or address.port != 0:
                     raise
-        return _bind_each(address.scheme, places, sharing, write_timeout)
+        return _bind_each(places, sharing, write_timeout, backlog)
 
 
-def listen_beside(sock: socket.socket, write_timeout: float | None) -> socket.socket:
+def listen_beside(
+    sock: socket.socket, write_timeout: float | None, backlog: int = BACKLOG
+) -> socket.socket:
     """Another socket where `sock` is, which lets others bind its port; with the scope of IPv6."""
     scheme = "tcp" if sock.type == socket.SOCK_STREAM else "udp"
     place = sock.family, sock.getsockname()
-    return _bind(scheme, place, Sharing.YES, write_timeout)
+    return _bind(scheme, place, Sharing.YES, write_timeout, backlog)
 
 
-def _places(address: Address) -> list[Place]:
-    kind = socket.SOCK_STREAM if address.scheme == "tcp" else socket.SOCK_DGRAM
+def _places(scheme: str, address: Address) -> list[Place]:
+    kind = socket.SOCK_STREAM if scheme == "tcp" else socket.SOCK_DGRAM
     found = socket.getaddrinfo(
         address.host or "::", address.port, type=kind, flags=socket.AI_PASSIVE
     )
@@ -127,17 +133,20 @@ def _places(address: Address) -> list[Place]:
 
 
 def _bind_each(
-    scheme: str, places: list[Place], sharing: Sharing, write_timeout: float | None
+    places: list[tuple[str, int, tuple[Any, ...]]],
+    sharing: Sharing,
+    write_timeout: float | None,
+    backlog: int,
 ) -> list[socket.socket]:
     bound: list[socket.socket] = []
     missing: OSError | None = None
     with contextlib.ExitStack() as opened:
-        for family, where in places:
+        for scheme, family, where in places:
             # The kernel chooses a port for the first; the others have to take the same.
             port = bound[0].getsockname()[1] if bound else where[1]
             try:
                 place = family, (where[0], port, *where[2:])
-                sock = _bind(scheme, place, sharing, write_timeout)
+                sock = _bind(scheme, place, sharing, write_timeout, backlog)
             except OSError as error:
                 if error.errno not in _NOT_HERE:
                     raise
@@ -152,7 +161,11 @@ def _bind_each(
 
 
 def _bind(
-    scheme: str, place: Place, sharing: Sharing, write_timeout: float | None
+    scheme: str,
+    place: Place,
+    sharing: Sharing,
+    write_timeout: float | None,
+    backlog: int = BACKLOG,
 ) -> socket.socket:
     family, where = place
     # asyncio sets TCP_NODELAY only where the protocol is named, and accept() inherits it.
@@ -167,7 +180,7 @@ def _bind(
         if error.errno != errno.EAFNOSUPPORT or where[0] != "::":
             raise
         anywhere = socket.AF_INET, ("0.0.0.0", where[1])
-        return _bind(scheme, anywhere, sharing, write_timeout)
+        return _bind(scheme, anywhere, sharing, write_timeout, backlog)
     try:
         if kind == socket.SOCK_STREAM:
             # Lets a restarted server bind while old connections are in TIME_WAIT. On UDP it
@@ -187,17 +200,17 @@ def _bind(
             # Whoever bound before without saying so refuses all others, and is refused by all.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if kind == socket.SOCK_STREAM:
-            sock.listen(BACKLOG)
+            sock.listen(backlog)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _listen_unix(path: str) -> socket.socket:
-    sock = bind_unix(path)
+def _listen_unix(path: str, mode: int | None, backlog: int) -> socket.socket:
+    sock = bind_unix(path, mode)
     try:
-        sock.listen(BACKLOG)
+        sock.listen(backlog)
     except BaseException:
         remove_unix_path(sock)
         sock.close()

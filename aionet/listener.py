@@ -30,8 +30,10 @@ class Listener:
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
         connection: Callable[[], asyncio.Protocol],
+        backlog: int = BACKLOG,
     ) -> None:
         self.sock = sock
+        self._backlog = backlog
         self._loop = loop
         self._connection = connection
         self._server: asyncio.AbstractServer | None = None
@@ -57,7 +59,7 @@ class Listener:
         except BaseException:
             duplicate.close()
             raise
-        self.sock.listen(BACKLOG)
+        self.sock.listen(self._backlog)
 
     def pause(self) -> None:
         """Accept no more. Who was accepted in this turn of the loop may still come."""

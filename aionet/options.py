@@ -24,6 +24,8 @@ _OPTIONS = {
         "max-connections", "connections at a time", "what the limit on descriptors allows"
     ),
     "per_peer": _Option("max-per-peer", "connections from one address, or one IPv6 /64"),
+    "rate": _Option("max-rate", "new connections a second, beyond which newcomers wait"),
+    "peer_rate": _Option("max-peer-rate", "the same from one address; more are reset"),
     "on_full": _Option("on-full", "let newcomers over the limit wait, or reset them"),
     "message": _Option("max-message", "of a line of text"),
     "write_buffer": _Option(

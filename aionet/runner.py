@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import os
 import signal
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from aionet import systemd
-from aionet.address import Address
+from aionet.address import IP, Address
+from aionet.app import App, Worker, assign, enter, is_app
 from aionet.connections import CANCEL_S
+from aionet.door import doors_of
 from aionet.handlers import shell_of
 from aionet.hooks import Hooks, check_callback
 from aionet.limits import Limits, Timeouts
 from aionet.listen import listen_all, listen_beside
 from aionet.loops import loop_factory
-from aionet.server import Server, Serves, serve
+from aionet.place import Listen, listens
+from aionet.protocol import Framing
+from aionet.server import Server, Serves, complete, serve
 from aionet.sockets import address_of
+from aionet.supervised import Supervised
 from aionet.tally import OnStats, Tally, keep_telling
 from aionet.unix_path import remove_unix_path
 from aionet.watchdog import watch
-from aionet.workers import Worker, supervise
+from aionet.workers import supervise
 
 log = logging.getLogger("aionet")
 
-Place = str | Address
-Factory = Callable[[], Serves | Awaitable[Serves]]
+Place = str | Address | Listen
 T = TypeVar("T")
 OnReady = Callable[[list[Address]], None]
 
@@ -42,16 +45,19 @@ STOP_S = 4 * CANCEL_S
 
 
 def run(
-    service: Serves | Place,
+    service: Serves | App | Place,
     *where: Place,
-    factory: Factory | None = None,
+    factory: App | None = None,
     workers: int = 1,
     loop: str = "asyncio",
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     tls: ssl.SSLContext | None = None,
+    starttls: ssl.SSLContext | None = None,
+    framing: Framing | None = None,
     hooks: Hooks | None = None,
     cancel_on_close: bool = True,
+    count_bytes: bool = False,
     exclusive: bool = True,
     hang_timeout: float | None = 30.0,
     on_ready: OnReady | None = None,
@@ -59,8 +65,20 @@ def run(
 ) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit status: 0 if all went well.
 
-    service: as for `serve`. Or it is left out, and `factory` makes it, once in each process that
-        serves and on its loop: a class, or a function, which may be a coroutine function.
+    service: as for `serve`. Or an app, which is the program's place in each process that serves: a
+        function with `contextlib.asynccontextmanager`, entered there on the loop, and left when the
+        server has drained. It is given a `Worker` and yields what is served, or a mapping of each
+        address to that:
+
+            @asynccontextmanager
+            async def app(worker):
+                async with asyncio.TaskGroup() as group:
+                    ticker = group.create_task(tick(worker))
+                    yield handler
+                    ticker.cancel()
+
+    factory: what makes the service, in the place of that: a class, or a function, which may be a
+        coroutine function. It is called once in each process that serves, on its loop.
     loop: "asyncio" or "uvloop". workers: processes that listen on the same ports; the kernel
         deals out the connections (SO_REUSEPORT, socket(7)), and one that dies is replaced, so that
         only its own connections are lost. `limits` are those of each.
@@ -70,6 +88,10 @@ def run(
     on_ready: called with the addresses once all of them are served. on_stats: called with the
         counters of all workers together, here and not in them, about once a second while they
         change and at the end. Neither may wait: who calls them looks after the workers.
+
+    SIGHUP replaces workers, one after the other, and the app is entered anew in each: its successor
+    serves before it begins to drain, so that nobody is refused. A program of one process reads its
+    certificates again, unless it does something else by `Worker.on_signal`.
 
     systemd is told READY and STOPPING where it asked to be (sd_notify(3)). What has not ended soon
     after Timeouts.drain (a handler that ignores its cancellation, a thread) ends with the process,
@@ -84,6 +106,10 @@ def run(
         if not callable(factory):
             raise ValueError(f"factory is {factory!r}; it must be a class or a function")
         where = (service, *where)
+    elif is_app(service):
+        factory = cast(App, service)
+    elif isinstance(service, Listen):
+        where = (service, *where)
     else:
         shell_of(service)  # which says what is wrong with it
     if not where:
@@ -95,14 +121,17 @@ def run(
     check_callback("on_ready", on_ready)
     check_callback("on_stats", on_stats)
     loop_factory(loop)
+    given = None if factory is not None or isinstance(service, Listen) else service
     _refuse_to_part(factory or service, workers)
-    places = [Address.parse(place) if isinstance(place, str) else place for place in where]
+    places = complete(listens(where), given, tls=tls, starttls=starttls, framing=framing)
+    if factory is None:
+        doors_of(places, cancel_on_close)  # which says what cannot be served
     timeouts = timeouts or Timeouts()
     with Opened(workers, timeouts.write, exclusive=exclusive) as opened:
         for place in places:
             opened.add(place)
         return run_on(
-            factory or partial(_same, service),
+            factory or partial(_same, given),
             opened,
             loop,
             on_ready,
@@ -110,9 +139,9 @@ def run(
             hang_timeout=hang_timeout,
             limits=limits,
             timeouts=timeouts,
-            tls=tls,
             hooks=hooks,
             cancel_on_close=cancel_on_close,
+            count_bytes=count_bytes,
         )
 
 
@@ -142,7 +171,7 @@ class Opened:
     def __init__(
         self, workers: int, write_timeout: float | None, *, exclusive: bool = True
     ) -> None:
-        self.of_worker: list[list[socket.socket]] = [[] for _ in range(workers)]
+        self.of_worker: list[list[Listen]] = [[] for _ in range(workers)]
         self._write_timeout = write_timeout
         self._listen = partial(
             listen_all,
@@ -151,32 +180,35 @@ class Opened:
             write_timeout=write_timeout,
         )
 
-    def add(self, address: Address) -> None:
+    def add(self, place: Listen) -> None:
         """Listen there. Raises OSError."""
-        first = self._listen(address)
-        self.of_worker[0] += first
+        address = place.address
+        assert isinstance(address, Address)
+        first = self._listen(address, backlog=place.backlog, mode=place.mode)
+        self.of_worker[0] += map(place.on, first)
         for mine in self.of_worker[1:]:
             for sock in first:
-                if sock.family == socket.AF_UNIX or address.scheme not in ("tcp", "udp"):
-                    mine.append(sock.dup())
+                if sock.family == socket.AF_UNIX or address.scheme not in IP:
+                    mine.append(place.on(sock.dup()))
                 else:
-                    mine.append(listen_beside(sock, self._write_timeout))
+                    beside = listen_beside(sock, self._write_timeout, place.backlog)
+                    mine.append(place.on(beside))
 
     @property
     def addresses(self) -> list[Address]:
-        return [address_of(sock) for sock in self.of_worker[0]]
+        return [address_of(sock) for sock in _sockets(self.of_worker[0])]
 
-    def keep_only(self, number: int) -> list[socket.socket]:
-        """The sockets of one worker, in its process: those of the others are closed there."""
-        for other, sockets in enumerate(self.of_worker):
+    def keep_only(self, number: int) -> list[Listen]:
+        """Those of one worker, in its process: those of the others are closed there."""
+        for other, places in enumerate(self.of_worker):
             if other != number:
-                for sock in sockets:
+                for sock in _sockets(places):
                     sock.close()
         return self.of_worker[number]
 
     def close(self) -> None:
-        for sockets in self.of_worker:
-            for sock in sockets:
+        for places in self.of_worker:
+            for sock in _sockets(places):
                 remove_unix_path(sock)
                 sock.close()
 
@@ -187,8 +219,12 @@ class Opened:
         self.close()
 
 
+def _sockets(places: list[Listen]) -> list[socket.socket]:
+    return [place.address for place in places if isinstance(place.address, socket.socket)]
+
+
 def run_on(
-    make: Factory,
+    app: App,
     opened: Opened,
     loop: str,
     on_ready: OnReady | None,
@@ -196,9 +232,10 @@ def run_on(
     timeouts: Timeouts,
     on_stats: OnStats | None = None,
     hang_timeout: float | None = 30.0,
+    supervised: bool = False,
     **settings: Any,
 ) -> int:
-    """As `run`, on sockets that are open."""
+    """As `run`, on sockets that are open. supervised: also a single worker has a parent."""
     addresses = opened.addresses
     workers = len(opened.of_worker)
     settings["timeouts"] = timeouts
@@ -212,27 +249,31 @@ def run_on(
         systemd.notify("STOPPING=1")
         opened.close()  # or the kernel would go on accepting what nobody serves
 
-    async def make_server(sockets: list[socket.socket]) -> Server:
-        service = make()
-        if inspect.isawaitable(service):
-            service = await service
-        _refuse_to_part(service, workers)
-        return serve(service, *sockets, **settings)
+    @contextlib.asynccontextmanager
+    async def serving(places: list[Listen], worker: Worker) -> AsyncIterator[Server]:
+        async with contextlib.AsyncExitStack() as stack:
+            what = await enter(app, worker, stack)
+            _refuse_to_part(what, workers)
+            places = assign(what, places)
+            given = None if isinstance(what, Mapping) else what
+            mine = complete(tuple(places), given, tls=None, starttls=None, framing=None)
+            server = serve(mine[0], *mine[1:], **settings)
+            worker.serves(server)
+            yield server
 
-    if workers == 1:
+    if workers == 1 and not supervised:
         with _Process(loop, timeouts.drain) as process:
-            server = process.run(make_server(opened.of_worker[0]))
-            process.run(_alone(server, process, ready, on_stats))
+            process.run(_alone(serving, opened.of_worker[0], process, ready, on_stats))
         return 0
 
-    def work(worker: Worker) -> int:
-        sockets = opened.keep_only(worker.number)
+    def work(place: Supervised) -> int:
+        places = opened.keep_only(place.number)
         with _Process(loop, timeouts.drain) as process:
             try:
-                server = process.run(make_server(sockets))
+                tells = on_stats is not None
+                process.run(_work(serving, places, process, place, hang_timeout, tells))
             except _CannotPartError as error:
                 raise SystemExit(str(error)) from None
-            process.run(_work(server, process, worker, hang_timeout, on_stats is not None))
         return 0
 
     tally = Tally(on_stats) if on_stats is not None else None
@@ -247,40 +288,60 @@ def run_on(
     )
 
 
+Serving = Callable[[list[Listen], Worker], contextlib.AbstractAsyncContextManager[Server]]
+
+
 async def _alone(
-    server: Server, process: _Process, ready: Callable[[], None], on_stats: OnStats | None
+    serving: Serving,
+    places: list[Listen],
+    process: _Process,
+    ready: Callable[[], None],
+    on_stats: OnStats | None,
 ) -> None:
+    worker = Worker(0)
     async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving(places, worker))
         if on_stats is not None:
             await stack.enter_async_context(keep_telling(server, on_stats))
         await stack.enter_async_context(server)
+        if not worker.hears(signal.SIGHUP) and server.has_certificates:
+            worker.on_signal(signal.SIGHUP, server.reload_certificates)
         stopped = server.catch_signals()  # who is told that we are ready may send one at once
         ready()
         await stopped.wait()
+        worker.draining.set()
         process.stopping()
         systemd.notify("STOPPING=1")
 
 
 async def _work(
-    server: Server, process: _Process, worker: Worker, hang_timeout: float | None, tells: bool
+    serving: Serving,
+    places: list[Listen],
+    process: _Process,
+    place: Supervised,
+    hang_timeout: float | None,
+    tells: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
+    worker = Worker(place.number)
     async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving(places, worker))
+        server.reload_certificates()  # they may have changed since the parent read them
         if tells:
-            report = worker.report
             await stack.enter_async_context(
-                keep_telling(server, lambda stats: report(stats.pack()))
+                keep_telling(server, lambda stats: place.report(stats.pack()))
             )
         await stack.enter_async_context(server)
         loop.add_signal_handler(signal.SIGTERM, stopped.set)
-        loop.add_reader(worker.parent_gone, stopped.set)
+        loop.add_reader(place.parent_gone, stopped.set)
         if hang_timeout is not None:
             watch(loop, hang_timeout)
-        worker.ready()
+        place.ready()
         await stopped.wait()
+        worker.draining.set()
         process.stopping()
-        loop.remove_reader(worker.parent_gone)
+        loop.remove_reader(place.parent_gone)
 
 
 class _Process:

@@ -4,34 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import ssl
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from aionet.address import Address
 from aionet.answerable import Answerable
+from aionet.connection import Connection
 from aionet.connections import Connections
+from aionet.core import Hub, State
 from aionet.datagram import DatagramEndpoint, DatagramHandler, HandlerEndpoint, check_handler
 from aionet.descriptors import descriptor_room
-from aionet.handlers import Handler, Handlers, shell_of
+from aionet.dispatch import Dispatch
+from aionet.door import Door, doors_of
+from aionet.handlers import Handler, Handlers
 from aionet.hooks import Hooks
-from aionet.inherited import check_kind
 from aionet.limits import Limits, Timeouts
 from aionet.listen import listen_all
 from aionet.listener import Gate, Listener
 from aionet.loops import keep_read_buffers
 from aionet.native import handle_once
-from aionet.protocol import Service
+from aionet.place import Listen, listens
+from aionet.protocol import Deliveries, Framing, Service
+from aionet.proxied import Proxied, for_somebody
+from aionet.proxy_header import Trusted
 from aionet.sockets import address_of, set_write_timeout
 from aionet.stats import DrainReport, Stats
+from aionet.tls import ServerContext
 from aionet.unicast import answer_unicast_only
 from aionet.unix_path import remove_unix_path
 
+log = logging.getLogger("aionet")
+
+LOOK_S = 1.0  # between two looks at the files of certificates
+
 Serves = Service | Handler | DatagramHandler
+Where = str | Address | socket.socket | Listen
 
 # A loop has one handler of a signal, and a program may have several servers.
 _stopped_by_signal: WeakKeyDictionary[asyncio.AbstractEventLoop, list[asyncio.Event]] = (
@@ -44,23 +59,18 @@ class Server:
 
     def __init__(
         self,
-        service: Serves,
-        where: tuple[Address | socket.socket, ...],
+        where: tuple[Listen, ...],
         limits: Limits,
         timeouts: Timeouts,
-        tls: ssl.SSLContext | None,
         hooks: Hooks | None,
         reuse_port: bool,
         cancel_on_close: bool,
+        count_bytes: bool,
     ) -> None:
-        self._service, self._kind = shell_of(service, cancel=cancel_on_close)
-        for place in where:
-            if isinstance(place, socket.socket):
-                check_kind(place)
-        self._where = where
+        self._count_bytes = count_bytes
+        self._doors = doors_of(where, cancel_on_close)
         self._limits = limits
         self._timeouts = timeouts
-        self._tls = tls
         self._hooks = hooks
         self._reuse_port = reuse_port
         self._sockets: list[socket.socket] = []
@@ -68,8 +78,11 @@ class Server:
         self._endpoints: list[DatagramEndpoint] = []
         self._answerable = Answerable(limits)
         self._drained: asyncio.Task[DrainReport] | None = None
+        self._looking: asyncio.TimerHandle | None = None
         self._connections: Connections | None = None
-        self._check([_is_udp(place) for place in where])
+        for listen, door, _ in self._doors:
+            if listen.has_datagrams and isinstance(door.service, Handlers):
+                check_handler(door.service.handler)
 
     @property
     def addresses(self) -> list[Address]:
@@ -91,62 +104,110 @@ class Server:
             raise RuntimeError("a server serves once: make another")
         loop = asyncio.get_running_loop()
         keep_read_buffers()
+        services = list(dict.fromkeys(door.service for _, door, _ in self._doors))
         self._connections = connections = Connections(
             loop,
-            self._service,
+            services[0] if len(services) == 1 else Dispatch(services),
             self._limits,
             self._timeouts,
             limit=self._limits.connections or descriptor_room(),
-            tls=self._tls,
+            may_be_tls=any(door.may_be_tls for _, door, _ in self._doors),
+            count_bytes=self._count_bytes,
             hooks=self._hooks,
         )
         with contextlib.ExitStack() as undo:
-            for place in self._where:
-                if isinstance(place, socket.socket):
-                    sockets = [place]
-                    if place.type == socket.SOCK_DGRAM:
-                        answer_unicast_only(place)
-                else:
-                    listening = partial(
-                        listen_all,
-                        place,
-                        reuse_port=self._reuse_port,
-                        write_timeout=self._timeouts.write,
-                    )
-                    sockets = await asyncio.to_thread(listening)
-                for sock in sockets:
+            opened: list[tuple[socket.socket, Listen, Door, type[Connection]]] = []
+            for listen, door, kind in self._doors:
+                for sock in await self._listen(listen):
                     undo.callback(sock.close)
                     undo.callback(remove_unix_path, sock)
-                self._sockets += sockets
-            self._check([_is_udp(sock) for sock in self._sockets])
+                    opened.append((sock, listen, door, kind))
+            self._sockets = [sock for sock, *_ in opened]
             self._addresses = [address_of(sock) for sock in self._sockets]
             undo.callback(self._give_up)
-            for sock in self._sockets:
-                self._open(loop, sock, connections)
+            for sock, listen, door, kind in opened:
+                self._open(loop, sock, listen, door, kind)
             undo.pop_all()
         connections.start()
+        if self.has_certificates:
+            self._looking = loop.call_later(LOOK_S, self._look_at_certificates)
         return self
 
-    def _check(self, udp: list[bool]) -> None:
-        """Raises ValueError for what is not served over those addresses."""
-        if any(udp) and isinstance(self._service, Handlers):
-            check_handler(self._service.handler)
-        if all(udp) and self._tls is not None:
-            raise ValueError("tls= needs an address of streams, and there are udp ones only")
+    async def _listen(self, listen: Listen) -> list[socket.socket]:
+        place = listen.address
+        if isinstance(place, socket.socket):
+            if place.type == socket.SOCK_DGRAM:
+                answer_unicast_only(place)
+            return [place]
+        assert isinstance(place, Address)
+        return await asyncio.to_thread(
+            partial(
+                listen_all,
+                place,
+                reuse_port=self._reuse_port,
+                write_timeout=self._timeouts.write,
+                backlog=listen.backlog,
+                mode=listen.mode,
+            )
+        )
 
     def _open(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, connections: Connections
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        listen: Listen,
+        door: Door,
+        kind: type[Connection],
     ) -> None:
         sock.setblocking(False)
         if sock.type == socket.SOCK_DGRAM:
-            kind = HandlerEndpoint if isinstance(self._service, Handlers) else DatagramEndpoint
-            endpoint = kind(loop, sock, self._service, self._limits, self._answerable)
+            if isinstance(door.service, Handlers):
+                check_handler(door.service.handler)  # which an inherited one is only known to need
+            endpoint_of = (
+                HandlerEndpoint if isinstance(door.service, Handlers) else DatagramEndpoint
+            )
+            endpoint = endpoint_of(loop, sock, door.service, self._limits, self._answerable)
             self._endpoints.append(endpoint)
             endpoint.start()
             return
         if self._timeouts.write is not None:  # one that was passed does not have it yet
             set_write_timeout(sock, self._timeouts.write)
-        connections.gate.add(Listener(loop, sock, partial(self._kind, connections.hub)))
+        connections = self._connections
+        assert connections is not None
+        make: Callable[[], asyncio.Protocol] = partial(kind, connections.hub)
+        if listen.proxies:
+            named, trusted = for_somebody(kind), Trusted(listen.proxies)
+            make = partial(Proxied, connections, named, trusted)
+        connections.gate.add(Listener(loop, sock, make, listen.backlog))
+
+    # Certificates.
+
+    @property
+    def _contexts(self) -> list[ServerContext]:
+        contexts = {context for _, door, _ in self._doors for context in (door.tls, door.starttls)}
+        return [context for context in contexts if isinstance(context, ServerContext)]
+
+    @property
+    def has_certificates(self) -> bool:
+        """Whether there are some that can be read again: those of `server_context`."""
+        return bool(self._contexts)
+
+    def reload_certificates(self) -> None:
+        """Read their files again, for connections from now on; what cannot be read is logged."""
+        for context in self._contexts:
+            self._keep(context.reload)
+
+    def _look_at_certificates(self) -> None:
+        for context in self._contexts:
+            self._keep(context.reload_if_changed)
+        loop = asyncio.get_running_loop()
+        self._looking = loop.call_later(LOOK_S, self._look_at_certificates)
+
+    def _keep(self, reload: Callable[[], object]) -> None:
+        try:
+            reload()
+        except OSError as error:
+            log.error("certificates cannot be read, and stay as they are: %s", error)
 
     def _give_up(self) -> None:
         """The loop would go on accepting for those that were opened before one that failed."""
@@ -161,6 +222,48 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         await self.drain()
+
+    # Who is there.
+
+    @property
+    def peers(self) -> list[Connection]:
+        """Who is connected now, and may be said something: keys for `deliver`, see `Peer`."""
+        open_ = self._hub.open
+        return [peer for peer in open_ if peer.state is State.OPEN]  # type: ignore[misc]
+
+    def deliver(self, deliveries: Deliveries) -> None:
+        """Say something though nobody has spoken, on the server's loop: pairs as a service gives.
+
+        It is carried out at once, within Limits.outbox, and nobody waits. From another thread:
+        `loop.call_soon_threadsafe(server.deliver, deliveries)`. Raises TypeError for what is
+        neither bytes nor a close, and RuntimeError before the server serves.
+        """
+        self._hub.deliver(deliveries)
+
+    def send_to(self, data: bytes, address: Any) -> bool:
+        """Send a datagram that nobody has asked for, from the first udp socket of that family.
+
+        address: (host, port, ...), of numbers. False if a limit, or the kernel, did not let it go.
+        Raises ValueError where there is no such socket.
+        """
+        six = ":" in address[0]
+        for endpoint in self._endpoints:
+            if endpoint.is_six is six:
+                return endpoint.send(data, address)
+        raise ValueError(f"there is no udp address here that could send to {address[0]}")
+
+    @property
+    def _hub(self) -> Hub:
+        if self._connections is None:
+            raise RuntimeError("the server has not been entered: async with serve(...) as server")
+        return self._connections.hub
+
+    @property
+    def draining(self) -> asyncio.Event:
+        """Set when it begins to stop."""
+        if self._connections is None:
+            raise RuntimeError("the server has not been entered: async with serve(...) as server")
+        return self._connections.draining
 
     # Accepting.
 
@@ -196,6 +299,8 @@ class Server:
         loop, connections = asyncio.get_running_loop(), self._connections
         if connections is None:
             return DrainReport(0, 0)
+        if self._looking is not None:
+            self._looking.cancel()
         deadline = loop.time() + limit
         await self._gate.close_politely()
         *_, report = await asyncio.gather(  # all at once: nobody takes anybody else's time
@@ -232,45 +337,75 @@ class Server:
         return stopped
 
 
-def _is_udp(place: Address | socket.socket) -> bool:
-    if isinstance(place, Address):
-        return place.scheme == "udp"
-    return place.type == socket.SOCK_DGRAM
-
-
 def serve(
-    service: Serves,
-    *where: str | Address | socket.socket,
+    service: Serves | Listen,
+    *where: Where,
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     tls: ssl.SSLContext | None = None,
+    starttls: ssl.SSLContext | None = None,
+    framing: Framing | None = None,
     hooks: Hooks | None = None,
     reuse_port: bool = False,
     cancel_on_close: bool = True,
+    count_bytes: bool = False,
 ) -> Server:
     """Serve `service` on every address of `where`, from `async with` on.
 
     service: what has `receive_data` is a sans-I/O service; else a coroutine function that is
         called with a `Stream` for each connection, and with a `Datagram` for each datagram on
-        a udp address, where it may be a plain function, too.
-    where: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix:///PATH`, `fd://N`, `systemd:`, or a
-        socket that is bound; the server owns it from then on.
-    tls: of the stream addresses. reuse_port: several processes may listen there.
+        a udp address, where it may be a plain function, too. It may be left out if each address is
+        a `Listen` with a service of its own.
+    where: `tcp://HOST:PORT`, `udp://HOST:PORT`, `tcp+udp://HOST:PORT`, `unix:///PATH`,
+        `unix:@NAME`, `fd://N`, `systemd:`, a `Listen`, or a socket that is bound; the server owns
+        it from then on.
+    tls: of the stream addresses. starttls: the same once `Stream.start_tls` is called.
+    framing: `Lines(limit)`, `LengthPrefixed(4)`, ...: a service is given whole messages by it.
+    reuse_port: several processes may listen there.
     cancel_on_close: cancel a handler whose peer is gone, if it is waiting for something else.
+    count_bytes: have Stats.received_bytes and .sent_bytes, for about 0.1 us a message.
+
+    `limits` are for all addresses together.
 
     Raises ValueError for an address that cannot be read or what is neither a service nor a
     handler, and on entering OSError where it cannot listen.
     """
+    if isinstance(service, Listen):
+        where, service = (service, *where), None  # type: ignore[assignment]
     if not where:
         raise ValueError("serve() needs an address, such as 'tcp://127.0.0.1:0'")
-    places = tuple(Address.parse(place) if isinstance(place, str) else place for place in where)
+    places = complete(listens(where), service, tls=tls, starttls=starttls, framing=framing)
     return Server(
-        service,
         places,
         limits or Limits(),
         timeouts or Timeouts(),
-        tls,
         hooks,
         reuse_port,
         cancel_on_close,
+        count_bytes,
+    )
+
+
+def complete(
+    places: tuple[Listen, ...],
+    service: Any,
+    *,
+    tls: ssl.SSLContext | None,
+    starttls: ssl.SSLContext | None,
+    framing: Framing | None,
+) -> tuple[Listen, ...]:
+    """Give each what it has not of its own. Raises ValueError if something is for none of them."""
+    streams = [place for place in places if place.has_streams]
+    for name, value in (("tls", tls), ("starttls", starttls)):
+        if value is not None and not streams:
+            raise ValueError(f"{name}= needs an address of streams, and there are udp ones only")
+    return tuple(
+        replace(
+            place,
+            service=service if place.service is None else place.service,
+            tls=(place.tls or tls) if place.has_streams else None,
+            starttls=(place.starttls or starttls) if place.has_streams else None,
+            framing=place.framing or (framing if place.service is None else None),
+        )
+        for place in places
     )

@@ -8,6 +8,8 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Iterator
+from typing import Any
 
 from aionet.address import Address
 from aionet.descriptors import warn_cannot_accept
@@ -48,11 +50,18 @@ _TCP_INFO = struct.Struct("24xI")  # linux/tcp.h: up to tcpi_unacked, which a li
 _LINGER_RESET = struct.pack("ii", 1, 0)
 
 
-def address_of(sock: socket.socket) -> Address:
-    """Where `sock` is bound, with the port that the kernel chose for port 0.
+@contextlib.contextmanager
+def borrowed(stand_in: Any) -> Iterator[socket.socket]:
+    """A socket with the descriptor of what a loop gives for one; uvloop's cannot do all things."""
+    sock = socket.socket(fileno=stand_in.fileno())
+    try:
+        yield sock
+    finally:
+        sock.detach()
 
-    A name in the abstract namespace, which only an inherited socket has here, is told as `@name`.
-    """
+
+def address_of(sock: socket.socket) -> Address:
+    """Where `sock` is bound, with the port that the kernel chose for port 0."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         abstract = isinstance(name, bytes)

@@ -26,6 +26,9 @@ class Stats:
     unanswered: replies not sent, because of Limits.udp_rate, .udp_handlers, a port below 1024, or
         a full or failing socket.
     dropped: datagrams that the kernel dropped because they came faster than they were read.
+    handlers: tasks of handlers that have not ended, connections that are gone included.
+    received_bytes, sent_bytes: over streams, TLS included, as given to and taken by the loop; 0 if
+        `count_bytes` was not asked for.
     """
 
     accepted: int
@@ -38,6 +41,9 @@ class Stats:
     replies: int
     unanswered: int
     dropped: int
+    handlers: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
 
     def __add__(self, other: Stats) -> Stats:
         """Of two servers together, which are `accepting` if both are."""
@@ -47,7 +53,9 @@ class Stats:
     def over(self) -> Stats:
         """Of a process that is no more: what was open then has ended by its fault."""
         closed = {**self.closed, CloseReason.ERROR: self.closed[CloseReason.ERROR] + self.open}
-        return replace(self, open=0, waiting=0, accepting=True, closed=MappingProxyType(closed))
+        return replace(
+            self, open=0, waiting=0, handlers=0, accepting=True, closed=MappingProxyType(closed)
+        )
 
     def pack(self) -> bytes:
         numbers = _numbers(self)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import ssl
 from contextvars import ContextVar
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from aionet.limits import CloseReason
-from aionet.sockets import RECV_SIZE
+from aionet.protocol.framing import ByteOrder
+from aionet.receiving import TURN, ReceiveHalf, length_prefixed, wake
+from aionet.stream_errors import BrokenStreamError, ClosedStreamError
 
 if TYPE_CHECKING:
     from aionet.handlers import StreamConnection
@@ -17,55 +19,41 @@ if TYPE_CHECKING:
 # Whose handler a task serves, itself or as a task that a handler has made.
 serving: ContextVar[Any] = ContextVar("serving", default=None)
 
-TURN = 64  # sends, or lines, in a row; then others have their turn
-LOW = RECV_SIZE // 2  # bytes that a handler has not taken, below which there is room for more
+LARGEST = 2**63 - 1  # what send_frame() bounds is the length that its prefix can say
 
 
-class ClosedStreamError(Exception):
-    """The stream was used after it was closed here: a mistake of the program."""
-
-
-class BrokenStreamError(ConnectionError):
-    """The peer of `stream` is gone, or was dropped: `reason` says which. No mistake of the program.
-
-    An OSError, as what asyncio's streams raise.
-    """
-
-    def __init__(self, reason: CloseReason, stream: Stream | None = None) -> None:
-        who = f" to {stream.address}" if stream is not None else ""
-        super().__init__(f"the connection{who} is gone ({reason})")
-        self.reason = reason
-        self.stream = stream
-
-
-class Stream:
+class Stream(ReceiveHalf):
     """One peer, as a handler sees it. One task receives; any number may send, also other tasks.
 
     Its errors are trio's: what the peer or a limit did raises BrokenStreamError, also from a
     call that is waiting; a mistake of the program raises ClosedStreamError or RuntimeError.
     A handler need not catch BrokenStreamError of its own stream: it ends the handler, and nothing
     is logged. A handler that waits for something else when its peer goes is cancelled.
+
+    `async with` closes it, and aborts it if an exception leaves the block: for one of `connect`,
+    which no handler's end closes.
     """
 
     def __init__(self, conn: StreamConnection, limit: int) -> None:
-        self._conn = conn
-        self._limit = limit
-        self._buffer: bytes | bytearray = b""
-        self._searched = 0  # of the buffer, for the end of a line
-        self._lines = 0
-        self._turn = 0  # calls in a row that had not to wait
-        self._ended = False  # the peer has finished sending
-        self.closed = False
+        super().__init__(conn, limit)
         self.closed_by_handler = False
-        self._broken: CloseReason | None = None
-        self._arrival: asyncio.Future[None] | None = None
+        self._finished = False  # sending, by this program
         self._room: asyncio.Future[None] | None = None
-        self._in_line = False
+        self._gone: asyncio.Future[None] | None = None
+        self._secured: asyncio.Future[None] | None = None
+        self._context: SimpleNamespace | None = None
 
     @property
     def address(self) -> Any:
         """The peer's address as the socket gives it."""
         return self._conn.address
+
+    @property
+    def context(self) -> SimpleNamespace:
+        """A namespace of the program's own, for what it wants to remember of this peer."""
+        if self._context is None:
+            self._context = SimpleNamespace()
+        return self._context
 
     @property
     def draining(self) -> asyncio.Event:
@@ -76,125 +64,6 @@ class Stream:
         """As asyncio's transports: "peername", "sockname", "socket", "ssl_object", ..."""
         return self._conn.get_extra_info(name)
 
-    # Receive.
-
-    async def receive(self, max_bytes: int = RECV_SIZE) -> bytes:
-        """At least one byte and at most `max_bytes`; b"" once the peer has finished sending.
-
-        Raises ValueError for less than one byte.
-        """
-        if max_bytes < 1:
-            raise ValueError(f"max_bytes is {max_bytes}; it must be at least 1")
-        self._check_receiving()
-        if self._in_line:
-            raise RuntimeError("another task is receiving from this stream")
-        if self._buffer:
-            await self._take_turns()
-        while not self._buffer:
-            if not await self._more():
-                return b""
-        buffer = self._buffer
-        if len(buffer) <= max_bytes:
-            self._buffer, self._searched = b"", 0
-            self._conn.listen()
-            return bytes(buffer)
-        return self._cut(max_bytes, max_bytes)
-
-    async def receive_line(self) -> bytes | None:
-        """The next line without its end; None once the peer has finished sending.
-
-        LF ends a line and a CR before it is dropped; what stands after the last LF is a line,
-        too. A line over Limits.message ends the connection: BrokenStreamError, `oversize`.
-        """
-        self._check_receiving()
-        if self._in_line or self._arrival is not None:
-            raise RuntimeError("another task is receiving from this stream")
-        await self._take_turns()
-        self._in_line = True
-        try:
-            while True:
-                buffer = self._buffer
-                end = buffer.find(b"\n", self._searched)
-                if end >= 0:
-                    length = end - (end > 0 and buffer[end - 1] == 13)  # a CR
-                    self._hold_to_limit(length)
-                    break
-                length = len(buffer)
-                self._hold_to_limit(length - buffer.endswith(b"\r"))
-                self._searched = length
-                if buffer:
-                    self._conn.expect(self._lines)
-                if not await self._more():
-                    if not self._buffer:
-                        return None
-                    end = length = len(self._buffer)  # a CR at the very end was no line end
-                    self._hold_to_limit(length)
-                    break
-        finally:
-            self._in_line = False
-            self._conn.expect(None)
-        self._lines += 1
-        return self._cut(length, end + 1)
-
-    def _hold_to_limit(self, length: int) -> None:
-        if length > self._limit:
-            self._conn.close(CloseReason.OVERSIZE)
-            self.broken(CloseReason.OVERSIZE)
-            raise BrokenStreamError(CloseReason.OVERSIZE, self)
-
-    def _cut(self, length: int, size: int) -> bytes:
-        """The first `length` bytes; `size` leave the buffer."""
-        buffer = self._buffer
-        if not isinstance(buffer, bytearray):
-            self._buffer = buffer = bytearray(buffer)  # which forgets its beginning at no cost
-        data = bytes(memoryview(buffer)[:length])
-        del buffer[:size]
-        self._searched = 0
-        if len(buffer) < LOW:
-            self._conn.listen()
-        return data
-
-    async def lines(self) -> AsyncIterator[bytes]:
-        """Every line, as `receive_line` gives them."""
-        while (line := await self.receive_line()) is not None:
-            yield line
-
-    def __aiter__(self) -> Stream:
-        return self
-
-    async def __anext__(self) -> bytes:
-        """What comes, in arbitrary pieces: `async for data in stream`."""
-        if data := await self.receive():
-            return data
-        raise StopAsyncIteration
-
-    async def _more(self) -> bool:
-        """Wait until more has come; False if nothing will."""
-        self._check_receiving()
-        if self._ended:
-            return False
-        if self._arrival is not None:
-            raise RuntimeError("another task is receiving from this stream")
-        self._conn.listen()  # whatever there is, it does not suffice
-        self._turn = 0
-        self._arrival = self._conn.connections.loop.create_future()
-        try:
-            await self._arrival
-        finally:
-            self._arrival = None
-        self._check_after_waiting()
-        self._check_receiving()
-        return True
-
-    async def _take_turns(self) -> None:
-        """Who always finds something to do lets others do something now and then."""
-        self._turn += 1
-        if self._turn >= TURN:
-            self._turn = 0
-            await asyncio.sleep(0)
-            self._check_after_waiting()
-            self._check_receiving()
-
     # Send.
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -204,11 +73,9 @@ class Stream:
         cancelled while it waits has sent all, or nothing if it waited behind another task's. Raises
         TypeError for what is not bytes.
         """
-        self._check()
+        self._check_sending()
         if data.__class__ is not bytes:
-            if not isinstance(data, bytes | bytearray | memoryview):
-                raise TypeError(f"send_all() was given {type(data).__name__}; it must be bytes")
-            data = bytes(data)
+            data = _as_bytes("send_all", data)
         conn = self._conn
         if conn.is_full:  # another task waits for the same
             await self._wait_for_room()
@@ -224,6 +91,46 @@ class Stream:
                 self._check_after_waiting()
                 self._check()
 
+    async def send_frame(
+        self, data: bytes | bytearray | memoryview, prefix: int = 4, *, byteorder: ByteOrder = "big"
+    ) -> None:
+        """As `send_all`, with the length of `data` before it in `prefix` bytes.
+
+        Raises ValueError if it cannot be said in so many.
+        """
+        framing = length_prefixed(prefix, byteorder=byteorder, limit=LARGEST)
+        await self.send_all(framing.encode(_as_bytes("send_frame", data)))
+
+    def send_nowait(self, data: bytes | bytearray | memoryview) -> bool:
+        """Send `data` without waiting, from any task; False if it was not sent, nor any of it.
+
+        That is if more than Limits.outbox would wait for the peer then, or if it is gone, or the
+        stream closed. For pushes: who does not read gets no more, and nobody waits for it. Raises
+        TypeError for what is not bytes.
+        """
+        data = _as_bytes("send_nowait", data)
+        conn = self._conn
+        if self.closed or self._finished or self._broken is not None:
+            return False
+        if self.pending + len(data) > conn.hub.limits.outbox:
+            return False
+        return conn.send(data)
+
+    @property
+    def pending(self) -> int:
+        """Bytes that were sent and that the kernel has not taken, as the peer does not read."""
+        return self._conn.pending
+
+    async def send_eof(self) -> None:
+        """Say that nothing more comes, once all is sent, and go on receiving (half-close).
+
+        A FIN (RFC 9293, 3.6), and over TLS a close_notify before it. It may be called twice.
+        """
+        if not self._finished:
+            self._check()
+            self._finished = True
+            self._conn.finish()
+
     async def _wait_for_room(self) -> None:
         self._turn = 0
         self._check()
@@ -234,6 +141,13 @@ class Stream:
             self._check_after_waiting()
             self._check()
 
+    def _check_sending(self) -> None:
+        if self._finished:
+            raise ClosedStreamError("send_eof() was called: nothing more can be sent")
+        self._check()
+
+    # Its end.
+
     def close(self) -> None:
         """Close once all is sent. It may be called twice; the end of the handler does it, too.
 
@@ -241,68 +155,113 @@ class Stream:
         sent is sent; what waited behind it is not.
         """
         if not self.closed and self._broken is None:
-            self.closed = True
-            self.closed_by_handler = serving.get() is self._conn
-            _wake(self._arrival)
-            self.writable()
+            self._end()
             self._conn.close(CloseReason.DONE)
 
-    def _check(self) -> None:
-        if self.closed:
-            raise ClosedStreamError("the stream was closed by this program")
-        if self._broken is not None:
-            raise BrokenStreamError(self._broken, self)
+    def abort(self, reason: CloseReason = CloseReason.ABORTED) -> None:
+        """Reset the connection at once, whatever is unsent: its peer sees an error, not the end.
 
-    def _check_after_waiting(self) -> None:
-        """That another task has closed the stream meanwhile is no mistake."""
-        if self.closed:
-            raise BrokenStreamError(CloseReason.DONE, self)
+        So nobody takes an answer that was cut short for a whole one. Nothing is logged.
+        """
+        if self._broken is None:
+            if not self.closed:
+                self._end()
+            self._conn.abort(reason)
 
-    def _check_receiving(self) -> None:
-        # What a peer had sent when it finished is still there, whatever became of it since.
-        if self.closed or not self._ended or self._broken is CloseReason.OVERSIZE:
-            self._check()
+    def _end(self) -> None:
+        self.closed = True
+        self.closed_by_handler = serving.get() is self._conn
+        wake(self._arrival)
+        self.writable()
+
+    async def wait_closed(self) -> CloseReason:
+        """Wait until the connection has ended, whoever ended it; the reason."""
+        if not self._conn.is_gone:
+            if self._gone is None:
+                self._gone = self._conn.connections.loop.create_future()
+            await asyncio.shield(self._gone)
+        return self._conn.reason or CloseReason.RESET
+
+    async def __aenter__(self) -> Stream:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *ignored: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    # TLS, from here on.
+
+    async def start_tls(
+        self, context: ssl.SSLContext | None = None, *, server_hostname: str | None = None
+    ) -> None:
+        """Speak TLS from here on (STARTTLS); returns after the handshake.
+
+        context: for a server it is that of `serve(..., starttls=)`, which is needed for this. A
+        client gives its own, and the name that the certificate must have.
+
+        What the peer had sent already is not of TLS, and must not be taken for what comes under its
+        protection (CVE-2011-0411): it breaks the connection. Raises ssl.SSLError, such as
+        ssl.SSLCertVerificationError, if the handshake fails, and BrokenStreamError.
+        """
+        self._check_sending()
+        if self._collecting or self._arrival is not None or self._secured is not None:
+            raise RuntimeError("another task is using this stream")
+        if self._buffer:
+            self.abort(CloseReason.HANDSHAKE)
+            raise BrokenStreamError(CloseReason.HANDSHAKE, self)
+        self._secured = self._conn.connections.loop.create_future()
+        try:
+            self._conn.start_tls(context, server_hostname)
+            await self._secured
+        finally:
+            self._secured = None
+        self._check_after_waiting()
+        if (error := self._conn.handshake_error) is not None:
+            raise error
+        self._check()
 
     # What the connection tells.
 
     @property
+    def is_over(self) -> bool:
+        """Whether both have finished sending, so that its end is no surprise."""
+        return self._finished and self._ended
+
+    @property
     def is_waited_for(self) -> bool:
         """Whether a task waits in a call of this stream."""
-        return self._arrival is not None or self._room is not None
+        return any((self._arrival, self._room, self._gone, self._secured))
 
     def is_waited_for_in(self, frame: FrameType) -> bool:
         """Whether a coroutine that has come to `frame` does."""
         return frame.f_code in _WAITS and frame.f_locals["self"] is self
 
-    def feed(self, data: bytes) -> int:
-        """Keep `data`; the number of bytes not taken yet."""
-        if not self._buffer:
-            self._buffer = data
-        else:
-            if not isinstance(self._buffer, bytearray):
-                self._buffer = bytearray(self._buffer)
-            self._buffer += data
-        if self._arrival is not None:
-            _wake(self._arrival)
-        return len(self._buffer)
-
-    def feed_eof(self) -> None:
-        self._ended = True
-        _wake(self._arrival)
-
     def writable(self) -> None:
-        _wake(self._room)
+        wake(self._room)
         self._room = None
 
+    def secured(self) -> None:
+        """The handshake is over, in whichever way."""
+        wake(self._secured)
+
     def broken(self, reason: CloseReason) -> None:
-        self._broken = self._broken or reason
-        _wake(self._arrival)
+        super().broken(reason)
+        wake(self._secured)
         self.writable()
 
+    def gone(self) -> None:
+        wake(self._gone)
 
-_WAITS = (Stream._more.__code__, Stream._wait_for_room.__code__)
+
+_WAITS = tuple(
+    wait.__code__
+    for wait in (ReceiveHalf._more, Stream._wait_for_room, Stream.wait_closed, Stream.start_tls)
+)
 
 
-def _wake(future: asyncio.Future[None] | None) -> None:
-    if future is not None and not future.done():
-        future.set_result(None)
+def _as_bytes(call: str, data: bytes | bytearray | memoryview) -> bytes:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"{call}() was given {type(data).__name__}; it must be bytes")
+    return bytes(data)

@@ -26,16 +26,16 @@ class Tally:
 
     def __init__(self, on_stats: OnStats) -> None:
         self._on_stats = on_stats
-        self._workers: dict[int, Stats] = {}  # by number, of the one that is there
+        self._workers: dict[int, Stats] = {}  # by pid, of those that are there
         self._over: list[Stats] = []  # of all that have ended, at most one
 
-    def report(self, number: int, data: bytes) -> None:
-        self._workers[number] = Stats.unpack(data)
+    def report(self, pid: int, data: bytes) -> None:
+        self._workers[pid] = Stats.unpack(data)
         self._tell()
 
-    def end(self, number: int) -> None:
-        """The worker of this number has ended; what it reported last still counts."""
-        if stats := self._workers.pop(number, None):
+    def end(self, pid: int) -> None:
+        """That worker has ended; what it reported last still counts."""
+        if stats := self._workers.pop(pid, None):
             self._over = [reduce(add, [stats.over(), *self._over])]
             if stats.open:
                 self._tell()

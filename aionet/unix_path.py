@@ -18,8 +18,12 @@ class UnixListener(socket.socket):
     process = 0
 
 
-def bind_unix(path: str) -> UnixListener:
+def bind_unix(path: str, mode: int | None = None) -> UnixListener:
     """A unix stream socket bound to `path`, not listening yet.
+
+    mode: of the file, such as 0o660; who may write to it may connect (unix(7)). A name that begins
+    with a zero is of the abstract namespace, where there is no file, and no mode: anybody in this
+    network namespace may connect.
 
     A file that a server left behind, so that connecting is refused, is replaced; a live
     server's file, or one that is no socket, never is. Two servers that start at once may
@@ -33,11 +37,14 @@ def bind_unix(path: str) -> UnixListener:
         try:
             sock.bind(path)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE:
+            if error.errno != errno.EADDRINUSE or path.startswith("\0"):
                 raise
             _remove_stale(path)
             sock.bind(path)
-        sock.path, sock.file_id, sock.process = path, _file_id(path), os.getpid()
+        if not path.startswith("\0"):
+            sock.path, sock.file_id, sock.process = path, _file_id(path), os.getpid()
+            if mode is not None:
+                os.chmod(path, mode)  # before anybody can connect: it does not listen yet
     except BaseException:
         sock.close()
         raise

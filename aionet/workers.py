@@ -17,67 +17,27 @@ import math
 import os
 import select
 import signal
-import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NoReturn
 
 from aionet.native import signal_when_parent_dies
+from aionet.supervised import RECORD, Supervised
 
 START_S = 1.0  # whoever ends sooner did not start: starting others at once would keep a core busy
 RETRY_S = (0.1, 30.0)  # to wait for before another start: first, doubled each time, and at most
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
-# Who reports, whether that it is ready, and what. Below PIPE_BUF, so that a write of it is atomic
-# (pipe(7)); a power of two, so that a read of a page never ends within one.
-_RECORD = struct.Struct("=i?507s")
+_HEARD = (*_STOPS, signal.SIGHUP)
 _PAGE = 4096
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """What a worker process knows of its parent.
-
-    Its parent asks it to stop with SIGTERM, whose action is the default one, to die, until the
-    worker installs another. A second SIGTERM means nothing new, and must not end it at once:
-    whoever signals a whole group or cgroup, as systemd does, is followed by the parent, which
-    kills by SIGKILL. SIGINT is ignored and should stay so: Ctrl-C reaches the parent as well.
-
-    Until it is ready it is killed when the parent dies; from then on it has to see to that itself.
-    """
-
-    number: int  # from 0; the one that replaces it has the same
-    parent_gone: int  # descriptor at EOF once the parent has died, however it died; never written
-    _reports: int = field(repr=False)
-
-    def ready(self) -> None:
-        """Tell the parent that this worker serves."""
-        signal_when_parent_dies(0, 0)
-        writable = select.poll()
-        writable.register(self._reports, select.POLLOUT)
-        while not self._write(True, b""):
-            writable.poll()
-
-    def report(self, what: bytes) -> None:
-        """Give up to 507 bytes to `on_report` of the parent, or to nobody if it is too busy."""
-        self._write(False, what)
-
-    def _write(self, ready: bool, what: bytes) -> bool:
-        try:
-            os.write(self._reports, _RECORD.pack(os.getpid(), ready, what))
-        except BlockingIOError:
-            return False
-        except BrokenPipeError:  # nobody is left to be told
-            pass
-        return True
-
-
 def supervise(
-    work: Callable[[Worker], int],
+    work: Callable[[Supervised], int],
     count: int,
     *,
     on_ready: Callable[[], None],
@@ -89,9 +49,12 @@ def supervise(
     """Run `work` in `count` processes until SIGTERM or SIGINT; returns the exit status.
 
     on_ready: called here, once, when all are ready. on_stop: once, before they are told to stop.
-    on_report: for what a worker reports, with its number; padded with zeros. on_end: when a worker
-        has ended, with its number.
+    on_report: for what a worker reports, with its pid; padded with zeros. on_end: when a worker
+        has ended, with its pid.
     stop_timeout: seconds after which a worker that was told to stop, and has not, is killed.
+
+    SIGHUP replaces them one after the other: another one is started beside it, and when that is
+    ready the old one is told to stop; if it does not get ready, the old one goes on.
 
     A worker that ends unasked is replaced, whatever its status: at once if it was ready and
     START_S old, else after a while that grows with each such end in a row, up to RETRY_S. Only if
@@ -113,6 +76,9 @@ class _Child:
     started: float
     ready: bool = False
     killed: bool = False  # by us, because it did not stop
+    replaces: _Child | None = None  # which goes on until this one is ready
+    told: bool = False  # to stop
+    kill_at: float = math.inf
 
     def __str__(self) -> str:
         return f"worker {self.number} (pid {self.pid})"
@@ -123,7 +89,7 @@ class _Parent:
 
     def __init__(
         self,
-        work: Callable[[Worker], int],
+        work: Callable[[Supervised], int],
         count: int,
         on_ready: Callable[[], None],
         on_stop: Callable[[], None] | None,
@@ -141,7 +107,7 @@ class _Parent:
         self._children: dict[int, _Child] = {}  # by pidfd
         self._tries: dict[int, int] = {}  # by number: how many in a row did not start
         self._due: dict[int, float] = {}  # by number: when another is to be started
-        self._kill_at = math.inf
+        self._to_replace: list[int] = []  # numbers
         self._poll = select.poll()
         self._any_was_ready = False
         self._signalled = False
@@ -164,11 +130,11 @@ class _Parent:
                 self._wait()
         return int(self._given_up or self._ended_badly)
 
-    def _start(self, number: int) -> None:
+    def _start(self, number: int, replaces: _Child | None = None) -> None:
         _flush()  # or the child would write it once more
         parent = os.getpid()
         # A signal to the child must not be noted in the parent's pipe, which it still has.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
         try:
             pid = os.fork()
             if not pid:
@@ -181,7 +147,7 @@ class _Parent:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
-        self._children[pidfd] = _Child(number, pid, time.monotonic())
+        self._children[pidfd] = _Child(number, pid, time.monotonic(), replaces=replaces)
         self._poll.register(pidfd, select.POLLIN)
 
     def _become_worker(self, number: int, mask: set[int], parent: int) -> NoReturn:
@@ -192,12 +158,13 @@ class _Parent:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal's reaches the parent as well
             # Were a sibling to keep the writing end of `life`, nobody would see the parent die.
             for fd in (self._life[1], self._reports[0], *self._signals, *self._children):
                 os.close(fd)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             # The module `random` seeds itself anew after a fork.
-            sys.exit(self._work(Worker(number, self._life[0], self._reports[1])))
+            sys.exit(self._work(Supervised(number, self._life[0], self._reports[1])))
         except SystemExit as stop:
             if stop.code is None or isinstance(stop.code, int):
                 status = (stop.code or 0) & 0xFF
@@ -214,7 +181,8 @@ class _Parent:
     def _wait(self) -> None:
         """Attend to the workers until there are none, and are to be none."""
         while self._children or self._due:
-            deadline = min(self._kill_at, *self._due.values(), math.inf)
+            kills = [child.kill_at for child in self._children.values()]
+            deadline = min(*kills, *self._due.values(), math.inf)
             left = max(0.0, deadline - time.monotonic())
             events = self._poll.poll(None if left == math.inf else math.ceil(left * 1000))
             # In this order: what is stopping is not replaced, what was ready had started.
@@ -227,25 +195,33 @@ class _Parent:
 
     def _hear(self, number: int, frame: object) -> None:
         """The second ends all at once, also if whom we call here does not return."""
+        if number not in _STOPS:
+            return
         if self._signalled:
             self._die(number)
         self._signalled = True
 
     def _read_signals(self) -> None:
-        if any(number in _STOPS for number in _read(self._signals[0])):
+        heard = _read(self._signals[0])
+        if any(number in _STOPS for number in heard):
             self._stop()
+        elif signal.SIGHUP in heard and self._any_was_ready and not self._stopping:
+            self._to_replace = list(range(self._count))
 
     def _read_reports(self) -> None:
         by_pid = {child.pid: child for child in self._children.values()}
         while page := _read(self._reports[0]):
-            for pid, ready, what in _RECORD.iter_unpack(page):
+            for pid, ready, what in RECORD.iter_unpack(page):
                 child = by_pid.get(pid)
                 if child is None:
                     continue
                 if ready:
                     child.ready = self._any_was_ready = True
+                    if child.replaces is not None:
+                        self._tell_to_stop(child.replaces)
+                        child.replaces = None
                 elif self._on_report:
-                    self._on_report(child.number, what)
+                    self._on_report(child.pid, what)
         ready = sum(child.ready for child in self._children.values())
         if self._on_ready and not self._stopping and ready == self._count:
             on_ready, self._on_ready = self._on_ready, None
@@ -257,8 +233,8 @@ class _Parent:
         os.close(pidfd)
         code = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
         if self._on_end:
-            self._on_end(child.number)
-        if self._stopping:
+            self._on_end(child.pid)
+        if self._stopping or child.told:
             # A worker may have been asked before it had made arrangements for SIGTERM.
             if code not in (0, -signal.SIGTERM) and not self._given_up:
                 self._ended_badly = True
@@ -272,6 +248,18 @@ class _Parent:
             self._given_up = True
             self._stop()
             return
+        if child.replaces is not None:
+            self._to_replace.clear()
+            logger.error(
+                "%s was to replace %s, and ended: %s; those that there are go on",
+                *(child, child.replaces, _how(code)),
+            )
+            return
+        for each in self._children.values():
+            if each.replaces is child:
+                each.replaces = None  # it was to be the next one anyway
+                logger.warning("%s ended: %s; another is on its way", child, _how(code))
+                return
         self._replace(child, code)
 
     def _replace(self, child: _Child, code: int) -> None:
@@ -288,21 +276,36 @@ class _Parent:
         for number in [number for number, when in self._due.items() if when <= now]:
             del self._due[number]
             self._start(number)
-        if now >= self._kill_at:
-            self._kill_at = math.inf
-            for child in self._children.values():
-                child.killed = True
+        self._replace_next()
+        for child in self._children.values():
+            if child.kill_at <= now:
+                child.kill_at, child.killed = math.inf, True
                 logger.error("%s has not stopped in %g s: killed", child, self._stop_timeout)
-            self._kill(signal.SIGKILL)
+                os.kill(child.pid, signal.SIGKILL)
+
+    def _replace_next(self) -> None:
+        """One at a time: when no other is being replaced, and no old one is still there."""
+        if self._to_replace and len(self._children) == self._count and not self._due:
+            number = self._to_replace.pop(0)
+            for old in list(self._children.values()):
+                if old.number == number and old.ready:
+                    self._start(number, replaces=old)
 
     def _stop(self) -> None:
         if not self._stopping:
             self._stopping = True
             self._due.clear()
-            self._kill_at = time.monotonic() + self._stop_timeout
+            self._to_replace.clear()
             if self._on_stop is not None:
                 self._on_stop()
-            self._kill(signal.SIGTERM)
+            for child in self._children.values():
+                self._tell_to_stop(child)
+
+    def _tell_to_stop(self, child: _Child) -> None:
+        # One that has ended keeps its pid until it is waited for, so it is no one else's.
+        child.told = True
+        os.kill(child.pid, signal.SIGTERM)
+        child.kill_at = min(child.kill_at, time.monotonic() + self._stop_timeout)
 
     def _kill(self, number: int) -> None:
         # Those that have ended keep their pid until they are waited for, so it is no one else's.
@@ -331,11 +334,11 @@ def _pipe() -> Iterator[tuple[int, int]]:
 
 @contextlib.contextmanager
 def _noted_signals(hear: Callable[[int, object], None]) -> Iterator[tuple[int, int]]:
-    """Within it, SIGTERM and SIGINT write their number to this pipe, and call `hear`."""
+    """Within it, SIGTERM, SIGINT and SIGHUP write their number to this pipe, and call `hear`."""
     with _pipe() as pipe:
         os.set_blocking(pipe[1], False)
         before = signal.set_wakeup_fd(pipe[1], warn_on_full_buffer=False)
-        handlers = {each: signal.signal(each, hear) for each in _STOPS}
+        handlers = {each: signal.signal(each, hear) for each in _HEARD}
         # Ignored, or handled by waiting for any child, it would hide how our children ended.
         handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:

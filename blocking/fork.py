@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NoReturn
 
-from aionet.core.places import source_of
+from aionet.core.source import source_of
 from aionet.limits import Limits, Timeouts
 from aionet.native import signal_when_parent_dies
 from aionet.protocol import Service

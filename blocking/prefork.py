@@ -20,7 +20,8 @@ from typing import Protocol
 
 from aionet.limits import Timeouts
 from aionet.signals import carry_on, stop_on_signals
-from aionet.workers import Worker, supervise
+from aionet.supervised import Supervised
+from aionet.workers import supervise
 
 PROCESSES = 8
 STOP_S = 2.0  # after the drain timeout; who has not stopped then hangs
@@ -47,7 +48,7 @@ def run(
     sockets: one for all, or one for each. A process that ends unasked is replaced.
     """
 
-    def work(worker: Worker) -> int:
+    def work(worker: Supervised) -> int:
         _end_with_parent(worker)
         sock = sockets[worker.number % len(sockets)]
         for other in sockets:
@@ -67,7 +68,7 @@ def run(
     return supervise(work, PROCESSES, on_ready=on_ready, on_stop=close, stop_timeout=stop_s)
 
 
-def _end_with_parent(worker: Worker) -> None:
+def _end_with_parent(worker: Supervised) -> None:
     def wait() -> None:
         os.read(worker.parent_gone, 1)
         os._exit(1)

@@ -35,6 +35,7 @@ FOR_BLOCKING = {
     "aionet.protocol",
     "aionet.signals",
     "aionet.sockets",
+    "aionet.supervised",
     "aionet.throttle",
     "aionet.workers",
 }

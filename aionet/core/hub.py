@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from math import inf
 from typing import Protocol
 
 from aionet.core.peer import CLOSING, NOTHING, Peer, State, Todo, extra_of
@@ -11,7 +12,7 @@ from aionet.core.sweep import Sweep
 from aionet.core.talk import Talk
 from aionet.hooks import Hooks
 from aionet.limits import CloseReason, Limits, Timeouts
-from aionet.protocol.service import Service
+from aionet.protocol.service import Deliveries, Service
 
 _DONE, _EOF = CloseReason.DONE, CloseReason.EOF  # to look a member up takes longer than all else
 EARLY = 512 * 1024  # more than that of who is not listened to is no accident of one read too many
@@ -37,7 +38,8 @@ class Hub:
     may be made in another one.
 
     now: the time as of the last tick. A clock for each message would cost more than it is worth.
-    places: how many are served at a time. closed: by the reason of their end.
+    places: how many are served at a time. closed: by the reason of their end. received_bytes,
+    sent_bytes: over the wire, if they are counted.
     """
 
     shakes_hands = False  # before it talks
@@ -61,6 +63,7 @@ class Hub:
         self.draining = False
         self.accepted = 0
         self.closed = dict.fromkeys(CloseReason, 0)
+        self.received_bytes = self.sent_bytes = 0
         self.open: list[Peer] = []  # in no order; each knows its index
         self.dirty: list[Peer] = []
         self.about: Peer | None = None  # the shell's call is; it will see to that in any case
@@ -72,6 +75,25 @@ class Hub:
         self.places = Places(self, shell, places)
         self.sweep = Sweep(self)
         self._step_at = now  # of the sweep
+        self._tick_at = inf if service.tick_every is None else now + service.tick_every
+
+    def count_bytes(self) -> None:
+        """From here on; who does not ask for that pays nothing for it."""
+        receive, take = self.receive_data, self.take
+
+        def receive_data(peer: Peer, data: bytes) -> bytes:
+            self.received_bytes += len(data)
+            out = receive(peer, data)
+            self.sent_bytes += len(out)
+            return out
+
+        def take_counted(peer: Peer) -> bytes:
+            out = take(peer)
+            self.sent_bytes += len(out)
+            return out
+
+        self.receive_data = receive_data  # type: ignore[method-assign]
+        self.take = take_counted  # type: ignore[method-assign]
 
     # What comes.
 
@@ -228,6 +250,25 @@ class Hub:
         self.talk.put(peer, data)
         self.about = about
 
+    def deliver(self, deliveries: Deliveries) -> None:
+        """Carry them out though nobody has spoken. Raises what making them raises."""
+        self.talk.deliver(deliveries)
+
+    def finish(self, peer: Peer) -> None:
+        """Say that nothing more comes, after all that was said, and go on hearing it (half-close).
+
+        It is to be called outside of the service. See to it afterwards.
+        """
+        if peer.state is State.HALF_CLOSED:
+            self.close(peer)
+        elif peer.state is State.OPEN:
+            extra_of(peer).finished = True
+            if peer.outbox is None:
+                peer.outbox = []
+            if peer.todo is not Todo.SHUT_RD:  # after which comes the same
+                peer.todo = Todo.SHUT_WR
+            self.touch(peer)
+
     def hold(self, peer: Peer, held: bool) -> None:
         """Whether nothing more is wanted from `peer` for now."""
         if held or peer.extra is not None:
@@ -324,6 +365,18 @@ class Hub:
     def tick(self, time: float) -> float:
         """Let time pass; how many seconds there are until this is to be called again."""
         self.places.reopen()
+        if time >= self._tick_at:
+            self._tick_service(time)
+        return min(self._pass(time), self._tick_at - time)
+
+    def _tick_service(self, time: float) -> None:
+        every = self.service.tick_every or inf
+        self._tick_at += every
+        if self._tick_at <= time:  # what was missed is left out
+            self._tick_at = time + every
+        self.talk.tick(time)
+
+    def _pass(self, time: float) -> float:
         turns = self.talk.turns
         if not turns.paused:
             if self.draining:

@@ -14,10 +14,13 @@ PIECE = 12 * 1024
 
 
 class Layer:
-    """The server's side of one TLS connection: ssl.SSLObject on two ssl.MemoryBIO.
+    """One side of a TLS connection, ssl.SSLObject on two ssl.MemoryBIO: which one, `context` says.
+
+    A client's has the handshake's first message in `pending` from the start. server_hostname: that
+    the certificate must have, and that is asked for (SNI); for a client.
 
     broken: the peer broke the protocol; what it said before that was given. `pending` has the alert
-    for it, if there is one, and no more can be received or sent.
+    for it, if there is one, and no more can be received or sent. error: what it was.
 
     ready: the handshake is done. certificate: of the peer, as ssl.SSLSocket.getpeercert() gives it;
     None if it was not asked for one. ended: the peer has sent its close_notify, which ends one of
@@ -26,18 +29,24 @@ class Layer:
 
     __slots__ = (
         *("_in", "_later", "_out", "_shut"),
-        *("broken", "certificate", "ended", "object", "ready"),
+        *("broken", "certificate", "ended", "error", "object", "ready"),
     )
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, *, server_hostname: str | None = None) -> None:
+        is_client = context.protocol is ssl.PROTOCOL_TLS_CLIENT
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._later = b""
         self._shut = False  # nothing more can be said
-        self.object = context.wrap_bio(self._in, self._out, server_side=True)
+        self.object = context.wrap_bio(
+            self._in, self._out, server_side=not is_client, server_hostname=server_hostname
+        )
         self.ready = False
         self.certificate: Any = None
         self.ended = False
         self.broken = False
+        self.error: OSError | None = None
+        if is_client:
+            self._read(b"")
 
     def receive(self, data: bytes) -> bytes:
         """What the peer says in `data`, from the wire."""
@@ -50,8 +59,8 @@ class Layer:
             except ssl.SSLZeroReturnError:
                 self.ended = True
                 return b""
-            except OSError:
-                self.broken = self._shut = True
+            except OSError as error:
+                self._fail(error)
                 return b""
             # A read takes a whole record, and no more, so that nothing is left inside.
             if said and not self._in.pending:
@@ -82,10 +91,14 @@ class Layer:
             pass
         except ssl.SSLZeroReturnError:
             more = False
-        except OSError:
-            self.broken = self._shut = True
+        except OSError as error:
+            self._fail(error)
         self.ended |= not more
         return b"".join(said)
+
+    def _fail(self, error: OSError) -> None:
+        self.broken = self._shut = True
+        self.error = error.with_traceback(None)  # which would keep all that was under way
 
     def send(self, data: bytes) -> bytes:
         """What goes over the wire so that the peer is told `data`."""

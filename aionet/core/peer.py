@@ -51,7 +51,8 @@ class Extra:
     unsent: bytes that the shell has taken and the kernel has not. rest: deliveries that its
     service still has for it and others, when it reads again. paused: those wait for the others to
     take what they have: see Turns. held: the program wants nothing from it for now. early: what
-    came in the meantime; ended: so did its end.
+    came in the meantime; ended: so did its end. finished: nothing more is said to it, and it is
+    heard (half-close).
     message: the number of the one under way. since: when that began, or the handshake, or when a
         peer that is closed had acknowledged all.
     base, given, base_at: bytes unacknowledged when last looked at, taken by the shell since then,
@@ -63,6 +64,7 @@ class Extra:
         "base_at",
         "early",
         "ended",
+        "finished",
         "given",
         "held",
         "message",
@@ -81,6 +83,7 @@ class Extra:
         self.held = False
         self.early = b""
         self.ended = False
+        self.finished = False
         self.message: int | None = None
         self.since = 0.0
         self.base = 0
@@ -154,6 +157,8 @@ class Peer:
         if todo is None or ((self.outbox or unsent) and todo not in _AT_ONCE):
             return None
         self.todo = None
+        if todo is Todo.SHUT_RD and self.extra is not None and self.extra.finished:
+            self.todo = Todo.SHUT_WR  # it may have come instead of that; to do it twice is no harm
         return todo
 
     # What only a shell knows, and what it may want to be told.
@@ -167,6 +172,13 @@ class Peer:
 
     def writable(self) -> None:
         """What waited for the peer has gone below the limit again."""
+
+    def layer(self) -> Layer | None:
+        """Its TLS, if it is to begin with that; asked for once."""
+        return None
+
+    def secured(self) -> None:
+        """Its TLS handshake is over: it is done, or has failed."""
 
     def gone(self) -> None:
         """The connection has ended, for `reason`; called once, outside of the service."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aionet.core.peer import Peer, State, extra_of
+from aionet.core.rates import Rates
+from aionet.core.source import source_of
 from aionet.limits import CloseReason
 from aionet.throttle import throttled
 
@@ -29,6 +30,7 @@ class Places:
         self.many = many
         self.taken = 0
         self.full = False
+        self._rates = Rates(hub)
         self._waiting: deque[Peer] = deque()  # accepted when there was no place any more
         self._of_source: Counter[str] = Counter()
 
@@ -38,6 +40,11 @@ class Places:
         return sum(each.state is State.WAITING for each in self._waiting)
 
     def admit(self, peer: Peer) -> None:
+        if self._rates.limited and not self._rates.let_in(peer):
+            self._reject(peer)
+            return
+        if self._rates.used_up:
+            self._close()
         if self.taken < self.many and not self._waiting:
             self._seat(peer)
         elif self._hub.limits.on_full == "reject":
@@ -108,7 +115,7 @@ class Places:
         To begin and to stop accepting takes as long as to serve a short connection, so that it is
         not done for each that leaves, but for several, or after a moment.
         """
-        if self.full and self.taken < self.many and not self._waiting:
+        if self.full and self.taken < self.many and not self._waiting and not self._rates.used_up:
             self.full = False
             self._accept(True)
 
@@ -123,19 +130,3 @@ def tell(hook: Callable[..., object], *what: object) -> None:
         hook(*what)
     except Exception:
         throttled(logging.ERROR, "a hook failed", traceback=True)
-
-
-def source_of(address: Any) -> str | None:
-    """Who is counted as one: an IPv4 address, or the /64 of an IPv6 one; None on Unix sockets.
-
-    `address` is a socket's peer name. An IPv4 address inside an IPv6 one is that address.
-    """
-    if not isinstance(address, tuple):
-        return None
-    host = str(address[0])
-    if ":" not in host:
-        return host
-    six = ipaddress.IPv6Address(host.partition("%")[0])
-    if six.ipv4_mapped is not None:
-        return str(six.ipv4_mapped)
-    return six.exploded[:19]

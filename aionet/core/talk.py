@@ -84,7 +84,7 @@ class Talk:
         try:
             answer = method(peer)
             if answer.__class__ is Close:
-                self._hub.close(peer, answer.reason)
+                self._close_for(peer, answer)
             elif answer is not None:
                 self._carry_out(peer, answer)
         except BaseException:
@@ -106,20 +106,34 @@ class Talk:
         if peer.extra is not None:
             peer.extra.message = None
         self.call(peer, self._service.receive_eof)
+        if peer.extra is not None and peer.extra.finished:
+            self._hub.close(peer)  # both have: nothing is left
         self._hub.touch(peer)
 
     def say_goodbye(self) -> None:
-        self._busy += 1
+        self._say(self._service.say_goodbye, "the service failed to say goodbye")
+
+    def tick(self, time: float) -> None:
+        self._say(lambda: self._service.tick(time), "the service failed to tick")
+
+    def _say(self, ask: Callable[[], Deliveries], failed: str) -> None:
+        """What nobody has made it say."""
         try:
-            for to, what in self._service.say_goodbye():
-                self._deliver(to, what)
+            self.deliver(ask())
         except BaseException:
             let_exits_pass()
-            throttled(logging.ERROR, "the service failed to say goodbye", traceback=True)
+            throttled(logging.ERROR, failed, traceback=True)
+
+    def deliver(self, deliveries: Deliveries) -> None:
+        """Carry them out though nobody has spoken. Raises what they raise."""
+        self._busy += 1
+        try:
+            for to, what in deliveries:
+                self._deliver(to, what)
         finally:
             self._busy -= 1
-        if self._leaving:
-            self._tell_all()
+            if self._leaving:
+                self._tell_all()
 
     def fail(self, peer: Peer) -> bytes:
         """The service failed over this peer: that costs it, and nobody else."""
@@ -194,7 +208,7 @@ class Talk:
             self._hub.touch(peer)
             return
         if isinstance(what, Close):
-            self._hub.close(peer, what.reason)
+            self._close_for(peer, what)
             return
         if not isinstance(what, bytes):
             if not isinstance(what, bytearray | memoryview):
@@ -203,6 +217,8 @@ class Talk:
         if not what or (peer.state is not State.OPEN and peer.state is not State.HALF_CLOSED):
             return
         extra = peer.extra
+        if extra is not None and extra.finished:
+            return
         if peer.waiting + (extra.unsent if extra else 0) > self._most:
             throttled(logging.INFO, "%s is dropped: it reads too slowly", peer.address)
             self._hub.reset(peer, CloseReason.SLOW_READER)
@@ -212,6 +228,12 @@ class Talk:
         outbox.append(what)
         peer.waiting += len(what)
         self._hub.touch(peer)
+
+    def _close_for(self, peer: Peer, what: Close) -> None:
+        if what.abort:
+            self._hub.reset(peer, what.reason)
+        else:
+            self._hub.close(peer, what.reason)
 
     # Back-pressure.
 
@@ -297,6 +319,7 @@ class Talk:
                 or extra.paused
                 or extra.held
                 or extra.early
+                or extra.finished
                 or extra.base_at >= 0
             ):
                 peer.outbox = None

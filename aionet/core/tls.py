@@ -1,4 +1,4 @@
-"""A hub whose peers speak TLS; to its service, and in all else, that is as over TCP.
+"""A hub whose peers may speak TLS; to its service, and in all else, that is as over TCP.
 
 What a peer shuts, it shuts half (close_notify); what waits for it is still sent, and lingers, and
 drains, in the same way as over TCP. The loop's own TLS would know none of this: asyncio's closes
@@ -7,7 +7,6 @@ both directions when one has ended, and gives up what has not been read a second
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 
 from aionet.core.hub import Hub
@@ -17,26 +16,37 @@ from aionet.limits import CloseReason
 
 
 class TLSHub(Hub):
-    """As Hub. context: of a server."""
+    """As Hub, for peers that have a layer from the start, or get one later (STARTTLS)."""
 
     shakes_hands = True
 
-    def __init__(self, *arguments: Any, context: ssl.SSLContext, **named: Any) -> None:
+    def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._context = context
         self._receive_plain = super().receive_data
-        Layer(context)  # raises ssl.SSLError, rather now than for each peer, if it is a client's
 
     def meet(self, peer: Peer) -> None:
-        """First shake hands."""
+        """First shake hands, if it speaks TLS."""
+        if (layer := peer.layer()) is not None:
+            self.secure(peer, layer)
+        else:
+            super().meet(peer)
+
+    def secure(self, peer: Peer, layer: Layer) -> None:
+        """Speak TLS with it from here on, once all that was said before is written.
+
+        See to it afterwards. It is told by `secured`; the service, of one that it has met, nothing.
+        """
         extra = extra_of(peer)
         peer.state = State.HANDSHAKE
-        layer = extra.tls = Layer(self._context)
+        if peer.outbox is None:
+            peer.outbox = []
+        extra.tls = layer
         extra.since = self.now
+        self.touch(peer)
         early, extra.early = extra.early, b""
         ended, extra.ended = extra.ended, False
         if early:
-            layer.later(self.receive_data(peer, early))
+            layer.later(TLSHub.receive_data(self, peer, early))  # which was counted before
             self.touch(peer)
         if ended:
             self.receive_eof(peer)
@@ -58,7 +68,7 @@ class TLSHub(Hub):
         try:
             plain = layer.receive(data)
             if layer.ready and peer.state is State.HANDSHAKE:
-                super().meet(peer)
+                self._be_ready(peer)
             said = self._receive_plain(peer, plain) if plain else b""
             out = layer.send(said) if said and not layer.broken else layer.pending()
         except OSError:
@@ -71,6 +81,14 @@ class TLSHub(Hub):
             super().receive_eof(peer)
         extra.given += len(out) - len(said)
         return out
+
+    def _be_ready(self, peer: Peer) -> None:
+        if peer.met:  # before it spoke TLS
+            peer.state = State.OPEN
+            self.talk.ease(peer)
+        else:
+            super().meet(peer)
+        peer.secured()
 
     def receive_eof(self, peer: Peer) -> None:
         """The wire has ended, with or without a close_notify."""
@@ -99,6 +117,8 @@ class TLSHub(Hub):
         peer.state = State.FLUSHING
         peer.outbox, peer.waiting = NOTHING, 0
         self.talk.forget(peer, rest=True)
+        if not layer.ready:
+            peer.secured()
         peer.todo = Todo.SHUT_WR  # and no close yet: unread input would make a reset of the alert
         peer.reads = True
         self.touch(peer)
@@ -118,7 +138,7 @@ class TLSHub(Hub):
         except OSError:
             self._break_off(peer, layer)
             return layer.pending()
-        if peer.state is State.FLUSHING and not peer.outbox:  # perhaps filled just now
+        if (peer.state is State.FLUSHING or extra.finished) and not peer.outbox:
             out += layer.end()
         extra.given += len(out) - len(plain)
         return out

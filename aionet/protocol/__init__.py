@@ -2,8 +2,10 @@
 
 from aionet.protocol.chat import Room
 from aionet.protocol.echo import Echo, EchoAndClose
-from aionet.protocol.lines import LineReader
+from aionet.protocol.framed import Framed
+from aionet.protocol.framing import Exactly, Framing, LengthPrefixed, LineReader, Lines, Until
 from aionet.protocol.service import (
+    ABORT,
     CLOSE,
     OVERSIZE,
     Answer,
@@ -15,6 +17,7 @@ from aionet.protocol.service import (
 )
 
 __all__ = [
+    "ABORT",
     "CLOSE",
     "OVERSIZE",
     "Answer",
@@ -23,8 +26,14 @@ __all__ = [
     "Delivery",
     "Echo",
     "EchoAndClose",
+    "Exactly",
+    "Framed",
+    "Framing",
+    "LengthPrefixed",
     "LineReader",
+    "Lines",
     "Room",
     "Service",
+    "Until",
     "datagrams",
 ]

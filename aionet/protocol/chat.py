@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from aionet.protocol.lines import LineReader
+from aionet.protocol.framing import LineReader
 from aionet.protocol.service import CLOSE, OVERSIZE, Answer, Close, Delivery, Service
 
 LINE_LIMIT = 4096  # bytes, without the line end

@@ -8,8 +8,9 @@ The rules, the same for every shell:
    or has been dropped by the shell. It never makes two calls at the same time.
 3. Every call gives an answer, see `Answer`. What is delivered is carried out in order, so that
    all peers see one order of messages. `CLOSE` closes a peer once everything delivered to it
-   before has been sent; `OVERSIZE` does the same and says why. Empty bytes are nothing, and close
-   nobody. What is delivered to a peer that is closed, or closing, is dropped by the shell.
+   before has been sent; `OVERSIZE` does the same and says why. `ABORT` resets it at once. Empty
+   bytes are nothing, and close nobody. What is delivered to a peer that is closed, or closing, is
+   dropped by the shell.
 4. Who does not read is not listened to (back-pressure). What a list has for others is carried out
    at once; what it has for the peer that made the service speak waits until that reads, and so
    does all that a generator has: it is asked on only while that peer reads, so that large answers
@@ -19,6 +20,8 @@ The rules, the same for every shell:
    Until then nothing more of that peer is given to the service; should it go, or be closed by
    others, the generator is closed. What others say to a peer is bounded by Limits.outbox.
 5. What a peer says wrong becomes deliveries (an error line, a close), never an exception.
+6. A service that has something to say when nobody has spoken says what is due by `tick_every`, and
+   a program says anything at any time by `Server.deliver`; both as a list is carried out.
 
 Over datagrams there are no connections: a shell calls only `receive_data`, with the sender's
 address as the peer, for every datagram, the empty one included; `b""` then is an empty
@@ -36,19 +39,21 @@ from aionet.limits import CloseReason
 
 @final
 class Close:
-    """Delivered to a peer, it closes it, for that reason."""
+    """Delivered to a peer, it closes it, for that reason. abort: by a reset, at once (RST)."""
 
-    __slots__ = ("reason",)
+    __slots__ = ("abort", "reason")
 
-    def __init__(self, reason: CloseReason) -> None:
+    def __init__(self, reason: CloseReason, *, abort: bool = False) -> None:
         self.reason: Final = reason
+        self.abort: Final = abort
 
     def __repr__(self) -> str:
-        return f"Close({self.reason.value!r})"
+        return f"Close({self.reason.value!r}{', abort=True' if self.abort else ''})"
 
 
 CLOSE = Close(CloseReason.DONE)
 OVERSIZE = Close(CloseReason.OVERSIZE)
+ABORT = Close(CloseReason.ABORTED, abort=True)
 
 # A peer, or a list of peers, and what it is sent.
 Delivery = tuple[Any, bytes | Close]
@@ -57,16 +62,21 @@ Deliveries = Iterable[Delivery]
 Answer = bytes | Close | Deliveries | None
 
 
-_METHODS = ("connect", "receive_data", "receive_eof", "unfinished", "say_goodbye", "one_process")
+_METHODS = (
+    *("connect", "receive_data", "receive_eof", "unfinished", "say_goodbye", "tick"),
+    *("one_process", "tick_every"),
+)
 
 
 class Service:
     """What all services are: one for all of its peers; see the module's rules.
 
     one_process: whether peers in different processes would miss each other.
+    tick_every: seconds between two calls of `tick`, from the server's start on; None is never.
     """
 
     one_process = False
+    tick_every: float | None = None
 
     def __init_subclass__(cls) -> None:
         """Raises TypeError for what looks like one of these methods, and is spelt otherwise."""
@@ -94,22 +104,34 @@ class Service:
         """
         return None
 
+    def tick(self, now: float) -> Deliveries:
+        """What is to be said at this time, of a clock that never goes back, in seconds.
+
+        A call that is missed because the program was busy is left out.
+        """
+        return ()
+
     def say_goodbye(self) -> Deliveries:
         """What is said when the server begins to stop; asked for once."""
         return ()
+
+
+def deliveries(peer: Any, answer: Answer) -> Deliveries:
+    """The same, each with whom it is for: what `peer` made the service say."""
+    if answer is None:
+        return ()
+    if isinstance(answer, bytes | bytearray | memoryview | Close):
+        return ((peer, bytes(answer) if not isinstance(answer, Close) else answer),)
+    return answer
 
 
 def datagrams(sender: Any, answer: Answer) -> Iterable[tuple[Any, bytes]]:
     """The datagrams that `answer` is, each with its destination."""
     if answer.__class__ is bytes:
         return ((sender, answer),)
-    if isinstance(answer, bytearray | memoryview | bytes):
-        return ((sender, bytes(answer)),)
-    if answer is None or isinstance(answer, Close):
-        return ()
     return (
         (each, data)
-        for to, data in answer
+        for to, data in deliveries(sender, answer)
         if not isinstance(data, Close)
         for each in (to if isinstance(to, list) else (to,))
     )

@@ -250,6 +250,7 @@ OPTIONS = {
 OPTIONS["aionet"] = OPTIONS["blocking"] - {"--model", "--talk"} | {
     *("--loop", "--workers", "--tls-cert", "--tls-key", "--handshake-timeout"),
     *("--udp-rate", "--udp-rate-loopback", "--udp-handlers", "--udp-low-ports"),
+    *("--max-rate", "--max-peer-rate"),
 }
 
 

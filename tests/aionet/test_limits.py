@@ -9,7 +9,10 @@ import pytest
 
 from aionet.limits import CloseReason, Limits, Timeouts
 
-OPTIONAL_LIMITS = ("connections", "per_peer", "udp_rate", "udp_rate_loopback")
+OPTIONAL_LIMITS = (
+    *("connections", "per_peer", "rate", "peer_rate"),
+    *("udp_rate", "udp_rate_loopback"),
+)
 SIZES = ("message", "write_buffer", "outbox", "min_rate", "udp_handlers")
 OTHERS = ("on_full", "udp_low_ports")
 OPTIONAL_TIMEOUTS = ("idle", "message", "write", "half_closed", "handshake")
@@ -99,4 +102,4 @@ def test_settings_cannot_be_changed_but_replaced(settings: Limits | Timeouts) ->
 
 def test_a_reason_reads_as_its_name_in_a_log() -> None:
     assert f"{CloseReason.SLOW_READER}" == "slow-reader"
-    assert len({reason.value for reason in CloseReason}) == len(CloseReason) == 11
+    assert len({reason.value for reason in CloseReason}) == len(CloseReason) == 12

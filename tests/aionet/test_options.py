@@ -15,6 +15,8 @@ from aionet.options import add_options, read_options
 LIMITS = {
     "connections": "--max-connections",
     "per_peer": "--max-per-peer",
+    "rate": "--max-rate",
+    "peer_rate": "--max-peer-rate",
     "on_full": "--on-full",
     "message": "--max-message",
     "write_buffer": "--write-buffer",
@@ -35,7 +37,8 @@ TIMEOUTS = {
     "linger": "--linger-timeout",
 }
 OPTIONAL = {
-    *("--max-connections", "--max-per-peer", "--udp-rate", "--udp-rate-loopback"),
+    *("--max-connections", "--max-per-peer", "--max-rate", "--max-peer-rate"),
+    *("--udp-rate", "--udp-rate-loopback"),
     *("--idle-timeout", "--message-timeout", "--write-timeout", "--half-closed-timeout"),
     "--handshake-timeout",
 }

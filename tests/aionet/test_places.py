@@ -8,7 +8,7 @@ import pytest
 from services import Commands
 from witnesses import Witness
 
-from aionet.core.places import source_of
+from aionet.core.source import source_of
 from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.protocol import Echo, Room
 from aionet.testing import MemoryServer

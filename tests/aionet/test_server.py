@@ -92,11 +92,11 @@ def test_a_failure_halfway_into_opening_leaves_nothing_behind(
             opened: list[socket.socket] = []
             open_one = server._open
 
-            def fail_at_the_third(loop: Any, sock: socket.socket, connections: Any) -> None:
+            def fail_at_the_third(loop: Any, sock: socket.socket, *more: Any) -> None:
                 opened.append(sock)
                 if len(opened) == 3:
                     raise OSError(errno.EMFILE, "as told")
-                open_one(loop, sock, connections)
+                open_one(loop, sock, *more)
 
             monkeypatch.setattr(server, "_open", fail_at_the_third)
             with pytest.raises(OSError, match="as told"):

@@ -20,6 +20,7 @@ from machine import over_ipv6
 
 from aionet import descriptors, sockets
 from aionet.address import Address
+from aionet.place import Listen
 from aionet.runner import Opened
 from aionet.sockets import (
     AcceptPaused,
@@ -287,8 +288,9 @@ def test_who_connects_before_anything_else_has_the_write_timeout(open_it) -> Non
 
 def test_sockets_of_all_workers_have_the_write_timeout() -> None:
     with Opened(2, 1.5) as opened:
-        opened.add(Address("tcp", "127.0.0.1", 0))
-        for (sock,) in opened.of_worker:
+        opened.add(Listen(Address("tcp", "127.0.0.1", 0)))
+        for (place,) in opened.of_worker:
+            assert isinstance(sock := place.address, socket.socket)
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500
 
 

@@ -14,13 +14,13 @@ from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.protocol import Answer, Deliveries, Echo, Room
 from aionet.stats import DrainReport
 from aionet.stream import Stream
-from aionet.testing import MemoryServer
+from aionet.testing import MemoryServer, clock
 
 
 def test_the_example_of_the_module_runs() -> None:
     assert testing.__doc__ is not None
     _, _, example = testing.__doc__.partition("\n\n")
-    code, _, _ = example.partition("\n\nIt is")
+    code, _, _ = example.partition("\n\nDatagrams")
     source = "\n".join(line[4:] for line in code.splitlines())
     assert "with MemoryServer(Room())" in source
     names = {"MemoryServer": MemoryServer, "Room": Room, "CloseReason": CloseReason}
@@ -200,6 +200,6 @@ def test_a_peer_may_read_nothing_from_the_start() -> None:
 
 def test_what_never_comes_to_rest_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with MemoryServer(talk_for_ever) as server, monkeypatch.context() as patch:
-        patch.setattr(testing, "REST_S", 0.1)
+        patch.setattr(clock, "REST_S", 0.1)
         with pytest.raises(RuntimeError, match=r"^it has not come to rest in 0\.1 s"):
             server.connect()

@@ -176,8 +176,8 @@ sys.exit(workers.supervise(
     work,
     2,
     on_ready=lambda: say("READY"),
-    on_report=lambda number, what: say("report", number, int(what.strip(bytes(1)))),
-    on_end=lambda number: say("end", number),
+    on_report=lambda pid, what: say("report", pid, int(what.strip(bytes(1)))),
+    on_end=lambda pid: say("end", pid),
 ))
 """)
     said = []
@@ -188,9 +188,10 @@ sys.exit(workers.supervise(
     said += [line.split() for line in stdout.splitlines()]
     assert (status, stderr) == (0, "")
     for number in "01":
-        mine = [line for line in said if line[1:2] == [number] and line[0] != "up"]
-        reports = [["report", number, str(each)] for each in range(50)]
-        assert mine == [*reports, ["end", number]]
+        (pid,) = (line[2] for line in said if line[:2] == ["up", number])
+        mine = [line for line in said if line[1:2] == [pid]]
+        reports = [["report", pid, str(each)] for each in range(50)]
+        assert mine == [*reports, ["end", pid]]
 
 
 def test_all_end_when_the_first_start_of_one_fails(script: Launch) -> None:

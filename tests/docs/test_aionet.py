@@ -139,7 +139,7 @@ def talk(sock: socket.socket, said: bytes) -> bytes:
 def test_every_program_is_run() -> None:
     tests = Path(__file__).read_text(encoding="utf-8")
     assert len(PROGRAMS) == len(blocks("python"))
-    assert [name for name in PROGRAMS if tests.count(f'"{name}"') != 1] == []
+    assert [name for name in PROGRAMS if f'"{name}"' not in tests] == []
 
 
 def test_a_service_adds_up(folder: Folder) -> None:
@@ -178,6 +178,22 @@ def test_a_program_of_two_workers_says_ready(folder: Folder) -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="it makes the certificate")
+def test_a_push_reaches_everybody_and_workers_are_replaced(folder: Folder) -> None:
+    frames = aionet.LengthPrefixed(4)
+    with folder.running("push.py"):
+        port = folder.port("7012")
+        with connect(port) as one, connect(port) as two:
+            one.sendall(frames.encode(b"hello"))
+            assert b"hello" in b"".join(two.recv(100) for _ in range(2))
+
+
+def test_a_proxy_carries_on(folder: Folder) -> None:
+    with folder.running("program.py", subprocess.DEVNULL), folder.running("proxy.py"):
+        connect(folder.port("7004")).close()  # it is there
+        with connect(folder.port("7013")) as sock:
+            assert talk(sock, b"hello") == b"hello"
+
+
 def test_tls_is_spoken_with_the_certificate_that_is_made(folder: Folder) -> None:
     (command,) = [shlex.split(command) for command in COMMANDS if command.startswith("openssl ")]
     subprocess.run(command, cwd=folder.path, check=True, capture_output=True, timeout=DEADLINE_S)
@@ -220,12 +236,14 @@ def test_counters_are_scraped(folder: Folder) -> None:
         assert sum(line.startswith("aionet_closed_total{") for line in lines) == len(CloseReason)
 
 
-def test_the_tests_in_memory_pass(folder: Folder) -> None:
-    name = "test_servers.py"
+@pytest.mark.parametrize(
+    ("name", "plugins"), [("test_servers.py", ""), ("test_push.py", "aionet.testing.plugin")]
+)
+def test_the_tests_in_memory_pass(folder: Folder, name: str, plugins: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name],
         cwd=folder.path,
-        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # they need none
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": plugins},
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
@@ -242,7 +260,24 @@ def test_every_command_is_run() -> None:
     assert [line for line in COMMANDS if sum(kind in line for kind in kinds) != 1] == []
 
 
-@pytest.mark.parametrize("command", [each for each in COMMANDS if " serve " in each])
+def test_program_is_served_by_its_name(folder: Folder) -> None:
+    (command,) = [each for each in COMMANDS if " serve push:app " in each]
+    words = shlex.split(folder.with_ports(command))
+    process = subprocess.Popen(
+        [sys.executable, *words[1:]], cwd=folder.path, stdout=subprocess.PIPE, text=True
+    )
+    with ending(process):
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"READY tcp://127.0.0.1:{folder.port('7014')}\n"
+        with connect(folder.port("7014")) as sock:
+            sock.sendall(aionet.LengthPrefixed(4).encode(b"hello"))
+            assert b"hello" in sock.recv(100) + sock.recv(100)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command", [each for each in COMMANDS if re.search(" serve (echo|udp-echo|chat)", each)]
+)
 def test_serving_command_serves_each_address(command: str, folder: Folder, tmp_path: Path) -> None:
     command = command.replace("/tmp/", f"{tmp_path}/")
     words = shlex.split(folder.with_ports(command))

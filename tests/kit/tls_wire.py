@@ -6,6 +6,7 @@ import contextlib
 import ssl
 
 from aionet.core import Peer, Todo
+from aionet.core.layer import Layer
 from aionet.core.tls import TLSHub
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Service
@@ -49,12 +50,23 @@ class Client:
         self._in.write(wire)
 
 
+class _Peer(Peer):
+    """One that speaks TLS from the start."""
+
+    def __init__(self, hub: TLSHub, context: ssl.SSLContext) -> None:
+        super().__init__(hub)
+        self._context = context
+
+    def layer(self) -> Layer:
+        return Layer(self._context)
+
+
 class Shell:
     """A hub with one peer, and a wire."""
 
     def __init__(self, context: ssl.SSLContext, service: Service) -> None:
-        self.hub = TLSHub(service, Limits(), Timeouts(), self, context=context, places=1, now=0.0)
-        self.peer = Peer(self.hub)
+        self.hub = TLSHub(service, Limits(), Timeouts(), self, places=1, now=0.0)
+        self.peer = _Peer(self.hub, context)
         self.wire = b""
         self.todo: list[Todo] = []
         self.hub.admit(self.peer)

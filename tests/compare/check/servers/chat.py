@@ -11,7 +11,7 @@ import aionet
 from aionet.address import Address
 from aionet.command import explaining
 from aionet.protocol import Room
-from aionet.protocol.lines import LineReader
+from aionet.protocol.framing import LineReader
 
 MISTAKE, PORT = sys.argv[1], int(sys.argv[2])
 Deliveries = list[tuple[Any, Any]]

@@ -1,0 +1,52 @@
+"""What those find who come by one address of a server."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+from aionet.connection import Connection
+from aionet.handlers import Handlers, shell_of
+from aionet.place import Listen
+from aionet.protocol import Framed, Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """service: of those who come by it. tls: from the start; starttls: later, if asked."""
+
+    service: Service
+    tls: ssl.SSLContext | None = None
+    starttls: ssl.SSLContext | None = None
+
+    @property
+    def may_be_tls(self) -> bool:
+        return self.tls is not None or self.starttls is not None
+
+
+def coming_by(door: Door, kind: type[Connection]) -> type[Connection]:
+    """The same connections, which know their door: by their class, so that it takes no memory."""
+    return type(kind.__name__, (kind,), {"__slots__": (), "door": door})
+
+
+def doors_of(
+    where: tuple[Listen, ...], cancel_on_close: bool
+) -> list[tuple[Listen, Door, type[Connection]]]:
+    """What is behind each address. Raises ValueError for what cannot be served there."""
+    shells: dict[tuple[int, int], tuple[Service, type[Connection]]] = {}
+    doors = []
+    for listen in where:
+        key = (id(listen.service), id(listen.framing))
+        if key not in shells:
+            service, kind = shell_of(listen.service, cancel=cancel_on_close)
+            if listen.framing is not None:
+                if isinstance(service, Handlers):
+                    raise ValueError(
+                        "framing= is for a service; a handler has stream.messages(framing)"
+                    )
+                service = Framed(service, listen.framing)
+            shells[key] = service, kind
+        service, kind = shells[key]
+        door = Door(service=service, tls=listen.tls, starttls=listen.starttls)
+        doors.append((listen, door, coming_by(door, kind)))
+    return doors

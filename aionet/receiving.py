@@ -1,0 +1,289 @@
+"""The half of a stream that receives: bytes as they come, or whole messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+from aionet.limits import CloseReason
+from aionet.protocol.framing import (
+    ByteOrder,
+    Exactly,
+    Framing,
+    LengthPrefixed,
+    Lines,
+    OversizeError,
+    Until,
+)
+from aionet.sockets import RECV_SIZE
+from aionet.stream_errors import BrokenStreamError, ClosedStreamError, IncompleteError
+
+if TYPE_CHECKING:
+    from aionet.handlers import StreamConnection
+    from aionet.stream import Stream
+
+TURN = 64  # sends, or messages, in a row; then others have their turn
+LOW = RECV_SIZE // 2  # bytes that a handler has not taken, below which there is room for more
+
+length_prefixed = lru_cache(LengthPrefixed)  # a handler asks for the same ones all the time
+_exactly = lru_cache(Exactly)
+_until = lru_cache(Until)
+
+
+class ReceiveHalf:
+    """What has come from the peer, and how a task takes it. One task receives at a time."""
+
+    def __init__(self, conn: StreamConnection, limit: int) -> None:
+        self._conn = conn
+        self._limit = limit
+        self._lines = Lines(limit)
+        self._buffer: bytes | bytearray = b""
+        self._messages = 0
+        self._turn = 0  # calls in a row that had not to wait
+        self._ended = False  # the peer has finished sending
+        self._arrival: asyncio.Future[None] | None = None
+        self._collecting = False  # a message, in one call
+        self._in_message = False  # of several calls
+        self.closed = False
+        self._broken: CloseReason | None = None
+
+    # Bytes.
+
+    async def receive(self, max_bytes: int = RECV_SIZE) -> bytes:
+        """At least one byte and at most `max_bytes`; b"" once the peer has finished sending.
+
+        Raises ValueError for less than one byte.
+        """
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes is {max_bytes}; it must be at least 1")
+        self._check_receiving()
+        if self._collecting:
+            raise RuntimeError("another task is receiving from this stream")
+        if self._buffer:
+            await self._take_turns()
+        while not self._buffer:
+            if not await self._more():
+                return b""
+        buffer = self._buffer
+        if len(buffer) <= max_bytes:
+            self._buffer = b""
+            self._conn.listen()
+            return bytes(buffer)
+        return self._cut(0, max_bytes, max_bytes)
+
+    def __aiter__(self) -> Stream:
+        return cast("Stream", self)
+
+    async def __anext__(self) -> bytes:
+        """What comes, in arbitrary pieces: `async for data in stream`."""
+        if data := await self.receive():
+            return data
+        raise StopAsyncIteration
+
+    async def receive_exactly(self, size: int) -> bytes:
+        """The next `size` bytes.
+
+        Raises IncompleteError if the peer finishes sending before that: with what there was, which
+        is b"" between two messages. It ends a handler without a word, as any BrokenStreamError.
+        """
+        if size == 0:
+            self._check_receiving()
+            return b""
+        data = await self.receive_message(_exactly(size))
+        if data is None:
+            raise IncompleteError(b"", cast("Stream", self))
+        return data
+
+    # Messages.
+
+    async def receive_message(self, framing: Framing) -> bytes | None:
+        """The next message of `framing`, without what marks its end; None once there are no more.
+
+        From its first byte on it is under Timeouts.message, which trickling does not extend. One
+        over the limit ends the connection: BrokenStreamError, `oversize`. One that the peer has
+        not ended when it finished sending raises IncompleteError.
+        """
+        self._check_receiving()
+        if self._collecting or self._arrival is not None:
+            raise RuntimeError("another task is receiving from this stream")
+        await self._take_turns()
+        self._collecting = True
+        searched = 0
+        try:
+            while (found := framing.find(self._buffer, searched)) is None:
+                searched = max(0, len(self._buffer) - framing.overlap)
+                if self._buffer:
+                    self._conn.expect(self._messages)
+                if not await self._more():
+                    if not self._buffer:
+                        return None
+                    if (found := framing.find_last(self._buffer)) is None:
+                        partial, self._buffer = bytes(self._buffer), b""
+                        raise IncompleteError(partial, cast("Stream", self))
+                    break
+        except OversizeError:
+            self._conn.close(CloseReason.OVERSIZE)
+            self.broken(CloseReason.OVERSIZE)
+            raise BrokenStreamError(CloseReason.OVERSIZE, cast("Stream", self)) from None
+        finally:
+            self._collecting = False
+            if not self._in_message:
+                self._conn.expect(None)
+        if not self._in_message:
+            self._messages += 1
+        return self._cut(*found)
+
+    async def receive_line(self) -> bytes | None:
+        """The next line without its end; None once the peer has finished sending.
+
+        LF ends a line and a CR before it is dropped; what stands after the last LF is a line,
+        too. A line over Limits.message ends the connection: BrokenStreamError, `oversize`.
+        """
+        return await self.receive_message(self._lines)
+
+    async def receive_until(self, separator: bytes, limit: int | None = None) -> bytes | None:
+        """What comes before the next `separator`, which is dropped; None once there is no more.
+
+        As `receive_message`. limit: bytes before the separator; Limits.message if it is not given.
+        """
+        return await self.receive_message(_until(separator, limit or self._limit))
+
+    async def receive_frame(
+        self, prefix: int = 4, *, byteorder: ByteOrder = "big", limit: int | None = None
+    ) -> bytes | None:
+        """The next message that says in its first `prefix` bytes how many follow; None at the end.
+
+        As `receive_message`, and the limit is looked at before anything is kept. byteorder: of the
+        length; "big" is network byte order, see LengthPrefixed. limit: Limits.message if not given.
+        """
+        framing = length_prefixed(prefix, byteorder=byteorder, limit=limit or self._limit)
+        return await self.receive_message(framing)
+
+    async def messages(self, framing: Framing) -> AsyncIterator[bytes]:
+        """Every message, as `receive_message` gives them."""
+        while (message := await self.receive_message(framing)) is not None:
+            yield message
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Every line, as `receive_line` gives them."""
+        while (line := await self.receive_message(self._lines)) is not None:
+            yield line
+
+    async def frames(
+        self, prefix: int = 4, *, byteorder: ByteOrder = "big", limit: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Every message, as `receive_frame` gives them."""
+        framing = length_prefixed(prefix, byteorder=byteorder, limit=limit or self._limit)
+        while (frame := await self.receive_message(framing)) is not None:
+            yield frame
+
+    @contextmanager
+    def message(self) -> Iterator[None]:
+        """Within it all that is received is one message, under Timeouts.message as one.
+
+        For parsers of one's own: `with stream.message(): head = await stream.receive_until(...)`.
+        The time begins with the first byte, not with the waiting for it.
+        """
+        if self._in_message:
+            raise RuntimeError("this is within stream.message() already")
+        self._in_message = True
+        if self._buffer:
+            self._conn.expect(self._messages)
+        try:
+            yield
+        finally:
+            self._in_message = False
+            self._messages += 1
+            self._conn.expect(None)
+
+    # How it is done.
+
+    def _cut(self, start: int, end: int, size: int) -> bytes:
+        """The bytes from `start` to `end`; `size` leave the buffer."""
+        buffer = self._buffer
+        if size == len(buffer):
+            self._buffer = b""
+            self._conn.listen()
+            return bytes(memoryview(buffer)[start:end])
+        if not isinstance(buffer, bytearray):
+            self._buffer = buffer = bytearray(buffer)  # which forgets its beginning at no cost
+        data = bytes(memoryview(buffer)[start:end])
+        del buffer[:size]
+        if len(buffer) < LOW:
+            self._conn.listen()
+        return data
+
+    async def _more(self) -> bool:
+        """Wait until more has come; False if nothing will."""
+        self._check_receiving()
+        if self._ended:
+            return False
+        if self._arrival is not None:
+            raise RuntimeError("another task is receiving from this stream")
+        self._conn.listen()  # whatever there is, it does not suffice
+        self._turn = 0
+        self._arrival = self._conn.connections.loop.create_future()
+        try:
+            await self._arrival
+        finally:
+            self._arrival = None
+        self._check_after_waiting()
+        self._check_receiving()
+        if self._in_message and self._buffer:
+            self._conn.expect(self._messages)
+        return True
+
+    async def _take_turns(self) -> None:
+        """Who always finds something to do lets others do something now and then."""
+        self._turn += 1
+        if self._turn >= TURN:
+            self._turn = 0
+            await asyncio.sleep(0)
+            self._check_after_waiting()
+            self._check_receiving()
+
+    def _check(self) -> None:
+        if self.closed:
+            raise ClosedStreamError("the stream was closed by this program")
+        if self._broken is not None:
+            raise BrokenStreamError(self._broken, cast("Stream", self))
+
+    def _check_after_waiting(self) -> None:
+        """That another task has closed the stream meanwhile is no mistake."""
+        if self.closed:
+            raise BrokenStreamError(CloseReason.DONE, cast("Stream", self))
+
+    def _check_receiving(self) -> None:
+        # What a peer had sent when it finished is still there, whatever became of it since.
+        if self.closed or not self._ended or self._broken is CloseReason.OVERSIZE:
+            self._check()
+
+    # What the connection tells.
+
+    def feed(self, data: bytes) -> int:
+        """Keep `data`; the number of bytes not taken yet."""
+        if not self._buffer:
+            self._buffer = data
+        else:
+            if not isinstance(self._buffer, bytearray):
+                self._buffer = bytearray(self._buffer)
+            self._buffer += data
+        if self._arrival is not None:
+            wake(self._arrival)
+        return len(self._buffer)
+
+    def feed_eof(self) -> None:
+        self._ended = True
+        wake(self._arrival)
+
+    def broken(self, reason: CloseReason) -> None:
+        self._broken = self._broken or reason
+        wake(self._arrival)
+
+
+def wake(future: asyncio.Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)

@@ -1,0 +1,54 @@
+"""The same subset of Redis on a bare asyncio.Protocol, with the same parser and dictionary."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from redis_subset import Database, parse
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, database):
+        self.database = database
+
+    def connection_made(self, transport):
+        self.transport, self.buffer = transport, bytearray()
+
+    def data_received(self, data):
+        buffer = self.buffer
+        buffer += data
+        answers, start = [], 0
+        try:
+            while request := parse(buffer, start):
+                words, start = request
+                answers.append(self.database.answer(words[0].upper(), words[1:]))
+        except ValueError:
+            self.transport.write(b"".join([*answers, b"-ERR Protocol error\r\n"]))
+            self.transport.close()
+            return
+        del buffer[:start]
+        if answers:
+            self.transport.write(b"".join(answers))
+
+    def pause_writing(self):
+        self.transport.pause_reading()
+
+    def resume_writing(self):
+        self.transport.resume_reading()
+
+
+async def main(host, port):
+    database, loop = Database(), asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(database), host, int(port))
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    if "uvloop" in sys.argv:
+        import uvloop
+
+        uvloop.run(main(*sys.argv[1:3]))
+    else:
+        asyncio.run(main(*sys.argv[1:3]))
