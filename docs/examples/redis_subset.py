@@ -11,7 +11,7 @@ class Database(aionet.Service):
     one_process = True  # another process would have another dictionary
 
     def __init__(self):
-        self.values, self.parts = {}, {}  # parts: of requests that are not whole, by connection
+        self.db, self.parts = {}, {}  # parts: of requests that are not whole, by connection
 
     def connect(self, peer):
         self.parts[peer] = bytearray()
@@ -42,20 +42,18 @@ class Database(aionet.Service):
                 return b"+PONG\r\n"
             case b"PING" | b"ECHO", [text]:
                 return b"$%d\r\n%b\r\n" % (len(text), text)
-            case b"GET", [key] if (value := self.values.get(key)) is not None:
+            case b"GET", [key] if (value := self.db.get(key)) is not None:
                 return b"$%d\r\n%b\r\n" % (len(value), value)
             case b"GET", [_]:
                 return b"$-1\r\n"
-            case b"SET", [key, value] if key in self.values or len(self.values) < KEYS:
-                self.values[key] = value
+            case b"SET", [key, value] if key in self.db or len(self.db) < KEYS:
+                self.db[key] = value
                 return b"+OK\r\n"
             case b"DEL", keys:
-                return b":%d\r\n" % sum(self.values.pop(key, None) is not None for key in keys)
-            case b"INCR" | b"INCRBY", [key, *by] if (
-                self.values.get(key, b"0").lstrip(b"-").isdigit()
-            ):
-                self.values[key] = b"%d" % (int(self.values.get(key, b"0")) + int(*by or [1]))
-                return b":%b\r\n" % self.values[key]
+                return b":%d\r\n" % sum(self.db.pop(key, None) is not None for key in keys)
+            case b"INCR" | b"INCRBY", [key, *by] if self.db.get(key, b"0").lstrip(b"-").isdigit():
+                self.db[key] = b"%d" % (int(self.db.get(key, b"0")) + int(*by or [1]))
+                return b":%b\r\n" % self.db[key]
         return b"-ERR no such command, or not on this key: %b\r\n" % command[:64]
 
 
