@@ -75,7 +75,7 @@ def receive(host: str, port: int, count: int | None, interface: str) -> int:
     """
     signal.signal(signal.SIGINT, end_at_once)
     family, address = _look_up(host, port)
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+    with _of(family, host) as sock:
         try:
             if _is_multicast(host):
                 # Others on this machine may listen to the same group, each on its own socket.
@@ -163,7 +163,7 @@ def _explain(error: OSError, interface: str = "") -> str:
 def _socket(host: str, port: int, broadcast: bool, interface: str) -> socket.socket:
     """connect() sends nothing: it sets whom send() is for, and keeps what others send away."""
     family, address = _look_up(host, port)
-    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock = _of(family, host)
     try:
         if broadcast:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -181,6 +181,13 @@ def _socket(host: str, port: int, broadcast: bool, interface: str) -> socket.soc
             raise
         fail(f"cannot send to {Address('udp', host, port)}: {_explain(error, interface)}")
     return sock
+
+
+def _of(family: int, host: str) -> socket.socket:
+    try:
+        return socket.socket(family, socket.SOCK_DGRAM)
+    except OSError as error:  # a kernel without IPv6
+        fail(f"there is no way to {host} from this machine: {error.strerror}")
 
 
 def _index(host: str, interface: str) -> int:

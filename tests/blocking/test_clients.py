@@ -279,8 +279,12 @@ def test_stream_that_is_closed_is_no_socket(start: Start, echo: str, closed: int
             ("send", "udp://224.0.0.251:7007", "--interface", "none0"),
             "error: cannot send to udp://224.0.0.251:7007: there is no interface 'none0' here",
         ),
-        (("send", "udp://[ff02::1:7]:7007"), "error: ff02::1:7 is a group of IPv6, and loopback"),
-        (("receive", "udp://[ff02::1:7]:0"), "error: ff02::1:7 is a group of IPv6, and loopback"),
+        over_ipv6(
+            ("send", "udp://[ff02::1:7]:7007"), "error: ff02::1:7 is a group of IPv6, and loopback"
+        ),
+        over_ipv6(
+            ("receive", "udp://[ff02::1:7]:0"), "error: ff02::1:7 is a group of IPv6, and loopback"
+        ),
         (("serve", "echo", "--talk", "me"), "error: --talk is for serve chat --model epoll"),
         (("serve", "chat", "--talk", "me", "--model", "poll"), "error: --talk is for serve chat"),
         (("serve", "chat", "--talk", "x y", "--model", "epoll"), "error: 'x y' is not a name"),

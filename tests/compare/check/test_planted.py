@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from machine import needs_descriptors
+from machine import needs_descriptors, needs_ipv6, over_ipv6
 
 from compare.check import idleness, runner, symptoms
 from compare.check.bench import Bench, Skipped, Subject
@@ -124,7 +124,7 @@ MUST = [each.id for each in of_profile("tcp-echo") if each.kind == "MUST"]
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("what", ["none", "collector", "cached-pipes", "dual-stack"])
+@pytest.mark.parametrize("what", ["none", "collector", "cached-pipes", over_ipv6("dual-stack")])
 def test_what_right_servers_do_is_no_fault(what: str) -> None:
     assert [each for each in found(what, *MUST) if each.state != "passed"] == []
 
@@ -282,6 +282,7 @@ def test_end_that_never_comes_has_one_explanation(monkeypatch: pytest.MonkeyPatc
     assert {each.likely for each in failed} == {symptoms.NO_END}
 
 
+@needs_ipv6
 @pytest.mark.timeout(60)
 def test_stalled_reader_of_a_listener_for_both_versions_is_seen(
     monkeypatch: pytest.MonkeyPatch,
