@@ -143,10 +143,10 @@ class Connections:
         hub.drain()
         deadline = self.loop.time() + timeout
         aborted = 0
-        if not await self._gone(deadline):
+        if not await self.all_gone(deadline):
             aborted = hub.end()
         await finish_tasks(self.tasks, deadline)
-        await self._gone(None)
+        await self.all_gone(None)
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
@@ -157,7 +157,7 @@ class Connections:
         if not self.hub.open:
             self._all_gone.set()
 
-    async def _gone(self, deadline: float | None) -> bool:
+    async def all_gone(self, deadline: float | None) -> bool:
         """Whether everybody has left by `deadline`."""
         try:
             async with asyncio.timeout_at(deadline):

@@ -28,7 +28,7 @@ from aionet.place import Listen, listens
 from aionet.protocol import Framing
 from aionet.server import Server, Serves, complete, serve
 from aionet.sockets import address_of
-from aionet.supervised import Supervised
+from aionet.supervised import RETIRE, Supervised
 from aionet.tally import OnStats, Tally, keep_telling
 from aionet.unix_path import remove_unix_path
 from aionet.watchdog import watch
@@ -285,6 +285,7 @@ def run_on(
         on_report=tally.report if tally else None,
         on_end=tally.end if tally else None,
         stop_timeout=timeouts.drain + STOP_S,
+        replaceable=True,
     )
 
 
@@ -323,7 +324,7 @@ async def _work(
     tells: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
+    stopped, retired = asyncio.Event(), asyncio.Event()
     worker = Worker(place.number)
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(places, worker))
@@ -334,14 +335,33 @@ async def _work(
             )
         await stack.enter_async_context(server)
         loop.add_signal_handler(signal.SIGTERM, stopped.set)
+        loop.add_signal_handler(RETIRE, retired.set)
         loop.add_reader(place.parent_gone, stopped.set)
         if hang_timeout is not None:
             watch(loop, hang_timeout)
         place.ready()
-        await stopped.wait()
+        await _any_of(stopped, retired)
         worker.draining.set()
+        if not stopped.is_set():
+            retiring = asyncio.create_task(server.retire())
+            await _any_of(stopped, retiring)
+            retiring.cancel()
         process.stopping()
         loop.remove_reader(place.parent_gone)
+
+
+async def _any_of(*events: asyncio.Event | asyncio.Task[None]) -> None:
+    """Wait until one of them has happened."""
+    waits = [
+        each if isinstance(each, asyncio.Task) else asyncio.create_task(each.wait())
+        for each in events
+    ]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each, wait in zip(events, waits, strict=True):
+            if each is not wait:
+                wait.cancel()
 
 
 class _Process:

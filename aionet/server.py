@@ -283,6 +283,18 @@ class Server:
 
     # The end.
 
+    async def retire(self, timeout: float | None = None) -> None:
+        """Accept no more, and let who is there end by themselves, for `timeout` s; then drain.
+
+        For who is replaced by another that serves already: whoever came a moment ago and has not
+        said anything yet is still heard. `draining` is set, for who never ends by himself.
+        """
+        await self._gate.close_politely()
+        limit = self._timeouts.drain if timeout is None else timeout
+        if self._connections is not None:
+            self._connections.draining.set()
+            await self._connections.all_gone(asyncio.get_running_loop().time() + limit)
+
     async def drain(self, timeout: float | None = None) -> DrainReport:
         """Accept no more, send what is pending for `timeout` s, then reset who is left.
 

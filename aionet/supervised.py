@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import struct
 from dataclasses import dataclass, field
 
@@ -14,14 +15,19 @@ from aionet.native import signal_when_parent_dies
 RECORD = struct.Struct("=i?507s")
 
 
+# To a worker that another one replaces: accept no more, let who is there end, and stop.
+RETIRE = signal.SIGQUIT
+
+
 @dataclass(frozen=True, slots=True)
 class Supervised:
     """A worker process, and what it knows of its parent.
 
-    Its parent asks it to stop with SIGTERM, whose action is the default one, to die, until the
-    worker installs another. A second SIGTERM means nothing new, and must not end it at once:
-    whoever signals a whole group or cgroup, as systemd does, is followed by the parent, which
-    kills by SIGKILL. SIGINT is ignored and should stay so: Ctrl-C reaches the parent as well.
+    Its parent asks it to stop with SIGTERM, or with RETIRE when its successor serves. The action of
+    both is the default one, to die, until the worker installs another. A second SIGTERM means
+    nothing new, and must not end it at once: whoever signals a whole group or cgroup, as systemd
+    does, is followed by the parent, which kills by SIGKILL. SIGINT is ignored and should stay so:
+    Ctrl-C reaches the parent as well.
 
     Until it is ready it is killed when the parent dies; from then on it has to see to that itself.
     """

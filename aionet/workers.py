@@ -24,13 +24,13 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from aionet.native import signal_when_parent_dies
-from aionet.supervised import RECORD, Supervised
+from aionet.supervised import RECORD, RETIRE, Supervised
 
 START_S = 1.0  # whoever ends sooner did not start: starting others at once would keep a core busy
 RETRY_S = (0.1, 30.0)  # to wait for before another start: first, doubled each time, and at most
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
-_HEARD = (*_STOPS, signal.SIGHUP)
+_HEARD = (*_STOPS, signal.SIGHUP)  # by who replaces workers
 _PAGE = 4096
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ def supervise(
     on_report: Callable[[int, bytes], None] | None = None,
     on_end: Callable[[int], None] | None = None,
     stop_timeout: float = math.inf,
+    replaceable: bool = False,
 ) -> int:
     """Run `work` in `count` processes until SIGTERM or SIGINT; returns the exit status.
 
@@ -53,8 +54,8 @@ def supervise(
         has ended, with its pid.
     stop_timeout: seconds after which a worker that was told to stop, and has not, is killed.
 
-    SIGHUP replaces them one after the other: another one is started beside it, and when that is
-    ready the old one is told to stop; if it does not get ready, the old one goes on.
+    replaceable: SIGHUP replaces them one after the other: another one is started beside it, and
+        when that is ready the old one gets RETIRE; if it does not get ready, the old one goes on.
 
     A worker that ends unasked is replaced, whatever its status: at once if it was ready and
     START_S old, else after a while that grows with each such end in a row, up to RETRY_S. Only if
@@ -66,7 +67,9 @@ def supervise(
     """
     if count < 1:
         raise ValueError(f"count is {count}; there must be at least 1 worker")
-    return _Parent(work, count, on_ready, on_stop, on_report, on_end, stop_timeout).run()
+    parent = _Parent(work, count, on_ready, on_stop, on_report, on_end, stop_timeout)
+    parent.heard = _HEARD if replaceable else _STOPS
+    return parent.run()
 
 
 @dataclass(slots=True)
@@ -85,7 +88,9 @@ class _Child:
 
 
 class _Parent:
-    """The workers that there are, and what is to happen when one ends."""
+    """The workers that there are, and what is to happen when one ends. heard: signals."""
+
+    heard: tuple[int, ...] = _STOPS
 
     def __init__(
         self,
@@ -116,7 +121,7 @@ class _Parent:
         self._ended_badly = False
 
     def run(self) -> int:
-        noted = _noted_signals(self._hear)
+        noted = _noted_signals(self.heard, self._hear)
         with _pipe() as self._life, _pipe() as self._reports, noted as self._signals:
             os.set_blocking(self._reports[1], False)
             for fd in (self._reports[0], self._signals[0]):
@@ -134,7 +139,7 @@ class _Parent:
         _flush()  # or the child would write it once more
         parent = os.getpid()
         # A signal to the child must not be noted in the parent's pipe, which it still has.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, self.heard)
         try:
             pid = os.fork()
             if not pid:
@@ -158,7 +163,8 @@ class _Parent:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal's reaches the parent as well
+            if signal.SIGHUP in self.heard:
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal's reaches the parent, too
             # Were a sibling to keep the writing end of `life`, nobody would see the parent die.
             for fd in (self._life[1], self._reports[0], *self._signals, *self._children):
                 os.close(fd)
@@ -218,7 +224,7 @@ class _Parent:
                 if ready:
                     child.ready = self._any_was_ready = True
                     if child.replaces is not None:
-                        self._tell_to_stop(child.replaces)
+                        self._tell_to_stop(child.replaces, RETIRE)
                         child.replaces = None
                 elif self._on_report:
                     self._on_report(child.pid, what)
@@ -237,7 +243,7 @@ class _Parent:
         if self._stopping or child.told:
             # A worker may have been asked before it had made arrangements for SIGTERM.
             if code not in (0, -signal.SIGTERM) and not self._given_up:
-                self._ended_badly = True
+                self._ended_badly |= self._stopping
                 if not child.killed:
                     logger.warning("%s was asked to stop: %s", child, _how(code))
             return
@@ -301,11 +307,12 @@ class _Parent:
             for child in self._children.values():
                 self._tell_to_stop(child)
 
-    def _tell_to_stop(self, child: _Child) -> None:
+    def _tell_to_stop(self, child: _Child, number: int = signal.SIGTERM) -> None:
         # One that has ended keeps its pid until it is waited for, so it is no one else's.
         child.told = True
-        os.kill(child.pid, signal.SIGTERM)
-        child.kill_at = min(child.kill_at, time.monotonic() + self._stop_timeout)
+        os.kill(child.pid, number)
+        limit = self._stop_timeout * (2 if number == RETIRE else 1)
+        child.kill_at = min(child.kill_at, time.monotonic() + limit)
 
     def _kill(self, number: int) -> None:
         # Those that have ended keep their pid until they are waited for, so it is no one else's.
@@ -333,12 +340,14 @@ def _pipe() -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def _noted_signals(hear: Callable[[int, object], None]) -> Iterator[tuple[int, int]]:
-    """Within it, SIGTERM, SIGINT and SIGHUP write their number to this pipe, and call `hear`."""
+def _noted_signals(
+    numbers: tuple[int, ...], hear: Callable[[int, object], None]
+) -> Iterator[tuple[int, int]]:
+    """Within it, these signals write their number to this pipe, and call `hear`."""
     with _pipe() as pipe:
         os.set_blocking(pipe[1], False)
         before = signal.set_wakeup_fd(pipe[1], warn_on_full_buffer=False)
-        handlers = {each: signal.signal(each, hear) for each in _HEARD}
+        handlers = {each: signal.signal(each, hear) for each in numbers}
         # Ignored, or handled by waiting for any child, it would hide how our children ended.
         handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:

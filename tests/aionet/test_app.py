@@ -127,6 +127,14 @@ def test_app_that_fails_says_so(tmp_path: Path) -> None:
     assert "KeyError: 'of the program'" in err
 
 
+COUNTS_ITSELF = """
+import os
+
+async def app(stream):
+    async for data in stream:
+        await stream.send_all(b"%d" % os.getpid())
+"""
+
 # By its name.
 
 
@@ -208,6 +216,50 @@ def test_name_of_an_object_may_have_dots() -> None:
     assert load("asyncio:events.AbstractEventLoop") is asyncio.AbstractEventLoop
     with pytest.raises(CannotLoadError, match=r"asyncio has no events.nothing"):
         load("asyncio:events.nothing")
+
+
+RELOADS = 3
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_nobody_is_refused_or_reset_while_workers_are_replaced(tmp_path: Path, loop: str) -> None:
+    command = ("-m", "aionet", "serve", "program:app", "--workers", "2", "--loop", loop)
+    program = Program(tmp_path, *command, code=COUNTS_ITSELF)
+    port = program.port()
+    seen: set[bytes] = {ask(port)}
+    asked, lost = 0, []
+    for _ in range(RELOADS):
+        before = set(seen)
+        program.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + DEADLINE_S
+        while len(seen - before) < 2:  # both workers are others
+            assert time.monotonic() < deadline
+            asked += 1
+            try:
+                seen.add(ask(port))
+            except OSError as error:
+                lost.append(error)
+    assert (lost, asked > 0) == ([], True)
+    assert len(seen) >= 1 + 2 * RELOADS
+    status, _, err = program.end()
+    assert (status, err) == (0, "")
+
+
+def test_who_is_there_may_end_by_himself_when_a_worker_is_replaced(tmp_path: Path) -> None:
+    command = ("-m", "aionet", "serve", "program:app")
+    program = Program(tmp_path, *command, code=COUNTS_ITSELF)
+    port = program.port()
+    with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as silent:
+        while len({ask(port) for _ in range(5)}) != 1:
+            pass
+        old = ask(port)
+        program.process.send_signal(signal.SIGHUP)
+        while ask(port) == old:
+            time.sleep(0.02)
+        silent.sendall(b"x")  # it had not said anything yet
+        assert silent.recv(100) == old
+    assert program.end()[0] == 0
 
 
 # Signals of a program of one process.
