@@ -10,11 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aionet.address import Address as Address
     from aionet.app import Worker as Worker
     from aionet.client import connect as connect
     from aionet.datagram import Datagram as Datagram
     from aionet.datagram_client import DatagramClient as DatagramClient
     from aionet.datagram_client import connect_datagram as connect_datagram
+    from aionet.handlers import Handler as Handler
     from aionet.hooks import Hooks as Hooks
     from aionet.limits import CloseReason as CloseReason
     from aionet.limits import Limits as Limits
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
     from aionet.protocol import ABORT as ABORT
     from aionet.protocol import CLOSE as CLOSE
     from aionet.protocol import OVERSIZE as OVERSIZE
+    from aionet.protocol import Answer as Answer
     from aionet.protocol import Close as Close
+    from aionet.protocol import Deliveries as Deliveries
+    from aionet.protocol import Delivery as Delivery
     from aionet.protocol import Echo as Echo
     from aionet.protocol import Exactly as Exactly
     from aionet.protocol import Framed as Framed
@@ -53,17 +58,22 @@ _HOMES = {
     "ABORT": "aionet.protocol",
     "CLOSE": "aionet.protocol",
     "OVERSIZE": "aionet.protocol",
+    "Address": "aionet.address",
+    "Answer": "aionet.protocol",
     "BrokenStreamError": "aionet.stream_errors",
     "Close": "aionet.protocol",
     "CloseReason": "aionet.limits",
     "ClosedStreamError": "aionet.stream_errors",
     "Datagram": "aionet.datagram",
     "DatagramClient": "aionet.datagram_client",
+    "Deliveries": "aionet.protocol",
+    "Delivery": "aionet.protocol",
     "DrainReport": "aionet.stats",
     "Echo": "aionet.protocol",
     "Exactly": "aionet.protocol",
     "Framed": "aionet.protocol",
     "Framing": "aionet.protocol",
+    "Handler": "aionet.handlers",
     "Hooks": "aionet.hooks",
     "IncompleteError": "aionet.stream_errors",
     "LengthPrefixed": "aionet.protocol",
@@ -92,17 +102,22 @@ __all__ = [
     "ABORT",
     "CLOSE",
     "OVERSIZE",
+    "Address",
+    "Answer",
     "BrokenStreamError",
     "Close",
     "CloseReason",
     "ClosedStreamError",
     "Datagram",
     "DatagramClient",
+    "Deliveries",
+    "Delivery",
     "DrainReport",
     "Echo",
     "Exactly",
     "Framed",
     "Framing",
+    "Handler",
     "Hooks",
     "IncompleteError",
     "LengthPrefixed",

@@ -21,7 +21,7 @@ BAD_FORMAT, NO_SUCH_NAME = 1, 3
 LARGEST = 512  # bytes of an answer over UDP, where nothing else was agreed on (RFC 1035, 2.3.4)
 
 
-def answer(message, largest):
+def answer(message: bytes, largest: int) -> bytes | None:
     if len(message) < HEADER.size:
         return None
     identity, flags, questions, *_ = HEADER.unpack_from(message)
@@ -44,7 +44,7 @@ def answer(message, largest):
     return HEADER.pack(identity, flags, 1, len(found), 0, 0) + question + records
 
 
-def read_name(message, at):
+def read_name(message: bytes, at: int) -> tuple[str, int]:
     labels = []
     while size := message[at]:
         if size > 63:
@@ -55,19 +55,19 @@ def read_name(message, at):
 
 
 class Dns(aionet.Service):
-    def __init__(self):
-        self.streams = set()
+    def __init__(self) -> None:
+        self.streams: set[aionet.Peer] = set()
 
-    def connect(self, peer):
+    def connect(self, peer: aionet.Peer) -> None:
         self.streams.add(peer)
 
-    def receive_data(self, peer, message):
+    def receive_data(self, peer: aionet.Peer, message: bytes) -> aionet.Answer:
         if peer not in self.streams:
             return answer(message, LARGEST)
         said = answer(message, FRAMES.limit)
         return FRAMES.encode(said) if said else aionet.CLOSE
 
-    def receive_eof(self, peer):
+    def receive_eof(self, peer: aionet.Peer) -> aionet.Answer:
         self.streams.discard(peer)
         return aionet.CLOSE
 

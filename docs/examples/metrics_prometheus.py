@@ -4,9 +4,10 @@ python docs/examples/metrics_prometheus.py tcp://127.0.0.1:7050 9100
 """
 
 import sys
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 import aionet
@@ -15,12 +16,12 @@ import aionet
 class Latest(Collector):
     """The last picture of all workers, which `run` gives once a second."""
 
-    stats = None
+    stats: aionet.Stats | None = None
 
-    def keep(self, stats):
+    def keep(self, stats: aionet.Stats) -> None:
         self.stats = stats
 
-    def collect(self):
+    def collect(self) -> Iterator[Metric]:
         if (stats := self.stats) is None:
             return
         yield GaugeMetricFamily("aionet_open", "Connections that are there.", stats.open)
@@ -40,7 +41,8 @@ if __name__ == "__main__":
     latest, registry = Latest(), CollectorRegistry()
     registry.register(latest)
 
-    def ready(addresses):  # not before the workers are forked: a thread would not survive that
+    # Not before the workers are forked: a thread would not survive that.
+    def ready(addresses: object) -> None:
         start_http_server(int(port), "127.0.0.1", registry)
 
     raise SystemExit(

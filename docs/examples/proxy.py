@@ -5,12 +5,13 @@ python docs/examples/proxy.py tcp://127.0.0.1:7030 tcp://127.0.0.1:7001
 
 import logging
 import sys
+from collections.abc import Awaitable, Callable
 
 import aionet
 
 
-def to(upstream):
-    async def handler(stream):
+def to(upstream: str) -> Callable[[aionet.Stream], Awaitable[None]]:
+    async def handler(stream: aionet.Stream) -> None:
         try:
             other = await aionet.connect(upstream, timeout=5)
         except OSError as error:

@@ -10,20 +10,21 @@ LIMIT, KEYS = 1024 * 1024, 100_000  # bytes of a request; keys
 class Database(aionet.Service):
     one_process = True  # another process would have another dictionary
 
-    def __init__(self):
-        self.db, self.parts = {}, {}  # parts: of requests that are not whole, by connection
+    def __init__(self) -> None:
+        self.db: dict[bytes, bytes] = {}
+        self.parts: dict[aionet.Peer, bytearray] = {}  # of requests that are not whole
 
-    def connect(self, peer):
+    def connect(self, peer: aionet.Peer) -> None:
         self.parts[peer] = bytearray()
 
-    def receive_eof(self, peer):
+    def receive_eof(self, peer: aionet.Peer) -> aionet.Answer:
         del self.parts[peer]
         return aionet.CLOSE
 
-    def unfinished(self, peer):
+    def unfinished(self, peer: aionet.Peer) -> int | None:
         return 0 if self.parts.get(peer) else None
 
-    def receive_data(self, peer, data):
+    def receive_data(self, peer: aionet.Peer, data: bytes) -> aionet.Answer:
         buffer = self.parts[peer]
         buffer += data
         answers, start = [], 0
@@ -36,7 +37,7 @@ class Database(aionet.Service):
         del buffer[:start]
         return b"".join(answers)
 
-    def answer(self, command, words):
+    def answer(self, command: bytes, words: list[bytes]) -> bytes:
         match command, words:
             case b"PING", []:
                 return b"+PONG\r\n"
@@ -52,18 +53,17 @@ class Database(aionet.Service):
             case b"DEL", keys:
                 return b":%d\r\n" % sum(self.db.pop(key, None) is not None for key in keys)
             case b"INCR" | b"INCRBY", [key, *by] if self.db.get(key, b"0").lstrip(b"-").isdigit():
-                self.db[key] = b"%d" % (int(self.db.get(key, b"0")) + int(*by or [1]))
+                self.db[key] = b"%d" % (int(self.db.get(key, b"0")) + int((by or [b"1"])[0]))
                 return b":%b\r\n" % self.db[key]
         return b"-ERR no such command, or not on this key: %b\r\n" % command[:64]
 
 
-def parse(buffer, start):
-    """The words of the request that begins at `start`, and where the next one does; or None."""
+def parse(buffer: bytearray, start: int) -> tuple[list[bytes], int] | None:
     if len(buffer) - start > LIMIT:
         raise ValueError("the request is too big")
-    words, at, left = [], start, 1
+    at, left, words = start, 1, list[bytes]()
     while left and (end := buffer.find(b"\r\n", at)) >= 0:
-        kind, digits = buffer[at : at + 1], buffer[at + 1 : end]
+        kind, digits = bytes(buffer[at : at + 1]), buffer[at + 1 : end]
         if at == start and kind.isalpha():  # what a person types
             return bytes(buffer[start:end]).split(), end + 2
         if kind != (b"$" if at > start else b"*") or not digits.isdigit() or len(digits) > 7:

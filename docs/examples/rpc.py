@@ -2,14 +2,14 @@
 
     python docs/examples/rpc.py tcp://127.0.0.1:7020
 
-A request is {"id": 1, "method": "add", "args": [1, 2]}, its answer {"id": 1, "result": 3} or
-{"id": 1, "error": "..."}; {"push": "tick", "count": 7} comes by itself once a second.
+A request is {"id": 1, "method": "add", "args": [1, 2]}, its answer {"id": 1, "result": 3}.
 """
 
 import asyncio
 import json
 import sys
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aionet
 
@@ -18,45 +18,46 @@ PARALLEL = 16  # requests of one connection that are worked on at a time
 
 
 class Rpc:
-    def __init__(self):
-        self.streams, self.count = set(), 0
-        self.methods = {"add": self.add, "wait": self.wait, "who": self.who}
+    def __init__(self) -> None:
+        self.streams: set[aionet.Stream] = set()
+        self.count = 0
 
-    async def add(self, stream, *numbers):
+    async def do_add(self, stream: aionet.Stream, *numbers: float) -> float:
         return sum(numbers)
 
-    async def wait(self, stream, seconds):
+    async def do_wait(self, stream: aionet.Stream, seconds: float) -> str:
         await asyncio.sleep(min(seconds, 10))
         return "waited"
 
-    async def who(self, stream):
-        return stream.address[0]
+    async def do_who(self, stream: aionet.Stream) -> str:
+        return str(stream.address[0])
 
-    async def handle(self, stream):
+    async def handle(self, stream: aionet.Stream) -> None:
         self.streams.add(stream)
-        places = asyncio.Semaphore(PARALLEL)
+        stream.context.places = asyncio.Semaphore(PARALLEL)
         try:
             async with asyncio.TaskGroup() as calls:
                 async for message in stream.frames(limit=LIMIT):
-                    await places.acquire()
-                    calls.create_task(self.answer(stream, message, places))
+                    await stream.context.places.acquire()
+                    calls.create_task(self.answer(stream, message))
         finally:
             self.streams.discard(stream)
 
-    async def answer(self, stream, message, places):
+    async def answer(self, stream: aionet.Stream, message: bytes) -> None:
         number = None
         try:
             request = json.loads(message)
             number = request["id"]
-            result = await self.methods[request["method"]](stream, *request.get("args", []))
-            reply = {"id": number, "result": result}
+            method = getattr(self, f"do_{request['method']}")
+            result = await method(stream, *request.get("args", []))
+            reply: dict[str, object] = {"id": number, "result": result}
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             reply = {"id": number, "error": f"{type(error).__name__}: {error}"}
         finally:
-            places.release()
+            stream.context.places.release()
         await stream.send_frame(json.dumps(reply).encode())
 
-    async def tick(self):
+    async def tick(self) -> None:
         frames = aionet.LengthPrefixed(4, limit=LIMIT)
         while True:
             await asyncio.sleep(1)
@@ -67,13 +68,12 @@ class Rpc:
 
 
 @asynccontextmanager
-async def app(worker):
+async def app(worker: aionet.Worker) -> AsyncIterator[aionet.Handler]:
     rpc = Rpc()
-    ticker = asyncio.create_task(rpc.tick())
-    yield rpc.handle
-    ticker.cancel()
-    with suppress(asyncio.CancelledError):
-        await ticker
+    async with asyncio.TaskGroup() as group:
+        ticker = group.create_task(rpc.tick())
+        yield rpc.handle
+        ticker.cancel()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 import aionet
 
 
-async def handler(stream):
+async def handler(stream: aionet.Stream) -> None:
     subject = dict(pair for rdn in stream.get_extra_info("peercert")["subject"] for pair in rdn)
     await stream.send_all(f"hello, {subject.get('commonName')}\n".encode())
     async for data in stream:

@@ -256,7 +256,7 @@ def test_the_tests_in_memory_pass(folder: Folder, name: str, plugins: str) -> No
 
 
 def test_every_command_is_run() -> None:
-    kinds = (" serve ", "openssl ")
+    kinds = (" serve ", "openssl ", "docs/examples/", "redis-benchmark ")
     assert [line for line in COMMANDS if sum(kind in line for kind in kinds) != 1] == []
 
 
@@ -356,6 +356,22 @@ def test_names_of_the_page_exist() -> None:
         assert hasattr(getattr(aionet, name), attribute), f"{name}.{attribute}"
     for path in re.findall(r"`((?:aionet|blocking|tests)/[\w/.]+)`", PAGE):
         assert (ROOT / path).exists(), path
+
+
+def test_every_public_name_is_in_its_table_once() -> None:
+    named = [name for row in rows("Every public name") for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(named) == sorted(aionet.__all__)
+
+
+def test_lines_of_the_examples_are_what_the_table_says() -> None:
+    examples = ROOT / "docs" / "examples"
+    table = rows("Real programs")
+    assert {row[0].strip("`") for row in table} == {each.name for each in examples.glob("*.py")}
+    for name, _, ours, plain, _ in table:
+        path = examples / name.strip("`")
+        assert int(ours) == len(path.read_text().splitlines()), name
+        other = examples / "plain" / path.name
+        assert plain == (str(len(other.read_text().splitlines())) if other.exists() else ""), name
 
 
 # What else it promises.
