@@ -29,6 +29,7 @@ TURN = 64  # sends, or messages, in a row; then others have their turn
 LOW = RECV_SIZE // 2  # bytes that a handler has not taken, below which there is room for more
 
 length_prefixed = lru_cache(LengthPrefixed)  # a handler asks for the same ones all the time
+_lines = lru_cache(Lines)
 _exactly = lru_cache(Exactly)
 _until = lru_cache(Until)
 
@@ -39,7 +40,6 @@ class ReceiveHalf:
     def __init__(self, conn: StreamConnection, limit: int) -> None:
         self._conn = conn
         self._limit = limit
-        self._lines = Lines(limit)
         self._buffer: bytes | bytearray = b""
         self._messages = 0
         self._turn = 0  # calls in a row that had not to wait
@@ -142,7 +142,7 @@ class ReceiveHalf:
         LF ends a line and a CR before it is dropped; what stands after the last LF is a line,
         too. A line over Limits.message ends the connection: BrokenStreamError, `oversize`.
         """
-        return await self.receive_message(self._lines)
+        return await self.receive_message(_lines(self._limit))
 
     async def receive_until(self, separator: bytes, limit: int | None = None) -> bytes | None:
         """What comes before the next `separator`, which is dropped; None once there is no more.
@@ -169,7 +169,8 @@ class ReceiveHalf:
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Every line, as `receive_line` gives them."""
-        while (line := await self.receive_message(self._lines)) is not None:
+        framing = _lines(self._limit)
+        while (line := await self.receive_message(framing)) is not None:
             yield line
 
     async def frames(

@@ -40,11 +40,12 @@ class Places:
         return sum(each.state is State.WAITING for each in self._waiting)
 
     def admit(self, peer: Peer) -> None:
-        if self._rates.limited and not self._rates.let_in(peer):
-            self._reject(peer)
-            return
-        if self._rates.used_up:
-            self._close()
+        if self._rates.limited:
+            if not self._rates.let_in(peer):
+                self._reject(peer)
+                return
+            if self._rates.used_up:
+                self._close()
         if self.taken < self.many and not self._waiting:
             self._seat(peer)
         elif self._hub.limits.on_full == "reject":
