@@ -15,7 +15,6 @@ from compare.check.catalogue import check
 from compare.check.failure import Failed
 from compare.check.growth import must_level_off
 from compare.check.room import (
-    MESSAGE,
     Words,
     enter,
     join,
@@ -37,6 +36,7 @@ SOURCES = 50  # datagrams from each socket
 MEMBERS = 1000  # of a room, who come and go in a lot
 LINES = 5000  # that are said in a lot
 BURST = 25  # lines at a time: they fit into every buffer
+LINE = 250  # characters of one at the most: what becomes of longer ones is asked by chat/10
 
 
 @check(
@@ -189,7 +189,7 @@ def members_who_left(bench: Bench) -> None:
 @check(
     "chat/14-said",
     "chat",
-    what="One member says thousands of lines of up to 1,000 characters, and another one hears "
+    what="One member says thousands of lines of up to 250 characters, and another one hears "
     "them; memory must come to grow no more. A server that still grows is asked for up to 125,000.",
     why="A room is open for months, and what is kept of each line adds up.",
     mistake="A history or a log in memory without an end; an outbox from which what has been sent "
@@ -200,13 +200,13 @@ def members_who_left(bench: Bench) -> None:
 )
 def lines_kept(bench: Bench) -> None:
     words = Words(bench, "chat/14-said")
-    name, text = words.name(), words.plain(MESSAGE)
+    name, text = words.name(), words.plain(LINE)
     listener = words.name()
     present = {listener: join(bench, listener)}
     speaker = enter(bench, words, name, present)
 
     def say(number: int) -> None:
-        sizes = [words.random.randint(1, MESSAGE) for _ in range(BURST)]
+        sizes = [words.random.randint(1, LINE) for _ in range(BURST)]
         speaker.send("".join(f"{text[:size]}\n" for size in sizes).encode())
         for size in sizes:
             must_hear(present[listener], name, text[:size])
