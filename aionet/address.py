@@ -90,6 +90,8 @@ def _host_and_port(text: str, rest: str) -> tuple[str, int]:
             raise ValueError("it has a space or a control character in it")
         parts = urlsplit(f"//{rest}")
         port = parts.port
+        if parts.hostname == "*":
+            raise ValueError("every interface is no host at all: tcp://:PORT")
     except ValueError as error:
         raise ValueError(f"{text!r} is not an address ({error}); {_FORMS}") from None
     extra = parts.query or parts.fragment or "@" in parts.netloc or parts.path not in ("", "/")

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 App = Callable[..., Any]
 
-_OURS = (signal.SIGTERM, signal.SIGINT)
+_STOPS = "stops the server; see draining"
+_OURS: dict[int, str] = {signal.SIGTERM: _STOPS, signal.SIGINT: _STOPS}
+# Of a process that has a parent, which replaces it.
+OF_WORKERS: dict[int, str] = {
+    signal.SIGHUP: "goes to the parent of workers, which replaces them: the app is entered anew",
+    signal.SIGQUIT: "tells a worker that another one has replaced it",
+    signal.SIGALRM: "is the watchdog's of a worker",
+}
 
 
 class Worker:
@@ -27,8 +34,9 @@ class Worker:
     server: what serves in it; raises RuntimeError until the program has said what that is.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, taken: dict[int, str] | None = None) -> None:
         self.number = number
+        self._taken = {**_OURS, **(taken or {})}
         self.draining = asyncio.Event()
         self._server: Any = None
         self._signals: list[int] = []
@@ -45,10 +53,11 @@ class Worker:
     def on_signal(self, number: int, callback: Callable[..., object], *arguments: Any) -> None:
         """Call `callback` on the loop when this process gets that signal, such as SIGHUP.
 
-        Raises ValueError for SIGTERM and SIGINT, which stop the server, and for what is no signal.
+        Raises ValueError for those that mean something here already: SIGTERM and SIGINT, in a
+        worker SIGHUP, SIGQUIT and SIGALRM, too; and for what is no signal.
         """
-        if number in _OURS:
-            raise ValueError(f"{signal.Signals(number).name} stops the server; see draining")
+        if number in self._taken:
+            raise ValueError(f"{signal.Signals(number).name} {self._taken[number]}")
         asyncio.get_running_loop().add_signal_handler(number, callback, *arguments)
         self._signals.append(number)
 
@@ -110,11 +119,18 @@ async def enter(app: Callable[..., Any], worker: Worker, stack: AsyncExitStack) 
     if inspect.isawaitable(what):
         what = await what
     if isinstance(what, AbstractAsyncContextManager) and not hasattr(what, "receive_data"):
-        what = await stack.enter_async_context(what)
+        try:
+            what = await stack.enter_async_context(what)
+        except RuntimeError as error:
+            if str(error) == "generator didn't yield":
+                raise ValueError("the app came to its end and yielded nothing to serve") from None
+            raise
     return what
 
 
 def _takes_worker(app: Callable[..., Any]) -> bool:
+    if inspect.isclass(app):
+        return False
     try:
         inspect.signature(app).bind()
     except TypeError:

@@ -7,6 +7,7 @@ import inspect
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -89,11 +90,6 @@ class StreamConnection(Connection):
         """The handler has taken what there was, or needs more than that."""
         if self.extra is not None and self.extra.held:
             self.hub.hold(self, False)
-
-    def expect(self, line: int | None) -> None:
-        """The handler waits for the rest of that line."""
-        if line is not None or self.extra is not None:
-            self.hub.talk.expect(self, line)
 
     def close(self, reason: CloseReason) -> None:
         self.hub.close(self, reason)
@@ -181,7 +177,10 @@ class StreamConnection(Connection):
         reason = CloseReason.ERROR
         serving.set(self)
         try:
-            await handler(stream)
+            serves = handler(stream)
+            if not inspect.isawaitable(serves):
+                raise TypeError(f"{handler!r} gave {serves!r}; a handler is an async def")
+            await serves
             reason = CloseReason.DONE
         except asyncio.CancelledError:
             assert self.task is not None
@@ -228,14 +227,15 @@ class Handlers(Service):
         return None
 
 
-def _takes_one(handler: Callable[..., Any]) -> bool:
+def _why_not_one(handler: Callable[..., Any]) -> str | None:
+    """Why it cannot be called with one argument."""
     try:
         inspect.signature(handler).bind(None)
-    except TypeError:
-        return False
+    except TypeError as error:
+        return str(error)
     except ValueError:  # nobody knows
         pass
-    return True
+    return None
 
 
 def shell_of(service: Any, *, cancel: bool = True) -> tuple[Service, type[Connection]]:
@@ -244,13 +244,24 @@ def shell_of(service: Any, *, cancel: bool = True) -> tuple[Service, type[Connec
     Raises ValueError for what is neither a Service nor a handler.
     """
     if inspect.isclass(service):
-        raise ValueError(f"{service.__name__} is a class: give {service.__name__}(), or factory=")
+        raise ValueError(
+            f"{service.__name__} is a class: give {service.__name__}(); run() has factory="
+        )
     if isinstance(service, Service):
         return service, Connection
     if hasattr(service, "receive_data"):
         raise ValueError(f"{service!r} has receive_data() and is no aionet.Service: derive from it")
     if not callable(service):
         raise ValueError(f"{service!r} is neither a Service nor a handler, a coroutine function")
-    if not _takes_one(service):
-        raise ValueError(f"{service!r} takes no stream; is it a factory=?")
+    if isinstance(service, AbstractAsyncContextManager):
+        raise ValueError(f"{service!r} is what an app gave; give the app itself")
+    if inspect.isasyncgenfunction(service):
+        raise ValueError(f"{service!r} yields: an app needs @contextlib.asynccontextmanager")
+    if inspect.isgeneratorfunction(inspect.unwrap(service)):
+        raise ValueError(f"{service!r} yields and is no coroutine function: async def")
+    if (why := _why_not_one(service)) is not None:
+        raise ValueError(
+            f"{service!r} takes no stream; is it a factory=? It cannot be called with a Stream, "
+            f"and nothing else: {why}"
+        )
     return Handlers(service, cancel=cancel), StreamConnection

@@ -10,7 +10,7 @@ from typing import Any
 from aionet.address import Address
 from aionet.inherited import check_kind
 from aionet.listen import BACKLOG
-from aionet.protocol import Framing
+from aionet.protocol import Framing, Lines
 from aionet.proxy_header import Trusted
 
 
@@ -42,6 +42,10 @@ class Listen:
     name: str = ""  # the address as it was asked for, also once this is about a socket
 
     def __post_init__(self) -> None:
+        if not isinstance(self.address, str | Address | socket.socket):
+            raise ValueError(f"{self.address!r} is no address; write it as 'tcp://127.0.0.1:7007'")
+        if isinstance(self.framing, type) or not hasattr(self.framing or Lines(), "find"):
+            raise ValueError(f"framing is {self.framing!r}; it must be such as LengthPrefixed(4)")
         if isinstance(self.address, str):
             object.__setattr__(self, "address", Address.parse(self.address))
         elif isinstance(self.address, socket.socket):
@@ -50,6 +54,8 @@ class Listen:
             object.__setattr__(self, "name", str(self.address))
         for name in ("tls", "starttls"):
             context = getattr(self, name)
+            if context is not None and not isinstance(context, ssl.SSLContext):
+                raise ValueError(f"{name} is {context!r}; it must be an ssl.SSLContext")
             if context is not None and context.protocol is ssl.PROTOCOL_TLS_CLIENT:
                 raise ValueError(f"{name}= is a context of a client; make it by server_context()")
         Trusted(self.proxies)

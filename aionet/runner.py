@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
 import ssl
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar, cast
 
 from aionet import systemd
 from aionet.address import IP, Address
-from aionet.app import App, Worker, assign, enter, is_app
+from aionet.app import OF_WORKERS, App, Worker, assign, enter, is_app
 from aionet.connections import CANCEL_S
 from aionet.door import doors_of
 from aionet.handlers import shell_of
@@ -25,6 +23,7 @@ from aionet.limits import Limits, Timeouts
 from aionet.listen import listen_all, listen_beside
 from aionet.loops import loop_factory
 from aionet.place import Listen, listens
+from aionet.process import Process
 from aionet.protocol import Framing
 from aionet.server import Server, Serves, complete, serve
 from aionet.sockets import address_of
@@ -149,13 +148,13 @@ def _same(service: Any) -> Any:
     return service
 
 
-class _CannotPartError(ValueError):
-    """Several processes were asked for, and the service must have all peers in one."""
+class _CannotServeError(ValueError):
+    """What a program gave in the process that serves cannot be served, or not by so many."""
 
 
 def _refuse_to_part(service: Any, workers: int) -> None:
     if workers > 1 and getattr(service, "one_process", False):
-        raise _CannotPartError(
+        raise _CannotServeError(
             f"workers is {workers}, but the peers of one process of this service would never "
             "meet those of another; use 1"
         )
@@ -254,27 +253,28 @@ def run_on(
         async with contextlib.AsyncExitStack() as stack:
             what = await enter(app, worker, stack)
             _refuse_to_part(what, workers)
-            places = assign(what, places)
-            given = None if isinstance(what, Mapping) else what
-            mine = complete(tuple(places), given, tls=None, starttls=None, framing=None)
-            server = serve(mine[0], *mine[1:], **settings)
+            try:
+                places = assign(what, places)
+                given = None if isinstance(what, Mapping) else what
+                mine = complete(tuple(places), given, tls=None, starttls=None, framing=None)
+                server = serve(mine[0], *mine[1:], **settings)
+            except ValueError as error:
+                raise _CannotServeError(str(error)) from None
             worker.serves(server)
             yield server
 
     if workers == 1 and not supervised:
-        with _Process(loop, timeouts.drain) as process:
-            process.run(_alone(serving, opened.of_worker[0], process, ready, on_stats))
-        return 0
+        with Process(loop, timeouts.drain) as process:
+            return process.serve(_alone(serving, opened.of_worker[0], process, ready, on_stats))
 
     def work(place: Supervised) -> int:
         places = opened.keep_only(place.number)
-        with _Process(loop, timeouts.drain) as process:
+        with Process(loop, timeouts.drain) as process:
+            tells = on_stats is not None
             try:
-                tells = on_stats is not None
-                process.run(_work(serving, places, process, place, hang_timeout, tells))
-            except _CannotPartError as error:
+                return process.serve(_work(serving, places, process, place, hang_timeout, tells))
+            except _CannotServeError as error:
                 raise SystemExit(str(error)) from None
-        return 0
 
     tally = Tally(on_stats) if on_stats is not None else None
     return supervise(
@@ -295,7 +295,7 @@ Serving = Callable[[list[Listen], Worker], contextlib.AbstractAsyncContextManage
 async def _alone(
     serving: Serving,
     places: list[Listen],
-    process: _Process,
+    process: Process,
     ready: Callable[[], None],
     on_stats: OnStats | None,
 ) -> None:
@@ -318,14 +318,14 @@ async def _alone(
 async def _work(
     serving: Serving,
     places: list[Listen],
-    process: _Process,
+    process: Process,
     place: Supervised,
     hang_timeout: float | None,
     tells: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
     stopped, retired = asyncio.Event(), asyncio.Event()
-    worker = Worker(place.number)
+    worker = Worker(place.number, OF_WORKERS)
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(places, worker))
         server.reload_certificates()  # they may have changed since the parent read them
@@ -362,52 +362,3 @@ async def _any_of(*events: asyncio.Event | asyncio.Task[None]) -> None:
         for each, wait in zip(events, waits, strict=True):
             if each is not wait:
                 wait.cancel()
-
-
-class _Process:
-    """As asyncio.Runner, but it does not wait for ever for what a program leaves behind.
-
-    Runner.close() waits for every task, also for one that ignores its cancellation, and for every
-    thread of to_thread(). What has not ended soon after `drain` seconds of stopping ends here with
-    the process.
-    """
-
-    def __init__(self, loop: str, drain: float) -> None:
-        self._runner = asyncio.Runner(loop_factory=loop_factory(loop))
-        self._drain = drain
-        self._deadline = 0.0
-
-    def stopping(self) -> None:
-        self._deadline = asyncio.get_running_loop().time() + self._drain
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(work)
-
-    def __enter__(self) -> _Process:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if left := self._runner.run(self._end()):
-            log.error("%s; the process ends without that", left, exc_info=error)
-            logging.shutdown()
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(AttributeError, ValueError, OSError):
-                    stream.flush()
-            os._exit(1)
-        self._runner.close()
-
-    async def _end(self) -> str:
-        """End what still runs; what has not ended then."""
-        loop = asyncio.get_running_loop()
-        if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in tasks:
-                task.cancel()
-            # One that an exception has cut short, such as KeyboardInterrupt, drains only now.
-            limit = CANCEL_S if self._deadline else CANCEL_S + self._drain
-            _, tasks = await asyncio.wait(tasks, timeout=limit)
-        # Not to be cancelled, or it would wait for the threads after all.
-        threads = loop.create_task(loop.shutdown_default_executor())
-        await asyncio.wait([threads], timeout=max(CANCEL_S, self._deadline - loop.time()))
-        if tasks:
-            return f"tasks that ignore their cancellation: {len(tasks)}"
-        return "" if threads.done() else "a thread of to_thread() has not ended"

@@ -161,6 +161,16 @@ class Peer:
             self.todo = Todo.SHUT_WR  # it may have come instead of that; to do it twice is no harm
         return todo
 
+    def expect(self, number: int | None) -> None:
+        """Its message of this number is under way; None is none."""
+        extra = self.extra
+        if number is None:
+            if extra is not None:
+                extra.message = None
+        elif extra is None or extra.message != number:
+            extra = extra_of(self)
+            extra.message, extra.since = number, self.hub.now
+
     # What only a shell knows, and what it may want to be told.
 
     def unacked(self) -> int:

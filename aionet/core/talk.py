@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aionet.core.failure import let_exits_pass
 from aionet.core.peer import Peer, State, extra_of
 from aionet.core.turns import Turns, spread_of
 from aionet.limits import CloseReason
-from aionet.protocol.service import Answer, Close, Deliveries, Delivery, Service
+from aionet.protocol.service import Answer, Close, Deliveries, Delivery, Service, no_delivery
 from aionet.throttle import throttled
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Talk:
     def _ask_and_time(self, peer: Peer, data: bytes) -> Answer:
         answer = self._service.receive_data(peer, data)
         if peer.state is State.OPEN:
-            self.expect(peer, self._service.unfinished(peer))
+            peer.expect(self._service.unfinished(peer))
         return answer
 
     def answer(self, peer: Peer, answer: Answer) -> bytes:
@@ -154,6 +154,10 @@ class Talk:
             return
         if isinstance(answer, bytes | bytearray | memoryview | Close):
             self.put(peer, answer)
+        elif isinstance(answer, str | tuple) or not isinstance(answer, Iterable):
+            raise TypeError(
+                f"the service gave {answer!r}; it must be bytes, CLOSE, or a list of pairs"
+            )
         elif isinstance(answer, Iterator):
             if peer.outbox is None:
                 peer.outbox = []
@@ -176,13 +180,18 @@ class Talk:
             self._regulate(peer)
 
     def _deliver(self, to: Any, what: bytes | Close) -> None:
-        if to.__class__ is not list:
-            self.put(to, what)
-        elif what.__class__ is bytes and what:
-            self._put_to_many(to, what)
-        else:
-            for each in to:
-                self.put(each, what)
+        try:
+            if to.__class__ is not list:
+                self.put(to, what)
+            elif what.__class__ is bytes and what:
+                self._put_to_many(to, what)
+            else:
+                for each in to:
+                    self.put(each, what)
+        except AttributeError:
+            if all(isinstance(each, Peer) for each in (to if isinstance(to, list) else [to])):
+                raise
+            raise TypeError(f"delivered to {to!r}; it must be a peer, or a list of peers") from None
 
     def _put_to_many(self, peers: list[Peer], what: bytes) -> None:
         """As `put`, for each of them."""
@@ -279,7 +288,10 @@ class Talk:
                 if delivery is END:
                     extra.rest = None
                     break
-                to, what = delivery
+                try:
+                    to, what = delivery
+                except (TypeError, ValueError):
+                    raise no_delivery(delivery) from None
                 self._deliver(to, what)
                 if to is not peer and not peer.closing:
                     spread += spread_of(to, what)
@@ -353,19 +365,9 @@ class Talk:
         """Note which message has begun, and when."""
         if peer.state is State.OPEN:
             try:
-                self.expect(peer, self._service.unfinished(peer))
+                peer.expect(self._service.unfinished(peer))
             except BaseException:
                 self.fail(peer)
-
-    def expect(self, peer: Peer, number: int | None) -> None:
-        """The message of this number is under way; None is none."""
-        extra = peer.extra
-        if number is None:
-            if extra is not None:
-                extra.message = None
-        elif extra is None or extra.message != number:
-            extra = extra_of(peer)
-            extra.message, extra.since = number, self._hub.now
 
     # Farewell.
 

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, Final, final
 
 from aionet.limits import CloseReason
@@ -80,7 +81,9 @@ class Service:
 
     def __init_subclass__(cls) -> None:
         """Raises TypeError for what looks like one of these methods, and is spelt otherwise."""
-        for name in vars(cls):
+        for name, member in vars(cls).items():
+            if name in _METHODS and (iscoroutinefunction(member) or isasyncgenfunction(member)):
+                raise TypeError(f"{cls.__name__}.{name}() is async; a service does not wait")
             near = difflib.get_close_matches(name, _METHODS, 1, 0.9)
             if name not in _METHODS and near and not name.startswith("_"):
                 raise TypeError(f"{cls.__name__}.{name}() is never called; is it {near[0]}()?")
@@ -114,6 +117,11 @@ class Service:
     def say_goodbye(self) -> Deliveries:
         """What is said when the server begins to stop; asked for once."""
         return ()
+
+
+def no_delivery(what: Any) -> TypeError:
+    """What to raise for what was given in the place of one."""
+    return TypeError(f"{what!r} is no delivery; it must be a pair of a peer, or peers, and bytes")
 
 
 def deliveries(peer: Any, answer: Answer) -> Deliveries:

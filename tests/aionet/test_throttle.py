@@ -85,7 +85,7 @@ SAID_AT_ONCE = {
     ("aionet/connections.py", "error"),
     ("aionet/descriptors.py", "warning"),
     ("aionet/listen.py", "info"),
-    ("aionet/runner.py", "error"),
+    ("aionet/process.py", "error"),
     ("aionet/server.py", "error"),  # that files of certificates cannot be read
     ("aionet/systemd.py", "debug"),
     ("aionet/throttle.py", "log"),
