@@ -20,6 +20,7 @@ from aionet.stream import Stream
 from aionet.stream_errors import BrokenStreamError
 
 MANY = 1_000_000_000  # connections: how many it makes is the program's affair
+BACKLOG_S = 0.01  # until a unix socket's backlog that was full is tried again
 STAGGER_S = 0.25  # before the next address of a name is tried beside the last (RFC 8305, 5)
 
 
@@ -186,12 +187,22 @@ async def connect(
     return conn.stream
 
 
+async def _connect_unix(sock: socket.socket, name: str) -> None:
+    """A full backlog is no connection that is on its way, as the loops take it (connect(2))."""
+    while True:
+        try:
+            sock.connect(name)
+            return
+        except BlockingIOError:
+            await asyncio.sleep(BACKLOG_S)
+
+
 async def _open(loop: Any, conn: _ClientConnection, place: Address) -> None:
     if place.scheme == "unix":
         sock = socket.socket(socket.AF_UNIX)  # uvloop does not take an abstract name itself
         try:
             sock.setblocking(False)
-            await loop.sock_connect(sock, place.unix_name)
+            await _connect_unix(sock, place.unix_name)
             await loop.create_unix_connection(lambda: conn, sock=sock)
         except BaseException:
             sock.close()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from aionet.core import Hub
+from aionet.core import Hub, meter
 from aionet.descriptors import descriptor_reserve
 from aionet.hooks import Hooks
 from aionet.limits import CloseReason, Limits, Timeouts
@@ -62,7 +62,7 @@ class Connections:
             service, limits, timeouts, self, places=limit, now=now, hooks=hooks
         )
         if count_bytes:
-            self.hub.count_bytes()
+            meter.count_bytes(self.hub)
 
     def stats(self, endpoints: Sequence[DatagramEndpoint] = ()) -> Stats:
         """The counters as they are now, with those of datagram endpoints beside them."""
@@ -122,10 +122,15 @@ class Connections:
             throttled(logging.ERROR, "time stands still for a while", traceback=True)
         self._ticking = self.loop.call_later(delay, self._tick)
 
+    def accepted(self) -> None:
+        """Somebody was accepted."""
+        if self.hub.now != self.looked or self.hub.accepted + len(self.unnamed) >= self.look_at:
+            self.look_at_descriptors()
+
     def look_at_descriptors(self) -> None:
         """After an accept, now and then."""
         self.looked = self.hub.now
-        self.look_at = self.hub.accepted + descriptor_reserve() // 8
+        self.look_at = self.hub.accepted + len(self.unnamed) + descriptor_reserve() // 8
         self.gate.look_at_descriptors()
 
     # The end.
@@ -154,14 +159,14 @@ class Connections:
 
     def left(self) -> None:
         """A connection has gone."""
-        if not self.hub.open:
+        if not self.hub.open and not self.unnamed:
             self._all_gone.set()
 
     async def all_gone(self, deadline: float | None) -> bool:
         """Whether everybody has left by `deadline`."""
         try:
             async with asyncio.timeout_at(deadline):
-                while self.hub.open:
+                while self.hub.open or self.unnamed:
                     self._all_gone.clear()
                     await self._all_gone.wait()
         except TimeoutError:

@@ -18,6 +18,8 @@ class DatagramClient:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._loop = asyncio.get_running_loop()
+        self._waiting: asyncio.Future[None] | None = None
         self.address = sock.getpeername()
 
     def send(self, data: bytes) -> bool:
@@ -31,12 +33,36 @@ class DatagramClient:
     async def receive(self) -> bytes:
         """The next datagram, which may be empty. Give it a time: `async with asyncio.timeout(1)`.
 
-        Raises OSError, such as ConnectionRefusedError: nobody listens there (ICMP, udp(7)).
+        Raises OSError, such as ConnectionRefusedError: nobody listens there (ICMP, udp(7)), also
+        if it is closed meanwhile; and RuntimeError if another task waits for the same.
         """
-        return await asyncio.get_running_loop().sock_recv(self._sock, RECV_SIZE)
+        while True:
+            try:
+                return self._sock.recv(RECV_SIZE)
+            except BlockingIOError:
+                await self._arrival()
+
+    async def _arrival(self) -> None:
+        if self._waiting is not None:
+            raise RuntimeError("another task is receiving from this client")
+        self._waiting = waiting = self._loop.create_future()
+        self._loop.add_reader(self._sock, self._wake)
+        try:
+            await waiting
+        finally:
+            self._waiting = None
+            if self._sock.fileno() >= 0:
+                self._loop.remove_reader(self._sock)
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def close(self) -> None:
-        self._sock.close()
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)  # its number may be somebody else's afterwards
+            self._sock.close()
+            self._wake()  # to be told that it is closed
 
     async def __aenter__(self) -> DatagramClient:
         return self

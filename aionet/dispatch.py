@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from math import inf
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aionet.protocol import Answer, Deliveries, Service
-from aionet.protocol.service import Delivery
+from aionet.handlers import Handlers
+from aionet.protocol import Answer, Service
 
 if TYPE_CHECKING:
     from aionet.connection import Connection
@@ -20,8 +18,10 @@ class Dispatch(Service):
     def __init__(self, services: Sequence[Service]) -> None:
         self._services = services
         self.one_process = any(each.one_process for each in services)
-        self._due = {each: 0.0 for each in services if each.tick_every is not None}
-        self.tick_every = min((each.tick_every or inf for each in self._due), default=None)
+
+    @property
+    def parts(self) -> Sequence[Service]:
+        return self._services
 
     def connect(self, peer: Connection) -> Answer:
         return peer.door.service.connect(peer)
@@ -33,13 +33,7 @@ class Dispatch(Service):
         return peer.door.service.receive_eof(peer)
 
     def unfinished(self, peer: Connection) -> int | None:
-        return peer.door.service.unfinished(peer)
-
-    def tick(self, now: float) -> Iterator[Delivery]:
-        for service, due in self._due.items():
-            if now >= due:
-                self._due[service] = now + (service.tick_every or inf)
-                yield from service.tick(now)
-
-    def say_goodbye(self) -> Deliveries:
-        return chain.from_iterable(each.say_goodbye() for each in self._services)
+        service = peer.door.service
+        if isinstance(service, Handlers):  # whose streams say so themselves
+            return peer.extra.message if peer.extra is not None else None
+        return service.unfinished(peer)

@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass
 
 from aionet.connection import Connection
-from aionet.handlers import Handlers, shell_of
+from aionet.handlers import Handlers, check_stream_handler, shell_of
 from aionet.place import Listen
 from aionet.protocol import Framed, Service
 
@@ -29,6 +29,16 @@ def coming_by(door: Door, kind: type[Connection]) -> type[Connection]:
     return type(kind.__name__, (kind,), {"__slots__": (), "door": door})
 
 
+def check_ticks(service: Service) -> None:
+    """Raises ValueError for a tick that would never come."""
+    every, ticks = service.tick_every, type(service).tick is not Service.tick
+    name = type(service).__name__
+    if every is not None and (not isinstance(every, int | float) or not every > 0):
+        raise ValueError(f"{name}.tick_every is {every!r}; it must be above 0 seconds")
+    if ticks and every is None and not isinstance(service, Framed):
+        raise ValueError(f"{name}.tick() is never called: tick_every says how often")
+
+
 def doors_of(
     where: tuple[Listen, ...], cancel_on_close: bool
 ) -> list[tuple[Listen, Door, type[Connection]]]:
@@ -47,6 +57,9 @@ def doors_of(
                 service = Framed(service, listen.framing)
             shells[key] = service, kind
         service, kind = shells[key]
+        check_ticks(service)
+        if isinstance(service, Handlers) and listen.only_streams:
+            check_stream_handler(service.handler)
         door = Door(service=service, tls=listen.tls, starttls=listen.starttls)
         doors.append((listen, door, coming_by(door, kind)))
     return doors

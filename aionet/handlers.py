@@ -34,7 +34,9 @@ def _tells_only_that_it_broke(error: Exception, stream: Stream) -> bool:
     """Whether `error` says no more than that `stream` is gone."""
     if isinstance(error, ExceptionGroup):  # of tasks, one of which receives and one sends
         return all(_tells_only_that_it_broke(each, stream) for each in error.exceptions)
-    return isinstance(error, BrokenStreamError) and error.stream is stream
+    if isinstance(error, BrokenStreamError):
+        return error.stream is stream
+    return error is stream.handshake_error
 
 
 def _frames_of(task: asyncio.Task[None]) -> Iterator[FrameType]:
@@ -205,6 +207,14 @@ class StreamConnection(Connection):
         self.hub.reset(self, CloseReason.ERROR)
 
 
+def check_stream_handler(handler: Any) -> None:
+    """Raises ValueError for what yields, so that nothing would run it."""
+    if inspect.isasyncgenfunction(handler):
+        raise ValueError(f"{handler!r} yields: an app needs @contextlib.asynccontextmanager")
+    if inspect.isgeneratorfunction(inspect.unwrap(handler)):
+        raise ValueError(f"{handler!r} yields and is no coroutine function: async def")
+
+
 class Handlers(Service):
     """A coroutine function as a service: each peer has a task, and a stream between the two."""
 
@@ -244,9 +254,8 @@ def shell_of(service: Any, *, cancel: bool = True) -> tuple[Service, type[Connec
     Raises ValueError for what is neither a Service nor a handler.
     """
     if inspect.isclass(service):
-        raise ValueError(
-            f"{service.__name__} is a class: give {service.__name__}(); run() has factory="
-        )
+        name = service.__name__
+        raise ValueError(f"{name} is a class: give {name}(), or to run() factory={name}")
     if isinstance(service, Service):
         return service, Connection
     if hasattr(service, "receive_data"):
@@ -255,10 +264,6 @@ def shell_of(service: Any, *, cancel: bool = True) -> tuple[Service, type[Connec
         raise ValueError(f"{service!r} is neither a Service nor a handler, a coroutine function")
     if isinstance(service, AbstractAsyncContextManager):
         raise ValueError(f"{service!r} is what an app gave; give the app itself")
-    if inspect.isasyncgenfunction(service):
-        raise ValueError(f"{service!r} yields: an app needs @contextlib.asynccontextmanager")
-    if inspect.isgeneratorfunction(inspect.unwrap(service)):
-        raise ValueError(f"{service!r} yields and is no coroutine function: async def")
     if (why := _why_not_one(service)) is not None:
         raise ValueError(
             f"{service!r} takes no stream; is it a factory=? It cannot be called with a Stream, "

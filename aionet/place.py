@@ -71,6 +71,13 @@ class Listen:
         )
 
     @property
+    def only_streams(self) -> bool:
+        """Whether only connections do."""
+        if isinstance(self.address, Address):
+            return self.address.scheme in ("tcp", "unix")
+        return self.has_streams
+
+    @property
     def has_streams(self) -> bool:
         """Whether connections may come there."""
         if isinstance(self.address, socket.socket):

@@ -8,6 +8,7 @@ from typing import Any
 
 from aionet.connection import Connection
 from aionet.connections import Connections
+from aionet.core.places import tell
 from aionet.limits import CloseReason
 from aionet.proxy_header import ProxyHeaderError, Trusted, parse
 from aionet.sockets import borrowed, set_reset_on_close
@@ -48,10 +49,15 @@ class Proxied(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
         self._proxy = transport.get_extra_info("peername")
-        self._connections.unnamed.add(self)
+        connections = self._connections
+        connections.unnamed.add(self)
+        connections.accepted()
         if self._proxy not in self._trusted:
             throttled(logging.WARNING, "%s is reset: it is none of our proxies", self._proxy)
-            self.refuse(CloseReason.REJECTED)
+            self._reject()
+            return
+        if len(connections.unnamed) > connections.hub.places.many:
+            self._reject()
             return
         timeouts = self._connections.hub.timeouts
         if (limit := timeouts.message or timeouts.handshake) is not None:
@@ -76,6 +82,13 @@ class Proxied(asyncio.Protocol):
             if rest := self._data[header.size :]:
                 conn.data_received(rest)
 
+    def _reject(self) -> None:
+        self.refuse(CloseReason.REJECTED)
+        if (hook := self._connections.hub.hooks.on_reject) is not None:
+            conn: Any = self._kind(self._connections.hub)
+            conn.source, conn._transport = None, self._transport
+            tell(hook, conn)
+
     def eof_received(self) -> None:
         self.refuse(CloseReason.HANDSHAKE)
 
@@ -99,5 +112,6 @@ class Proxied(asyncio.Protocol):
 
     def _leave(self) -> None:
         self._connections.unnamed.discard(self)
+        self._connections.left()
         if self._timer is not None:
             self._timer.cancel()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aionet.stream import Stream
 
 TURN = 64  # sends, or messages, in a row; then others have their turn
+ENDS = 100  # of a stream that a program may be told; it need not know that it was told before
 LOW = RECV_SIZE // 2  # bytes that a handler has not taken, below which there is room for more
 
 length_prefixed = lru_cache(LengthPrefixed)  # a handler asks for the same ones all the time
@@ -44,6 +45,7 @@ class ReceiveHalf:
         self._messages = 0
         self._turn = 0  # calls in a row that had not to wait
         self._ended = False  # the peer has finished sending
+        self._ends = 0  # that the program was told
         self._arrival: asyncio.Future[None] | None = None
         self._collecting = False  # a message, in one call
         self._in_message = False  # of several calls
@@ -66,6 +68,7 @@ class ReceiveHalf:
             await self._take_turns()
         while not self._buffer:
             if not await self._more():
+                self._note_end()
                 return b""
         buffer = self._buffer
         if len(buffer) <= max_bytes:
@@ -119,6 +122,7 @@ class ReceiveHalf:
                     self._conn.expect(self._messages)
                 if not await self._more():
                     if not self._buffer:
+                        self._note_end()
                         return None
                     if (found := framing.find_last(self._buffer)) is None:
                         partial, self._buffer = bytes(self._buffer), b""
@@ -236,6 +240,15 @@ class ReceiveHalf:
         if self._in_message and self._buffer:
             self._conn.expect(self._messages)
         return True
+
+    def _note_end(self) -> None:
+        """Who goes on and on after the end would keep a core busy for a peer that is done."""
+        self._ends += 1
+        if self._ends > ENDS:
+            raise RuntimeError(
+                f'{ENDS} calls after the peer had finished sending: what receive() gives as b"", '
+                "and others as None, is to end a loop"
+            )
 
     async def _take_turns(self) -> None:
         """Who always finds something to do lets others do something now and then."""

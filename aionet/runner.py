@@ -308,6 +308,8 @@ async def _alone(
         if not worker.hears(signal.SIGHUP) and server.has_certificates:
             worker.on_signal(signal.SIGHUP, server.reload_certificates)
         stopped = server.catch_signals()  # who is told that we are ready may send one at once
+        if not worker.hears(signal.SIGHUP):  # such as of a terminal that has gone
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, stopped.set)
         ready()
         await stopped.wait()
         worker.draining.set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 import ssl
@@ -17,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from aionet.address import Address
 from aionet.answerable import Answerable
+from aionet.certificates import Certificates
 from aionet.connection import Connection
 from aionet.connections import Connections
 from aionet.core import Hub, State
@@ -37,13 +37,8 @@ from aionet.proxied import Proxied, for_somebody
 from aionet.proxy_header import Trusted
 from aionet.sockets import address_of, set_write_timeout
 from aionet.stats import DrainReport, Stats
-from aionet.tls import ServerContext
 from aionet.unicast import answer_unicast_only
 from aionet.unix_path import remove_unix_path
-
-log = logging.getLogger("aionet")
-
-LOOK_S = 1.0  # between two looks at the files of certificates
 
 Serves = Service | Handler | DatagramHandler
 Where = str | Address | socket.socket | Listen
@@ -78,8 +73,8 @@ class Server:
         self._endpoints: list[DatagramEndpoint] = []
         self._answerable = Answerable(limits)
         self._drained: asyncio.Task[DrainReport] | None = None
-        self._looking: asyncio.TimerHandle | None = None
         self._connections: Connections | None = None
+        self._certificates = Certificates([door for _, door, _ in self._doors])
         for listen, door, _ in self._doors:
             if listen.has_datagrams and isinstance(door.service, Handlers):
                 check_handler(door.service.handler)
@@ -129,8 +124,7 @@ class Server:
                 self._open(loop, sock, listen, door, kind)
             undo.pop_all()
         connections.start()
-        if self.has_certificates:
-            self._looking = loop.call_later(LOOK_S, self._look_at_certificates)
+        self._certificates.watch(loop)
         return self
 
     async def _listen(self, listen: Listen) -> list[socket.socket]:
@@ -183,31 +177,13 @@ class Server:
     # Certificates.
 
     @property
-    def _contexts(self) -> list[ServerContext]:
-        contexts = {context for _, door, _ in self._doors for context in (door.tls, door.starttls)}
-        return [context for context in contexts if isinstance(context, ServerContext)]
-
-    @property
     def has_certificates(self) -> bool:
         """Whether there are some that can be read again: those of `server_context`."""
-        return bool(self._contexts)
+        return bool(self._certificates)
 
     def reload_certificates(self) -> None:
         """Read their files again, for connections from now on; what cannot be read is logged."""
-        for context in self._contexts:
-            self._keep(context.reload)
-
-    def _look_at_certificates(self) -> None:
-        for context in self._contexts:
-            self._keep(context.reload_if_changed)
-        loop = asyncio.get_running_loop()
-        self._looking = loop.call_later(LOOK_S, self._look_at_certificates)
-
-    def _keep(self, reload: Callable[[], object]) -> None:
-        try:
-            reload()
-        except OSError as error:
-            log.error("certificates cannot be read, and stay as they are: %s", error)
+        self._certificates.reload()
 
     def _give_up(self) -> None:
         """The loop would go on accepting for those that were opened before one that failed."""
@@ -311,8 +287,7 @@ class Server:
         loop, connections = asyncio.get_running_loop(), self._connections
         if connections is None:
             return DrainReport(0, 0)
-        if self._looking is not None:
-            self._looking.cancel()
+        self._certificates.forget()
         deadline = loop.time() + limit
         await self._gate.close_politely()
         *_, report = await asyncio.gather(  # all at once: nobody takes anybody else's time

@@ -77,6 +77,10 @@ class Stream(ReceiveHalf):
         if data.__class__ is not bytes:
             data = _as_bytes("send_all", data)
         conn = self._conn
+        if self._secured is not None:  # what is sent meanwhile would be of neither
+            await asyncio.shield(self._secured)
+            self._check_after_waiting()
+            self._check_sending()
         if conn.is_full:  # another task waits for the same
             await self._wait_for_room()
         if not conn.send(data):
@@ -110,11 +114,16 @@ class Stream(ReceiveHalf):
         """
         data = _as_bytes("send_nowait", data)
         conn = self._conn
-        if self.closed or self._finished or self._broken is not None:
+        if self.closed or self._finished or self._broken is not None or self._secured is not None:
             return False
         if self.pending + len(data) > conn.hub.limits.outbox:
             return False
         return conn.send(data)
+
+    @property
+    def handshake_error(self) -> OSError | None:
+        """Why its handshake has failed: what `start_tls` raised."""
+        return self._conn.handshake_error
 
     @property
     def pending(self) -> int:
@@ -128,6 +137,8 @@ class Stream(ReceiveHalf):
         """
         if not self._finished:
             self._check()
+            if self._secured is not None:
+                raise RuntimeError("start_tls() is under way: send_eof() comes after that")
             self._finished = True
             self._conn.finish()
 
@@ -214,8 +225,12 @@ class Stream(ReceiveHalf):
         self._secured = self._conn.connections.loop.create_future()
         try:
             self._conn.start_tls(context, server_hostname)
-            await self._secured
+            await asyncio.shield(self._secured)
+        except asyncio.CancelledError:
+            self.abort(CloseReason.HANDSHAKE)  # half a handshake is of no use to anybody
+            raise
         finally:
+            wake(self._secured)
             self._secured = None
         self._check_after_waiting()
         if (error := self._conn.handshake_error) is not None:

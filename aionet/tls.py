@@ -46,7 +46,12 @@ class ServerContext(ssl.SSLContext):
         kind (RSA, EC) is used beside the one before it: OpenSSL has a place for each.
         """
         read = self._look()
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._pair)  # whether it can
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._pair)  # whether it can
+        except OSError as error:
+            if error.filename is None:  # and OpenSSL's errors name none at all
+                error.filename = " and ".join(str(path) for path in self._pair if path is not None)
+            raise
         self.load_cert_chain(*self._pair)
         self._read = self._seen = read
         for context in self._hosts.values():

@@ -26,6 +26,7 @@ from typing import NoReturn
 from aionet.native import signal_when_parent_dies
 from aionet.supervised import RECORD, RETIRE, Supervised
 
+READY_S = 30.0  # for one that is to replace another
 START_S = 1.0  # whoever ends sooner did not start: starting others at once would keep a core busy
 RETRY_S = (0.1, 30.0)  # to wait for before another start: first, doubled each time, and at most
 
@@ -152,7 +153,10 @@ class _Parent:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
-        self._children[pidfd] = _Child(number, pid, time.monotonic(), replaces=replaces)
+        child = _Child(number, pid, time.monotonic(), replaces=replaces)
+        if replaces is not None:
+            child.kill_at = child.started + READY_S
+        self._children[pidfd] = child
         self._poll.register(pidfd, select.POLLIN)
 
     def _become_worker(self, number: int, mask: set[int], parent: int) -> NoReturn:
@@ -226,6 +230,7 @@ class _Parent:
                     if child.replaces is not None:
                         self._tell_to_stop(child.replaces, RETIRE)
                         child.replaces = None
+                        child.kill_at = math.inf
                 elif self._on_report:
                     self._on_report(child.pid, what)
         ready = sum(child.ready for child in self._children.values())
@@ -264,6 +269,7 @@ class _Parent:
         for each in self._children.values():
             if each.replaces is child:
                 each.replaces = None  # it was to be the next one anyway
+                each.kill_at = math.inf
                 logger.warning("%s ended: %s; another is on its way", child, _how(code))
                 return
         self._replace(child, code)
@@ -286,15 +292,19 @@ class _Parent:
         for child in self._children.values():
             if child.kill_at <= now:
                 child.kill_at, child.killed = math.inf, True
-                logger.error("%s has not stopped in %g s: killed", child, self._stop_timeout)
+                if child.told:
+                    logger.error("%s has not stopped in %g s: killed", child, self._stop_timeout)
+                else:
+                    logger.error("%s is not ready after %g s: killed", child, READY_S)
                 os.kill(child.pid, signal.SIGKILL)
 
     def _replace_next(self) -> None:
         """One at a time: when no other is being replaced, and no old one is still there."""
-        if self._to_replace and len(self._children) == self._count and not self._due:
+        all_ready = all(child.ready for child in self._children.values())
+        if self._to_replace and len(self._children) == self._count and all_ready:
             number = self._to_replace.pop(0)
             for old in list(self._children.values()):
-                if old.number == number and old.ready:
+                if old.number == number:
                     self._start(number, replaces=old)
 
     def _stop(self) -> None:

@@ -75,25 +75,7 @@ class Hub:
         self.places = Places(self, shell, places)
         self.sweep = Sweep(self)
         self._step_at = now  # of the sweep
-        self._tick_at = inf if service.tick_every is None else now + service.tick_every
-
-    def count_bytes(self) -> None:
-        """From here on; who does not ask for that pays nothing for it."""
-        receive, take = self.receive_data, self.take
-
-        def receive_data(peer: Peer, data: bytes) -> bytes:
-            self.received_bytes += len(data)
-            out = receive(peer, data)
-            self.sent_bytes += len(out)
-            return out
-
-        def take_counted(peer: Peer) -> bytes:
-            out = take(peer)
-            self.sent_bytes += len(out)
-            return out
-
-        self.receive_data = receive_data  # type: ignore[method-assign]
-        self.take = take_counted  # type: ignore[method-assign]
+        self._ticks = {part: now + every for part in service.parts if (every := part.tick_every)}
 
     # What comes.
 
@@ -365,16 +347,15 @@ class Hub:
     def tick(self, time: float) -> float:
         """Let time pass; how many seconds there are until this is to be called again."""
         self.places.reopen()
-        if time >= self._tick_at:
-            self._tick_service(time)
-        return min(self._pass(time), self._tick_at - time)
-
-    def _tick_service(self, time: float) -> None:
-        every = self.service.tick_every or inf
-        self._tick_at += every
-        if self._tick_at <= time:  # what was missed is left out
-            self._tick_at = time + every
-        self.talk.tick(time)
+        if not self._ticks:
+            return self._pass(time)
+        for part, due in self._ticks.items():
+            if time >= due:
+                every = part.tick_every or inf
+                # What was missed is left out.
+                self._ticks[part] = due + every if due + every > time else time + every
+                self.talk.tick(part, time)
+        return min(self._pass(time), *(due - time for due in self._ticks.values()))
 
     def _pass(self, time: float) -> float:
         turns = self.talk.turns

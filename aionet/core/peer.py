@@ -54,7 +54,8 @@ class Extra:
     came in the meantime; ended: so did its end. finished: nothing more is said to it, and it is
     heard (half-close).
     message: the number of the one under way. since: when that began, or the handshake, or when a
-        peer that is closed had acknowledged all.
+        peer that is closed had acknowledged all. deaf_at: since when it is not listened to, which
+        is not counted.
     base, given, base_at: bytes unacknowledged when last looked at, taken by the shell since then,
     and when that was; base_at is below zero while nobody looks.
     """
@@ -62,6 +63,7 @@ class Extra:
     __slots__ = (
         "base",
         "base_at",
+        "deaf_at",
         "early",
         "ended",
         "finished",
@@ -86,11 +88,18 @@ class Extra:
         self.finished = False
         self.message: int | None = None
         self.since = 0.0
+        self.deaf_at = 0.0
         self.base = 0
         self.given = 0
         self.base_at = -1.0
         self.tls: Layer | None = None
         self.source: str | None = None  # whose place it has, where places are counted by that
+
+    @property
+    def in_the_way(self) -> bool:
+        """Whether something of this is in the way of an answer."""
+        waits = self.unsent or self.rest or self.paused or self.early or self.base_at >= 0
+        return bool(waits or self.held or self.finished)
 
 
 class Peer:

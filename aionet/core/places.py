@@ -40,13 +40,9 @@ class Places:
         return sum(each.state is State.WAITING for each in self._waiting)
 
     def admit(self, peer: Peer) -> None:
-        if self._rates.limited:
-            if not self._rates.let_in(peer):
-                self._reject(peer)
-                return
-            if self._rates.used_up:
-                self._close()
-        if self.taken < self.many and not self._waiting:
+        if self._rates.limited and not self._rates.may_come(peer):
+            self._reject(peer)
+        elif self.taken < self.many and not self._waiting and self._rates.take():
             self._seat(peer)
         elif self._hub.limits.on_full == "reject":
             self._reject(peer)
@@ -103,10 +99,7 @@ class Places:
                 self._of_source[source] -= 1
                 if not self._of_source[source]:
                     del self._of_source[source]
-        while self._waiting and self.taken < self.many:
-            first = self._waiting.popleft()
-            if first.state is State.WAITING:
-                self._seat(first)
+        self._seat_waiting()
         if self.full and (self.many - self.taken) * REOPEN >= self.many:
             self.reopen()
 
@@ -116,9 +109,19 @@ class Places:
         To begin and to stop accepting takes as long as to serve a short connection, so that it is
         not done for each that leaves, but for several, or after a moment.
         """
-        if self.full and self.taken < self.many and not self._waiting and not self._rates.used_up:
+        self._seat_waiting()
+        if self.full and self.taken < self.many and not self._waiting and self._rates.left:
             self.full = False
             self._accept(True)
+
+    def _seat_waiting(self) -> None:
+        while self._waiting and self.taken < self.many:
+            if self._waiting[0].state is not State.WAITING:
+                self._waiting.popleft()
+            elif self._rates.take():
+                self._seat(self._waiting.popleft())
+            else:
+                return
 
     def _close(self) -> None:
         if not self.full:

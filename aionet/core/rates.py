@@ -32,23 +32,27 @@ class Rates:
         self._began = hub.now  # the second in which sources are counted
         self._of_source: Counter[str] = Counter()
 
-    @property
-    def used_up(self) -> bool:
-        """Whether newcomers have to wait, for a while."""
-        if self._rate is None:
+    def may_come(self, peer: Peer) -> bool:
+        """Whether this one may come at all."""
+        if self._peer_rate is not None and not self._counts(peer, self._peer_rate):
             return False
+        return self._filter is None or self._passes(peer)
+
+    @property
+    def left(self) -> bool:
+        """Whether one more may be let in now."""
+        if self._rate is None:
+            return True
         now = self._hub.now
         self._left = min(float(self._rate), self._left + (now - self._filled) * self._rate)
         self._filled = now
-        return self._left < 1
+        return self._left >= 1
 
-    def let_in(self, peer: Peer) -> bool:
-        """Whether it may come in; if so, it counts."""
-        if self._rate is not None and self.used_up and self._hub.limits.on_full == "reject":
-            return False
-        if self._peer_rate is not None and not self._counts(peer, self._peer_rate):
-            return False
-        if self._filter is not None and not self._passes(peer):
+    def take(self) -> bool:
+        """Let one more in, if there may be."""
+        if self._rate is None:
+            return True
+        if not self.left:
             return False
         self._left -= 1
         return True
@@ -66,7 +70,9 @@ class Rates:
     def _passes(self, peer: Peer) -> bool:
         assert self._filter is not None
         try:
-            return bool(self._filter(peer))
+            if (let_in := self._filter(peer)) is not True and let_in is not False:
+                raise TypeError(f"on_accept gave {let_in!r}; it must be True or False")
+            return let_in
         except Exception:
             throttled(logging.ERROR, "on_accept failed; who came is reset", traceback=True)
             return False

@@ -111,10 +111,11 @@ class Talk:
         self._hub.touch(peer)
 
     def say_goodbye(self) -> None:
-        self._say(self._service.say_goodbye, "the service failed to say goodbye")
+        for part in self._service.parts:
+            self._say(part.say_goodbye, "the service failed to say goodbye")
 
-    def tick(self, time: float) -> None:
-        self._say(lambda: self._service.tick(time), "the service failed to tick")
+    def tick(self, part: Service, time: float) -> None:
+        self._say(lambda: part.tick(time), "the service failed to tick")
 
     def _say(self, ask: Callable[[], Deliveries], failed: str) -> None:
         """What nobody has made it say."""
@@ -154,10 +155,8 @@ class Talk:
             return
         if isinstance(answer, bytes | bytearray | memoryview | Close):
             self.put(peer, answer)
-        elif isinstance(answer, str | tuple) or not isinstance(answer, Iterable):
-            raise TypeError(
-                f"the service gave {answer!r}; it must be bytes, CLOSE, or a list of pairs"
-            )
+        elif isinstance(answer, str) or not isinstance(answer, Iterable):
+            raise no_delivery(answer)
         elif isinstance(answer, Iterator):
             if peer.outbox is None:
                 peer.outbox = []
@@ -315,8 +314,11 @@ class Talk:
         """Whether it is to be read from."""
         if peer.state is State.OPEN and (reads := self._is_heard(peer)) is not peer.reads:
             peer.reads = reads
-            if reads and peer.extra is not None:
-                peer.extra.since = self._hub.now  # what is not listened to takes no time
+            if (extra := peer.extra) is not None:
+                if reads:
+                    extra.since += self._hub.now - extra.deaf_at
+                else:
+                    extra.deaf_at = self._hub.now
             if peer.outbox is None:
                 peer.outbox = []
             self._hub.touch(peer)
@@ -325,15 +327,7 @@ class Talk:
         """See whether nothing is in the way of its answers any more."""
         if peer.state is State.OPEN and peer.reads and not peer.outbox:
             extra = peer.extra
-            if extra is None or not (
-                extra.unsent
-                or extra.rest
-                or extra.paused
-                or extra.held
-                or extra.early
-                or extra.finished
-                or extra.base_at >= 0
-            ):
+            if extra is None or not extra.in_the_way:
                 peer.outbox = None
 
     def forget(self, peer: Peer, *, rest: bool = False) -> None:

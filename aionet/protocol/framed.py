@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from aionet.protocol.framing import Framing, Reader
@@ -15,6 +16,8 @@ from aionet.protocol.service import (
     Service,
     deliveries,
 )
+
+NOBODY: Delivery = ([], b"")
 
 
 class Framed(Service):
@@ -41,22 +44,30 @@ class Framed(Service):
         reader = self._readers.get(peer)
         if reader is None:
             return self._service.receive_data(peer, data)
-        messages = reader.receive_data(data)
-        if len(messages) == 1 and not reader.too_long:
-            return self._service.receive_data(peer, messages[0])
-        if messages or reader.too_long:
-            return self._hear(peer, reader, messages)
-        return None
+        messages = reader.read(data)
+        first = next(messages, None)
+        if first is None:
+            return OVERSIZE if reader.too_long else None
+        second = next(messages, None)
+        if second is None and not reader.too_long:
+            return self._service.receive_data(peer, first)
+        begun = [first] if second is None else [first, second]
+        return self._hear(peer, reader, chain(begun, messages))
 
-    def _hear(self, peer: Any, reader: Reader, messages: list[bytes]) -> Iterator[Delivery]:
+    def _hear(self, peer: Any, reader: Reader, messages: Iterator[bytes]) -> Iterator[Delivery]:
         """Each only when what the last one led to is said, and nothing of who was closed."""
         for message in messages:
-            for to, what in deliveries(peer, self._service.receive_data(peer, message)):
+            answer = self._service.receive_data(peer, message)
+            closed = False
+            for to, what in deliveries(peer, answer):
                 yield to, what
-                if isinstance(what, Close) and (
+                closed |= isinstance(what, Close) and (
                     to is peer or (isinstance(to, list) and peer in to)
-                ):
-                    return
+                )
+            if closed or getattr(peer, "closing", False):  # perhaps by another way
+                return
+            if not answer:
+                yield NOBODY  # so that others have their turn, though nothing is said
         if reader.too_long:
             yield peer, OVERSIZE
 

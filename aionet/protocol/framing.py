@@ -7,6 +7,7 @@ over its limit is never collected. `FrameReader` does it for who is given bytes 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, Literal, Protocol
 
 # Where a message stands in a buffer, [start:end], and how many bytes leave that with it.
@@ -34,6 +35,9 @@ class Reader(Protocol):
 
     def receive_data(self, data: bytes) -> list[bytes]:
         """The messages that `data` completes."""
+
+    def read(self, data: bytes) -> Iterator[bytes]:
+        """The same, one at a time; all are to be taken before more is given."""
 
 
 class Framing(Protocol):
@@ -76,23 +80,26 @@ class FrameReader:
 
     def receive_data(self, data: bytes) -> list[bytes]:
         """The messages that `data` completes."""
-        messages: list[bytes] = []
+        return list(self.read(data))
+
+    def read(self, data: bytes) -> Iterator[bytes]:
+        """The same, one at a time; all are to be taken before more is given."""
         if self.too_long:
-            return messages
+            return
         buffer = self._buffer
         buffer += data
         try:
             while found := self._framing.find(buffer, self._searched):
                 start, end, size = found
-                messages.append(bytes(memoryview(buffer)[start:end]))
+                message = bytes(memoryview(buffer)[start:end])
                 del buffer[:size]
                 self._searched = 0
+                self._completed += 1
+                yield message
         except OversizeError:
             self.too_long = True
             buffer.clear()
         self._searched = max(0, len(buffer) - self._framing.overlap)
-        self._completed += len(messages)
-        return messages
 
 
 class LineReader:
@@ -131,6 +138,10 @@ class LineReader:
             return self._give_up(lines)
         self._completed += len(lines)
         return lines
+
+    def read(self, data: bytes) -> Iterator[bytes]:
+        """The same, one at a time."""
+        return iter(self.receive_data(data))
 
     def _give_up(self, lines_before: list[bytes]) -> list[bytes]:
         self.too_long = True
@@ -179,6 +190,8 @@ class Until:
     """Messages that end with `separator`, and have at most `limit` bytes before it."""
 
     def __init__(self, separator: bytes, limit: int = 4096) -> None:
+        if not isinstance(separator, bytes | bytearray):
+            raise TypeError(f"the separator is {separator!r}; it must be bytes")
         if not separator:
             raise ValueError("the separator is empty; what would end a message?")
         self.separator = bytes(separator)
@@ -264,6 +277,12 @@ class Exactly:
 
     def reader(self) -> Reader:
         return FrameReader(self)
+
+    def encode(self, message: bytes) -> bytes:
+        """`message` as it is sent. Raises ValueError if it has another size."""
+        if len(message) != self.size:
+            raise ValueError(f"a message of {len(message):,} bytes; it must have {self.size:,}")
+        return message
 
 
 def _positive(name: str, value: int) -> int:

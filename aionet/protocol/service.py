@@ -31,7 +31,7 @@ datagram, and CLOSE is nothing.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, Final, final
 
@@ -65,7 +65,7 @@ Answer = bytes | Close | Deliveries | None
 
 _METHODS = (
     *("connect", "receive_data", "receive_eof", "unfinished", "say_goodbye", "tick"),
-    *("one_process", "tick_every"),
+    *("one_process", "tick_every", "parts"),
 )
 
 
@@ -106,6 +106,11 @@ class Service:
         A number that no other message of that peer has. A peer is held to Timeouts.message by it.
         """
         return None
+
+    @property
+    def parts(self) -> Sequence[Service]:
+        """The services that this one is made of, each of which ticks and says goodbye by itself."""
+        return (self,)
 
     def tick(self, now: float) -> Deliveries:
         """What is to be said at this time, of a clock that never goes back, in seconds.

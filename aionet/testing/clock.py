@@ -88,15 +88,20 @@ class ClockLoop(asyncio.SelectorEventLoop):
         return task.result()
 
     def close(self) -> None:
-        """Cancel what is left, so that no task outlives the loop."""
-        if not self.is_closed():
-            left = asyncio.all_tasks(self)
-            for task in left:
-                task.cancel()
-            if left:
-                self.complete(_gather(left))
-            self.run_until_complete(self.shutdown_asyncgens())
-        super().close()
+        """Cancel what is left, so that no task outlives the loop.
+
+        Raises RuntimeError if one does not end all the same.
+        """
+        try:
+            if not self.is_closed():
+                left = asyncio.all_tasks(self)
+                for task in left:
+                    task.cancel()
+                if left:
+                    self.complete(_gather(left))
+                self.run_until_complete(self.shutdown_asyncgens())
+        finally:
+            super().close()
 
 
 async def _gather(tasks: set[asyncio.Task[Any]]) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections import deque
 from typing import Any
 
 from aionet.testing.clock import InMemory
+
+LARGEST = 65507  # bytes of a datagram over IPv4
 
 
 class MemorySocket(InMemory):
@@ -33,6 +37,8 @@ class MemorySocket(InMemory):
         return data[:size], sender
 
     def sendto(self, data: bytes, peer: Any) -> int:
+        if len(data) > LARGEST:
+            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
         self.sent.append((bytes(data), peer))
         return len(data)
 

@@ -13,7 +13,7 @@ from aionet import throttle
 from aionet.answerable import Answerable
 from aionet.app import App, Worker, enter, is_app
 from aionet.connection import Connection
-from aionet.connections import Connections
+from aionet.connections import CANCEL_S, Connections
 from aionet.core import State
 from aionet.core.layer import Layer
 from aionet.datagram import DatagramEndpoint, HandlerEndpoint
@@ -64,6 +64,7 @@ class MemoryServer:
         self._report: DrainReport | None = None
         self._endpoint: DatagramEndpoint | None = None
         self._worker = Worker(0)
+        self._entered = False
         if not is_app(service):
             self._doors()  # which says what cannot be served
         self._loop = ClockLoop()
@@ -77,6 +78,7 @@ class MemoryServer:
         throttle.forget()  # what another test was told is no reason to leave it out in this one
         try:
             self._loop.complete(self._begin())
+            self._entered = True
         except BaseException:
             self._loop.close()
             raise
@@ -110,12 +112,25 @@ class MemoryServer:
     ) -> None:
         try:
             self.drain(0)
-            self._loop.complete(self._stack.aclose())
+            self._loop.complete(self._leave())
         finally:
             self._loop.close()
 
     def _new_connection(self) -> Connection:
+        if not self._entered:
+            raise RuntimeError("the server has not been entered: with MemoryServer(...) as server")
         return self._kind(self._connections.hub)
+
+    async def _leave(self) -> None:
+        """Raises RuntimeError if the app does not end when it should, as `run` would cancel it."""
+        try:
+            async with asyncio.timeout(CANCEL_S):
+                await self._stack.aclose()
+        except TimeoutError:
+            raise RuntimeError(
+                "the app did not end when the server had: does it wait for a task that nobody has "
+                "told to end after its yield?"
+            ) from None
 
     # What a program sees.
 
