@@ -40,7 +40,7 @@ def test_page_has_a_command_for_every_set_but_the_default() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS, ids=COMMANDS)
 def test_command_runs(command: str, tmp_path: Path) -> None:
     words = [
         sys.executable if word.startswith("python3.") else word for word in shlex.split(command)
