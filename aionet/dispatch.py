@@ -20,7 +20,7 @@ class Dispatch(Service):
         self.one_process = any(each.one_process for each in services)
 
     @property
-    def parts(self) -> Sequence[Service]:
+    def _parts(self) -> Sequence[Service]:
         return self._services
 
     def connect(self, peer: Connection) -> Answer:

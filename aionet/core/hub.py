@@ -75,7 +75,7 @@ class Hub:
         self.places = Places(self, shell, places)
         self.sweep = Sweep(self)
         self._step_at = now  # of the sweep
-        self._ticks = {part: now + every for part in service.parts if (every := part.tick_every)}
+        self._ticks = {part: now + every for part in service._parts if (every := part.tick_every)}
 
     # What comes.
 

@@ -111,7 +111,7 @@ class Talk:
         self._hub.touch(peer)
 
     def say_goodbye(self) -> None:
-        for part in self._service.parts:
+        for part in self._service._parts:
             self._say(part.say_goodbye, "the service failed to say goodbye")
 
     def tick(self, part: Service, time: float) -> None:

@@ -65,7 +65,7 @@ Answer = bytes | Close | Deliveries | None
 
 _METHODS = (
     *("connect", "receive_data", "receive_eof", "unfinished", "say_goodbye", "tick"),
-    *("one_process", "tick_every", "parts"),
+    *("one_process", "tick_every"),
 )
 
 
@@ -108,7 +108,7 @@ class Service:
         return None
 
     @property
-    def parts(self) -> Sequence[Service]:
+    def _parts(self) -> Sequence[Service]:
         """The services that this one is made of, each of which ticks and says goodbye by itself."""
         return (self,)
 

@@ -199,7 +199,7 @@ def test_a_function_that_makes_what_cannot_have_workers_ends_in_one_line(start: 
 @pytest.mark.parametrize(
     ("service", "why"),
     [
-        (Echo, r"Echo is a class: give Echo\(\), or to run),
+        (Echo, r"Echo is a class: give Echo\(\), or to run"),
         ("tcp://127.0.0.1:0", "is neither a Service nor a handler"),
         (lambda: Echo(), "takes no stream; is it a factory="),
     ],
