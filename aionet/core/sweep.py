@@ -91,15 +91,7 @@ class Sweep:
             if peer.state is State.GONE:
                 return
         limit = timeouts.idle if state is State.OPEN else timeouts.half_closed
-        if limit is not None and now - peer.seen > limit:
-            if peer.unacked():
-                self._watch(peer, now)  # it has something to take: that is another question
-            elif extra is not None and extra.base_at >= 0:
-                extra.base_at, peer.seen = -1.0, now  # it had, and has taken all of it
-                self._hub.talk.ease(peer)
-            else:
-                self._hub.expire(peer, CloseReason.IDLE)
-        elif (
+        if (
             extra is not None
             and extra.message is not None
             and peer.reads
@@ -107,6 +99,14 @@ class Sweep:
             and now - extra.since > timeouts.message
         ):
             self._hub.expire(peer, CloseReason.SLOW_MESSAGE)
+        elif limit is not None and now - peer.seen > limit:
+            if peer.unacked():
+                self._watch(peer, now)  # it has something to take: that is another question
+            elif extra is not None and extra.base_at >= 0:
+                extra.base_at, peer.seen = -1.0, now  # it had, and has taken all of it
+                self._hub.talk.ease(peer)
+            else:
+                self._hub.expire(peer, CloseReason.IDLE)
 
     # Who takes too little.
 

@@ -15,7 +15,7 @@ from aionet.connection import Connection
 from aionet.core.sweep import PERIOD_S, SLICE
 from aionet.hooks import Hooks
 from aionet.limits import CloseReason, Limits, Timeouts
-from aionet.protocol import CLOSE, Answer, Echo, Room
+from aionet.protocol import CLOSE, Answer, Echo, Room, Service
 from aionet.testing import MemoryServer
 
 PATIENT = Timeouts(idle=None, message=None, write=None, half_closed=None)
@@ -327,3 +327,24 @@ def test_the_period_is_a_sixteenth_of_the_shortest_timeout_within_bounds() -> No
     assert period(idle=8, write=1000) == period(idle=1000, write=8) == period(message=8) == 0.5
     assert period(idle=1000) == most
     assert period(idle=0.001) == least
+
+
+def test_message_is_held_to_its_time_also_by_who_reads_nothing() -> None:
+    """Whether it is too idle, or reads too slowly, is another question, which takes longer."""
+
+    class Half(Service):
+        def connect(self, peer: Any) -> Answer:
+            return bytes(1000)
+
+        def receive_data(self, peer: Any, data: bytes) -> Answer:
+            return None
+
+        def unfinished(self, peer: Any) -> int | None:
+            return 0
+
+    timeouts = Timeouts(idle=2.0, message=2.0, write=None)
+    with MemoryServer(Half(), timeouts=timeouts) as server:
+        peer = server.connect(reads=False)
+        peer.send(b"half a mess")
+        server.advance(3.5)
+        assert peer.closed is CloseReason.SLOW_MESSAGE
