@@ -210,9 +210,11 @@ class StreamConnection(Connection):
 def check_stream_handler(handler: Any) -> None:
     """Raises ValueError for what yields, so that nothing would run it."""
     if inspect.isasyncgenfunction(handler):
-        raise ValueError(f"{handler!r} yields: an app needs @contextlib.asynccontextmanager")
+        raise ValueError(
+            f"{handler!r} has a yield in it: an app needs @contextlib.asynccontextmanager"
+        )
     if inspect.isgeneratorfunction(inspect.unwrap(handler)):
-        raise ValueError(f"{handler!r} yields and is no coroutine function: async def")
+        raise ValueError(f"{handler!r} has a yield in it and is no coroutine function: async def")
 
 
 class Handlers(Service):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from aionet import Worker, run
-from aionet.app import CannotLoadError, load
+from aionet.app import OF_WORKERS, CannotLoadError, load
 from aionet.testing import MemoryServer
 
 DEADLINE_S = 20.0
@@ -134,6 +134,70 @@ async def app(stream):
     async for data in stream:
         await stream.send_all(b"%d" % os.getpid())
 """
+
+HANGS = """
+import asyncio
+from contextlib import asynccontextmanager
+import aionet
+
+@asynccontextmanager
+async def app(worker):
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.sleep(1000))
+        yield aionet.Echo()
+
+def ready(addresses):
+    print("READY", *addresses, flush=True)
+
+if __name__ == "__main__":
+    short = aionet.Timeouts(drain=0.2)
+    raise SystemExit(aionet.run(app, "tcp://127.0.0.1:0", on_ready=ready, timeouts=short%s))
+"""
+
+
+@pytest.mark.parametrize("workers", ["", ", workers=2"])
+def test_app_that_does_not_end_is_cancelled_and_named(tmp_path: Path, workers: str) -> None:
+    program = Program(tmp_path, "program.py", code=HANGS % workers)
+    program.port()
+    status, _, err = program.end()
+    assert status == 1
+    assert "the app did not end in 1.2 s, and was cancelled" in err
+    assert "Traceback" not in err
+
+
+def test_app_that_does_not_end_fails_its_test() -> None:
+    from contextlib import asynccontextmanager
+
+    from aionet import Echo
+
+    @asynccontextmanager
+    async def app(worker: Worker) -> Any:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(1000))
+            yield Echo()
+
+    with pytest.raises(RuntimeError, match="the app did not end"), MemoryServer(app) as server:
+        server.connect()
+
+
+def test_app_that_yields_nothing_says_so() -> None:
+    from contextlib import asynccontextmanager
+
+    @asynccontextmanager
+    async def app(worker: Worker) -> Any:
+        if worker.number > 9:
+            yield None
+
+    with pytest.raises(ValueError, match="yielded nothing to serve"), MemoryServer(app):
+        pass
+
+
+def test_signals_of_a_worker_that_mean_something_already_are_refused() -> None:
+    worker = Worker(1, OF_WORKERS)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGQUIT):
+        with pytest.raises(ValueError, match=signal.Signals(number).name):
+            worker.on_signal(number, print)
+
 
 # By its name.
 

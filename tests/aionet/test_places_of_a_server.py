@@ -166,6 +166,21 @@ def test_client_of_datagrams_hears_that_nobody_listens(run: Run[Any]) -> None:
     run(main())
 
 
+def test_closed_client_of_datagrams_lets_who_waits_go(run: Run[Any]) -> None:
+    async def main() -> None:
+        async with serve(Echo(), "udp://127.0.0.1:0", ANY) as server:
+            udp, tcp = server.addresses
+            client = await connect_datagram(udp)
+            waiting = asyncio.create_task(client.receive())
+            await asyncio.sleep(0)
+            client.close()
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                await waiting
+            assert await ask(tcp) == b"?"  # which may have the same descriptor
+
+    run(main())
+
+
 async def handles_datagrams(datagram: Datagram) -> None: ...
 
 

@@ -172,6 +172,43 @@ def test_unix_socket_of_a_proxy(run: Run[Any], tmp_path: Path) -> None:
     run(main())
 
 
+def test_who_has_not_said_who_he_is_is_heard_when_the_server_retires(run: Run[Any]) -> None:
+    async def main() -> None:
+        async with serve(Who(), Listen(ANY, proxies=LOCAL)) as server, Client(server) as client:
+            await client.send(b"PROXY ")
+            await asyncio.sleep(0.05)
+            retiring = asyncio.create_task(server.retire(5.0))
+            await asyncio.sleep(0.05)
+            await client.send(line("203.0.113.9").removeprefix(b"PROXY ") + b"x")
+            assert await client.receive() == b"203.0.113.9 1000 x"
+            client.finish()
+            await retiring
+
+    run(main())
+
+
+def test_those_who_have_not_said_who_they_are_are_no_more_than_there_are_places(
+    run: Run[Any],
+) -> None:
+    rejected: list[Any] = []
+
+    async def main() -> None:
+        limits, hooks = Limits(connections=3), Hooks(on_reject=lambda peer: rejected.append(peer))
+        place = Listen(ANY, proxies=LOCAL)
+        async with (
+            serve(Who(), place, limits=limits, hooks=hooks) as server,
+            contextlib.AsyncExitStack() as clients,
+        ):
+            for _ in range(6):
+                await clients.enter_async_context(Client(server))
+            while server.stats.closed[CloseReason.REJECTED] < 3:
+                await asyncio.sleep(0.01)
+            assert server.stats.accepted == 3
+        assert [peer.address[0] for peer in rejected] == ["127.0.0.1"] * 3
+
+    run(main())
+
+
 HAPROXY = """
 defaults
     mode tcp

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -65,6 +66,28 @@ def test_program_says_who_is_let_in(caplog: Any) -> None:
     assert [record.getMessage() for record in records(caplog)] == [
         "on_accept failed; who came is reset"
     ]
+
+
+@pytest.mark.parametrize("answer", [None, 1, "yes"])
+def test_filter_says_yes_or_no(answer: Any, caplog: Any) -> None:
+    with MemoryServer(Echo(), hooks=Hooks(on_accept=lambda peer: answer)) as server:
+        assert server.connect().was_reset
+    (record,) = records(caplog)
+    assert f"on_accept gave {answer!r}; it must be True or False" in str(record.exc_info[1])
+
+
+def test_crowd_is_served_at_the_rate_and_nobody_waits_for_ever() -> None:
+    with MemoryServer(Echo(), limits=Limits(rate=10)) as server:
+        crowd = [server.connect() for _ in range(50)]
+        for peer in crowd:
+            peer.send(b"x")
+        served = [sum(peer.received == b"x" for peer in crowd)]
+        for _ in range(5):
+            server.advance(1)
+            served.append(sum(peer.received == b"x" for peer in crowd))
+        assert served[0] == 10
+        assert all(8 <= after - before <= 12 for before, after in pairwise(served[:-1]))
+        assert served[-1] >= 48
 
 
 @pytest.mark.parametrize("name", ["rate", "peer_rate"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import Any
 
@@ -139,3 +140,50 @@ def test_peer_that_goes_away_in_the_handshake_breaks_the_stream(tls: ssl.SSLCont
     with MemoryServer(handler, starttls=tls) as server:
         server.connect().reset()
     assert [error.reason for error in errors] == [CloseReason.HANDSHAKE]
+
+
+def test_nothing_is_sent_in_the_midst_of_a_handshake_and_then_all(
+    tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    went: list[bool] = []
+
+    async def handler(stream: Stream) -> None:
+        starting = asyncio.create_task(stream.start_tls())
+        await asyncio.sleep(0)
+        went.append(stream.send_nowait(b"lost"))
+        sending = asyncio.create_task(stream.send_all(b"after it"))
+        with pytest.raises(RuntimeError, match="start_tls"):
+            await stream.send_eof()
+        await starting
+        await sending
+        went.append(stream.send_nowait(b", and more"))
+        await stream.receive()
+
+    with MemoryServer(handler, starttls=tls) as server:
+        peer = server.connect()
+        peer.start_tls(trusting, server_hostname="127.0.0.1")
+        assert went == [False, True]
+        assert peer.received == b"after it, and more"
+
+
+def test_handshake_that_is_given_up_ends_the_connection(tls: ssl.SSLContext) -> None:
+    async def handler(stream: Stream) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await stream.start_tls()
+        assert not stream.send_nowait(b"x")
+
+    with MemoryServer(handler, starttls=tls) as server:
+        peer = server.connect()
+        server.advance(2)
+        assert peer.closed is CloseReason.HANDSHAKE
+
+
+def test_stranger_who_fails_his_handshake_is_no_news(tls: ssl.SSLContext, caplog: Any) -> None:
+    with MemoryServer(upgrades, starttls=tls) as server:
+        peer = server.connect()
+        peer.send(b"STARTTLS\r\n")
+        peer.send(b"GET / HTTP/1.1\r\n\r\n")
+        server.advance(2)
+        assert peer.closed is CloseReason.HANDSHAKE
+    assert caplog.records == []

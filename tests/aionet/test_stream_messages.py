@@ -238,3 +238,36 @@ def test_frame_of_many_megabytes_is_received_within_its_limit() -> None:
         assert peer.received == str(size).encode()
         peer.send((size + 1).to_bytes(4, "big"))
         assert peer.at_eof
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda stream: stream.receive_frame(limit=1 << 20),
+        lambda stream: stream.receive_until(b";", 1 << 20),
+        lambda stream: stream.receive_exactly(1 << 20),
+    ],
+)
+def test_large_message_that_trickles_is_held_to_its_time(call: Any) -> None:
+    async def handler(stream: Stream) -> None:
+        await call(stream)
+
+    with MemoryServer(handler, timeouts=Timeouts(message=5)) as server:
+        peer = server.connect()
+        peer.send((1 << 19).to_bytes(4, "big") + bytes(200_000))
+        for _ in range(7):
+            peer.send(b"x")
+            server.advance(1)
+        assert peer.closed is CloseReason.SLOW_MESSAGE
+
+
+def test_handler_that_goes_on_after_the_end_does_not_keep_the_loop_busy(caplog: Any) -> None:
+    async def handler(stream: Stream) -> None:
+        while True:
+            await stream.receive_line()
+
+    with MemoryServer(handler) as server:
+        peer = server.connect()
+        peer.finish()
+        assert peer.closed is CloseReason.ERROR
+    assert "100 calls after the peer had finished sending" in caplog.text
