@@ -15,3 +15,14 @@ sys.stdin.read()
 """
 Child = Callable[[str], "subprocess.Popen[bytes]"]
 WaitUntil = Callable[[Callable[[], object], str], None]
+
+
+def with_child(code: str) -> str:
+    """A program whose child runs `code`, which says when it is done; so does this, and waits."""
+    return f"""
+import subprocess, sys
+inner = subprocess.Popen([sys.executable, "-c", {code!r}], stdin=-1, stdout=-1)
+inner.stdout.readline()
+print("done", flush=True)
+sys.stdin.read()
+"""

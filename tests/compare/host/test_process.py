@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from known_process import BURN, Child, WaitUntil
+from known_process import BURN, Child, WaitUntil, with_child
 
 from compare.host import process
 
@@ -77,14 +77,7 @@ def test_cpu_time_of_a_tree_includes_children_that_have_ended(child: Child) -> N
 
 
 def test_cpu_time_of_a_tree_is_that_of_children_that_live_too(child: Child) -> None:
-    code = f"""
-import subprocess, sys
-inner = subprocess.Popen([sys.executable, "-c", {BURN.format(seconds=0.1)!r}], stdin=-1, stdout=-1)
-inner.stdout.readline()
-print("done", flush=True)
-sys.stdin.read()
-"""
-    pid = child(code).pid
+    pid = child(with_child(BURN.format(seconds=0.1))).pid
     parent, inner = process.tree(pid)
     assert process.cpu_of_tree_ns(pid) >= process.cpu_ns(parent) + 100_000_000
     assert process.cpu_of_tree_ns(pid) >= process.cpu_ns(inner)
@@ -118,14 +111,7 @@ def test_user_and_system_time_add_up_to_the_cpu_time(child: Child) -> None:
 
 
 def test_usage_is_that_of_all_descendants(child: Child) -> None:
-    code = f"""
-import subprocess, sys
-inner = subprocess.Popen([sys.executable, "-c", {BURN.format(seconds=0.1)!r}], stdin=-1, stdout=-1)
-inner.stdout.readline()
-print("done", flush=True)
-sys.stdin.read()
-"""
-    pid = child(code).pid
+    pid = child(with_child(BURN.format(seconds=0.1))).pid
     assert len(process.tree(pid)) == 2
     assert process.usage(pid).cpu_ns >= process.cpu_ns(pid) + 100_000_000
 

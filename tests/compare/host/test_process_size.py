@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from known_process import BURN, Child
+from known_process import BURN, Child, with_child
 
 from compare.host import process
 
@@ -31,14 +31,7 @@ os._exit(0)
 
 
 def test_size_is_that_of_all_descendants(child: Child) -> None:
-    code = f"""
-import subprocess, sys
-inner = subprocess.Popen([sys.executable, "-c", {BURN.format(seconds=0)!r}], stdin=-1, stdout=-1)
-inner.stdout.readline()
-print("done", flush=True)
-sys.stdin.read()
-"""
-    pid = child(code).pid
+    pid = child(with_child(BURN.format(seconds=0))).pid
     size = process.size(pid)
     assert size.threads == 2
     assert size.descriptors == 3 + 2 + 3
