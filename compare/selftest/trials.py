@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
@@ -21,7 +20,7 @@ import msgspec
 
 from compare.contract.outcome import Outcome
 from compare.contract.spec import Spec, Target
-from compare.host.cores import Cores, aside
+from compare.host.cores import Cores
 from compare.host.launch import LaunchError, Server
 from compare.measure.block import measure
 from compare.measure.driver_process import Driver, DriverError
@@ -39,7 +38,7 @@ LATENCY = 0.05
 UNMOVED = 0.01  # of the stall: where a closed loop's p99 is after it
 ALLOWED = 0.05  # of the comparisons of a server with itself
 AA_MODEL, AA_ROUNDS, AA_S = "epoll", 5, 0.2  # in a round, of each
-DEARER, DEARER_ROUNDS, TURNS = 0.05, 8, 600  # of an empty loop
+DEARER, DEARER_ROUNDS, TURNS = 0.05, 14, 3000  # of an empty loop: most of what it costs
 
 State = Literal["right", "wrong", "differs", "noisy"]
 
@@ -315,12 +314,14 @@ def dearer(cores: Cores) -> Iterator[Finding]:
     def costly(name: str, turns: int) -> Model:
         return Model(name, "planted", (str(planted.FOLDER / "costly.py"), str(turns)))
 
-    load: dict[str, Any] = {"size": 1000, "connections": 64, "duration_s": 0.5}
+    load: dict[str, Any] = {"size": 1000, "connections": 8, "duration_s": 0.5}
+    # How much of the cost the turns are is a ratio, too: an absolute time would be one of another
+    # moment, at which this machine was faster or slower.
+    steps = [costly("once", TURNS), costly("twice", 2 * TURNS)]
+    once, twice = side_by_side(cores, steps, "tcp-long", 4, **load)
+    share = (twice.server.cpu_us_per_op or 0.0) / (once.server.cpu_us_per_op or 1.0) - 1
+    more = round(DEARER * TURNS / share)
     plain = [costly("plain", TURNS), costly("plain too", TURNS)]
-    (once,) = side_by_side(cores, plain[:1], "tcp-long", 2, **load)
-    with aside(Cores(driver=cores.driver)):
-        turn_us = float(subprocess.check_output(planted.command("costly.py")))
-    more = round(DEARER * (once.server.cpu_us_per_op or 0.0) / turn_us)
     three = [*plain, costly("dearer", TURNS + more)]
     cells = side_by_side(cores, three, "tcp-long", DEARER_ROUNDS, **load)
     standings = {each.model: each for each in rank(cells, "cpu_us_per_op")}

@@ -1,7 +1,6 @@
 """The least that echoes on epoll, and does so many empty turns of a loop for each message.
 
-`costly.py 600`: on most machines between 4 and 10 us. Without a number it says how many us a turn
-takes here, and ends.
+`costly.py 3000`: on most machines between 20 and 60 us.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import os
 import select
 import socket
 import sys
-import timeit
 
 
 def burn(turns: range) -> None:
@@ -38,10 +36,4 @@ def serve(turns: range) -> None:
                     conns.pop(fd).close()
 
 
-if len(sys.argv) > 1:
-    serve(range(int(sys.argv[1])))
-else:
-    # As timeit's documentation advises: what is above the least is other programs' doing. The first
-    # 257 numbers are made already, and their turns cost half.
-    took_s = min(timeit.repeat(lambda: burn(range(1000, 2000)), number=10, repeat=200))
-    os.write(1, b"%f\n" % (took_s / 10_000 * 1e6))
+serve(range(int(sys.argv[1])))
