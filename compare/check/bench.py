@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from compare.check import blame
+from compare.check import blame, postmortem
 from compare.check.blame import Skipped
 from compare.check.catalogue import Profile
 from compare.check.failure import Failed
+from compare.check.languages import Language
+from compare.check.postmortem import Look
 from compare.check.wire import Timeline, Wire, wait_until
 from compare.host import process
 from compare.host.launch import LaunchError, Server
@@ -65,6 +67,7 @@ class Subject:
     cwd: str | None = None
     env: Mapping[str, str] | None = None
     ready_timeout_s: float | None = None
+    language: Language | None = None  # in which one speaks of its mistakes
 
     @property
     def scheme(self) -> str:
@@ -258,6 +261,17 @@ class Bench:
         if self._told_to_end or self._server is None or self._server.status() is None:
             return None
         return self._server.background() if self.place.is_taken() else None
+
+    def look(self) -> Look:
+        """What its server does now, and where its clients' connections are.
+
+        To be had before the clients are closed; nothing of a server that was not started here.
+        """
+        if self._server is None or self.ending():
+            return Look()
+        open_ = [wire for wire in self._wires if wire.sock.fileno() >= 0]
+        clients = {wire.sock.getsockname()[1]: wire.name for wire in open_}
+        return postmortem.look(self.server.pid, self.place, clients)
 
     def stderr(self) -> str:
         """The end of what a server that was started here wrote to stderr."""

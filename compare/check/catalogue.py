@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 Kind = Literal["MUST", "STRICT", "LIMIT"]
 Profile = Literal["tcp-echo", "udp-echo", "chat"]
 
+SMOKE = "life/0"  # comes before all others
+
 PROFILES: tuple[Profile, ...] = ("tcp-echo", "udp-echo", "chat")
 
 
@@ -21,7 +23,8 @@ class Check:
     limit: for LIMIT, the name under which it is declared. STRICT is what our own servers promise
     beyond what their protocol asks of everybody's. together: several clients must be
     served at the same time. inside: the processes of the server must be known. content: it asks
-    what comes back, so that other bytes are its own business.
+    what comes back, so that other bytes are its own business. needs: the checks without which this
+    one makes no sense, as it would only find again what they have found.
     """
 
     id: str
@@ -36,6 +39,7 @@ class Check:
     together: bool = False
     inside: bool = False
     content: bool = False
+    needs: tuple[str, ...] = ()
 
 
 CHECKS: dict[str, Check] = {}
@@ -53,13 +57,19 @@ def check(
     inside: bool = False,
     content: bool = False,
     strict: bool = False,
+    needs: str = "",
 ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Enter a function into the catalogue; it raises Failed, or passes by returning."""
+    """Enter a function into the catalogue; it raises Failed, or passes by returning.
+
+    needs: IDs, parted by blanks; of SMOKE it need not be said.
+    """
 
     def enter(run: Callable[[Any], None]) -> Callable[[Any], None]:
         kind: Kind = "LIMIT" if limit else "STRICT" if strict else "MUST"
+        first = () if id == SMOKE else (SMOKE, *needs.split())
         CHECKS[id] = Check(
-            id, kind, profiles, what, why, mistake, calls, run, limit, together, inside, content
+            *(id, kind, profiles, what, why, mistake, calls, run),
+            *(limit, together, inside, content, first),
         )
         return run
 
@@ -67,8 +77,19 @@ def check(
 
 
 def of_profile(profile: Profile) -> list[Check]:
-    """In the order in which to make them pass."""
-    return sorted((each for each in CHECKS.values() if profile in each.profiles), key=_place)
+    """In the order in which to make them pass: by kind and number, each after those it needs."""
+    ordered: dict[str, Check] = {}
+
+    def put(each: Check) -> None:
+        for name in each.needs:
+            if profile in CHECKS[name].profiles:
+                put(CHECKS[name])
+        ordered.setdefault(each.id, each)
+
+    for each in sorted(CHECKS.values(), key=_place):
+        if profile in each.profiles:
+            put(each)
+    return list(ordered.values())
 
 
 def _place(each: Check) -> tuple[int, bool, int, str]:

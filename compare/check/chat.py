@@ -69,6 +69,7 @@ TRICKY = (
     "it. Decode with errors='replace', or do not decode at all.",
     calls="none: it is what is done with the bytes.",
     together=True,
+    needs="chat/10",
 )
 def junk(bench: Bench) -> None:
     words = Words(bench, "chat/3")
@@ -97,6 +98,7 @@ def junk(bench: Bench) -> None:
     mistake="Taking each recv() for a line. Keep what came after the last LF for the next time.",
     calls="recv(2).",
     together=True,
+    needs="chat/10",
 )
 def cut_anywhere(bench: Bench) -> None:
     words = Words(bench, "chat/4")
@@ -136,6 +138,7 @@ def cut_anywhere(bench: Bench) -> None:
     "and send from there.",
     calls="send(2) returns fewer than asked for; pthread_mutex_lock(3).",
     together=True,
+    needs="chat/10",
 )
 def all_at_once(bench: Bench) -> None:
     words = Words(bench, "chat/9")
@@ -199,6 +202,7 @@ def any_text(bench: Bench) -> None:
     "waiting for them; a queue that is emptied by a clock.",
     calls="poll(2), epoll_wait(2), which return when there is something; tcp(7): TCP_NODELAY.",
     together=True,
+    needs="chat/10",
 )
 def soon(bench: Bench) -> None:
     words = Words(bench, "chat/15")

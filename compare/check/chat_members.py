@@ -49,6 +49,7 @@ NAMES_LIKE_WORDS = ("quit", "exit", "admin", "root", "null", "None", "0", "true"
     "connection and not a member.",
     calls="recv(2): ECONNRESET; send(2): EPIPE.",
     together=True,
+    needs="chat/10",
 )
 def goodbyes(bench: Bench) -> None:
     words = Words(bench, "chat/6")
@@ -158,6 +159,7 @@ def _illegal_names(words: Words) -> list[bytes]:
     "lock around all of them.",
     calls="none: it is the order in which threads do them.",
     together=True,
+    needs="chat/6",
 )
 def races(bench: Bench) -> None:
     words = Words(bench, "chat/8")
@@ -227,6 +229,7 @@ def _must_know(name: str, wire: Wire, told: list[str], others: set[str]) -> None
     "after the newcomer is in it, or is not sent where the room is empty.",
     calls="none: it is who is told what.",
     together=True,
+    needs="chat/6",
 )
 def newcomers(bench: Bench) -> None:
     words = Words(bench, "chat/11")
@@ -265,6 +268,7 @@ def newcomers(bench: Bench) -> None:
     "name that is kept when its owner is gone.",
     calls="none: it is what the table of members is kept by.",
     together=True,
+    needs="chat/6",
 )
 def the_same_name(bench: Bench) -> None:
     words = Words(bench, "chat/12")
@@ -308,6 +312,7 @@ def _is_announced(newcomer: Wire, other: Wire) -> bool:
     "and most of its like do at the end. Look whether the newline is there.",
     calls="recv(2): 0.",
     together=True,
+    needs="chat/6",
 )
 def ends_within_a_name(bench: Bench) -> None:
     words = Words(bench, "chat/13")

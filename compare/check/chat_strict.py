@@ -72,6 +72,7 @@ def _must_be_refused(wire: Wire, what: str) -> None:
     calls="none: it is what is done with the bytes.",
     together=True,
     strict=True,
+    needs="chat/10",
 )
 def junk(bench: Bench) -> None:
     member, other = join(bench, "member"), join(bench, "other")
@@ -101,6 +102,7 @@ def junk(bench: Bench) -> None:
     calls="recv(2): 0 where the member has finished sending.",
     together=True,
     strict=True,
+    needs="chat/6",
 )
 def our_words(bench: Bench) -> None:
     words = Words(bench, "chat/6-words")
@@ -126,6 +128,7 @@ def our_words(bench: Bench) -> None:
     calls="none: it is what is done with the line.",
     together=True,
     strict=True,
+    needs="chat/7",
 )
 def names(bench: Bench) -> None:
     for name in (b"\n", b"\r\n", b" \n", b"two words\n", b"a" * 33 + b"\n", b"a" * 1024**2):
@@ -162,6 +165,7 @@ def names(bench: Bench) -> None:
     calls="none: it is the order in which threads do them.",
     together=True,
     strict=True,
+    needs="chat/6",
 )
 def races(bench: Bench) -> None:
     watcher, owners, entered = join(bench, "watcher"), dict[str, Wire](), 0
@@ -211,6 +215,7 @@ def races(bench: Bench) -> None:
     calls="send(2) returns fewer than asked for; pthread_mutex_lock(3).",
     together=True,
     strict=True,
+    needs="chat/9",
 )
 def one_order(bench: Bench) -> None:
     members = {name: join(bench, name) for name in (f"member{n:02}" for n in range(MEMBERS))}
@@ -235,6 +240,7 @@ def one_order(bench: Bench) -> None:
     calls="recv(2): 0.",
     together=True,
     strict=True,
+    needs="chat/6",
 )
 def ends_within_a_line(bench: Bench) -> None:
     words = Words(bench, "chat/13-said")

@@ -6,7 +6,7 @@ import random
 import select
 import socket
 
-from compare.check import symptoms
+from compare.check import diagnosis, symptoms
 from compare.check.bench import Bench
 from compare.check.blame import of_this_machine
 from compare.check.catalogue import check
@@ -39,11 +39,9 @@ def _crowd(bench: Bench, *, held: bool) -> None:
             events = epoll.poll(quiet)
             if not events:
                 all_came = not held and all(received[fd] == message[fd] for fd in unserved)
-                raise Failed(
-                    what,
-                    f"{len(unserved)} were not, and nothing happened for {quiet:.0f} s",
-                    likely=symptoms.NO_END if all_came else "",
-                )
+                likely = symptoms.NO_END if all_came else diagnosis.of_crowd(bench.look())
+                actual = f"{len(unserved)} were not, and nothing happened for {quiet:.0f} s"
+                raise Failed(what, actual, likely=likely)
             for fd, event in events:
                 try:
                     if event & select.EPOLLOUT:
@@ -59,7 +57,7 @@ def _crowd(bench: Bench, *, held: bool) -> None:
                     if bench.wait_until(bench.ending) and (ending := bench.ending()):
                         raise Failed(what, f"it has ended: {ending}") from None
                     at_end = not held and received[fd] == message[fd]
-                    likely = symptoms.RESET if at_end else ""
+                    likely = symptoms.RESET if at_end else diagnosis.of_crowd(bench.look())
                     raise Failed(what, f"one was not: {error.strerror}", likely=likely) from None
                 received[fd] += data
                 if received[fd] == message[fd] and (held or not data):
@@ -79,6 +77,7 @@ def _crowd(bench: Bench, *, held: bool) -> None:
     "later. listen(4096), and accept in a loop. Threads: start them faster than they come. A "
     "number of clients above which they are closed.",
     calls="listen(2): the kernel cuts it to net.core.somaxconn; accept(2).",
+    needs="tcp/4",
 )
 def a_crowd(bench: Bench) -> None:
     _crowd(bench, held=False)
@@ -93,6 +92,7 @@ def a_crowd(bench: Bench) -> None:
     "at 1,024 descriptors: FD_SET() beyond writes where something else is.",
     calls="epoll_wait(2); select(2): FD_SETSIZE.",
     together=True,
+    needs="tcp/5",
 )
 def a_crowd_that_stays(bench: Bench) -> None:
     _crowd(bench, held=True)
@@ -107,6 +107,7 @@ def a_crowd_that_stays(bench: Bench) -> None:
     mistake=symptoms.OTHERS,
     calls="recv(2) into a buffer; send(2), which may take only some of it.",
     together=True,
+    needs="tcp/1 tcp/5",
 )
 def to_each_its_own(bench: Bench) -> None:
     chance = random.Random(bench.seed)

@@ -37,6 +37,7 @@ ASKS_WHO = (
     "string, which ends at a NUL; printf() with what was received as the format.",
     calls="none: it is what is done with the bytes.",
     content=True,
+    needs="tcp/1",
 )
 def texts(bench: Bench) -> None:
     wire, messages = bench.connect(), content.texts(bench.seed)
@@ -66,6 +67,7 @@ def _comes_back(wire: Wire, message: bytes) -> None:
     "when buffers are full, a limit on what a connection may send.",
     calls="send(2), which may take only some; splice(2), sendfile(2).",
     content=True,
+    needs="tcp/1",
 )
 def far_into_a_stream(bench: Bench) -> None:
     wire, began = bench.connect(), time.monotonic()
@@ -90,6 +92,7 @@ def far_into_a_stream(bench: Bench) -> None:
     "fills; a length that is kept in a type too small for it.",
     calls="recv(2): returns as many bytes as the buffer has when more are there.",
     content=True,
+    needs="tcp/1",
 )
 def many_messages(bench: Bench) -> None:
     chance = random.Random(bench.seed)
@@ -115,6 +118,7 @@ def many_messages(bench: Bench) -> None:
     "waiting for them; an answer in two writes, the second of which Nagle's algorithm holds back "
     "for 40 ms.",
     calls="poll(2), epoll_wait(2), which return when there is something; tcp(7): TCP_NODELAY.",
+    needs="tcp/2",
 )
 def soon(bench: Bench) -> None:
     wire, chance = bench.connect(), random.Random(bench.seed)

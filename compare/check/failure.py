@@ -7,6 +7,7 @@ from compare.check import symptoms
 COMPARED = 64 * 1024  # bytes at a time
 RECOGNISED = 16  # bytes that are no chance
 ENOUGH = 3  # the same, where no more came
+PIECE = 64  # bytes, of which fewer are no piece that a call took or left
 
 
 class Failed(Exception):  # noqa: N818  a verdict on the server, no error of ours
@@ -65,8 +66,13 @@ def must_equal(
     else:
         seen = f"at byte {origin + at:,} came {shown(actual[at:])} instead of "
         seen += shown(expected[at:]) + _lost_or_doubled(actual, expected, at)
-        added = _is_added(actual, expected, at, origin)
-        likely, changed = symptoms.ADDED if added else "", True
+        likely, changed = "", True
+        if _is_added(actual, expected, at, origin):
+            likely = symptoms.ADDED
+        elif apart := _moved(actual, expected, at):
+            likely = symptoms.GAP if apart > 0 else symptoms.TWICE
+            what_of = "are missing there" if apart > 0 else "came a second time"
+            seen += f": {abs(apart):,} bytes {what_of}"
     raise Differs(what, seen, origin + at, likely=likely, changed=changed)
 
 
@@ -78,6 +84,20 @@ def _parting(actual: bytes | bytearray, expected: bytes) -> int:
             end = min(begin + COMPARED, shorter)
             return next((i for i in range(begin, end) if actual[i] != expected[i]), end)
     return shorter
+
+
+def _moved(actual: bytes | bytearray, expected: bytes, at: int) -> int:
+    """By how many bytes what came at `at` belongs further on, or, below 0, had come before.
+
+    0 where it belongs nowhere, or too near to be a piece that one call took.
+    """
+    piece = bytes(actual[at : at + RECOGNISED])
+    if len(piece) < RECOGNISED or len({*piece}) < ENOUGH:
+        return 0
+    after, before = expected.find(piece, at), expected.rfind(piece, 0, at + RECOGNISED - 1)
+    found = [place - at for place in (after, before) if place >= 0]
+    nearest = min(found, key=abs, default=0)
+    return nearest if abs(nearest) >= PIECE else 0
 
 
 def _lost_or_doubled(actual: bytes | bytearray, expected: bytes, at: int) -> str:

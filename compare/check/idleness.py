@@ -7,7 +7,7 @@ import random
 import socket
 import time
 
-from compare.check import symptoms
+from compare.check import diagnosis, symptoms
 from compare.check.bench import Bench
 from compare.check.catalogue import check
 from compare.check.failure import Failed
@@ -40,6 +40,7 @@ def must_rest(bench: Bench, when: str) -> None:
         raise Failed(
             f"next to no CPU time {when}",
             f"it ran or wanted to for {share:.0%} of the time, {bench.patience:.0f} s long",
+            likely=diagnosis.of_running(bench.look()),
         )
 
 

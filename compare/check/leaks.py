@@ -51,6 +51,7 @@ LINE = 250  # characters of one at the most: what becomes of longer ones is aske
     "nothing.",
     calls="close(2); waitpid(2), or SIGCHLD ignored, after fork(2).",
     inside=True,
+    needs="tcp/4",
 )
 def comings_and_goings(bench: Bench) -> None:
     data = random.Random(bench.seed).randbytes(SAID)
@@ -121,6 +122,7 @@ def come_and_go(bench: Bench, data: bytes) -> None:
     "string that is only ever added to.",
     calls="none: it is what is done with the bytes.",
     inside=True,
+    needs="tcp/1",
 )
 def messages_kept(bench: Bench) -> None:
     chance = random.Random(bench.seed)
@@ -141,6 +143,7 @@ def messages_kept(bench: Bench) -> None:
     mistake="A table of all who have ever asked, or a socket or thread for each.",
     calls="recvfrom(2): the address; whoever is silent for long must be forgotten.",
     inside=True,
+    needs="udp/1",
 )
 def datagrams_kept(bench: Bench) -> None:
     data = random.Random(bench.seed).randbytes(LONGEST)
@@ -166,6 +169,7 @@ def datagrams_kept(bench: Bench) -> None:
     calls="close(2); what waits for a member must be told that it has left.",
     together=True,
     inside=True,
+    needs="chat/6 chat/10",
 )
 def members_who_left(bench: Bench) -> None:
     words = Words(bench, "chat/14")
@@ -197,6 +201,7 @@ def members_who_left(bench: Bench) -> None:
     calls="none: it is what is done with the lines.",
     together=True,
     inside=True,
+    needs="chat/10",
 )
 def lines_kept(bench: Bench) -> None:
     words = Words(bench, "chat/14-said")

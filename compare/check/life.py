@@ -169,6 +169,7 @@ def port_is_taken(bench: Bench) -> None:
     limit="drain",
     together=True,
     inside=True,
+    needs="tcp/1",
 )
 def drains(bench: Bench) -> None:
     data = random.Random(bench.seed).randbytes(1024 * 1024)

@@ -74,6 +74,7 @@ def idle(bench: Bench) -> None:
     calls="setsockopt(2): TCP_USER_TIMEOUT, SO_LINGER 0 before close(2).",
     limit="write",
     inside=True,
+    needs="tcp/1",
 )
 def stalled_reader(bench: Bench) -> None:
     wire = bench.connect(receive_buffer=4096)
@@ -100,6 +101,7 @@ def stalled_reader(bench: Bench) -> None:
     limit="stalled",
     together=True,
     inside=True,
+    needs="tcp/8",
 )
 def stalled_readers(bench: Bench) -> None:
     bench.must_have_room_for(STALLED)
@@ -142,6 +144,7 @@ def _send_without_reading(wires: list[Wire], data: bytes) -> None:
     calls="accept(2), which one stops calling; or close(2) right after it.",
     limit="connections",
     together=True,
+    needs="tcp/5",
 )
 def cap(bench: Bench) -> None:
     bench.must_have_room_for(bench.limit + 1)
@@ -202,6 +205,7 @@ def _refused_or_waits(bench: Bench) -> Wire | None:
     calls="accept(2) gives the address; ::ffff:127.0.0.1 is 127.0.0.1.",
     limit="per-peer",
     together=True,
+    needs="tcp/5",
 )
 def per_peer(bench: Bench) -> None:
     other = bench.second_source()
@@ -225,6 +229,7 @@ def per_peer(bench: Bench) -> None:
     limit="descriptors",
     together=True,
     inside=True,
+    needs="tcp/5",
 )
 def out_of_descriptors(bench: Bench) -> None:
     established = bench.connect()
@@ -293,6 +298,7 @@ def trickles(bench: Bench) -> None:
     calls="none: it is what is done with the bytes.",
     limit="message",
     together=True,
+    needs="chat/10",
 )
 def long_lines(bench: Bench) -> None:
     limit = int(bench.limit)
@@ -318,6 +324,7 @@ def long_lines(bench: Bench) -> None:
     calls="send(2): EAGAIN.",
     limit="outbox",
     together=True,
+    needs="chat/10",
 )
 def stalled_member(bench: Bench) -> None:
     words = Words(bench, "chat/5")

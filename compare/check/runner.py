@@ -15,11 +15,14 @@ from compare.check import (
     chat_members,
     chat_strict,
     crowds,
+    diagnosis,
     echoes,
     idleness,
+    languages,
     leaks,
     life,
     limits,
+    smoke,
     symptoms,
     tcp,
     udp,
@@ -33,6 +36,7 @@ from compare.host.limits import raise_descriptors
 from compare.host.place import ANYWHERE, LOOPBACKS
 
 MODULES = (
+    smoke,
     tcp,
     echoes,
     crowds,
@@ -68,7 +72,8 @@ class Step(msgspec.Struct, frozen=True):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What one check found. reason: why it was skipped. stderr: the end of what the server said.
 
-    The rest is of one that failed. started: False where it was for want of a server.
+    The rest is of one that failed. seen: what the server was doing then, in rows. look_up: the
+    calls that matter in its language. started: False where it was for want of a server.
     """
 
     id: str
@@ -82,6 +87,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     likely: str = ""
     stderr: str = ""
     timeline: list[Step] = []
+    seen: list[str] = []
+    look_up: str = ""
     started: bool = True
 
 
@@ -89,10 +96,20 @@ Teller = Callable[[str], None]
 
 
 def run(
-    subject: Subject, ids: Sequence[str], seed: int, told: Teller, *, alone: bool = False
+    subject: Subject,
+    ids: Sequence[str],
+    seed: int,
+    told: Teller,
+    *,
+    alone: bool = False,
+    regardless: bool = False,
 ) -> Iterator[Finding]:
-    """Make the checks `ids`: a finding for each, whatever becomes of the server."""
+    """Make the checks `ids`: a finding for each, whatever becomes of the server.
+
+    One that needs another one that has failed is not asked; regardless: it is.
+    """
     raise_descriptors()
+    roots: dict[str, str] = {}  # of what has failed or was not asked: what comes first
     failures = 0  # to start, one after the other
     reason = ""
     for number, name in enumerate(ids):
@@ -103,7 +120,13 @@ def run(
         if failures >= TRIES and not _why_skipped(check, subject, alone=alone):
             yield _not_started(check, time.monotonic(), reason)
             continue
+        if not regardless and (first := next(filter(None, map(roots.get, check.needs)), "")):
+            roots[name] = first
+            yield not_asked(name, f"not asked: {first} comes first")
+            continue
         finding = _make(check, subject, seed, alone=alone)
+        if finding.state == "failed" and finding.started:
+            roots[name] = name
         if finding.state != "skipped":
             failures = 0 if finding.started else failures + 1
             reason = finding.actual  # where it passed, there is none
@@ -240,10 +263,17 @@ def _made(check: Check, bench: Bench, began: float) -> Finding:
 def _failed(check: Check, bench: Bench, began: float, failed: Failed) -> Finding:
     if away := bench.background():
         return _not_started(check, began, away)
-    actual, likely = failed.actual, failed.likely
-    if "it has ended: " not in actual and (ending := bench.unasked_ending()):
-        actual = f"it has ended: {ending}; before that, {actual}"
-        likely = check.mistake  # what it did with its connections says nothing then
+    actual, stuck, look = failed.actual, bench.timeline.stuck, bench.look()
+    likely = failed.likely or _usual(check, failed)
+    if ending := bench.unasked_ending():
+        if "it has ended: " not in actual:
+            actual = f"it has ended: {ending}; before that, {actual}"
+        # What it did with its connections says nothing then.
+        likely = diagnosis.of_ending(ending) or check.mistake
+    elif not isinstance(failed, Differs):
+        closed = failed.likely == symptoms.CLOSED and diagnosis.of_close(look)
+        likely = closed or diagnosis.of_look(look, stuck) or likely
+    language = bench.subject.language
     return _finding(
         check,
         "failed",
@@ -251,7 +281,9 @@ def _failed(check: Check, bench: Bench, began: float, failed: Failed) -> Finding
         expected=failed.expected,
         actual=actual,
         at_byte=failed.at_byte,
-        likely=likely or _usual(check, failed),
+        likely=likely,
+        look_up=languages.look_up(check.id, likely, language) if language else "",
+        seen=look.rows(),
         stderr=bench.stderr(),
         timeline=[
             Step(round(call.at_s, 6), call.client, call.call, call.result, times)

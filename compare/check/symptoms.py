@@ -69,3 +69,125 @@ OTHERS = (
     "A buffer that several clients share: one global array for recv(), or one that is filled anew "
     "before what is in it has been sent. Give each connection its own, or copy what is unsent."
 )
+
+# By how it ended.
+
+SIGPIPE = (
+    "It wrote to a client that had gone, and SIGPIPE ends a program that makes no arrangements "
+    "for it: ignore the signal, or pass MSG_NOSIGNAL to send(); the call then says EPIPE, which "
+    "is that client's end and nobody else's."
+)
+MEMORY_FAULT = (
+    "It used memory that is not its own: a buffer that is too short for what came, a connection "
+    "that was freed and is used again, an array with a place for each descriptor that has too few."
+)
+SELECT = (
+    "select() cannot hold a descriptor above 1,023 (FD_SETSIZE), whatever ulimit allows: use "
+    "poll() or epoll."
+)
+DESCRIPTORS = (
+    "accept() said that there are no more descriptors, and that ended it: close those of clients "
+    "that are gone, and survive the error, which passes when one leaves."
+)
+DECODED = (
+    "It decodes what it has read, and that is no whole text: any byte may come, and a character "
+    "may be cut between two reads. Pass bytes on as they are, or decode only what is complete."
+)
+AGAIN = (
+    "A non-blocking call said EAGAIN, which is no error: there is nothing to read, or no room to "
+    "write, for now. Wait until the socket is ready, and keep what was not sent."
+)
+UNCAUGHT = (
+    "An error of one connection has ended the whole server. recv(), send() and what is called "
+    "right after accept() fail when a client resets or leaves, which is an ordinary end: handle "
+    "the error there, and close that connection."
+)
+FORGOTTEN = (
+    "It used a connection that it had closed before: an event that was reported together with the "
+    "one that ended it, or a place in a table that was kept."
+)
+OUT_OF_MEMORY = (
+    "It ran out of memory, or was killed for what it took: something is kept without bound, such "
+    "as what a client does not read, or room for a length that a client has only claimed."
+)
+OVER = (
+    "It came to its end by itself, with status 0, as if its work were done: a server that serves "
+    "one client and is over lacks the loop around accept(); or an error was caught outside of it."
+)
+
+# By what came.
+
+GAP = (
+    "A piece in the middle is missing, and what follows it came: send() took only part of what it "
+    "was given, and the rest was dropped. It returns how many bytes it took: send the others, too, "
+    "when there is room again (EPOLLOUT)."
+)
+TWICE = (
+    "What had been sent came again: after a send() that took only part, the whole was sent anew. "
+    "Go on behind the bytes that it said it took."
+)
+ONCE = (
+    "It answers what comes first and closes: a connection is served until its client ends it. "
+    "Read in a loop, and answer each piece, until recv() returns 0."
+)
+CUT_SHORT = (
+    "The end came before all had: the connection was closed with bytes still unsent in the "
+    "server's own hands, such as after recv() had returned 0. Send what is pending, then close."
+)
+
+# By what it was doing meanwhile.
+
+BLOCKED_IN_SEND = (
+    "Its threads are all in send(), where they wait for {whom} to read; meanwhile nobody else is "
+    "served. Make the sockets non-blocking, keep what is not taken and wait for EPOLLOUT; or give "
+    "each connection a thread."
+)
+BLOCKED_IN_RECV = (
+    "Its threads are all in recv(), where they wait for {whom} to say something; meanwhile nobody "
+    "else is served. Wait for all connections at once (epoll), or give each a thread."
+)
+NEXT_ONE = (
+    "It waits in accept() for the next client, with unread input of this one: it has answered once "
+    "and gone on. Go on reading until recv() returns 0, with a thread for each or with epoll."
+)
+LOCKED = (
+    "All its threads wait for each other (a lock, a queue, a join), and nobody for the clients: "
+    "something is held that another one needs, such as a lock during a send() that blocks."
+)
+SLEEPS = (
+    "It sleeps (sleep(), or a timer in the one thread), and serves nobody meanwhile: wait for the "
+    "sockets and for the next due time at once, by the timeout of epoll_wait()."
+)
+SPINS = (
+    "It runs all the time: it asks again and again whether there is something to do, in place of "
+    "waiting until there is (epoll_wait(), poll() or a call that blocks)."
+)
+ALWAYS_OUT = (
+    "It waits for EPOLLOUT with nothing to send, and a socket with room is always ready, so that "
+    "epoll_wait() returns at once for ever: ask for EPOLLOUT only while something is unsent."
+)
+END_AGAIN = (
+    "A client has closed its side, and the server asks again and again whether it says more: "
+    "recv() returns 0 each time. That is the end of the input: send what is pending, and close."
+)
+EDGE = (
+    "An edge was missed: with EPOLLET one is told once, and here are unread bytes of which nobody "
+    "is told again. Read until recv() says EAGAIN after each event, also when reading was put off."
+)
+EDGE_OF_LISTENER = (
+    "An edge was missed: with EPOLLET the listener tells once of several newcomers. Call accept() "
+    "until it says EAGAIN."
+)
+LISTENER_UNWATCHED = (
+    "Newcomers wait to be accepted, and the listener is not among what epoll waits for: it was "
+    "taken out, or never put in again."
+)
+UNWATCHED = (
+    "There are unread bytes, and the connection is not watched for EPOLLIN: it was taken out of "
+    "epoll, or its interest changed to writing, and never given back."
+)
+BACKLOG = (
+    "The queue of listen() was full, with a backlog of {backlog}: the kernel drops who comes then, "
+    "who tries again only after a second. Give listen() a large one (4096; the kernel cuts it to "
+    "net.core.somaxconn), and accept at once."
+)

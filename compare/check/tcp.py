@@ -32,9 +32,10 @@ def _random(bench: Bench, size: int = MIB) -> bytes:
     what="Sends 1 MiB of random bytes, all 256 values; the same bytes must come back.",
     why="Bytes are not text: images, keys and compressed data hold every value.",
     mistake="Decoding to text and back, or stopping at a NUL or a newline. Pass bytes on as they "
-    "are, and send all of them: send() may take only some, so use sendall() or keep the rest.",
+    "are, and send all of them: send() may take only some, so send the rest, too.",
     calls="recv(2), send(2): both return how many bytes, which may be fewer than asked for.",
     content=True,
+    needs="tcp/2",
 )
 def every_byte_value(bench: Bench) -> None:
     bench.connect().exchange(_random(bench), "1 MiB of random bytes back unchanged")
@@ -65,9 +66,10 @@ def one_byte_per_segment(bench: Bench) -> None:
     what="Sends 8 MiB, half-closes while much of it is pending, and reads slowly; every byte must "
     "come, and then the end.",
     why="`nc` and many clients say that they are done by closing their side, and still listen.",
-    mistake="Taking the end of input for the end of the connection: closing at recv() == b'' with "
-    "unsent bytes in hand. Send what is pending first, then close.",
+    mistake="Taking the end of input for the end of the connection: closing when recv() has "
+    "returned 0 with unsent bytes in hand. Send what is pending first, then close.",
     calls="recv(2) returning 0 is half of the end; shutdown(2), close(2).",
+    needs="tcp/1 tcp/4",
 )
 def half_close(bench: Bench) -> None:
     sent = _random(bench) * 8
@@ -92,7 +94,8 @@ def half_close(bench: Bench) -> None:
     "tcp-echo",
     what="Connects, and closes its side at once; the end must come within a second.",
     why="Port scanners and health checks do nothing else, every few seconds for years.",
-    mistake="Not noticing recv() == b'' when nothing came before it, or answering nothing to it.",
+    mistake="Not noticing that recv() returned 0 when nothing came before it, or "
+    "answering nothing to it.",
     calls="recv(2) returning 0, close(2).",
 )
 def at_once_the_end(bench: Bench) -> None:
@@ -110,6 +113,7 @@ def at_once_the_end(bench: Bench) -> None:
     "own thread, or wait for all of them at once by epoll.",
     calls="accept(2), recv(2) that blocks; epoll_wait(2).",
     together=True,
+    needs="tcp/4",
 )
 def silent_clients(bench: Bench) -> None:
     bench.must_serve("to be served before anybody is silent")
@@ -124,9 +128,10 @@ def silent_clients(bench: Bench) -> None:
     what="Fifty clients reset their connection in mid-stream; the server must go on, and hold "
     "nothing of them.",
     why="Clients crash, networks change, browsers cancel: a reset is an ordinary end.",
-    mistake="An exception of recv() or send() that nobody catches ends the whole server, or the "
-    "connection's descriptor is never closed. Catch OSError around both, and close.",
+    mistake="An error of recv() or send() that nobody handles ends the whole server, or the "
+    "connection's descriptor is never closed. Handle it at both, and close.",
     calls="recv(2): ECONNRESET; send(2): EPIPE, ECONNRESET; close(2).",
+    needs="tcp/4",
 )
 def resets(bench: Bench) -> None:
     def reset_fifty() -> None:
@@ -151,6 +156,7 @@ def resets(bench: Bench) -> None:
     mistake="accept() or the first call on what it gave fails, and that ends the accept loop.",
     calls="accept(2): ECONNABORTED; getpeername(2): ENOTCONN; recv(2): ECONNRESET.",
     inside=True,
+    needs="tcp/4",
 )
 def resets_in_the_queue(bench: Bench) -> None:
     def reset_fifty() -> None:
@@ -175,8 +181,9 @@ def resets_in_the_queue(bench: Bench) -> None:
     "still give back all that it took.",
     why="A client that does not read would else fill the server's memory at line speed.",
     mistake="Keeping what cannot be sent in a buffer without bound, and reading on. Stop reading "
-    "from a peer while there is much that it has not read; asyncio calls pause_writing().",
+    "from a peer while there is much that it has not read.",
     calls="send(2): EAGAIN, or blocks; recv(2), which one must not call meanwhile.",
+    needs="tcp/1 tcp/4",
 )
 def no_reader(bench: Bench) -> None:
     data = _random(bench) * 48
@@ -203,6 +210,7 @@ def no_reader(bench: Bench) -> None:
     "wait for EPOLLOUT, or give each connection a thread.",
     calls="send(2) with a full buffer; fcntl(2) O_NONBLOCK; epoll_ctl(2) EPOLLOUT.",
     together=True,
+    needs="tcp/2 tcp/5",
 )
 def no_reader_beside(bench: Bench) -> None:
     stalled, worker = bench.connect(), bench.connect()
@@ -241,6 +249,7 @@ def _p99_s(samples: list[float]) -> float:
     mistake="SIGPIPE, which ends a C program unless it is ignored or MSG_NOSIGNAL is passed; in "
     "other languages an exception of send() that nobody catches, or whose trace is printed.",
     calls="send(2): EPIPE, ECONNRESET; signal(7): SIGPIPE.",
+    needs="tcp/4",
 )
 def closes_while_written_to(bench: Bench) -> None:
     data = _random(bench) * 8
@@ -267,6 +276,7 @@ def closes_while_written_to(bench: Bench) -> None:
     mistake="EPOLLPRI or an exception set taken for an error; or SO_OOBINLINE; or splice(2), as in "
     "Go's io.Copy, which says EAGAIN at the urgent byte and never gets past it: read(2) does.",
     calls="send(2) MSG_OOB, tcp(7), poll(2) POLLPRI, splice(2).",
+    needs="tcp/2 tcp/4",
 )
 def urgent_byte(bench: Bench) -> None:
     wire = bench.connect()

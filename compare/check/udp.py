@@ -127,6 +127,7 @@ def whole_datagrams(bench: Bench) -> None:
     "lower(); a word such as `quit` taken for a command; a buffer that all clients share.",
     calls="recvfrom(2) cuts what does not fit, without a word; sendto(2): the client's address.",
     content=True,
+    needs="udp/1",
 )
 def any_size(bench: Bench) -> None:
     chance = random.Random(bench.seed)
@@ -172,6 +173,7 @@ def _must_be_answered(
     mistake="sleep() in the loop, or a look at the socket every few milliseconds instead of "
     "waiting for it.",
     calls="recvfrom(2), poll(2), which return when there is something.",
+    needs="udp/1",
 )
 def soon(bench: Bench) -> None:
     sock, data = bench.datagrams(), random.Random(bench.seed).randbytes(LARGEST)

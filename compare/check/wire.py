@@ -40,10 +40,12 @@ class Timeline:
     """What the clients of one check did, in order; equal calls in a row are counted."""
 
     def __init__(self) -> None:
+        self.stuck: str | None = None  # whose last wait was in vain, and nobody did more
         self._began = time.monotonic()
         self._calls: deque[tuple[Call, int]] = deque(maxlen=REMEMBERED)
 
     def note(self, client: str, call: str, result: str = "") -> None:
+        self.stuck = None
         now = Call(time.monotonic() - self._began, client, call, result)
         if self._calls and self._calls[-1][0][1:] == now[1:]:
             first, times = self._calls.pop()
@@ -172,6 +174,8 @@ class Wire:
             except Failed as failure:
                 raise _broken_off(received, data, what, failure) from None
             if not piece:
+                if received and data.startswith(received) and not self._said_all:
+                    raise _ended_early(received, data, what, symptoms.ONCE)
                 break
             received += piece
         must_equal(received, data, what)
@@ -208,6 +212,8 @@ class Wire:
                 break
             if slowly:
                 time.sleep(SLOW_S)
+        if len(received) < len(data) and data.startswith(received):
+            raise _ended_early(received, data, what, symptoms.CUT_SHORT, origin)
         must_equal(received, data, what, origin=origin)
 
     def exchange(self, data: bytes, what: str = "", *, origin: int = 0) -> None:
@@ -249,7 +255,9 @@ class Wire:
             if ended:
                 must_equal(received, data, what, origin=origin, so_far=True)
                 at, of = origin + len(received), origin + len(data)
-                raise Failed(what, f"{at:,} of {of:,} bytes came back, then {ended}", at)
+                likely = symptoms.ONCE if received and ended == "the end" else ""
+                actual = f"{at:,} of {of:,} bytes came back, then {ended}"
+                raise Failed(what, actual, at, likely="" if self._said_all else likely)
         must_equal(received, data, what, origin=origin)
 
     def send_until_stuck(self, data: bytes, quiet: float) -> int:
@@ -277,6 +285,8 @@ class Wire:
         poll = select.poll()
         poll.register(self.sock, read * select.POLLIN | write * select.POLLOUT)
         events = dict(poll.poll(timeout * 1000)).get(self.sock.fileno(), 0)
+        if not events:
+            self._timeline.stuck = self.name
         broken = bool(events & (select.POLLHUP | select.POLLERR))
         return (
             read and (broken or bool(events & select.POLLIN)),
@@ -326,6 +336,14 @@ def _broken_off(
     # Where bytes are missing, too, silence is no missing end; a reset may be what took them.
     known = all_came or failure.likely == symptoms.RESET
     return Failed(what, actual, came, likely=failure.likely if known else "")
+
+
+def _ended_early(
+    received: bytearray, data: bytes, what: str, likely: str, origin: int = 0
+) -> Differs:
+    came, all_ = origin + len(received), origin + len(data)
+    actual = f"only the first {came:,} of {all_:,} bytes came, then the end"
+    return Differs(what, actual, came, likely=likely, changed=False)
 
 
 def wait_until(condition: Callable[[], object], within: float) -> bool:

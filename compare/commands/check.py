@@ -13,8 +13,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from compare.check import languages
 from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS, PROFILES, Profile, of_profile
+from compare.check.languages import LANGUAGES, Language
 from compare.check.runner import run
 from compare.commands.graded import NOT_YET, Graded
 from compare.commands.options import SECONDS
@@ -51,6 +53,7 @@ class Request:
         strict: bool,
         command: tuple[str, ...],
         ready_timeout_s: float | None = None,
+        language: Language | None = None,
     ) -> Request:
         """Raises click.UsageError, with a line for a person."""
         if bool(command) == bool(connect):
@@ -78,7 +81,15 @@ class Request:
                 param_hint="'--limit'",
             )
         words = _words(command)
-        subject = Subject(profile, words, place, declared, strict, ready_timeout_s=ready_timeout_s)
+        subject = Subject(
+            profile,
+            words,
+            place,
+            declared,
+            strict,
+            ready_timeout_s=ready_timeout_s,
+            language=language or languages.of_command(words),
+        )
         return cls(subject, ids)
 
 
@@ -149,7 +160,13 @@ def list_checks(console: Console) -> None:
 
 
 def perform(
-    request: Request, *, seed: int, alone: bool, strict: bool, outputs: Mapping[str, str | None]
+    request: Request,
+    *,
+    seed: int,
+    alone: bool,
+    strict: bool,
+    regardless: bool,
+    outputs: Mapping[str, str | None],
 ) -> int:
     """Make the checks, show each as it is found, write the files; the exit status.
 
@@ -161,7 +178,9 @@ def perform(
     status, reason, told_why = PASSED, NOT_YET, ""
     try:
         with saying() as told:
-            for finding in run(subject, request.ids, seed, told, alone=alone):
+            for finding in run(
+                subject, request.ids, seed, told, alone=alone, regardless=regardless
+            ):
                 graded.add(finding)
                 checks.show_finding(
                     finding, _repeat(subject, finding.id, seed), console, known=told_why
@@ -231,6 +250,17 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
     is_flag=True,
     help="Ask what our own servers promise, too; what could not be checked counts as failed.",
 )
+@click.option(
+    "--regardless",
+    is_flag=True,
+    help="Make checks, too, that need another one which has failed.",
+)
+@click.option(
+    "--in",
+    "language",
+    type=click.Choice(LANGUAGES),
+    help="The language in which to name the calls to look up.  [default: the command's]",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=7, show_default=True)
 @click.option("--list", "listing", is_flag=True, help="Show all checks, and end.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
@@ -246,6 +276,8 @@ def check(
     ready_timeout_s: float | None,
     alone: bool,
     strict: bool,
+    regardless: bool,
+    language: Language | None,
     seed: int,
     listing: bool,
     json_path: str | None,
@@ -274,12 +306,16 @@ def check(
         strict=strict,
         command=command,
         ready_timeout_s=ready_timeout_s,
+        language=language,
     )
     if fault := loopback_fault():
         raise click.ClickException(fault)
     signal.signal(signal.SIGTERM, interrupt)
     outputs = {"json": json_path, "junit": junit_path, "gradescope": gradescope_path}
-    sys.exit(perform(request, seed=seed, alone=alone, strict=strict, outputs=outputs))
+    status = perform(
+        request, seed=seed, alone=alone, strict=strict, regardless=regardless, outputs=outputs
+    )
+    sys.exit(status)
 
 
 @click.command()

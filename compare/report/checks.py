@@ -41,8 +41,9 @@ def show_finding(finding: Finding, repeat: str, console: Console, *, known: str 
         ("expected", finding.expected),
         ("actual", finding.actual + where),
         ("likely", finding.likely),
-        ("calls", check.calls),
+        ("look up", finding.look_up or check.calls),
     ]
+    rows += [("server" if number == 0 else "", row) for number, row in enumerate(finding.seen)]
     if finding.stderr:
         rows.append(("stderr", finding.stderr.splitlines()[-1]))
     for name, text in rows:
@@ -79,6 +80,7 @@ def explain(check: Check) -> str:
             f"Why:      {check.why}",
             f"Mistake:  {check.mistake}",
             f"Calls:    {check.calls}",
+            *([f"After:    {', '.join(check.needs)}"] if check.needs else []),
         )
     )
 

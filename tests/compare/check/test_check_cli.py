@@ -31,7 +31,7 @@ def check(*words: str) -> Result:
         (("--connect", "127.0.0.1:7", "--", "true"), "give either a command after --"),
         (("--connect", "10.0.0.1:7"), "10.0.0.1 is not this machine"),
         (("--connect", "127.0.0.1"), "'127.0.0.1' is not HOST:PORT"),
-        (("--only", "tcp/99", "--", "true"), "no check 'tcp/99'; choose from tcp/1, "),
+        (("--only", "tcp/99", "--", "true"), "no check 'tcp/99'; choose from life/0, "),
         (("--only", "chat/9", "--", "true"), "tcp-echo has no check 'chat/9'"),
         (("--limit", "idle", "--", "true"), "'idle' is not one of "),
         (("--limit", "speed=2", "--", "true"), "'speed=2' is not one of "),

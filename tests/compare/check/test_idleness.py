@@ -9,6 +9,7 @@ import pytest
 
 from compare.check import idleness
 from compare.check.failure import Failed
+from compare.check.postmortem import Look
 from compare.host import process
 
 
@@ -18,7 +19,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     usage = process.Usage(*[0] * len(process.Usage._fields))
     monkeypatch.setattr(process, "usage", lambda pid: usage)
     server = SimpleNamespace(pid=1)
-    return SimpleNamespace(server=server, patience=0.2, ending=lambda: "")
+    return SimpleNamespace(server=server, patience=0.2, ending=lambda: "", look=Look)
 
 
 def test_who_waits_for_a_core_all_the_time_does_not_rest(

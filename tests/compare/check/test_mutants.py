@@ -110,7 +110,8 @@ CASES = [
 def test_mistake_fails_the_checks_that_are_for_it(profile: Profile, mistake: str) -> None:
     command = (sys.executable, str(SERVERS / SCRIPTS[profile]), mistake, "{port}")
     ids = [each.id for each in of_profile(profile) if each.kind != "LIMIT"]
-    found = list(run(Subject(profile, command, strict=True), ids, 7, lambda text: None))
+    subject = Subject(profile, command, strict=True)
+    found = list(run(subject, ids, 7, lambda text: None, regardless=True))
     failed = {each.id: (each.expected, each.actual) for each in found if each.state == "failed"}
     assert set(failed) == MISTAKES[profile][mistake], failed
     assert all(each.likely and each.timeline for each in found if each.state == "failed")

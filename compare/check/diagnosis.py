@@ -1,0 +1,137 @@
+"""The likely mistake, by what was seen and not by which check saw it.
+
+First how the server ended, if it has; then what came in place of the right bytes; then what the
+server was doing while somebody waited for it; and only then the usual mistake of the check.
+"""
+
+from __future__ import annotations
+
+import re
+
+from compare.check import symptoms
+from compare.check.postmortem import (
+    LISTENER,
+    RECEIVING,
+    SENDING,
+    SLEEPING,
+    WAITING_FOR_ANY,
+    Conn,
+    Look,
+)
+
+SHORT = 128  # of a backlog: what many programs take for large
+_ENDINGS = (  # what stands in its status or in its last words, and what it is a sign of
+    (r"killed by SIGPIPE", symptoms.SIGPIPE),
+    (r"killed by SIGSEGV|killed by SIGABRT|killed by SIGBUS", symptoms.MEMORY_FAULT),
+    (r"filedescriptor out of range in select|FD_SETSIZE|buffer overflow detected", symptoms.SELECT),
+    (r"Too many open files|EMFILE", symptoms.DESCRIPTORS),
+    (r"UnicodeDecodeError|MalformedInputException|invalid utf-8|InvalidUtf8", symptoms.DECODED),
+    (r"BlockingIOError|EAGAIN|EWOULDBLOCK|Resource temporarily unavailable", symptoms.AGAIN),
+    (
+        r"BrokenPipe|ConnectionReset|ConnectionAborted|ECONNRESET|EPIPE|Broken pipe|reset by peer",
+        symptoms.UNCAUGHT,
+    ),
+    (r"Transport endpoint is not connected|ENOTCONN|Invalid argument|EINVAL", symptoms.UNCAUGHT),
+    (r"Bad file descriptor|EBADF|KeyError|fileno", symptoms.FORGOTTEN),
+    (r"MemoryError|OutOfMemory|heap out of memory|killed by SIGKILL", symptoms.OUT_OF_MEMORY),
+    (r"exit status 0", symptoms.OVER),
+)
+
+
+def of_ending(ending: str) -> str:
+    """What a server that ended without having been told to did wrong, by how it ended."""
+    return next((likely for signs, likely in _ENDINGS if re.search(signs, ending)), "")
+
+
+def of_close(look: Look) -> str:
+    """Why it has closed a connection that its client goes on using, where that can be seen."""
+    in_accept = [each for each in look.doing if each.whom == LISTENER and each.call is not None]
+    return symptoms.ONCE if _alone(look) and in_accept else ""
+
+
+def of_crowd(look: Look) -> str:
+    """Why not all of a crowd that came at once were served."""
+    listener = look.listener
+    if listener is not None and 0 < listener.unsent < SHORT:
+        return symptoms.BACKLOG.format(backlog=listener.unsent)
+    return ""
+
+
+def of_look(look: Look, waiting: str | None) -> str:
+    """Why the client `waiting` waits, or "" where that cannot be seen.
+
+    None where it is not known that anybody does; newcomers may.
+    """
+    conn = look.of(waiting) if waiting else None
+    if likely := _of_listener(look, conn):
+        return likely
+    if waiting is None or not look.doing:
+        return ""
+    return _of_thread(look, waiting, conn) or (_of_interest(look, conn) if conn else "")
+
+
+def _alone(look: Look) -> bool:
+    """Whether it has nobody else who could do the work."""
+    return len(look.doing) == 1
+
+
+def _of_thread(look: Look, waiting: str, conn: Conn | None) -> str:
+    """Its threads are somewhere else."""
+    others = [each for each in look.doing if each.whom not in (None, waiting, LISTENER)]
+    idle = conn is not None and (conn.unread > 0 or not conn.held)
+    if all(each.state == "R" for each in look.doing):
+        return of_running(look)
+    if all(each.call in SLEEPING for each in look.doing):
+        return symptoms.SLEEPS
+    if idle and len(others) == len(look.doing):
+        whom = others[0].whom
+        if all(each.call in SENDING for each in others):
+            return symptoms.BLOCKED_IN_SEND.format(whom=whom)
+        if all(each.call in RECEIVING for each in others):
+            return symptoms.BLOCKED_IN_RECV.format(whom=whom)
+    locked = [each for each in look.doing if each.call == "futex"]
+    if locked and any(each.call in SENDING for each in others):
+        return symptoms.LOCKED
+    if idle and len(locked) == len(look.doing):
+        return symptoms.LOCKED
+    if _alone(look) and conn is not None and conn.unread and look.doing[0].whom == LISTENER:
+        return symptoms.NEXT_ONE
+    return ""
+
+
+def of_running(look: Look) -> str:
+    """Why it uses CPU while nobody asks anything of it."""
+    if any(each.watched and "OUT" in each.watched and not each.unsent for each in look.conns):
+        return symptoms.ALWAYS_OUT
+    if any(each.state == "CLOSE_WAIT" and each.held for each in look.conns):
+        return symptoms.END_AGAIN
+    return symptoms.SPINS
+
+
+def _of_listener(look: Look, conn: Conn | None) -> str:
+    """Nobody takes from the queue."""
+    listener = look.listener
+    if listener is None or listener.unread == 0 or (conn is not None and conn.held):
+        return ""
+    if listener.unread > listener.unsent > 0 and conn is None:
+        return symptoms.BACKLOG.format(backlog=listener.unsent)
+    waits = any(each.call in WAITING_FOR_ANY for each in look.doing)
+    if not waits:
+        return ""
+    if listener.watched and "ET" in listener.watched:
+        return symptoms.EDGE_OF_LISTENER
+    return symptoms.LISTENER_UNWATCHED if look.by_epoll and not listener.watched else ""
+
+
+def _of_interest(look: Look, conn: Conn) -> str:
+    """It waits, but not for this client, or for something that has come already."""
+    waits = any(each.call in WAITING_FOR_ANY for each in look.doing)
+    if not (waits and look.by_epoll and conn.held):
+        return symptoms.NO_END if conn.state == "CLOSE_WAIT" and not conn.unread else ""
+    if conn.unread and conn.watched and "ET" in conn.watched:
+        return symptoms.EDGE
+    if conn.unread and not conn.unsent and "IN" not in (conn.watched or ""):
+        return symptoms.UNWATCHED
+    if conn.state == "CLOSE_WAIT" and not conn.unread and not conn.unsent:
+        return symptoms.NO_END
+    return ""

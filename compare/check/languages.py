@@ -1,0 +1,245 @@
+"""What a mistake is called in the language of the server: the call to look up there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from compare.check import symptoms
+
+Language = Literal["python", "c", "js", "go", "java"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+NAMES: dict[Language, str] = {
+    "python": "Python",
+    "c": "C",
+    "js": "Node",
+    "go": "Go",
+    "java": "Java",
+}
+_PROGRAMS: tuple[tuple[str, Language], ...] = (  # by the name of what is run
+    (r"(python|pypy)[\d.]*t?$", "python"),
+    (r"(node|nodejs|deno|bun)$", "js"),
+    (r"java$", "java"),
+    (r"go$", "go"),
+)
+_FILES: dict[str, Language] = {
+    ".py": "python",
+    ".js": "js",
+    ".mjs": "js",
+    ".go": "go",
+    ".java": "java",
+    ".jar": "java",
+    ".c": "c",
+}
+_GO = b"\xff Go buildinf:"  # stands in every program that Go's linker has made
+_ELF = b"\x7fELF"
+
+_CALLS: dict[str, dict[Language, str]] = {
+    "partial": {
+        "python": "socket.send() returns how many bytes it took; sendall() takes all, and blocks",
+        "c": "send(2) returns how many bytes it took: a loop, and EPOLLOUT at EAGAIN",
+        "js": "socket.write() keeps what it cannot send; wait for 'drain' when it returns false",
+        "go": "net.Conn.Write takes all or returns an error; io.Copy(conn, conn) is an echo",
+        "java": "SocketChannel.write() may take a part: while (buffer.hasRemaining()), OP_WRITE",
+    },
+    "stream": {
+        "python": "socket.recv(n): at most n bytes, b'' at the end; while data := conn.recv(65536)",
+        "c": "read(2), recv(2): fewer bytes than asked for, 0 at the end, in a loop",
+        "js": "socket.on('data', piece => ...): a piece of the stream and no message",
+        "go": "net.Conn.Read: 0 < n <= len(p), io.EOF at the end; io.ReadFull for exactly so many",
+        "java": "InputStream.read(buffer): -1 at the end; ByteBuffer.flip() and compact()",
+    },
+    "bytes": {
+        "python": "bytes and bytearray, without decode(); in 'rb' and 'wb' mode",
+        "c": 'recv(2) returns the length: no strlen(), no printf("%s"), no NUL is added',
+        "js": "Buffer, without toString() and setEncoding()",
+        "go": "[]byte, without bufio.Scanner, which parts lines",
+        "java": "InputStream and byte[], without Reader, String and a charset",
+    },
+    "end": {
+        "python": "recv() == b'' is the end of the input; then sendall() the rest, conn.close()",
+        "c": "recv(2) returned 0: send what is pending, shutdown(fd, SHUT_WR), close(2)",
+        "js": "net.createServer({allowHalfOpen: true}), and socket.on('end', () => socket.end())",
+        "go": "Read returned io.EOF: Write the rest, then conn.Close()",
+        "java": "read() returned -1: write the rest, then close() the channel",
+    },
+    "error": {
+        "python": "except OSError around recv() and send() of one connection, then close()",
+        "c": "-1 and errno of recv(2), send(2), accept(2), each; signal(SIGPIPE, SIG_IGN)",
+        "js": "socket.on('error', () => ...) for every socket, or it ends the process",
+        "go": "if err != nil { return } in that goroutine, with defer conn.Close(); no log.Fatal",
+        "java": "catch (IOException e) within the loop over connections, then close() and cancel()",
+    },
+    "each": {
+        "python": "threading.Thread(target=serve, args=(conn,)), selectors, asyncio.start_server()",
+        "c": "pthread_create(3), or epoll_wait(2) over all descriptors with O_NONBLOCK",
+        "js": "no call that blocks (readFileSync, a long loop): all clients share one thread",
+        "go": "go serve(conn) in the loop around Accept",
+        "java": "an ExecutorService or virtual threads, or one Selector over all channels",
+    },
+    "pressure": {
+        "python": "asyncio: pause_writing(), await writer.drain(); epoll: drop EPOLLIN meanwhile",
+        "c": "epoll_ctl(2) EPOLL_CTL_MOD: no EPOLLIN while much is unsent, EPOLLOUT instead",
+        "js": "stream.pipe() or pipeline(); else socket.pause() until 'drain'",
+        "go": "Write blocks, so do not Read into a channel or slice without bound meanwhile",
+        "java": "key.interestOps(OP_WRITE) while much is unsent, in place of OP_READ",
+    },
+    "wait": {
+        "python": "selectors.select(timeout), epoll.poll(timeout), await; modify() away EPOLLOUT",
+        "c": "epoll_wait(2) with a timeout or -1; EPOLL_CTL_MOD without EPOLLOUT when all is sent",
+        "js": "events and timers, no setImmediate() in a circle",
+        "go": "a Read that blocks, a channel, time.After; no select with a default in a loop",
+        "java": "selector.select(), not selectNow(); interestOps without OP_WRITE when all is sent",
+    },
+    "edge": {
+        "python": "with select.EPOLLET: until BlockingIOError, after each event",
+        "c": "with EPOLLET: until EAGAIN, after each event (the example in epoll(7))",
+        "js": "'readable': read() until it returns null",
+        "go": "not at hand: its run-time has the edges",
+        "java": "selectedKeys().remove(key), or keys stay and changes are missed",
+    },
+    "queue": {
+        "python": "sock.listen(4096), socket.create_server(address, backlog=4096)",
+        "c": "listen(fd, 4096), and accept(2) until EAGAIN",
+        "js": "server.listen({port, backlog: 4096})",
+        "go": "net.Listen takes net.core.somaxconn: accept at once, and serve in a goroutine",
+        "java": "new ServerSocket(port, 4096), or bind(address, 4096)",
+    },
+    "reuse": {
+        "python": "setsockopt(SOL_SOCKET, SO_REUSEADDR, 1) before bind(); create_server() has it",
+        "c": "setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) before bind(2)",
+        "js": "it is set by server.listen()",
+        "go": "it is set by net.Listen",
+        "java": "serverSocket.setReuseAddress(true) before bind()",
+    },
+    "signal": {
+        "python": "signal.signal(SIGTERM, ...) or loop.add_signal_handler(); threads: daemon=True",
+        "c": "sigaction(2) without SA_RESTART, or signalfd(2); nothing but a flag in the handler",
+        "js": "process.on('SIGTERM', () => { server.close(); ... destroy() of each socket })",
+        "go": "signal.NotifyContext(ctx, syscall.SIGTERM), then listener.Close()",
+        "java": "Runtime.addShutdownHook(); executor.shutdownNow()",
+    },
+    "taken": {
+        "python": "except OSError as error: sys.exit(f'port {port}: {error.strerror}')",
+        "c": 'if (bind(...) < 0) { fprintf(stderr, "port %d: %s\\n", ...); return 1; }',
+        "js": "server.on('error', error => { console.error(port, error.code); process.exit(1) })",
+        "go": "if err != nil { fmt.Fprintln(os.Stderr, err); os.Exit(1) }",
+        "java": "catch (BindException e) { System.err.println(port + ...); System.exit(1); }",
+    },
+    "memory": {
+        "python": "close() and del what belongs to a connection; dict entries, tasks, threads",
+        "c": "free(3) and close(2) for each connection; pthread_detach(3)",
+        "js": "removeListener, Map.delete on 'close'; clearTimeout",
+        "go": "defer conn.Close(); a goroutine that waits for ever is a leak, too",
+        "java": "key.cancel() and channel.close(); remove from collections; threads that end",
+    },
+    "datagram": {
+        "python": "data, peer = sock.recvfrom(65535); sock.sendto(data, peer); except OSError",
+        "c": "recvfrom(2) with 65,535 bytes and the length it returned; sendto(2), errno ignored",
+        "js": "socket.on('message', (data, peer) => socket.send(data, peer.port, peer.address))",
+        "go": "n, peer, err := conn.ReadFrom(buffer); conn.WriteTo(buffer[:n], peer)",
+        "java": "new DatagramPacket(new byte[65535], 65535); setLength() before each receive()",
+    },
+}
+
+_BY_SYMPTOM = {
+    symptoms.GAP: "partial",
+    symptoms.TWICE: "partial",
+    symptoms.CUT_SHORT: "end",
+    symptoms.RESET: "end",
+    symptoms.NO_END: "end",
+    symptoms.END_AGAIN: "end",
+    symptoms.SIGPIPE: "error",
+    symptoms.UNCAUGHT: "error",
+    symptoms.AGAIN: "partial",
+    symptoms.DECODED: "bytes",
+    symptoms.ONCE: "stream",
+    symptoms.NEXT_ONE: "each",
+    symptoms.SPINS: "wait",
+    symptoms.ALWAYS_OUT: "wait",
+    symptoms.SLEEPS: "wait",
+    symptoms.SELECT: "each",
+    symptoms.EDGE: "edge",
+    symptoms.EDGE_OF_LISTENER: "edge",
+    symptoms.UNWATCHED: "edge",
+    symptoms.OUT_OF_MEMORY: "pressure",
+    symptoms.GOES_ON: "signal",
+    symptoms.UNANSWERED: "datagram",
+    symptoms.SILENT: "stream",
+    symptoms.OTHERS: "bytes",
+    symptoms.COUNTED: "memory",
+}
+_BEGINNINGS = {  # of symptoms in which a name or a number is put
+    "each": (symptoms.BLOCKED_IN_SEND, symptoms.BLOCKED_IN_RECV),
+    "queue": (symptoms.BACKLOG,),
+}
+_BY_CHECK = {
+    "tcp/1": "bytes",
+    "tcp/2": "stream",
+    "tcp/3": "end",
+    "tcp/4": "end",
+    "tcp/5": "each",
+    "tcp/6": "error",
+    "tcp/7": "error",
+    "tcp/8": "pressure",
+    "tcp/9": "each",
+    "tcp/12": "queue",
+    "tcp/12-held": "queue",
+    "tcp/13": "memory",
+    "tcp/13-kept": "memory",
+    "tcp/17": "error",
+    "tcp/19": "reuse",
+    "tcp/20": "bytes",
+    "tcp/21": "bytes",
+    "tcp/22": "stream",
+    "tcp/23": "partial",
+    "tcp/24": "bytes",
+    "tcp/25": "wait",
+    "life/1": "signal",
+    "life/2": "signal",
+    "life/6": "taken",
+    "udp/1": "datagram",
+    "udp/2": "datagram",
+    "udp/6": "datagram",
+    "udp/7": "datagram",
+    "udp/8": "wait",
+    "udp/9": "memory",
+    "chat/3": "bytes",
+    "chat/4": "stream",
+    "chat/5": "pressure",
+}
+
+
+def of_command(command: Sequence[str]) -> Language | None:
+    """The language of the program that `command` starts, as far as its name or file tells."""
+    for word in command[:3]:
+        name = Path(word).name
+        for pattern, language in _PROGRAMS:
+            if re.fullmatch(pattern, name):
+                return language
+        if known := _FILES.get(Path(word).suffix) or _of_file(Path(word)):
+            return known
+    return None
+
+
+def _of_file(path: Path) -> Language | None:
+    """Of a program in machine code: Go says so of itself, and all others call what C calls."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != _ELF:
+                return None
+            return "go" if _GO in file.read(1 << 24) else "c"
+    except OSError:
+        return None
+
+
+def look_up(id_: str, likely: str, language: Language) -> str:
+    """The calls that matter for that mistake, found by that check; "" where there are none."""
+    topic = _BY_SYMPTOM.get(likely)
+    for each, texts in _BEGINNINGS.items():
+        if any(likely.startswith(text.partition("{")[0]) for text in texts):
+            topic = each
+    topic = topic or _BY_CHECK.get(id_, "")
+    return _CALLS[topic][language] if topic else ""
