@@ -19,6 +19,7 @@ from compare.commands.ending import Ending  # noqa: E402
 from compare.commands.history import diff, export, history, report, show_again  # noqa: E402
 from compare.commands.instrument import doctor, list_cells, selftest  # noqa: E402
 from compare.commands.run import run, scale  # noqa: E402
+from compare.commands.see import see  # noqa: E402
 
 if _handler is signal.default_int_handler:
     signal.signal(signal.SIGINT, _handler)
@@ -31,7 +32,7 @@ def main() -> None:
 
 
 for command in (
-    *(run, scale, check, explain),
+    *(run, scale, check, explain, see),
     *(history, show_again, export, report, diff),
     *(list_cells, doctor, selftest),
 ):

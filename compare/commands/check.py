@@ -80,7 +80,7 @@ class Request:
                 f"none of the checks that are to be made asks for {min(unasked)}",
                 param_hint="'--limit'",
             )
-        words = _words(command)
+        words = words_of(command)
         subject = Subject(
             profile,
             words,
@@ -93,7 +93,7 @@ class Request:
         return cls(subject, ids)
 
 
-def _words(command: tuple[str, ...]) -> tuple[str, ...]:
+def words_of(command: tuple[str, ...]) -> tuple[str, ...]:
     """One string is in a shell's quoting, as in `compare run --server`."""
     if len(command) != 1 or Path(command[0]).is_file():
         return command

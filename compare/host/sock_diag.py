@@ -7,19 +7,11 @@ import struct
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-STATES = {  # include/net/tcp_states.h
-    1: "ESTABLISHED",
-    2: "SYN_SENT",
-    3: "SYN_RECV",
-    4: "FIN_WAIT1",
-    5: "FIN_WAIT2",
-    6: "TIME_WAIT",
-    7: "CLOSE",
-    8: "CLOSE_WAIT",
-    9: "LAST_ACK",
-    10: "LISTEN",
-    11: "CLOSING",
-}
+_NAMES = (  # include/net/tcp_states.h
+    *("ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT"),
+    *("CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING"),
+)
+STATES = dict(enumerate(_NAMES, 1))
 # A connection that a listener has been asked for is no socket yet; the kernel tells of it as in
 # SYN_RECV, and keeps it under a number of its own.
 _NEW_SYN_RECV = 12

@@ -12,72 +12,31 @@ _READ = 1024  # bytes: what is wanted of these files stands in front
 # System calls in which servers wait, by architecture: arch/x86/entry/syscalls/syscall_64.tbl and
 # include/uapi/asm-generic/unistd.h of Linux. What is not here is left without a name.
 _CALLS = {
-    "x86_64": {
-        0: "read",
-        1: "write",
-        3: "close",
-        7: "poll",
-        19: "readv",
-        20: "writev",
-        23: "select",
-        34: "pause",
-        35: "nanosleep",
-        40: "sendfile",
-        42: "connect",
-        43: "accept",
-        44: "sendto",
-        45: "recvfrom",
-        46: "sendmsg",
-        47: "recvmsg",
-        61: "wait4",
-        128: "rt_sigtimedwait",
-        130: "rt_sigsuspend",
-        202: "futex",
-        230: "clock_nanosleep",
-        232: "epoll_wait",
-        247: "waitid",
-        270: "pselect6",
-        271: "ppoll",
-        275: "splice",
-        281: "epoll_pwait",
-        288: "accept4",
-        299: "recvmmsg",
-        307: "sendmmsg",
-        426: "io_uring_enter",
-        441: "epoll_pwait2",
-    },
-    "aarch64": {
-        22: "epoll_pwait",
-        57: "close",
-        63: "read",
-        64: "write",
-        65: "readv",
-        66: "writev",
-        71: "sendfile",
-        72: "pselect6",
-        73: "ppoll",
-        76: "splice",
-        95: "waitid",
-        98: "futex",
-        101: "nanosleep",
-        115: "clock_nanosleep",
-        133: "rt_sigsuspend",
-        137: "rt_sigtimedwait",
-        202: "accept",
-        203: "connect",
-        206: "sendto",
-        207: "recvfrom",
-        211: "sendmsg",
-        212: "recvmsg",
-        242: "accept4",
-        243: "recvmmsg",
-        260: "wait4",
-        269: "sendmmsg",
-        426: "io_uring_enter",
-        441: "epoll_pwait2",
-    },
+    "x86_64": """
+        0 read 1 write 3 close 7 poll 19 readv 20 writev 23 select 34 pause
+        35 nanosleep 40 sendfile 42 connect 43 accept 44 sendto 45 recvfrom 46 sendmsg
+        47 recvmsg 61 wait4 128 rt_sigtimedwait 130 rt_sigsuspend 202 futex
+        230 clock_nanosleep 232 epoll_wait 247 waitid 270 pselect6 271 ppoll
+        275 splice 281 epoll_pwait 288 accept4 299 recvmmsg 307 sendmmsg
+        426 io_uring_enter 441 epoll_pwait2
+    """,
+    "aarch64": """
+        22 epoll_pwait 57 close 63 read 64 write 65 readv 66 writev 71 sendfile
+        72 pselect6 73 ppoll 76 splice 95 waitid 98 futex 101 nanosleep
+        115 clock_nanosleep 133 rt_sigsuspend 137 rt_sigtimedwait 202 accept
+        203 connect 206 sendto 207 recvfrom 211 sendmsg 212 recvmsg 242 accept4
+        243 recvmmsg 260 wait4 269 sendmmsg 426 io_uring_enter 441 epoll_pwait2
+    """,
 }
-CALLS = _CALLS.get(os.uname().machine, {})
+
+
+def calls_of(machine: str) -> dict[int, str]:
+    """The names of system calls by their numbers on such a machine; none where it is unknown."""
+    words = _CALLS.get(machine, "").split()
+    return dict(zip(map(int, words[::2]), words[1::2], strict=True))
+
+
+CALLS = calls_of(os.uname().machine)
 # Whose first argument is the descriptor that they are about.
 _OF_A_DESCRIPTOR = {
     *("read", "write", "close", "readv", "writev", "sendfile", "splice", "connect"),

@@ -8,10 +8,11 @@ BELOW: dict[str, set[str]] = {
     "host": {"models"},
     "driver": {"contract", "host"},
     "check": {"host"},
+    "see": {"check", "host"},
     "results": {"contract", "host", "models"},
     "measure": {"results", "check", "contract", "host", "models"},
 }
 BELOW["selftest"] = {"measure", *BELOW["measure"]}
 BELOW["cluster"] = {"measure", "driver", *BELOW["measure"]}
-BELOW["report"] = {"selftest", "cluster", *BELOW["cluster"]}
+BELOW["report"] = {"see", "selftest", "cluster", *BELOW["cluster"]}
 BELOW["commands"] = {"report", *BELOW["report"]}
