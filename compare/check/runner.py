@@ -16,6 +16,7 @@ from compare.check import (
     chat_strict,
     crowds,
     echoes,
+    frames,
     idleness,
     leaks,
     life,
@@ -42,6 +43,7 @@ MODULES = (
     chat,
     chat_members,
     chat_strict,
+    frames,
     limits,
     life,
 )  # which enter their checks into the catalogue
