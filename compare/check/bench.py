@@ -18,6 +18,7 @@ from compare.check.catalogue import Profile
 from compare.check.failure import Failed
 from compare.check.languages import Language
 from compare.check.postmortem import Look
+from compare.check.hello import greet
 from compare.check.wire import Timeline, Wire, wait_until
 from compare.host import process
 from compare.host.launch import LaunchError, Server
@@ -220,11 +221,15 @@ class Bench:
             raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)) from None
         return sock
 
+    def greet(self, wire: Wire) -> None:
+        """A hello in the words of the profile, and its answer. Raises Failed."""
+        greet(wire, self.subject.profile)
+
     def must_serve(self, why: str = "the server to go on serving") -> None:
         """A new client is served, from its connection to its end."""
         try:
             wire = self.connect()
-            wire.exchange(b"still there?")
+            self.greet(wire)
             wire.half_close()
             wire.must_receive_rest(b"", "the end")
             wire.close()

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 Kind = Literal["MUST", "STRICT", "LIMIT"]
-Profile = Literal["tcp-echo", "udp-echo", "chat"]
+Profile = Literal["tcp-echo", "udp-echo", "chat", "frames", "later"]
 
 SMOKE = "life/0"  # comes before all others
 
-PROFILES: tuple[Profile, ...] = ("tcp-echo", "udp-echo", "chat")
+PROFILES: tuple[Profile, ...] = ("tcp-echo", "udp-echo", "chat", "frames", "later")
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,9 @@ def of_profile(profile: Profile) -> list[Check]:
     return list(ordered.values())
 
 
-def _place(each: Check) -> tuple[int, bool, int, str]:
-    """MUST, STRICT, LIMIT; what clients do before life and death; and then by number."""
+def _place(each: Check) -> tuple[int, int, int, str]:
+    """MUST, STRICT, LIMIT; what is said, what TCP does to it, life and death; then by number."""
     group, _, number = each.id.partition("/")
     first, _, variant = number.partition("-")
-    return get_args(Kind).index(each.kind), group == "life", int(first), variant
+    late = ("tcp", "life").index(group) + 1 if group in ("tcp", "life") else 0
+    return get_args(Kind).index(each.kind), late, int(first), variant

@@ -11,10 +11,11 @@ from compare.check.bench import Bench
 from compare.check.blame import of_this_machine
 from compare.check.catalogue import check
 from compare.check.failure import RECOGNISED, Differs, Failed, must_equal
+from compare.check.hello import STREAMS, hello
 
 KIB, MIB = 1024, 1024 * 1024
 CROWD = 1000
-HELD = 1024  # so that some descriptor of the server's is beyond FD_SETSIZE
+HELD = 1100  # so that some descriptor of the server's is beyond FD_SETSIZE, which is 1,024
 CLIENTS = 5
 EACH = 8 * MIB  # more than the kernel keeps for one who does not read
 FULL_MS = 100
@@ -26,8 +27,9 @@ def _crowd(bench: Bench, *, held: bool) -> None:
     many = HELD if held else CROWD
     bench.must_have_room_for(many)
     wires = [bench.connect(at_once=True) for _ in range(many)]
-    message = {wire.sock.fileno(): b"<client %04d>" % n * 10 for n, wire in enumerate(wires)}
-    received = dict.fromkeys(message, b"")
+    hellos = {wire.sock.fileno(): hello(bench.subject.profile, n) for n, wire in enumerate(wires)}
+    answer = {fd: each.heard for fd, each in hellos.items()}
+    received = dict.fromkeys(answer, b"")
     sockets = {wire.sock.fileno(): wire.sock for wire in wires}
     what = f"{len(wires):,} clients to be served"
     quiet = 5 * bench.patience
@@ -38,14 +40,14 @@ def _crowd(bench: Bench, *, held: bool) -> None:
         while unserved:
             events = epoll.poll(quiet)
             if not events:
-                all_came = not held and all(received[fd] == message[fd] for fd in unserved)
+                all_came = not held and all(received[fd] == answer[fd] for fd in unserved)
                 likely = symptoms.NO_END if all_came else diagnosis.of_crowd(bench.look())
                 actual = f"{len(unserved)} were not, and nothing happened for {quiet:.0f} s"
                 raise Failed(what, actual, likely=likely)
             for fd, event in events:
                 try:
                     if event & select.EPOLLOUT:
-                        sockets[fd].send(message[fd])
+                        sockets[fd].send(hellos[fd].said)
                         if not held:
                             sockets[fd].shutdown(socket.SHUT_WR)
                         epoll.modify(fd, select.EPOLLIN)
@@ -56,21 +58,22 @@ def _crowd(bench: Bench, *, held: bool) -> None:
                         raise
                     if bench.wait_until(bench.ending) and (ending := bench.ending()):
                         raise Failed(what, f"it has ended: {ending}") from None
-                    at_end = not held and received[fd] == message[fd]
+                    at_end = not held and received[fd] == answer[fd]
                     likely = symptoms.RESET if at_end else diagnosis.of_crowd(bench.look())
                     raise Failed(what, f"one was not: {error.strerror}", likely=likely) from None
                 received[fd] += data
-                if received[fd] == message[fd] and (held or not data):
+                if received[fd] == answer[fd] and (held or not data):
                     epoll.unregister(fd)
                     unserved.remove(fd)
-                elif not data or not message[fd].startswith(received[fd]):
+                elif not data or not answer[fd].startswith(received[fd]):
                     own = f"each of {len(wires):,} clients its own message"
-                    must_be_its_own(received[fd], message[fd], list(message.values()), own)
+                    must_be_its_own(received[fd], answer[fd], list(answer.values()), own)
 
 
 @check(
     "tcp/12",
     "tcp-echo",
+    "frames",
     what="A thousand clients connect at once, send a message, and close; all must be served.",
     why="After a restart all of your clients come back in the same second.",
     mistake="A short backlog: listen(5) drops who comes meanwhile, and they try again a second "
@@ -85,11 +88,12 @@ def a_crowd(bench: Bench) -> None:
 
 @check(
     "tcp/12-held",
-    "tcp-echo",
-    what="1,024 clients connect at once and stay; all must be served before anybody leaves.",
+    *STREAMS,
+    what="1,100 clients connect at once and stay; all must be served before anybody leaves.",
     why="Most connections of a real server are open and idle.",
-    mistake="A fixed number of threads or slots that the idle ones occupy; or select(), which ends "
-    "at 1,024 descriptors: FD_SET() beyond writes where something else is.",
+    mistake="A fixed number of threads or slots that the idle ones occupy; or select(), whose sets "
+    "hold the descriptors below FD_SETSIZE, 1,024: FD_SET() beyond writes where something else "
+    "is, and other languages raise. Use poll() or epoll.",
     calls="epoll_wait(2); select(2): FD_SETSIZE.",
     together=True,
     needs="tcp/5",

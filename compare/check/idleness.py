@@ -11,6 +11,7 @@ from compare.check import diagnosis, symptoms
 from compare.check.bench import Bench
 from compare.check.catalogue import check
 from compare.check.failure import Failed
+from compare.check.hello import STREAMS
 from compare.check.udp import ask
 from compare.host import process
 
@@ -63,7 +64,7 @@ def _busy_ns(bench: Bench) -> int:
 
 @check(
     "tcp/25",
-    "tcp-echo",
+    *STREAMS,
     "chat",
     what="Looks at the server's CPU time while there is nothing to do: while nobody is there, "
     "beside a silent client, one that does not read and one that has read all at last, after a "
@@ -76,9 +77,9 @@ def _busy_ns(bench: Bench) -> int:
 def rests(bench: Bench) -> None:
     must_rest(bench, "while nobody is connected")
     silent = bench.connect()
-    if bench.subject.profile == "tcp-echo":
+    if bench.subject.profile != "chat":
         with contextlib.suppress(Failed):  # what comes back is another check's business
-            silent.exchange(b"hello")
+            bench.greet(silent)
     must_rest(bench, "beside a client that says nothing")
     silent.note("send(1, MSG_OOB)")
     silent.sock.send(b"!", socket.MSG_OOB)

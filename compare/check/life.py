@@ -14,6 +14,7 @@ from compare.check import symptoms
 from compare.check.bench import Bench, Skipped
 from compare.check.catalogue import PROFILES, check
 from compare.check.failure import Failed, must_equal
+from compare.check.hello import STREAMS
 from compare.check.wire import Wire, wait_until
 from compare.host import process
 from compare.host.launch import WELL_ENDED, LaunchError, UnableError, kill, start
@@ -51,10 +52,7 @@ def _still_listens() -> Failed:
 def ends_when_told(bench: Bench) -> None:
     if bench.place.scheme == "tcp":
         wire = bench.connect()
-        if bench.subject.profile == "tcp-echo":
-            wire.exchange(b"hello")
-        else:
-            wire.line("a greeting")
+        bench.greet(wire)
     _stop(bench, max(1.0, bench.patience))
     if bench.place.is_taken():
         raise _still_listens()
@@ -62,7 +60,7 @@ def ends_when_told(bench: Bench) -> None:
 
 @check(
     "tcp/19",
-    "tcp-echo",
+    *STREAMS,
     "chat",
     what="The server ends first, so that its port is in TIME_WAIT, and is started there again; it "
     "must listen.",
@@ -75,10 +73,7 @@ def restarts(bench: Bench) -> None:
     if not bench.subject.takes_a_port:
         raise Skipped("the command has no {port}, so it cannot be started where it was")
     wire = bench.connect()
-    if bench.subject.profile == "tcp-echo":
-        wire.exchange(b"hello")
-    else:
-        wire.line("a greeting")
+    bench.greet(wire)
     place, port = bench.place, wire.sock.getsockname()[1]
     overflows = tcp_ext("TCPTimeWaitOverflow")
     bench.terminate()

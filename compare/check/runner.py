@@ -17,6 +17,7 @@ from compare.check import (
     crowds,
     diagnosis,
     echoes,
+    frames,
     idleness,
     languages,
     leaks,
@@ -46,6 +47,7 @@ MODULES = (
     chat,
     chat_members,
     chat_strict,
+    frames,
     limits,
     life,
 )  # which enter their checks into the catalogue

@@ -6,7 +6,6 @@ from compare.check import symptoms
 from compare.check.bench import Bench
 from compare.check.catalogue import PROFILES, SMOKE, check
 from compare.check.failure import Failed
-from compare.check.room import visit
 
 HELLO = b"hello\n"  # a whole line, for who waits for one: that this is wrong is tcp/2's to say
 
@@ -26,14 +25,13 @@ def smoke(bench: Bench) -> None:
     if bench.place.scheme == "udp":
         _ask_by_datagram(bench)
         return
-    if bench.subject.profile == "chat":
-        visit(bench).close()
-        return
     wire = bench.connect()
+    if bench.subject.profile != "tcp-echo":
+        bench.greet(wire)
+        return
     wire.send(HELLO)
     if not wire.receive_some():
         raise Failed("an answer to hello", "the end came, and nothing before it")
-    wire.close()
 
 
 def _ask_by_datagram(bench: Bench) -> None:

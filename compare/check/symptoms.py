@@ -191,3 +191,14 @@ BACKLOG = (
     "who tries again only after a second. Give listen() a large one (4096; the kernel cuts it to "
     "net.core.somaxconn), and accept at once."
 )
+SWAPPED = (
+    "Byte order: x86 and ARM keep the smallest byte first, the network has the largest one first. "
+    "struct with '<' or '=', or ntohl() forgotten: 00 00 00 05 is 5, and read the other way round "
+    "83,886,080, for so many bytes such a server waits. fr/3 asks for just this."
+)
+UNHEEDED = {
+    "frames": "The simplest frame is not answered as docs/protocols.md has it: make fr/1, and fr/3 "
+    "for its byte order, pass first.",
+    "later": "A line that is due at once is not answered as docs/protocols.md has it: make later/1 "
+    "pass first.",
+}

@@ -11,6 +11,7 @@ import time
 from compare.check.bench import Bench
 from compare.check.catalogue import CHECKS, check
 from compare.check.failure import Differs, Failed, must_equal
+from compare.check.hello import STREAMS, begun, hello
 from compare.check.wire import Wire
 
 KIB, MIB = 1024, 1024 * 1024
@@ -91,7 +92,7 @@ def half_close(bench: Bench) -> None:
 
 @check(
     "tcp/4",
-    "tcp-echo",
+    *STREAMS,
     what="Connects, and closes its side at once; the end must come within a second.",
     why="Port scanners and health checks do nothing else, every few seconds for years.",
     mistake="Not noticing that recv() returned 0 when nothing came before it, or "
@@ -106,7 +107,7 @@ def at_once_the_end(bench: Bench) -> None:
 
 @check(
     "tcp/5",
-    "tcp-echo",
+    *STREAMS,
     what="Five clients connect and say nothing; another one must be served.",
     why="A connection costs a client nothing. If a silent one blocks the server, anybody can.",
     mistake="Reading from one connection until its end before the next is accepted. Give each its "
@@ -124,7 +125,7 @@ def silent_clients(bench: Bench) -> None:
 
 @check(
     "tcp/6",
-    "tcp-echo",
+    *STREAMS,
     what="Fifty clients reset their connection in mid-stream; the server must go on, and hold "
     "nothing of them.",
     why="Clients crash, networks change, browsers cancel: a reset is an ordinary end.",
@@ -134,13 +135,15 @@ def silent_clients(bench: Bench) -> None:
     needs="tcp/4",
 )
 def resets(bench: Bench) -> None:
+    half = begun(bench.subject.profile, _random(bench, 64 * KIB))
+
     def reset_fifty() -> None:
         for attempt in range(50):
             wire = bench.connect()
             if attempt % 2:
-                wire.exchange(b"hello")
+                bench.greet(wire)
             with contextlib.suppress(Failed):
-                wire.send_until_stuck(_random(bench, 64 * KIB), 0)
+                wire.send_until_stuck(half, 0)
             wire.reset()
         bench.must_serve("the server to go on after fifty resets")
 
@@ -150,7 +153,7 @@ def resets(bench: Bench) -> None:
 
 @check(
     "tcp/7",
-    "tcp-echo",
+    *STREAMS,
     what="Fifty clients reset while they wait to be accepted; the server must go on.",
     why="Under load the queue is long, and impatient clients leave it.",
     mistake="accept() or the first call on what it gave fails, and that ends the accept loop.",
@@ -270,8 +273,8 @@ def closes_while_written_to(bench: Bench) -> None:
 
 @check(
     "tcp/18",
-    "tcp-echo",
-    what="Sends an urgent byte between others; the server must survive it, and echo the others.",
+    *STREAMS,
+    what="Sends an urgent byte between others; the server must survive it, and answer the others.",
     why="Anybody may set that flag, and it is in no program's mind.",
     mistake="EPOLLPRI or an exception set taken for an error; or SO_OOBINLINE; or splice(2), as in "
     "Go's io.Copy, which says EAGAIN at the urgent byte and never gets past it: read(2) does.",
@@ -280,12 +283,13 @@ def closes_while_written_to(bench: Bench) -> None:
 )
 def urgent_byte(bench: Bench) -> None:
     wire = bench.connect()
-    wire.exchange(b"before")
+    bench.greet(wire)
     wire.note("send(1, MSG_OOB)")
     wire.sock.send(b"!", socket.MSG_OOB)
-    wire.send(b"after")
+    said, heard = hello(bench.subject.profile, 1)
+    wire.send(said)
     try:
-        wire.must_receive(b"after", "what was sent after the urgent byte")
+        wire.must_receive(heard, "the answer to what was sent after the urgent byte")
     except Differs as failure:
         failure.likely = CHECKS["tcp/18"].mistake
         raise

@@ -223,11 +223,15 @@ class Wire:
         origin: how much this connection has had back before.
         """
         try:
-            self._exchange(data, what or "the same bytes back", origin)
+            self._exchange(data, data, what or "the same bytes back", origin)
         except Failed as failure:
             if not what and not failure.likely:
                 failure.likely = self._of_no_echo(failure, origin)
             raise
+
+    def ask(self, data: bytes, answer: bytes, what: str) -> None:
+        """Send `data` and take what comes at the same time, which must be `answer`."""
+        self._exchange(data, answer, what, 0)
 
     def _of_no_echo(self, failure: Failed, origin: int) -> str:
         """What it shows that another byte came, or none, where any answer would do."""
@@ -235,15 +239,15 @@ class Wire:
             return symptoms.CHANGED
         return symptoms.SILENT if self.alone and "then nothing" in failure.actual else ""
 
-    def _exchange(self, data: bytes, what: str, origin: int) -> None:
+    def _exchange(self, data: bytes, answer: bytes, what: str, origin: int) -> None:
         unsent, received = memoryview(data), bytearray()
-        while len(received) < len(data):
+        while len(received) < len(answer):
             readable, writable = self.poll(self.patience, write=bool(unsent))
             ended = ""
             if readable or writable:
                 try:
                     if readable:
-                        piece = self.receive_some(min(PIECE, len(data) - len(received)))
+                        piece = self.receive_some(min(PIECE, len(answer) - len(received)))
                         received += piece
                         ended = "" if piece else "the end"
                     else:
@@ -253,12 +257,12 @@ class Wire:
             else:
                 ended = f"nothing for {self.patience:.1f} s"
             if ended:
-                must_equal(received, data, what, origin=origin, so_far=True)
-                at, of = origin + len(received), origin + len(data)
+                must_equal(received, answer, what, origin=origin, so_far=True)
+                at, of = origin + len(received), origin + len(answer)
                 likely = symptoms.ONCE if received and ended == "the end" else ""
                 actual = f"{at:,} of {of:,} bytes came back, then {ended}"
                 raise Failed(what, actual, at, likely="" if self._said_all else likely)
-        must_equal(received, data, what, origin=origin)
+        must_equal(received, answer, what, origin=origin)
 
     def send_until_stuck(self, data: bytes, quiet: float) -> int:
         """Send without reading until nothing more is taken for `quiet` s; how much was."""

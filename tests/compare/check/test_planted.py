@@ -54,7 +54,7 @@ CONTENT = [
     # Who looked whether it was there has reset its connection: that may be seen at any time since.
     ("stays-after-a-reset", "tcp/25", "next to no CPU time"),
 ]
-NEEDS = {"select": needs_descriptors(1024 + 64)}
+NEEDS = {"select": needs_descriptors(1100 + 64)}
 LEAKS = [
     ("keeps-one-in-a-hundred", "tcp/13", "descriptors open"),
     ("keeps-what-was-said", "tcp/13", "memory to level off"),
@@ -162,7 +162,7 @@ def test_clients_without_a_port_of_their_own_are_not_the_servers_fault(
     monkeypatch.setattr("compare.check.leaks.socket.create_connection", refuse)
     subject = Subject("tcp-echo", place=Place("tcp", "127.0.0.1", 7))
     with Bench(subject, SEED, 1.0) as bench, pytest.raises(Skipped, match="no port left"):
-        come_and_go(bench, b"")
+        come_and_go(bench, b"", b"")
 
 
 @pytest.mark.slow
@@ -319,5 +319,5 @@ def test_reset_of_one_that_comes_and_goes_is_explained_as_everywhere() -> None:
         Bench(Subject("tcp-echo", command), SEED, 5.0) as bench,
         pytest.raises(Failed, match="reset by peer") as failure,
     ):
-        come_and_go(bench, bytes(4096))
+        come_and_go(bench, bytes(4096), bytes(4096))
     assert failure.value.likely == symptoms.RESET
