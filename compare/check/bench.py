@@ -50,7 +50,7 @@ def slowness() -> float:
 
 @dataclass(frozen=True)
 class Subject:
-    """The server under test: a command, or a place where it already runs.
+    """What is under test: a command, or a server at a place where it already runs.
 
     `{host}` and `{port}` in the command are replaced. limits: what was declared, by name, in the
     server's own units: seconds, bytes, connections. strict: it is held to our own rules, too.
@@ -68,7 +68,7 @@ class Subject:
 
     @property
     def scheme(self) -> str:
-        return "udp" if self.profile == "udp-echo" else "tcp"
+        return "udp" if self.profile.startswith("udp-") else "tcp"
 
     @property
     def takes_a_port(self) -> bool:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 Kind = Literal["MUST", "STRICT", "LIMIT"]
-Profile = Literal["tcp-echo", "udp-echo", "chat"]
+Profile = Literal["tcp-echo", "udp-echo", "chat", "client", "udp-client"]
 
-PROFILES: tuple[Profile, ...] = ("tcp-echo", "udp-echo", "chat")
+SERVERS: tuple[Profile, ...] = ("tcp-echo", "udp-echo", "chat")
+CLIENTS: tuple[Profile, ...] = ("client", "udp-client")  # whose server and keyboard we are
+PROFILES = (*SERVERS, *CLIENTS)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Check:
     together: bool = False
     inside: bool = False
     content: bool = False
+
+    @property
+    def tested(self) -> str:
+        """What it is made of, in a word."""
+        return "client" if self.profiles[0] in CLIENTS else "server"
 
 
 CHECKS: dict[str, Check] = {}
