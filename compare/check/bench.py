@@ -16,9 +16,9 @@ from compare.check import blame, postmortem
 from compare.check.blame import Skipped
 from compare.check.catalogue import Profile
 from compare.check.failure import Failed
+from compare.check.hello import greet
 from compare.check.languages import Language
 from compare.check.postmortem import Look
-from compare.check.hello import greet
 from compare.check.wire import Timeline, Wire, wait_until
 from compare.host import process
 from compare.host.launch import LaunchError, Server
@@ -53,7 +53,7 @@ def slowness() -> float:
 
 @dataclass(frozen=True)
 class Subject:
-    """The server under test: a command, or a place where it already runs.
+    """What is under test: a command, or a server at a place where it already runs.
 
     `{host}` and `{port}` in the command are replaced. limits: what was declared, by name, in the
     server's own units: seconds, bytes, connections. strict: it is held to our own rules, too.
@@ -72,7 +72,7 @@ class Subject:
 
     @property
     def scheme(self) -> str:
-        return "udp" if self.profile == "udp-echo" else "tcp"
+        return "udp" if self.profile.startswith("udp-") else "tcp"
 
     @property
     def takes_a_port(self) -> bool:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 Kind = Literal["MUST", "STRICT", "LIMIT"]
-Profile = Literal["tcp-echo", "udp-echo", "chat", "frames", "later"]
+Profile = Literal["tcp-echo", "udp-echo", "chat", "frames", "later", "client", "udp-client"]
 
 SMOKE = "life/0"  # comes before all others
 
-PROFILES: tuple[Profile, ...] = ("tcp-echo", "udp-echo", "chat", "frames", "later")
+SERVERS: tuple[Profile, ...] = ("tcp-echo", "udp-echo", "chat", "frames", "later")
+CLIENTS: tuple[Profile, ...] = ("client", "udp-client")  # whose server and keyboard we are
+PROFILES = (*SERVERS, *CLIENTS)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Check:
     inside: bool = False
     content: bool = False
     needs: tuple[str, ...] = ()
+
+    @property
+    def tested(self) -> str:
+        """What it is made of, in a word."""
+        return "client" if self.profiles[0] in CLIENTS else "server"
 
 
 CHECKS: dict[str, Check] = {}

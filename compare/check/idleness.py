@@ -30,34 +30,46 @@ CALLS = "epoll_wait(2), poll(2): they return at once for as long as what was ask
 
 def must_rest(bench: Bench, when: str) -> None:
     """It comes to want less than a fifth of a core."""
-    deadline = time.monotonic() + bench.patience
-    share = _share(bench)
-    while share > SPIN and time.monotonic() < deadline:
-        share = _share(bench)
+    share = least_share(bench.server.pid, bench.patience)
     if ending := bench.ending():
         what = f"the server to be there {when}"
         raise Failed(what, f"it has ended: {ending}", likely=symptoms.ENDED)
+    likely = diagnosis.of_running(bench.look()) if share > SPIN else ""
+    must_be_little(share, when, bench.patience, likely)
+
+
+def must_be_little(share: float, when: str, patience: float, likely: str = "") -> None:
+    """Raises Failed for a share of a core that is none of one that waits."""
     if share > SPIN:
         raise Failed(
             f"next to no CPU time {when}",
-            f"it ran or wanted to for {share:.0%} of the time, {bench.patience:.0f} s long",
-            likely=diagnosis.of_running(bench.look()),
+            f"it ran or wanted to for {share:.0%} of the time, {patience:.0f} s long",
+            likely=likely,
         )
 
 
-def _share(bench: Bench) -> float:
+def least_share(pid: int, patience: float) -> float:
+    """Of a core, which a process and its children come to want within so long."""
+    deadline = time.monotonic() + patience
+    share = _share(pid)
+    while share > SPIN and time.monotonic() < deadline:
+        share = _share(pid)
+    return share
+
+
+def _share(pid: int) -> float:
     """How much of the time it ran or was ready to: on a busy machine who spins mostly waits."""
-    before, began = _busy_ns(bench), time.monotonic_ns()
+    before, began = _busy_ns(pid), time.monotonic_ns()
     time.sleep(WINDOW_S)
-    share = (_busy_ns(bench) - before) / (time.monotonic_ns() - began)
+    share = (_busy_ns(pid) - before) / (time.monotonic_ns() - began)
     # How long somebody has waited for a core is known when he gets one.
-    return 1.0 if share <= SPIN and process.is_runnable(bench.server.pid) else share
+    return 1.0 if share <= SPIN and process.is_runnable(pid) else share
 
 
-def _busy_ns(bench: Bench) -> int:
+def _busy_ns(pid: int) -> int:
     try:
-        usage = process.usage(bench.server.pid)
-    except ProcessLookupError:  # must_rest() says how it ended
+        usage = process.usage(pid)
+    except ProcessLookupError:  # who asked says how it ended
         return 0
     return usage.cpu_ns + usage.wait_ns
 

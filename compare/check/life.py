@@ -12,7 +12,7 @@ import time
 
 from compare.check import symptoms
 from compare.check.bench import Bench, Skipped
-from compare.check.catalogue import PROFILES, check
+from compare.check.catalogue import SERVERS, check
 from compare.check.failure import Failed, must_equal
 from compare.check.hello import STREAMS
 from compare.check.wire import Wire, wait_until
@@ -40,7 +40,7 @@ def _still_listens() -> Failed:
 
 @check(
     "life/1",
-    *PROFILES,
+    *SERVERS,
     what="SIGTERM while idle, with a client connected; the server must end well within a second, "
     "and refuse whoever comes then.",
     why="It is how every service manager and container stops a program, before it kills.",
@@ -102,7 +102,7 @@ def restarts(bench: Bench) -> None:
 
 @check(
     "life/6",
-    *PROFILES,
+    *SERVERS,
     what="Started where another program listens; it must say so in a line that names the port, and "
     "end with a status that is not 0.",
     why="It is the commonest failure of all, and a page of traceback hides the one fact.",

@@ -14,6 +14,9 @@ from compare.check import (
     chat,
     chat_members,
     chat_strict,
+    client_asks,
+    client_ends,
+    client_talk,
     crowds,
     diagnosis,
     echoes,
@@ -30,8 +33,10 @@ from compare.check import (
 )
 from compare.check.bench import PATIENCE_S, Bench, Subject, slowness
 from compare.check.blame import Attention, Skipped, of_this_machine
-from compare.check.catalogue import CHECKS, Check, Kind
+from compare.check.catalogue import CHECKS, CLIENTS, Check, Kind
+from compare.check.client_bench import ClientBench
 from compare.check.failure import Differs, Failed
+from compare.check.postmortem import Look
 from compare.host.launch import LaunchError, ProtocolError, SilentError, UnableError
 from compare.host.limits import raise_descriptors
 from compare.host.place import ANYWHERE, LOOPBACKS
@@ -50,6 +55,9 @@ MODULES = (
     frames,
     limits,
     life,
+    client_talk,
+    client_ends,
+    client_asks,
 )  # which enter their checks into the catalogue
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer
 TRIES = 2  # to start, before it is asked no more; and of a check that we did not attend to
@@ -174,7 +182,7 @@ def _tried(check: Check, subject: Subject, seed: int) -> Finding:
     began = time.monotonic()
     try:
         limit = subject.limits.get(check.limit or "", 0.0)
-        with Bench(subject, seed, _patience(), limit) as bench:
+        with bench_of(subject, seed, _patience(), limit) as bench:
             return _made(check, bench, began)
     except UnableError as error:
         return _finding(check, "skipped", began, reason=str(error))
@@ -186,6 +194,11 @@ def _tried(check: Check, subject: Subject, seed: int) -> Finding:
         return _finding(check, "skipped", began, reason=reason)
 
 
+def bench_of(subject: Subject, seed: int, patience: float, limit: float) -> Bench | ClientBench:
+    kind = ClientBench if subject.profile in CLIENTS else Bench
+    return kind(subject, seed, patience, limit)
+
+
 def _excused(finding: Finding, attention: Attention) -> Finding:
     """Skipped, where it failed for what was not the server's doing."""
     reason = attention.excuse()
@@ -195,9 +208,8 @@ def _excused(finding: Finding, attention: Attention) -> Finding:
 
 
 def _not_started(check: Check, began: float, reason: str) -> Finding:
-    return _finding(
-        check, "failed", began, expected="the server to start", actual=reason, started=False
-    )
+    wanted = f"the {check.tested} to start"
+    return _finding(check, "failed", began, expected=wanted, actual=reason, started=False)
 
 
 def _words(error: LaunchError, subject: Subject) -> str:
@@ -242,7 +254,7 @@ def _why_skipped(check: Check, subject: Subject, *, alone: bool) -> str:
     return ""
 
 
-def _made(check: Check, bench: Bench, began: float) -> Finding:
+def _made(check: Check, bench: Bench | ClientBench, began: float) -> Finding:
     try:
         check.run(bench)
         bench.must_be_there()
@@ -256,16 +268,19 @@ def _made(check: Check, bench: Bench, began: float) -> Finding:
         actual = f"{type(error).__name__}: {error}"
         return _failed(check, bench, began, Failed("the connection to do what was asked", actual))
     except LaunchError as error:
+        if isinstance(bench, ClientBench):  # which starts it where the check has it
+            return _not_started(check, began, str(error))
         return _failed(check, bench, began, Failed("the server to start again", str(error)))
     except Failed as failure:
         return _failed(check, bench, began, failure)
     return _finding(check, "passed", began, stderr=bench.stderr())
 
 
-def _failed(check: Check, bench: Bench, began: float, failed: Failed) -> Finding:
+def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Failed) -> Finding:
     if away := bench.background():
         return _not_started(check, began, away)
-    actual, stuck, look = failed.actual, bench.timeline.stuck, bench.look()
+    actual, stuck = failed.actual, bench.timeline.stuck
+    look = bench.look() if isinstance(bench, Bench) else Look()
     likely = failed.likely or _usual(check, failed)
     if ending := bench.unasked_ending():
         if "it has ended: " not in actual:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compare.check import symptoms
 from compare.check.bench import Bench
-from compare.check.catalogue import PROFILES, SMOKE, check
+from compare.check.catalogue import SERVERS, SMOKE, check
 from compare.check.failure import Failed
 
 HELLO = b"hello\n"  # a whole line, for who waits for one: that this is wrong is tcp/2's to say
@@ -12,7 +12,7 @@ HELLO = b"hello\n"  # a whole line, for who waits for one: that this is wrong is
 
 @check(
     SMOKE,
-    *PROFILES,
+    *SERVERS,
     what="Says hello; there must be an answer, whatever it is. Of a chat: connects; it must be "
     "greeted.",
     why="A server of another protocol, or one that nobody hears, fails everything else, too, and "

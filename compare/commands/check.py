@@ -15,7 +15,7 @@ from rich.console import Console
 
 from compare.check import languages
 from compare.check.bench import Subject
-from compare.check.catalogue import CHECKS, PROFILES, Profile, of_profile
+from compare.check.catalogue import CHECKS, CLIENTS, PROFILES, Profile, of_profile
 from compare.check.languages import LANGUAGES, Language
 from compare.check.runner import run
 from compare.commands.graded import NOT_YET, Graded
@@ -29,7 +29,7 @@ from compare.report.progress import saying
 from compare.report.words import escape
 
 PASSED = 0
-_TIMES = {"idle", "write", "drain", "message-time", "handshake"}
+_TIMES = {"connect", "idle", "write", "drain", "message-time", "handshake"}
 _BYTES = {"message", "outbox", "stalled"}
 _LIMITS = sorted({each.limit for each in CHECKS.values() if each.limit})
 
@@ -56,6 +56,8 @@ class Request:
         language: Language | None = None,
     ) -> Request:
         """Raises click.UsageError, with a line for a person."""
+        if profile in CLIENTS:
+            _must_be_a_client(profile, connect, command)
         if bool(command) == bool(connect):
             raise click.UsageError(
                 "give either a command after --, such as: compare check -- python my_server.py "
@@ -91,6 +93,19 @@ class Request:
             language=language or languages.of_command(words),
         )
         return cls(subject, ids)
+
+
+def _must_be_a_client(profile: Profile, connect: str | None, command: tuple[str, ...]) -> None:
+    example = f"compare check --profile {profile} -- python my_client.py {{host}} {{port}}"
+    if connect:
+        raise click.UsageError(
+            f"--connect names a server, and --profile {profile} is for a client, whose server is "
+            f"made here: {example}."
+        )
+    if command and not any("{port}" in word for word in command):
+        raise click.UsageError(
+            f"put {{port}} into the command where the client is told whom to talk to: {example}."
+        )
 
 
 def words_of(command: tuple[str, ...]) -> tuple[str, ...]:
@@ -194,7 +209,8 @@ def perform(
     if found:
         console.print(checks.summary(found), soft_wrap=True)
     if told_why and not any(each.started and each.state != "skipped" for each in found):
-        click.echo(f"the server cannot be checked: {told_why}", err=True)
+        tested = CHECKS[found[0].id].tested
+        click.echo(f"the {tested} cannot be checked: {told_why}", err=True)
     for unwritten in graded.unwritten.values():
         click.echo(unwritten, err=True)
         status = status or FAILED

@@ -168,6 +168,21 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+def ending_of(status: int | None) -> str:
+    """Of an exit status, as of subprocess."""
+    if status is None:
+        return "it closed its output"
+    return f"killed by {_signal_name(-status)}" if status < 0 else f"exit status {status}"
+
+
+def and_stderr(tail: str) -> str:
+    """What it said in the end; of a traceback the line that says what it was."""
+    if _FRAME.search(tail):
+        said = [line for line in tail.splitlines() if _RAISED.match(line)]
+        tail = said[-1].strip(" |") if said else tail
+    return f"; stderr: {tail}" if tail else ""
+
+
 class Server:
     """A server process, as a context manager: ready inside, gone after.
 
@@ -204,7 +219,7 @@ class Server:
         except BaseException as error:
             os.close(ours)
             os.close(self._stdin)
-            raise _why_not_started(error, command) from None
+            raise why_not_started(error, command) from None
         finally:
             os.close(theirs)
             os.close(silence)
@@ -318,14 +333,7 @@ class Server:
         return self._process.poll()
 
     def ending(self) -> str:
-        status = self._process.poll()
-        if status is None:
-            how = "it closed its output"
-        elif status < 0:
-            how = f"killed by {_signal_name(-status)}"
-        else:
-            how = f"exit status {status}"
-        return how + self._and_stderr()
+        return ending_of(self._process.poll()) + self._and_stderr()
 
     def stderr_tail(self) -> str:
         """The end of what the server wrote to stderr."""
@@ -337,12 +345,7 @@ class Server:
         return self._stdout.whole(STOP_TIMEOUT_S)
 
     def _and_stderr(self) -> str:
-        """Of a traceback the line that says what it was."""
-        tail = self.stderr_tail()
-        if _FRAME.search(tail):
-            said = [line for line in tail.splitlines() if _RAISED.match(line)]
-            tail = said[-1].strip(" |") if said else tail
-        return f"; stderr: {tail}" if tail else ""
+        return and_stderr(self.stderr_tail())
 
     def stop(self, timeout: float = STOP_TIMEOUT_S) -> None:
         """SIGTERM and wait. Raises LaunchError if it does not end, or ends badly.
@@ -371,7 +374,7 @@ class Server:
             self._stdin = -1
 
 
-def _why_not_started(error: BaseException, command: list[str]) -> BaseException:
+def why_not_started(error: BaseException, command: list[str]) -> BaseException:
     if isinstance(error, subprocess.SubprocessError):
         return UnableError(f"cannot start anything here: {error}")
     if not isinstance(error, OSError):

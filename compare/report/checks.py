@@ -30,7 +30,7 @@ def show_finding(finding: Finding, repeat: str, console: Console, *, known: str 
         return
     if not finding.started:
         reason = "the same" if finding.actual == known else finding.actual
-        console.print(f"{line}the server did not start: {escape(reason)}", soft_wrap=True)
+        console.print(f"{line}the {check.tested} did not start: {escape(reason)}", soft_wrap=True)
         return
     console.print(f"{line}{finding.took_s:6.1f} s", soft_wrap=True)
     if finding.state == "passed":
@@ -137,7 +137,8 @@ def gradescope(findings: Sequence[Finding]) -> dict[str, Any]:
     unchecked = [each.id for each in findings if each.state == "skipped" and each.kind == "MUST"]
     words = f"not checked, and without their points: {', '.join(unchecked)}" if unchecked else ""
     if reasons := {each.actual for each in findings if not each.started}:
-        words = "\n".join(["the server did not start:", *sorted(reasons), words]).strip()
+        tested = CHECKS[findings[0].id].tested
+        words = "\n".join([f"the {tested} did not start:", *sorted(reasons), words]).strip()
     return {"output": words, "tests": tests} if words else {"tests": tests}
 
 

@@ -304,7 +304,7 @@ def test_urgent_byte_that_stops_splice_is_among_what_is_likely() -> None:
 def test_who_has_waited_for_a_core_all_the_time_is_not_taken_for_idle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(idleness, "_busy_ns", lambda bench: 0)  # till it gets one
+    monkeypatch.setattr(idleness, "_busy_ns", lambda pid: 0)  # till it gets one
     command = (sys.executable, str(SERVERS / "planted.py"), "asks-for-ever", "{port}")
     with (
         Bench(Subject("tcp-echo", command), SEED, 0.5) as bench,
