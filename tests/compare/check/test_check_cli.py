@@ -73,7 +73,7 @@ def test_failure_is_a_lesson_and_goes_into_all_files(tmp_path: Path) -> None:
         "passed  tcp/4",
         "failed  tcp/18",
         "skipped tcp/5-idle",
-        "expected what was sent",
+        "expected the answer to what was sent",
     ):
         assert words in result.output
     for words in ("MSG_OOB", "likely", "again:", "1 passed, 1 failed, 1 skipped: tcp/18"):
