@@ -12,6 +12,7 @@ from aionet.connections import Connections
 from aionet.core.layer import Layer
 from aionet.core.tls import TLSHub
 from aionet.handlers import Handlers, StreamConnection
+from aionet.happy_eyeballs import connected
 from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.listen import set_write_timeout
 from aionet.protocol import Answer
@@ -21,7 +22,6 @@ from aionet.stream_errors import BrokenStreamError
 
 MANY = 1_000_000_000  # connections: how many it makes is the program's affair
 BACKLOG_S = 0.01  # until a unix socket's backlog that was full is tried again
-STAGGER_S = 0.25  # before the next address of a name is tried beside the last (RFC 8305, 5)
 
 
 class _Connections(Connections):
@@ -148,8 +148,8 @@ async def connect(
 
         async with await aionet.connect("tcp://localhost:7007") as stream: ...
 
-    All addresses of a name are tried, on asyncio IPv4 and IPv6 beside each other (happy eyeballs,
-    RFC 8305), on uvloop one after the other. `async with` closes it; else close() or abort() does.
+    All addresses of a name are tried, IPv4 and IPv6 beside each other (happy eyeballs, RFC 8305).
+    `async with` closes it; else close() or abort() does.
 
     tls: such as ssl.create_default_context(). server_hostname: the name that the certificate must
         have; the host of `address` if it is not given.
@@ -200,15 +200,15 @@ async def _connect_unix(sock: socket.socket, name: str) -> None:
 async def _open(loop: Any, conn: _ClientConnection, place: Address) -> None:
     if place.scheme == "unix":
         sock = socket.socket(socket.AF_UNIX)  # uvloop does not take an abstract name itself
-        try:
+    else:
+        sock = await connected(place.host, place.port)
+    try:
+        if place.scheme == "unix":
             sock.setblocking(False)
             await _connect_unix(sock, place.unix_name)
             await loop.create_unix_connection(lambda: conn, sock=sock)
-        except BaseException:
-            sock.close()
-            raise
-        return
-    eyeballs = {}
-    if isinstance(loop, asyncio.BaseEventLoop):  # uvloop has no such thing
-        eyeballs["happy_eyeballs_delay"] = STAGGER_S
-    await loop.create_connection(lambda: conn, place.host, place.port, **eyeballs)
+        else:
+            await loop.create_connection(lambda: conn, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
