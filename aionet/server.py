@@ -350,7 +350,8 @@ def serve(
         `unix:@NAME`, `fd://N`, `systemd:`, a `Listen`, or a socket that is bound; the server owns
         it from then on.
     tls: of the stream addresses. starttls: the same once `Stream.start_tls` is called.
-    framing: `Lines(limit)`, `LengthPrefixed(4)`, ...: a service is given whole messages by it.
+    framing: `Lines(limit)`, `LengthPrefixed(4)`, ...: a service is given whole messages by it; a
+        datagram is one by itself.
     reuse_port: several processes may listen there.
     cancel_on_close: cancel a handler whose peer is gone, if it is waiting for something else.
     count_bytes: have Stats.received_bytes and .sent_bytes, for about 0.1 us a message.
