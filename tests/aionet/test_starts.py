@@ -1,4 +1,4 @@
-"""run() that forks: what runs in the program already, and how long a new worker may take."""
+"""run() that forks, and what ends: threads of the program, a slow successor, a late signal."""
 
 from __future__ import annotations
 
@@ -53,3 +53,29 @@ def test_worker_that_is_not_ready_in_time_does_not_replace_another(
     program.process.send_signal(signal.SIGTERM)
     program.process.communicate()
     assert program.process.returncode == 0
+
+
+CLOSES = """
+import asyncio, signal
+from aionet.process import Process
+
+async def work():
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, print)
+    close = loop._close_self_pipe
+
+    def close_and_signal():
+        close()
+        signal.raise_signal(signal.SIGTERM)
+
+    loop._close_self_pipe = close_and_signal
+
+with Process("asyncio", 1.0) as process:
+    process.serve(work())
+"""
+
+
+def test_nothing_is_said_of_a_signal_that_comes_while_the_loop_closes(start: Start) -> None:
+    process = start("-c", CLOSES)
+    assert process.communicate() == (b"", b"")
+    assert process.returncode == 0
