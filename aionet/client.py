@@ -7,10 +7,11 @@ import socket
 import ssl
 from typing import Any
 
-from aionet.address import Address
+from aionet.address import Address, address_in
 from aionet.connections import Connections
 from aionet.core.layer import Layer
 from aionet.core.tls import TLSHub
+from aionet.given import check_wait, one_of
 from aionet.handlers import Handlers, StreamConnection
 from aionet.happy_eyeballs import connected
 from aionet.limits import CloseReason, Limits, Timeouts
@@ -19,6 +20,7 @@ from aionet.protocol import Answer
 from aionet.sockets import borrowed
 from aionet.stream import Stream
 from aionet.stream_errors import BrokenStreamError
+from aionet.tls import check_context
 
 MANY = 1_000_000_000  # connections: how many it makes is the program's affair
 BACKLOG_S = 0.01  # until a unix socket's backlog that was full is tried again
@@ -116,6 +118,7 @@ class _ClientConnection(StreamConnection):
         """Raises ValueError without a context."""
         if context is None:
             raise ValueError("start_tls() of a client needs a context and server_hostname=")
+        check_context("context", context)
         assert isinstance(self.hub, TLSHub)
         self._secure(self.hub, Layer(context, server_hostname=server_hostname))
 
@@ -160,15 +163,19 @@ async def connect(
     kernel or from resolving, ssl.SSLError (an OSError, too) for a handshake that fails, and
     BrokenStreamError (a ConnectionError) if the peer goes away in it.
     """
-    place = Address.parse(address) if isinstance(address, str) else address
+    place = address_in(address)
     if place.scheme not in ("tcp", "unix"):
         raise ValueError(f"{place} is nothing to connect to; use tcp://HOST:PORT or unix:///PATH")
+    check_wait("timeout", timeout)
+    limits = one_of(Limits, "limits", limits, Limits())
+    timeouts = one_of(Timeouts, "timeouts", timeouts, Timeouts(idle=None))
     layer = None
     if tls is not None:
+        check_context("tls", tls)
         if tls.protocol is ssl.PROTOCOL_TLS_SERVER:
             raise ValueError("tls= is a server's context; use ssl.create_default_context()")
         layer = Layer(tls, server_hostname=server_hostname or place.host or None)
-    connections = _connections(limits or Limits(), timeouts or Timeouts(idle=None))
+    connections = _connections(limits, timeouts)
     conn = _ClientConnection(connections, layer)
     connections.opening += 1
     connections.started()
