@@ -45,6 +45,8 @@ class Address:
         and `systemd:web` those called web. Raises ValueError, with a message for a person,
         for anything else.
         """
+        if not isinstance(text, str):
+            raise ValueError(f"{text!r} is no address; write it as 'tcp://127.0.0.1:7007'")
         scheme, separator, rest = text.partition("://")
         scheme = scheme.lower()
         if text.startswith("systemd:"):
@@ -81,6 +83,11 @@ class Address:
     def unix_name(self) -> str:
         """What bind(2) and connect(2) take for a unix one."""
         return "\0" + self.path[1:] if self.path.startswith("@") else self.path
+
+
+def address_in(address: object) -> Address:
+    """What a program gave for one. Raises ValueError for what is none."""
+    return address if isinstance(address, Address) else Address.parse(address)  # type: ignore[arg-type]
 
 
 def _host_and_port(text: str, rest: str) -> tuple[str, int]:

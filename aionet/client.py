@@ -7,21 +7,23 @@ import socket
 import ssl
 from typing import Any
 
-from aionet.address import Address
+from aionet.address import Address, address_in
 from aionet.connections import Connections
 from aionet.core.layer import Layer
 from aionet.core.tls import TLSHub
+from aionet.given import check_wait, one_of
 from aionet.handlers import Handlers, StreamConnection
+from aionet.happy_eyeballs import connected
 from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.listen import set_write_timeout
 from aionet.protocol import Answer
 from aionet.sockets import borrowed
 from aionet.stream import Stream
 from aionet.stream_errors import BrokenStreamError
+from aionet.tls import check_context
 
 MANY = 1_000_000_000  # connections: how many it makes is the program's affair
 BACKLOG_S = 0.01  # until a unix socket's backlog that was full is tried again
-STAGGER_S = 0.25  # before the next address of a name is tried beside the last (RFC 8305, 5)
 
 
 class _Connections(Connections):
@@ -116,6 +118,7 @@ class _ClientConnection(StreamConnection):
         """Raises ValueError without a context."""
         if context is None:
             raise ValueError("start_tls() of a client needs a context and server_hostname=")
+        check_context("context", context)
         assert isinstance(self.hub, TLSHub)
         self._secure(self.hub, Layer(context, server_hostname=server_hostname))
 
@@ -148,8 +151,8 @@ async def connect(
 
         async with await aionet.connect("tcp://localhost:7007") as stream: ...
 
-    All addresses of a name are tried, on asyncio IPv4 and IPv6 beside each other (happy eyeballs,
-    RFC 8305), on uvloop one after the other. `async with` closes it; else close() or abort() does.
+    All addresses of a name are tried, IPv4 and IPv6 beside each other (happy eyeballs, RFC 8305).
+    `async with` closes it; else close() or abort() does.
 
     tls: such as ssl.create_default_context(). server_hostname: the name that the certificate must
         have; the host of `address` if it is not given.
@@ -160,15 +163,19 @@ async def connect(
     kernel or from resolving, ssl.SSLError (an OSError, too) for a handshake that fails, and
     BrokenStreamError (a ConnectionError) if the peer goes away in it.
     """
-    place = Address.parse(address) if isinstance(address, str) else address
+    place = address_in(address)
     if place.scheme not in ("tcp", "unix"):
         raise ValueError(f"{place} is nothing to connect to; use tcp://HOST:PORT or unix:///PATH")
+    check_wait("timeout", timeout)
+    limits = one_of(Limits, "limits", limits, Limits())
+    timeouts = one_of(Timeouts, "timeouts", timeouts, Timeouts(idle=None))
     layer = None
     if tls is not None:
+        check_context("tls", tls)
         if tls.protocol is ssl.PROTOCOL_TLS_SERVER:
             raise ValueError("tls= is a server's context; use ssl.create_default_context()")
         layer = Layer(tls, server_hostname=server_hostname or place.host or None)
-    connections = _connections(limits or Limits(), timeouts or Timeouts(idle=None))
+    connections = _connections(limits, timeouts)
     conn = _ClientConnection(connections, layer)
     connections.opening += 1
     connections.started()
@@ -200,15 +207,15 @@ async def _connect_unix(sock: socket.socket, name: str) -> None:
 async def _open(loop: Any, conn: _ClientConnection, place: Address) -> None:
     if place.scheme == "unix":
         sock = socket.socket(socket.AF_UNIX)  # uvloop does not take an abstract name itself
-        try:
+    else:
+        sock = await connected(place.host, place.port)
+    try:
+        if place.scheme == "unix":
             sock.setblocking(False)
             await _connect_unix(sock, place.unix_name)
             await loop.create_unix_connection(lambda: conn, sock=sock)
-        except BaseException:
-            sock.close()
-            raise
-        return
-    eyeballs = {}
-    if isinstance(loop, asyncio.BaseEventLoop):  # uvloop has no such thing
-        eyeballs["happy_eyeballs_delay"] = STAGGER_S
-    await loop.create_connection(lambda: conn, place.host, place.port, **eyeballs)
+        else:
+            await loop.create_connection(lambda: conn, sock=sock)
+    except BaseException:
+        sock.close()
+        raise

@@ -15,9 +15,11 @@ from aionet.answerable import Answerable
 from aionet.connections import finish_tasks
 from aionet.core.failure import let_exits_pass
 from aionet.core.source import source_of
+from aionet.given import as_bytes
 from aionet.limits import Limits
 from aionet.pktinfo import Asked, Wildcard, answering
 from aionet.protocol import Answer, datagrams
+from aionet.protocol.service import is_answer
 from aionet.sockets import BURST, RECV_SIZE, datagram_drops
 from aionet.throttle import throttled
 
@@ -225,8 +227,11 @@ class Datagram:
     _asked: Asked | None = field(repr=False)
 
     def reply(self, data: bytes) -> bool:
-        """Answer the sender; False if a limit, or the kernel, did not let it go."""
-        return self._endpoint.send(data, self.sender, self._asked)
+        """Answer the sender; False if a limit, or the kernel, did not let it go.
+
+        Raises TypeError for what is not bytes.
+        """
+        return self._endpoint.send(as_bytes("reply", data), self.sender, self._asked)
 
 
 DatagramHandler = Callable[[Datagram], Awaitable[None] | None]
@@ -250,15 +255,27 @@ class HandlerEndpoint(DatagramEndpoint):
             return
         asked = self._wildcard.asked if self._wildcard else None
         destination = self._here if asked is None else asked.address
-        result = self._handler(Datagram(data, sender, destination, self, asked))
+        result: Any = self._handler(Datagram(data, sender, destination, self, asked))
+        if result is None or result is True:  # as reply() gives it
+            return
         if inspect.isawaitable(result):
             task = self._loop.create_task(self._finish(result, sender))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
+        elif is_answer(result):
+            self._gave(result, sender)
 
-    async def _finish(self, result: Awaitable[None], sender: Any) -> None:
+    def _gave(self, result: object, sender: Any) -> None:
+        throttled(
+            logging.ERROR,
+            "the handler of a datagram of %s gave %s, which goes to nobody: datagram.reply() sends",
+            *(sender, type(result).__name__),
+        )
+
+    async def _finish(self, result: Awaitable[Any], sender: Any) -> None:
         try:
-            await result
+            if is_answer(given := await result):
+                self._gave(given, sender)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from aionet.address import Address
+from aionet.address import Address, address_in
+from aionet.given import as_bytes
 from aionet.sockets import RECV_SIZE
 
 
@@ -23,9 +24,12 @@ class DatagramClient:
         self.address = sock.getpeername()
 
     def send(self, data: bytes) -> bool:
-        """Send one datagram; False if the kernel does not take it now."""
+        """Send one datagram; False if the kernel does not take it now.
+
+        Raises TypeError for what is not bytes.
+        """
         try:
-            self._sock.send(data)
+            self._sock.send(as_bytes("send", data))
         except OSError:  # a full buffer, or what became of an earlier one: see receive()
             return False
         return True
@@ -81,7 +85,7 @@ async def connect_datagram(address: str | Address) -> DatagramClient:
 
     Raises ValueError for another address, and OSError where it is not known or has no way there.
     """
-    place = Address.parse(address) if isinstance(address, str) else address
+    place = address_in(address)
     if place.scheme != "udp":
         raise ValueError(f"{place} is nothing to send datagrams to; use udp://HOST:PORT")
     loop = asyncio.get_running_loop()

@@ -16,6 +16,7 @@ from aionet.core import Hub, State
 from aionet.core.layer import Layer
 from aionet.limits import CloseReason
 from aionet.protocol import Answer, Service
+from aionet.protocol.service import is_answer
 from aionet.sockets import RECV_SIZE
 from aionet.stream import Stream, serving
 from aionet.stream_errors import BrokenStreamError
@@ -179,10 +180,15 @@ class StreamConnection(Connection):
         reason = CloseReason.ERROR
         serving.set(self)
         try:
-            serves = handler(stream)
+            serves: Any = handler(stream)
             if not inspect.isawaitable(serves):
                 raise TypeError(f"{handler!r} gave {serves!r}; a handler is an async def")
-            await serves
+            if is_answer(given := await serves):
+                throttled(
+                    logging.ERROR,
+                    "the handler of %s gave %s, which goes to nobody: stream.send_all() sends",
+                    *(self.address, type(given).__name__),
+                )
             reason = CloseReason.DONE
         except asyncio.CancelledError:
             assert self.task is not None

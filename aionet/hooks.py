@@ -30,12 +30,14 @@ class Hooks:
     on_reject: Callable[[Any], None] | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what would have to be awaited."""
+        """Raises ValueError for what is no function, or would have to be awaited."""
         for name in ("on_accept", "on_open", "on_close", "on_reject"):
             check_callback(name, getattr(self, name))
 
 
 def check_callback(name: str, callback: object) -> None:
-    """Raises ValueError for a coroutine function: it would be called, and never awaited."""
+    """Raises ValueError for what cannot be called, or would be called and never awaited."""
+    if callback is not None and not callable(callback):
+        raise ValueError(f"{name} is {callback!r}; it must be a function, or None")
     if inspect.iscoroutinefunction(callback):
         raise ValueError(f"{name} is a coroutine function; it must be a plain one, and not wait")

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-_MAX_BYTES = 2**31 - 1  # fits a C int, so every system call and loop takes it
+from aionet.given import check_flag, check_whole, is_number
+
+MAX_INT = 2**31 - 1  # fits a C int, so every system call and loop takes it
 _MAX_SECONDS = 24 * 3600.0  # epoll_wait(2) counts milliseconds in a C int: at most 24 days
 
 
@@ -76,14 +78,10 @@ class Limits:
             value = getattr(self, name)
             if value is None and name in optional:
                 continue
-            if not isinstance(value, int) or not 1 <= value <= _MAX_BYTES:
-                raise ValueError(f"Limits.{name} is {value!r}; it must be 1 to {_MAX_BYTES}")
+            check_whole(f"Limits.{name}", value, MAX_INT)
         if self.on_full not in ("queue", "reject"):
             raise ValueError(f"Limits.on_full is {self.on_full!r}; it must be 'queue' or 'reject'")
-        if not isinstance(self.udp_low_ports, bool):
-            raise ValueError(
-                f"Limits.udp_low_ports is {self.udp_low_ports!r}; it must be True or False"
-            )
+        check_flag("Limits.udp_low_ports", self.udp_low_ports)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +117,12 @@ class Timeouts:
             value = getattr(self, name)
             if value is None and name not in ("drain", "linger"):
                 continue
-            if not isinstance(value, int | float) or not 0 < value <= _MAX_SECONDS:
-                raise ValueError(
-                    f"Timeouts.{name} is {value!r}; it must be above 0 and up to "
-                    f"{_MAX_SECONDS:g} seconds"
-                )
+            check_seconds(f"Timeouts.{name}", value)
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raises ValueError for what nothing can wait for."""
+    if not is_number(value) or not 0 < value <= _MAX_SECONDS:  # type: ignore[operator]
+        raise ValueError(
+            f"{name} is {value!r}; it must be above 0 and up to {_MAX_SECONDS:g} seconds"
+        )

@@ -7,11 +7,18 @@ import ssl
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
-from aionet.address import Address
+from aionet.address import Address, address_in
+from aionet.given import check_whole
 from aionet.inherited import check_kind
+from aionet.limits import MAX_INT
 from aionet.listen import BACKLOG
-from aionet.protocol import Framing, Lines
+from aionet.protocol import Framing
+from aionet.protocol.framing import check_framing
 from aionet.proxy_header import Trusted
+from aionet.tls import check_context
+
+# What is for connections only, and what each is if it is not asked for.
+_OF_STREAMS = {"tls": None, "starttls": None, "framing": None, "backlog": BACKLOG, "proxies": ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +49,35 @@ class Listen:
     name: str = ""  # the address as it was asked for, also once this is about a socket
 
     def __post_init__(self) -> None:
-        if not isinstance(self.address, str | Address | socket.socket):
-            raise ValueError(f"{self.address!r} is no address; write it as 'tcp://127.0.0.1:7007'")
-        if isinstance(self.framing, type) or not hasattr(self.framing or Lines(), "find"):
-            raise ValueError(f"framing is {self.framing!r}; it must be such as LengthPrefixed(4)")
-        if isinstance(self.address, str):
-            object.__setattr__(self, "address", Address.parse(self.address))
-        elif isinstance(self.address, socket.socket):
+        if isinstance(self.address, socket.socket):
             check_kind(self.address)
-        if not self.name:
-            object.__setattr__(self, "name", str(self.address))
+        else:
+            object.__setattr__(self, "address", address_in(self.address))
+        if self.framing is not None:
+            check_framing(self.framing)
         for name in ("tls", "starttls"):
             context = getattr(self, name)
-            if context is not None and not isinstance(context, ssl.SSLContext):
-                raise ValueError(f"{name} is {context!r}; it must be an ssl.SSLContext")
+            if context is not None:
+                check_context(name, context)
             if context is not None and context.protocol is ssl.PROTOCOL_TLS_CLIENT:
                 raise ValueError(f"{name}= is a context of a client; make it by server_context()")
         Trusted(self.proxies)
-        if self.backlog < 1:
-            raise ValueError(f"backlog is {self.backlog}; it must be at least 1")
+        check_whole("backlog", self.backlog, MAX_INT)
+        mode: object = self.mode
+        if mode is not None and (not isinstance(mode, int) or isinstance(mode, bool)):
+            raise ValueError(f"mode is {mode!r}; it must be a number, such as 0o660")
         if self.mode is not None and not (self.is_unix_file and 0 <= self.mode <= 0o777):
             raise ValueError(f"mode is {self.mode:#o}; it is for unix:///PATH, up to 0o777")
+        if not self.name:  # as a program has it: a server's parts have the name of that
+            object.__setattr__(self, "name", str(self.address))
+            self._check_streams()
+
+    def _check_streams(self) -> None:
+        """What is for connections would do nothing for datagrams."""
+        if not self.has_streams:
+            for name, default in _OF_STREAMS.items():
+                if getattr(self, name) != default:
+                    raise ValueError(f"{name}= is for connections, and {self.name} has datagrams")
 
     @property
     def is_unix_file(self) -> bool:
@@ -102,3 +117,30 @@ class Listen:
 
 def listens(where: tuple[str | Address | socket.socket | Listen, ...]) -> tuple[Listen, ...]:
     return tuple(place if isinstance(place, Listen) else Listen(place) for place in where)
+
+
+def complete(
+    places: tuple[Listen, ...],
+    service: Any,
+    *,
+    tls: ssl.SSLContext | None,
+    starttls: ssl.SSLContext | None,
+    framing: Framing | None,
+) -> tuple[Listen, ...]:
+    """Give each what it has not of its own. Raises ValueError if something is for none of them."""
+    streams = [place for place in places if place.has_streams]
+    for name, value in (("tls", tls), ("starttls", starttls), ("framing", framing)):
+        if value is not None and not streams:
+            raise ValueError(f"{name}= needs an address of streams, and there are udp ones only")
+    if framing is not None and all(place.service is not None for place in places):
+        raise ValueError("framing= is for nobody: each Listen has a service of its own")
+    return tuple(
+        replace(
+            place,
+            service=service if place.service is None else place.service,
+            tls=(place.tls or tls) if place.has_streams else None,
+            starttls=(place.starttls or starttls) if place.has_streams else None,
+            framing=framing if place.framing is place.service is None else place.framing,
+        )
+        for place in places
+    )

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -79,6 +80,8 @@ class Process:
                 with contextlib.suppress(AttributeError, ValueError, OSError):
                     stream.flush()
             os._exit(1)
+        # The loop closes its end of this before it gives up its signals, and one may come between.
+        signal.set_wakeup_fd(-1)
         self._runner.close()
 
     async def _end(self) -> str:

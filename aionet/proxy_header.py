@@ -99,6 +99,8 @@ class Trusted:
     """
 
     def __init__(self, sources: tuple[str, ...]) -> None:
+        if not isinstance(sources, tuple | list):
+            raise ValueError(f"proxies is {sources!r}; it must be such as ('10.0.0.0/8',)")
         self._unix = "unix" in sources
         self._networks = []
         for source in sources:

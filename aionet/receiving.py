@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
+from aionet.given import check_whole
 from aionet.limits import CloseReason
 from aionet.protocol.framing import (
     ByteOrder,
@@ -17,6 +18,8 @@ from aionet.protocol.framing import (
     Lines,
     OversizeError,
     Until,
+    check_framing,
+    length_prefixed,
 )
 from aionet.sockets import RECV_SIZE
 from aionet.stream_errors import BrokenStreamError, ClosedStreamError, IncompleteError
@@ -29,7 +32,8 @@ TURN = 64  # sends, or messages, in a row; then others have their turn
 ENDS = 100  # of a stream that a program may be told; it need not know that it was told before
 LOW = RECV_SIZE // 2  # bytes that a handler has not taken, below which there is room for more
 
-length_prefixed = lru_cache(LengthPrefixed)  # a handler asks for the same ones all the time
+up_to = lru_cache(length_prefixed)  # a handler asks for the same ones all the time
+_prefixed = lru_cache(LengthPrefixed)
 _lines = lru_cache(Lines)
 _exactly = lru_cache(Exactly)
 _until = lru_cache(Until)
@@ -59,8 +63,8 @@ class ReceiveHalf:
 
         Raises ValueError for less than one byte.
         """
-        if max_bytes < 1:
-            raise ValueError(f"max_bytes is {max_bytes}; it must be at least 1")
+        if max_bytes.__class__ is not int or max_bytes < 1:
+            check_whole("max_bytes", max_bytes)
         self._check_receiving()
         if self._collecting:
             raise RuntimeError("another task is receiving from this stream")
@@ -132,6 +136,9 @@ class ReceiveHalf:
             self._conn.close(CloseReason.OVERSIZE)
             self.broken(CloseReason.OVERSIZE)
             raise BrokenStreamError(CloseReason.OVERSIZE, cast("Stream", self)) from None
+        except (AttributeError, TypeError):
+            check_framing(framing)
+            raise
         finally:
             self._collecting = False
             if not self._in_message:
@@ -153,7 +160,8 @@ class ReceiveHalf:
 
         As `receive_message`. limit: bytes before the separator; Limits.message if it is not given.
         """
-        return await self.receive_message(_until(separator, limit or self._limit))
+        limit = self._limit if limit is None else limit
+        return await self.receive_message(_until(separator, limit))
 
     async def receive_frame(
         self, prefix: int = 4, *, byteorder: ByteOrder = "big", limit: int | None = None
@@ -163,8 +171,7 @@ class ReceiveHalf:
         As `receive_message`, and the limit is looked at before anything is kept. byteorder: of the
         length; "big" is network byte order, see LengthPrefixed. limit: Limits.message if not given.
         """
-        framing = length_prefixed(prefix, byteorder=byteorder, limit=limit or self._limit)
-        return await self.receive_message(framing)
+        return await self.receive_message(self._length_prefixed(prefix, byteorder, limit))
 
     async def messages(self, framing: Framing) -> AsyncIterator[bytes]:
         """Every message, as `receive_message` gives them."""
@@ -181,7 +188,7 @@ class ReceiveHalf:
         self, prefix: int = 4, *, byteorder: ByteOrder = "big", limit: int | None = None
     ) -> AsyncIterator[bytes]:
         """Every message, as `receive_frame` gives them."""
-        framing = length_prefixed(prefix, byteorder=byteorder, limit=limit or self._limit)
+        framing = self._length_prefixed(prefix, byteorder, limit)
         while (frame := await self.receive_message(framing)) is not None:
             yield frame
 
@@ -205,6 +212,13 @@ class ReceiveHalf:
             self._conn.expect(None)
 
     # How it is done.
+
+    def _length_prefixed(
+        self, prefix: int, byteorder: ByteOrder, limit: int | None
+    ) -> LengthPrefixed:
+        if limit is None:
+            return up_to(prefix, byteorder, self._limit)
+        return _prefixed(prefix, byteorder=byteorder, limit=limit)
 
     def _cut(self, start: int, end: int, size: int) -> bytes:
         """The bytes from `start` to `end`; `size` leave the buffer."""

@@ -16,6 +16,9 @@ async def relay(one: Stream, other: Stream) -> None:
     connection as a broken one (RST), so that nobody takes half an answer for a whole one. A proxy
     is this and `connect`. Raises nothing for what the peers do; both streams are closed then.
     """
+    for each in (one, other):
+        if not isinstance(each, Stream):
+            raise ValueError(f"{each!r} is no stream, so nothing can be relayed")
     whole = False
     try:
         async with asyncio.TaskGroup() as tasks:

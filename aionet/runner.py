@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -17,15 +19,16 @@ from aionet.address import IP, Address
 from aionet.app import OF_WORKERS, App, Worker, assign, enter, is_app
 from aionet.connections import CANCEL_S
 from aionet.door import doors_of
+from aionet.given import check_flag, check_whole, one_of
 from aionet.handlers import shell_of
 from aionet.hooks import Hooks, check_callback
-from aionet.limits import Limits, Timeouts
+from aionet.limits import Limits, Timeouts, check_seconds
 from aionet.listen import listen_all, listen_beside
 from aionet.loops import loop_factory
-from aionet.place import Listen, listens
+from aionet.place import Listen, complete, listens
 from aionet.process import Process
 from aionet.protocol import Framing
-from aionet.server import Server, Serves, complete, serve
+from aionet.server import Server, Serves, serve
 from aionet.sockets import address_of
 from aionet.supervised import RETIRE, Supervised
 from aionet.tally import OnStats, Tally, keep_telling
@@ -39,6 +42,8 @@ Place = str | Address | Listen
 T = TypeVar("T")
 OnReady = Callable[[list[Address]], None]
 
+# For a worker that is to replace another, to become ready.
+READY_S = 30.0
 # After Timeouts.drain: to cancel handlers in, other tasks, threads, and to say so.
 STOP_S = 4 * CANCEL_S
 
@@ -59,6 +64,7 @@ def run(
     count_bytes: bool = False,
     exclusive: bool = True,
     hang_timeout: float | None = 30.0,
+    start_timeout: float | None = READY_S,
     on_ready: OnReady | None = None,
     on_stats: OnStats | None = None,
 ) -> int:
@@ -83,7 +89,9 @@ def run(
         only its own connections are lost. `limits` are those of each.
     exclusive: refuse a port that another program shares in that way already, such as this one
         started twice. hang_timeout: of several workers, one whose loop has not turned for so many
-        seconds is killed, and replaced; None lets it be.
+        seconds is killed, and replaced; None lets it be. start_timeout: one that is to replace
+        another on SIGHUP and is not ready after so many seconds is killed, and the other goes on;
+        None waits for it.
     on_ready: called with the addresses once all of them are served. on_stats: called with the
         counters of all workers together, here and not in them, about once a second while they
         change and at the end. Neither may wait: who calls them looks after the workers.
@@ -113,10 +121,18 @@ def run(
         shell_of(service)  # which says what is wrong with it
     if not where:
         raise ValueError("run() needs an address, such as 'tcp://127.0.0.1:0'")
-    if workers < 1:
-        raise ValueError(f"workers is {workers}; it must be at least 1")
-    if hang_timeout is not None and not hang_timeout > 0:
-        raise ValueError(f"hang_timeout is {hang_timeout}; it must be above 0, or None")
+    check_whole("workers", workers)
+    for name, seconds in (("hang_timeout", hang_timeout), ("start_timeout", start_timeout)):
+        if seconds is not None:
+            check_seconds(name, seconds)
+    for name, flag in (
+        *(("cancel_on_close", cancel_on_close), ("count_bytes", count_bytes)),
+        ("exclusive", exclusive),
+    ):
+        check_flag(name, flag)
+    limits = one_of(Limits, "limits", limits, Limits())
+    timeouts = one_of(Timeouts, "timeouts", timeouts, Timeouts())
+    hooks = one_of(Hooks, "hooks", hooks, Hooks())
     check_callback("on_ready", on_ready)
     check_callback("on_stats", on_stats)
     loop_factory(loop)
@@ -125,7 +141,6 @@ def run(
     places = complete(listens(where), given, tls=tls, starttls=starttls, framing=framing)
     if factory is None:
         doors_of(places, cancel_on_close)  # which says what cannot be served
-    timeouts = timeouts or Timeouts()
     with Opened(workers, timeouts.write, exclusive=exclusive) as opened:
         for place in places:
             opened.add(place)
@@ -136,6 +151,7 @@ def run(
             on_ready,
             on_stats=on_stats,
             hang_timeout=hang_timeout,
+            start_timeout=start_timeout,
             limits=limits,
             timeouts=timeouts,
             hooks=hooks,
@@ -231,6 +247,7 @@ def run_on(
     timeouts: Timeouts,
     on_stats: OnStats | None = None,
     hang_timeout: float | None = 30.0,
+    start_timeout: float | None = READY_S,
     supervised: bool = False,
     **settings: Any,
 ) -> int:
@@ -277,6 +294,7 @@ def run_on(
                 raise SystemExit(str(error)) from None
 
     tally = Tally(on_stats) if on_stats is not None else None
+    _warn_of_threads()
     return supervise(
         work,
         workers,
@@ -286,7 +304,19 @@ def run_on(
         on_end=tally.end if tally else None,
         stop_timeout=timeouts.drain + STOP_S,
         replaceable=True,
+        start_timeout=math.inf if start_timeout is None else start_timeout,
     )
+
+
+def _warn_of_threads() -> None:
+    """Of those of the program: the kernel's own, such as of a library in C, cannot be known."""
+    names = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
+    if names:
+        log.warning(
+            "run() forks workers, and threads run already (%s): a lock that one of them holds "
+            "stays locked in a worker; start them in an app, or in on_ready",
+            ", ".join(names),
+        )
 
 
 Serving = Callable[[list[Listen], Worker], contextlib.AbstractAsyncContextManager[Server]]

@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, cast
@@ -24,6 +23,7 @@ from aionet.datagram import DatagramEndpoint, DatagramHandler, HandlerEndpoint, 
 from aionet.descriptors import descriptor_room
 from aionet.dispatch import Dispatch
 from aionet.door import Door, doors_of
+from aionet.given import as_bytes, check_flag, check_wait, one_of
 from aionet.handlers import Handler, Handlers
 from aionet.hooks import Hooks
 from aionet.limits import Limits, Timeouts
@@ -31,7 +31,7 @@ from aionet.listen import listen_all
 from aionet.listener import Gate, Listener
 from aionet.loops import keep_read_buffers
 from aionet.native import handle_once
-from aionet.place import Listen, listens
+from aionet.place import Listen, complete, listens
 from aionet.protocol import Deliveries, Framing, Service
 from aionet.proxied import Proxied, for_somebody
 from aionet.proxy_header import Trusted
@@ -57,7 +57,7 @@ class Server:
         where: tuple[Listen, ...],
         limits: Limits,
         timeouts: Timeouts,
-        hooks: Hooks | None,
+        hooks: Hooks,
         reuse_port: bool,
         cancel_on_close: bool,
         count_bytes: bool,
@@ -220,8 +220,9 @@ class Server:
         """Send a datagram that nobody has asked for, from the first udp socket of that family.
 
         address: (host, port, ...), of numbers. False if a limit, or the kernel, did not let it go.
-        Raises ValueError where there is no such socket.
+        Raises ValueError where there is no such socket, and TypeError for what is not bytes.
         """
+        data = as_bytes("send_to", data)
         six = ":" in address[0]
         for endpoint in self._endpoints:
             if endpoint.is_six is six:
@@ -265,6 +266,7 @@ class Server:
         For who is replaced by another that serves already: whoever came a moment ago and has not
         said anything yet is still heard. `draining` is set, for who never ends by himself.
         """
+        check_wait("timeout", timeout)
         await self._gate.close_politely()
         limit = self._timeouts.drain if timeout is None else timeout
         if self._connections is not None:
@@ -278,6 +280,7 @@ class Server:
         sending. The timeout is that of `Timeouts.drain` unless given. A second call waits for
         the first, and gives its report.
         """
+        check_wait("timeout", timeout)
         if self._drained is None:
             limit = self._timeouts.drain if timeout is None else timeout
             self._drained = asyncio.create_task(self._drain(limit))
@@ -347,52 +350,31 @@ def serve(
         `unix:@NAME`, `fd://N`, `systemd:`, a `Listen`, or a socket that is bound; the server owns
         it from then on.
     tls: of the stream addresses. starttls: the same once `Stream.start_tls` is called.
-    framing: `Lines(limit)`, `LengthPrefixed(4)`, ...: a service is given whole messages by it.
+    framing: `Lines(limit)`, `LengthPrefixed(4)`, ...: a service is given whole messages by it; a
+        datagram is one by itself.
     reuse_port: several processes may listen there.
     cancel_on_close: cancel a handler whose peer is gone, if it is waiting for something else.
     count_bytes: have Stats.received_bytes and .sent_bytes, for about 0.1 us a message.
 
     `limits` are for all addresses together.
 
-    Raises ValueError for an address that cannot be read or what is neither a service nor a
-    handler, and on entering OSError where it cannot listen.
+    Raises ValueError for an address that cannot be read, what is neither a service nor a handler,
+    and all else that cannot be meant, and on entering OSError where it cannot listen.
     """
     if isinstance(service, Listen):
         where, service = (service, *where), None  # type: ignore[assignment]
     if not where:
         raise ValueError("serve() needs an address, such as 'tcp://127.0.0.1:0'")
     places = complete(listens(where), service, tls=tls, starttls=starttls, framing=framing)
+    check_flag("reuse_port", reuse_port)
+    check_flag("cancel_on_close", cancel_on_close)
+    check_flag("count_bytes", count_bytes)
     return Server(
         places,
-        limits or Limits(),
-        timeouts or Timeouts(),
-        hooks,
+        one_of(Limits, "limits", limits, Limits()),
+        one_of(Timeouts, "timeouts", timeouts, Timeouts()),
+        one_of(Hooks, "hooks", hooks, Hooks()),
         reuse_port,
         cancel_on_close,
         count_bytes,
-    )
-
-
-def complete(
-    places: tuple[Listen, ...],
-    service: Any,
-    *,
-    tls: ssl.SSLContext | None,
-    starttls: ssl.SSLContext | None,
-    framing: Framing | None,
-) -> tuple[Listen, ...]:
-    """Give each what it has not of its own. Raises ValueError if something is for none of them."""
-    streams = [place for place in places if place.has_streams]
-    for name, value in (("tls", tls), ("starttls", starttls)):
-        if value is not None and not streams:
-            raise ValueError(f"{name}= needs an address of streams, and there are udp ones only")
-    return tuple(
-        replace(
-            place,
-            service=service if place.service is None else place.service,
-            tls=(place.tls or tls) if place.has_streams else None,
-            starttls=(place.starttls or starttls) if place.has_streams else None,
-            framing=place.framing or (framing if place.service is None else None),
-        )
-        for place in places
     )

@@ -8,9 +8,10 @@ from contextvars import ContextVar
 from types import FrameType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from aionet.given import as_bytes
 from aionet.limits import CloseReason
 from aionet.protocol.framing import ByteOrder
-from aionet.receiving import TURN, ReceiveHalf, length_prefixed, wake
+from aionet.receiving import TURN, ReceiveHalf, up_to, wake
 from aionet.stream_errors import BrokenStreamError, ClosedStreamError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Stream(ReceiveHalf):
         """
         self._check_sending()
         if data.__class__ is not bytes:
-            data = _as_bytes("send_all", data)
+            data = as_bytes("send_all", data)
         conn = self._conn
         if self._secured is not None:  # what is sent meanwhile would be of neither
             await asyncio.shield(self._secured)
@@ -102,8 +103,8 @@ class Stream(ReceiveHalf):
 
         Raises ValueError if it cannot be said in so many.
         """
-        framing = length_prefixed(prefix, byteorder=byteorder, limit=LARGEST)
-        await self.send_all(framing.encode(_as_bytes("send_frame", data)))
+        framing = up_to(prefix, byteorder, LARGEST)
+        await self.send_all(framing.encode(as_bytes("send_frame", data)))
 
     def send_nowait(self, data: bytes | bytearray | memoryview) -> bool:
         """Send `data` without waiting, from any task; False if it was not sent, nor any of it.
@@ -112,7 +113,7 @@ class Stream(ReceiveHalf):
         stream closed. For pushes: who does not read gets no more, and nobody waits for it. Raises
         TypeError for what is not bytes.
         """
-        data = _as_bytes("send_nowait", data)
+        data = as_bytes("send_nowait", data)
         conn = self._conn
         if self.closed or self._finished or self._broken is not None or self._secured is not None:
             return False
@@ -274,9 +275,3 @@ _WAITS = tuple(
     wait.__code__
     for wait in (ReceiveHalf._more, Stream._wait_for_room, Stream.wait_closed, Stream.start_tls)
 )
-
-
-def _as_bytes(call: str, data: bytes | bytearray | memoryview) -> bytes:
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise TypeError(f"{call}() was given {type(data).__name__}; it must be bytes")
-    return bytes(data)

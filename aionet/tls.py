@@ -93,6 +93,12 @@ def _choose(which: Any, name: str | None, context: ssl.SSLContext) -> None:
         which.context = cast(ServerContext, context).of(name)
 
 
+def check_context(name: str, context: object) -> None:
+    """Raises ValueError for what is none."""
+    if not isinstance(context, ssl.SSLContext):
+        raise ValueError(f"{name} is {context!r}; it must be an ssl.SSLContext")
+
+
 def server_context(
     certificate: Path,
     key: Path | None = None,
@@ -117,10 +123,17 @@ def server_context(
     alpn: what is spoken, the best first, such as "h2" (RFC 7301).
 
     Raises OSError (ssl.SSLError is one) where files cannot be read or do not belong together, and
-    ValueError for client certificates that nobody may sign.
+    ValueError for client certificates that nobody may sign, and for what cannot be meant.
     """
-    need = client_cert or ("required" if client_ca is not None else "none")
-    if need not in _VERIFY:
+    for what, path in (("certificate", certificate), ("key", key), ("client_ca", client_ca)):
+        if not isinstance(path, str | PathLike) and (path is not None or what == "certificate"):
+            raise ValueError(f"{what} is {path!r}; it must be the path of a PEM file")
+    if isinstance(alpn, str):
+        raise ValueError(f"alpn is {alpn!r}; it must be a list, such as [{alpn!r}]")
+    need: object = client_cert
+    if need is None:
+        need = "required" if client_ca is not None else "none"
+    if not isinstance(need, str) or need not in _VERIFY:
         raise ValueError(f"client_cert is {need!r}; it must be 'none', 'optional' or 'required'")
     if need != "none" and client_ca is None:
         raise ValueError(f"client_cert is {need!r} and needs client_ca, a PEM file")

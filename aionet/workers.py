@@ -26,7 +26,6 @@ from typing import NoReturn
 from aionet.native import signal_when_parent_dies
 from aionet.supervised import RECORD, RETIRE, Supervised
 
-READY_S = 30.0  # for one that is to replace another
 START_S = 1.0  # whoever ends sooner did not start: starting others at once would keep a core busy
 RETRY_S = (0.1, 30.0)  # to wait for before another start: first, doubled each time, and at most
 
@@ -47,6 +46,7 @@ def supervise(
     on_end: Callable[[int], None] | None = None,
     stop_timeout: float = math.inf,
     replaceable: bool = False,
+    start_timeout: float = math.inf,
 ) -> int:
     """Run `work` in `count` processes until SIGTERM or SIGINT; returns the exit status.
 
@@ -56,7 +56,8 @@ def supervise(
     stop_timeout: seconds after which a worker that was told to stop, and has not, is killed.
 
     replaceable: SIGHUP replaces them one after the other: another one is started beside it, and
-        when that is ready the old one gets RETIRE; if it does not get ready, the old one goes on.
+        when that is ready the old one gets RETIRE; if it does not get ready, within start_timeout,
+        the old one goes on.
 
     A worker that ends unasked is replaced, whatever its status: at once if it was ready and
     START_S old, else after a while that grows with each such end in a row, up to RETRY_S. Only if
@@ -70,6 +71,7 @@ def supervise(
         raise ValueError(f"count is {count}; there must be at least 1 worker")
     parent = _Parent(work, count, on_ready, on_stop, on_report, on_end, stop_timeout)
     parent.heard = _HEARD if replaceable else _STOPS
+    parent.start_timeout = start_timeout
     return parent.run()
 
 
@@ -92,6 +94,7 @@ class _Parent:
     """The workers that there are, and what is to happen when one ends. heard: signals."""
 
     heard: tuple[int, ...] = _STOPS
+    start_timeout = math.inf
 
     def __init__(
         self,
@@ -155,7 +158,7 @@ class _Parent:
             raise
         child = _Child(number, pid, time.monotonic(), replaces=replaces)
         if replaces is not None:
-            child.kill_at = child.started + READY_S
+            child.kill_at = child.started + self.start_timeout
         self._children[pidfd] = child
         self._poll.register(pidfd, select.POLLIN)
 
@@ -295,7 +298,8 @@ class _Parent:
                 if child.told:
                     logger.error("%s has not stopped in %g s: killed", child, self._stop_timeout)
                 else:
-                    logger.error("%s is not ready after %g s: killed", child, READY_S)
+                    limit = self.start_timeout
+                    logger.error("%s is not ready after %g s: killed", child, limit)
                 os.kill(child.pid, signal.SIGKILL)
 
     def _replace_next(self) -> None:

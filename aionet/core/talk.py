@@ -11,7 +11,7 @@ from aionet.core.failure import let_exits_pass
 from aionet.core.peer import Peer, State, extra_of
 from aionet.core.turns import Turns, spread_of
 from aionet.limits import CloseReason
-from aionet.protocol.service import Answer, Close, Deliveries, Delivery, Service, no_delivery
+from aionet.protocol.service import Answer, Close, Deliveries, Delivery, Service, delivered, pair
 from aionet.throttle import throttled
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Talk:
         """Carry them out though nobody has spoken. Raises what they raise."""
         self._busy += 1
         try:
-            for to, what in deliveries:
+            for to, what in map(pair, deliveries):
                 self._deliver(to, what)
         finally:
             self._busy -= 1
@@ -156,7 +156,7 @@ class Talk:
         if isinstance(answer, bytes | bytearray | memoryview | Close):
             self.put(peer, answer)
         elif isinstance(answer, str) or not isinstance(answer, Iterable):
-            raise no_delivery(answer)
+            pair(answer)  # which says so
         elif isinstance(answer, Iterator):
             if peer.outbox is None:
                 peer.outbox = []
@@ -169,7 +169,7 @@ class Talk:
         """At once for others, who must not wait for this one; what is its own, as it reads."""
         own: list[Delivery] = []
         for delivery in deliveries:
-            to, what = delivery
+            to, what = pair(delivery)
             if to is peer and (own or self._hub.is_full(peer)) and not peer.closing:
                 own.append(delivery)
             else:
@@ -185,6 +185,8 @@ class Talk:
             elif what.__class__ is bytes and what:
                 self._put_to_many(to, what)
             else:
+                if not isinstance(what, bytes | Close):
+                    what = delivered(what)  # also if it is for nobody
                 for each in to:
                     self.put(each, what)
         except AttributeError:
@@ -219,9 +221,7 @@ class Talk:
             self._close_for(peer, what)
             return
         if not isinstance(what, bytes):
-            if not isinstance(what, bytearray | memoryview):
-                raise TypeError(f"{type(what).__name__} was delivered; it must be bytes, or CLOSE")
-            what = bytes(what)
+            what = delivered(what)
         if not what or (peer.state is not State.OPEN and peer.state is not State.HALF_CLOSED):
             return
         extra = peer.extra
@@ -290,7 +290,7 @@ class Talk:
                 try:
                     to, what = delivery
                 except (TypeError, ValueError):
-                    raise no_delivery(delivery) from None
+                    to, what = pair(delivery)  # which says what it is
                 self._deliver(to, what)
                 if to is not peer and not peer.closing:
                     spread += spread_of(to, what)

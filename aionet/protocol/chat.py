@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from aionet.given import check_whole
 from aionet.protocol.framing import LineReader
 from aionet.protocol.service import CLOSE, OVERSIZE, Answer, Close, Delivery, Service
 
@@ -45,6 +46,7 @@ class Room(Service):
     one_process = True  # members of different processes would never meet
 
     def __init__(self, *, line_limit: int = LINE_LIMIT) -> None:
+        check_whole("line_limit", line_limit)
         self._line_limit = line_limit
         self._visitors: dict[Any, _Visitor] = {}
         self._members: dict[Any, str] = {}  # the named ones, in the order they came in

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from aionet.protocol.framing import Framing, Reader
+from aionet.protocol.framing import Framing, Reader, check_framing
 from aionet.protocol.service import (
     OVERSIZE,
     Answer,
@@ -28,6 +28,9 @@ class Framed(Service):
     """
 
     def __init__(self, service: Service, framing: Framing) -> None:
+        if not isinstance(service, Service):
+            raise ValueError(f"{service!r} is no aionet.Service, which a framing is for")
+        check_framing(framing)
         self._service = service
         self._framing = framing
         self._readers: dict[Any, Reader] = {}

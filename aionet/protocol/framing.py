@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Literal, Protocol
 
+from aionet.given import as_bytes, check_whole
+
 # Where a message stands in a buffer, [start:end], and how many bytes leave that with it.
 Found = tuple[int, int, int]
 ByteOrder = Literal["big", "little"]
@@ -56,6 +58,13 @@ class Framing(Protocol):
 
     def reader(self) -> Reader:
         """For the messages of one peer."""
+
+
+def check_framing(framing: object) -> None:
+    """Raises ValueError for what is none, such as its class."""
+    parts = ("overlap", "find", "find_last", "reader")
+    if isinstance(framing, type) or not all(hasattr(framing, part) for part in parts):
+        raise ValueError(f"framing is {framing!r}; it must be such as LengthPrefixed(4)")
 
 
 class FrameReader:
@@ -113,6 +122,7 @@ class LineReader:
     __slots__ = ("_completed", "_limit", "_tail", "too_long")
 
     def __init__(self, limit: int) -> None:
+        check_whole("limit", limit)
         self._limit = limit
         self._tail = b""
         self._completed = 0
@@ -181,6 +191,7 @@ class Lines:
     @staticmethod
     def encode(line: bytes) -> bytes:
         """`line` as it is sent. Raises ValueError if it has an end within."""
+        line = as_bytes("encode", line)
         if b"\n" in line:
             raise ValueError(f"{line!r} has a line end in it")
         return line + b"\n"
@@ -212,6 +223,7 @@ class Until:
 
     def encode(self, message: bytes) -> bytes:
         """`message` as it is sent. Raises ValueError if it has the separator within."""
+        message = as_bytes("encode", message)
         sent = message + self.separator
         if sent.find(self.separator) != len(message):
             raise ValueError(f"{message!r} has {self.separator!r} in it")
@@ -221,6 +233,7 @@ class Until:
 class LengthPrefixed:
     """Messages that say in their first `prefix` bytes how long they are, at most `limit` bytes.
 
+    limit: 4096, or what the prefix can say, if that is less, unless it is given.
     The length counts what follows it. byteorder: which of its bytes comes first. "big", the most
     significant one, is network byte order (RFC 791, appendix B), and what nearly all protocols
     take, Java's DataOutputStream and Go's binary.BigEndian; "little" is how x86 and most ARM
@@ -229,14 +242,20 @@ class LengthPrefixed:
 
     overlap = 0
 
-    def __init__(self, prefix: int = 4, *, byteorder: ByteOrder = "big", limit: int = 4096) -> None:
-        if prefix not in PREFIXES:
+    def __init__(
+        self, prefix: int = 4, *, byteorder: ByteOrder = "big", limit: int | None = None
+    ) -> None:
+        if isinstance(prefix, bool) or prefix not in PREFIXES:
             raise ValueError(f"prefix is {prefix!r}; it must be 1, 2, 4 or 8 bytes")
         if byteorder not in ("big", "little"):
             raise ValueError(f"byteorder is {byteorder!r}; it must be 'big' or 'little'")
         self.prefix = prefix
         self.byteorder: ByteOrder = byteorder
-        self.limit = min(_positive("limit", limit), 256**prefix - 1)
+        most = 256**prefix - 1
+        self.limit = min(4096, most) if limit is None else _positive("limit", limit)
+        if self.limit > most:
+            size = f"{prefix} byte{'s' * (prefix > 1)}"
+            raise ValueError(f"limit is {limit}; a length of {size} says at most {most}")
 
     def find(self, buffer: bytes | bytearray, searched: int) -> Found | None:
         prefix = self.prefix
@@ -256,6 +275,7 @@ class LengthPrefixed:
 
     def encode(self, message: bytes) -> bytes:
         """`message` with its length before it. Raises ValueError if it is over the limit."""
+        message = as_bytes("encode", message)
         if len(message) > self.limit:
             raise ValueError(f"a message of {len(message):,} bytes is over {self.limit:,}")
         return len(message).to_bytes(self.prefix, self.byteorder) + message
@@ -280,12 +300,19 @@ class Exactly:
 
     def encode(self, message: bytes) -> bytes:
         """`message` as it is sent. Raises ValueError if it has another size."""
+        message = as_bytes("encode", message)
         if len(message) != self.size:
             raise ValueError(f"a message of {len(message):,} bytes; it must have {self.size:,}")
         return message
 
 
 def _positive(name: str, value: int) -> int:
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} is {value!r}; it must be at least 1")
+    check_whole(name, value)
     return value
+
+
+def length_prefixed(prefix: int, byteorder: ByteOrder, most: int) -> LengthPrefixed:
+    """One whose limit is `most`, or what its prefix can say, if that is less."""
+    framing = LengthPrefixed(prefix, byteorder=byteorder)
+    framing.limit = min(most, 256**prefix - 1)
+    return framing

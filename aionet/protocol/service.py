@@ -32,9 +32,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from inspect import isasyncgenfunction, iscoroutinefunction
+from inspect import isasyncgen, isasyncgenfunction, iscoroutinefunction, isgenerator
 from typing import Any, Final, final
 
+from aionet.given import hint
 from aionet.limits import CloseReason
 
 
@@ -129,12 +130,40 @@ def no_delivery(what: Any) -> TypeError:
     return TypeError(f"{what!r} is no delivery; it must be a pair of a peer, or peers, and bytes")
 
 
+def is_answer(what: object) -> bool:
+    """Whether it would be one of a service: a handler that gives it means to say something."""
+    if isinstance(what, bytes | bytearray | memoryview | Close) or type(what) is str:
+        return True
+    return isgenerator(what) or isasyncgen(what)
+
+
+def pair(delivery: Any) -> Delivery:
+    """Raises TypeError for what is none."""
+    if not isinstance(delivery, str):
+        try:
+            to, what = delivery
+            return to, what
+        except (TypeError, ValueError):
+            pass
+    raise no_delivery(delivery)
+
+
+def delivered(what: object) -> bytes:
+    """What is to be sent. Raises TypeError for what is not bytes."""
+    if not isinstance(what, bytes | bytearray | memoryview):
+        name = type(what).__name__
+        raise TypeError(f"{name} was delivered; it must be bytes, or CLOSE{hint(what)}")
+    return bytes(what)
+
+
 def deliveries(peer: Any, answer: Answer) -> Deliveries:
     """The same, each with whom it is for: what `peer` made the service say."""
     if answer is None:
         return ()
     if isinstance(answer, bytes | bytearray | memoryview | Close):
         return ((peer, bytes(answer) if not isinstance(answer, Close) else answer),)
+    if isinstance(answer, str) or not isinstance(answer, Iterable):
+        raise no_delivery(answer)
     return answer
 
 
@@ -143,8 +172,8 @@ def datagrams(sender: Any, answer: Answer) -> Iterable[tuple[Any, bytes]]:
     if answer.__class__ is bytes:
         return ((sender, answer),)
     return (
-        (each, data)
-        for to, data in deliveries(sender, answer)
+        (each, data if data.__class__ is bytes else delivered(data))
+        for to, data in map(pair, deliveries(sender, answer))
         if not isinstance(data, Close)
         for each in (to if isinstance(to, list) else (to,))
     )

@@ -18,6 +18,7 @@ from aionet.core import State
 from aionet.core.layer import Layer
 from aionet.datagram import DatagramEndpoint, HandlerEndpoint
 from aionet.door import doors_of
+from aionet.given import as_bytes, one_of
 from aionet.handlers import Handlers
 from aionet.hooks import Hooks
 from aionet.limits import Limits, Timeouts
@@ -56,9 +57,9 @@ class MemoryServer:
     ) -> None:
         self._service = service
         self._listen = Listen(PLACE, tls=tls, starttls=starttls, framing=framing)
-        self._limits = limits or Limits()
-        self._timeouts = timeouts or Timeouts()
-        self._hooks = hooks
+        self._limits = one_of(Limits, "limits", limits, Limits())
+        self._timeouts = one_of(Timeouts, "timeouts", timeouts, Timeouts())
+        self._hooks = one_of(Hooks, "hooks", hooks, Hooks())
         self._cancel_on_close = cancel_on_close
         self._stack = contextlib.AsyncExitStack()
         self._report: DrainReport | None = None
@@ -153,7 +154,7 @@ class MemoryServer:
 
     def send_to(self, data: bytes, address: Any) -> bool:
         """As Server.send_to; it is in `sent` then."""
-        return self._datagrams().send(data, address)
+        return self._datagrams().send(as_bytes("send_to", data), address)
 
     @property
     def stats(self) -> Stats:

@@ -12,7 +12,7 @@ from typing import Any
 from aionet.command import Serve
 from aionet.core import Hub, Peer, Shell, Todo
 from aionet.descriptors import descriptor_room
-from aionet.sockets import set_reset_on_close, stop_reading
+from aionet.sockets import borrowed, set_reset_on_close, stop_reading
 
 
 class Connection(Peer):
@@ -45,15 +45,13 @@ class Connection(Peer):
         """
         if self.sock.fileno() < 0:
             return
-        sock = socket.socket(fileno=self.sock.fileno())
-        with contextlib.suppress(OSError):  # the peer was gone before
+        with contextlib.suppress(OSError), borrowed(self.sock) as sock:  # the peer was gone before
             if todo is Todo.SHUT_RD:
                 stop_reading(sock)
             elif todo is Todo.SHUT_WR:
                 sock.shutdown(socket.SHUT_WR)
             elif todo is Todo.RESET:
                 set_reset_on_close(sock)
-        sock.detach()
 
     def gone(self) -> None:
         """Nothing is under way here: a reset need not wait for who sends to this peer."""

@@ -22,6 +22,7 @@ import rloop
 from aionet.command import Serve
 from aionet.core import State, Todo
 from aionet.loops import keep_read_buffers
+from aionet.sockets import borrowed
 from compare.contenders import connection, on_a_loop
 from compare.contenders.answers import Answers
 
@@ -122,10 +123,9 @@ class Connection(connection.Connection, asyncio.Protocol):
     def _shut(self) -> None:
         """The peer is to see the end now, not when rloop 0.5 gets to close the socket."""
         if self.sock.fileno() >= 0:
-            sock = socket.socket(fileno=self.sock.fileno())
-            with contextlib.suppress(OSError):  # the peer was gone before
+            # The peer may be gone already.
+            with contextlib.suppress(OSError), borrowed(self.sock) as sock:
                 sock.shutdown(socket.SHUT_RDWR)
-            sock.detach()
 
 
 class Datagrams(asyncio.DatagramProtocol):

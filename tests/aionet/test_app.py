@@ -6,100 +6,15 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from app_programs import DEADLINE_S, TICKER, Program, ask
 
 from aionet import Worker, run
-from aionet.app import OF_WORKERS, CannotLoadError, load
+from aionet.app import OF_WORKERS
 from aionet.testing import MemoryServer
-
-DEADLINE_S = 20.0
-
-TICKER = """
-import asyncio, os, sys
-from contextlib import asynccontextmanager
-import aionet
-
-VERSION = 1
-
-@asynccontextmanager
-async def app(worker):
-    streams = set()
-
-    async def handler(stream):
-        streams.add(stream)
-        try:
-            async for data in stream:
-                await stream.send_all(b"%d " % VERSION + data)
-        finally:
-            streams.discard(stream)
-
-    async def tick():
-        while True:
-            await asyncio.sleep(0.05)
-            for stream in streams:
-                stream.send_nowait(b".")
-
-    async with asyncio.TaskGroup() as group:
-        ticker = group.create_task(tick())
-        print("entered", worker.number, flush=True)
-        yield handler
-        assert worker.draining.is_set() and not worker.server.peers
-        print("left", worker.number, flush=True)
-        ticker.cancel()
-
-def ready(addresses):
-    print("READY", *addresses, flush=True)
-"""
-
-
-class Program:
-    """A program that runs, and what it says."""
-
-    def __init__(self, folder: Path, *command: str, code: str = "") -> None:
-        if code:
-            (folder / "program.py").write_text(code)
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-        environment["PYTHONPATH"] = os.pathsep.join(sys.path[1:])
-        self.process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def until(self, word: str) -> str:
-        assert self.process.stdout is not None
-        while line := self.process.stdout.readline():
-            if line.startswith(word):
-                return line.strip()
-        assert self.process.stderr is not None
-        raise AssertionError(self.process.stderr.read())
-
-    def port(self) -> int:
-        return int(self.until("READY").rpartition(":")[2])
-
-    def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=DEADLINE_S)
-        return self.process.returncode, out, err
-
-
-def ask(port: int, data: bytes = b"x") -> bytes:
-    with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as sock:
-        sock.sendall(data)
-        answer = b""
-        while not answer.strip(b"."):
-            answer += sock.recv(100)
-        return answer.strip(b".")
-
 
 MAIN = "if __name__ == '__main__':\n    raise SystemExit(aionet.run(app, 'tcp://127.0.0.1:0', "
 
@@ -126,14 +41,6 @@ def test_app_that_fails_says_so(tmp_path: Path) -> None:
     assert program.process.returncode == 1
     assert "KeyError: 'of the program'" in err
 
-
-COUNTS_ITSELF = """
-import os
-
-async def app(stream):
-    async for data in stream:
-        await stream.send_all(b"%d" % os.getpid())
-"""
 
 HANGS = """
 import asyncio
@@ -197,133 +104,6 @@ def test_signals_of_a_worker_that_mean_something_already_are_refused() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGQUIT):
         with pytest.raises(ValueError, match=signal.Signals(number).name):
             worker.on_signal(number, print)
-
-
-# By its name.
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_new_code_is_taken_on_sighup_and_nobody_is_cut(tmp_path: Path, workers: str) -> None:
-    command = ("-m", "aionet", "serve", "program:app", "--workers", workers)
-    program = Program(tmp_path, *command, code=TICKER)
-    port = program.port()
-    with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as before:
-        before.sendall(b"first")
-        (tmp_path / "program.py").write_text(TICKER.replace("VERSION = 1", "VERSION = 2"))
-        program.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + DEADLINE_S
-        while {ask(port) for _ in range(10)} != {b"2 x"}:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        rest = b""
-        while data := before.recv(100):  # it was answered, and told of the end
-            rest += data
-        assert rest.replace(b".", b"") == b"1 first"
-    status, _, err = program.end()
-    assert (status, err) == (0, "")
-
-
-def test_new_code_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
-    command = ("-m", "aionet", "serve", "program:app", "--workers", "2")
-    program = Program(tmp_path, *command, code=TICKER)
-    port = program.port()
-    (tmp_path / "program.py").write_text("nonsense = \n")
-    program.process.send_signal(signal.SIGHUP)
-    assert program.process.stderr is not None
-    said = ""
-    while "those that there are go on" not in said:
-        line = program.process.stderr.readline()
-        assert line
-        said += line
-    assert "SyntaxError" in said
-    assert ask(port) == b"1 x"
-    status, _, _ = program.end()
-    assert status == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("nothing:app", "cannot serve nothing:app: there is no module 'nothing' in this folder"),
-        ("program:nothing", "cannot serve program:nothing: program has no nothing"),
-        ("program:", "cannot serve program:: 'program:' names nothing; write it as module:object"),
-    ],
-)
-def test_what_cannot_be_loaded_is_said_in_one_line(tmp_path: Path, name: str, said: str) -> None:
-    program = Program(tmp_path, "-m", "aionet", "serve", name, code=TICKER)
-    _, err = program.process.communicate(timeout=DEADLINE_S)
-    assert program.process.returncode == 1
-    first, second = err.splitlines()
-    assert first == said
-    assert second.startswith("worker 0 ended before any was ready")
-
-
-@pytest.mark.parametrize("what", ["Sums", "Sums()", "handler"])
-def test_service_class_or_handler_by_name(tmp_path: Path, what: str) -> None:
-    code = """
-import aionet
-class Sums(aionet.Service):
-    def receive_data(self, peer, data):
-        return data.upper()
-instance = Sums()
-async def handler(stream):
-    async for data in stream:
-        await stream.send_all(data.upper())
-"""
-    name = "program:" + what.replace("Sums()", "instance")
-    program = Program(tmp_path, "-m", "aionet", "serve", name, code=code)
-    assert ask(program.port(), b"abc") == b"ABC"
-    assert program.end()[0] == 0
-
-
-def test_name_of_an_object_may_have_dots() -> None:
-    assert load("asyncio:events.AbstractEventLoop") is asyncio.AbstractEventLoop
-    with pytest.raises(CannotLoadError, match=r"asyncio has no events.nothing"):
-        load("asyncio:events.nothing")
-
-
-RELOADS = 3
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_nobody_is_refused_or_reset_while_workers_are_replaced(tmp_path: Path, loop: str) -> None:
-    command = ("-m", "aionet", "serve", "program:app", "--workers", "2", "--loop", loop)
-    program = Program(tmp_path, *command, code=COUNTS_ITSELF)
-    port = program.port()
-    seen: set[bytes] = {ask(port)}
-    asked, lost = 0, []
-    for _ in range(RELOADS):
-        before = set(seen)
-        program.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + DEADLINE_S
-        while len(seen - before) < 2:  # both workers are others
-            assert time.monotonic() < deadline
-            asked += 1
-            try:
-                seen.add(ask(port))
-            except OSError as error:
-                lost.append(error)
-    assert (lost, asked > 0) == ([], True)
-    assert len(seen) >= 1 + 2 * RELOADS
-    status, _, err = program.end()
-    assert (status, err) == (0, "")
-
-
-def test_who_is_there_may_end_by_himself_when_a_worker_is_replaced(tmp_path: Path) -> None:
-    command = ("-m", "aionet", "serve", "program:app")
-    program = Program(tmp_path, *command, code=COUNTS_ITSELF)
-    port = program.port()
-    with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as silent:
-        while len({ask(port) for _ in range(5)}) != 1:
-            pass
-        old = ask(port)
-        program.process.send_signal(signal.SIGHUP)
-        while ask(port) == old:
-            time.sleep(0.02)
-        silent.sendall(b"x")  # it had not said anything yet
-        assert silent.recv(100) == old
-    assert program.end()[0] == 0
 
 
 # Signals of a program of one process.

@@ -125,18 +125,36 @@ def test_peer_that_goes_away_in_the_handshake(run: Run[Any], trusting: ssl.SSLCo
     run(main())
 
 
-def test_cancelled_connect_leaves_nothing(run: Run[Any], trusting: ssl.SSLContext) -> None:
-    async def main() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_connect_that_is_cancelled_at_any_moment_leaves_nothing(
+    run: Run[Any], trusting: ssl.SSLContext, host: str, secure: bool
+) -> None:
+    async def cancelled_after(steps: int) -> bool:
+        """Whether it came to that; whoever was connected sees the end."""
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            where = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
-            task = asyncio.create_task(connect(where, tls=trusting))
-            conn, _ = await asyncio.to_thread(silent.accept)
-            with conn:
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
-                with contextlib.suppress(ConnectionResetError):  # uvloop sends a FIN
-                    await asyncio.to_thread(read_to_the_end, conn)
+            where = f"tcp://{host}:{silent.getsockname()[1]}"
+            task = asyncio.create_task(connect(where, tls=trusting if secure else None))
+            for _ in range(steps):
+                await asyncio.sleep(0.001 if host == "localhost" else 0)
+            task.cancel()
+            try:
+                with contextlib.suppress(asyncio.CancelledError):
+                    (await task).abort()
+                    return False
+                silent.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    conn, _ = silent.accept()
+                    with conn, contextlib.suppress(ConnectionResetError):  # uvloop sends a FIN
+                        await asyncio.to_thread(read_to_the_end, conn)
+            finally:
+                assert asyncio.all_tasks() == {asyncio.current_task()}
+        return True
+
+    async def main() -> None:
+        for steps in range(12):
+            if not await cancelled_after(steps) and not secure:
+                return
 
     run(main())
 

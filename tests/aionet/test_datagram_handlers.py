@@ -14,10 +14,11 @@ import pytest
 from datagram_clients import ANY, client_of
 from loop_runs import Run
 
-from aionet import datagram, throttle
+from aionet import CLOSE, connect_datagram, datagram, throttle
 from aionet.datagram import Datagram
 from aionet.limits import Limits
 from aionet.server import serve
+from aionet.testing import MemoryServer
 
 
 def test_a_handler_is_called_for_every_datagram_and_may_take_its_time(run: Run[Any]) -> None:
@@ -267,5 +268,69 @@ def test_draining_waits_for_handlers_until_the_deadline(run: Run[Any]) -> None:
                 await begun.wait()
                 await server.drain(0.05)
         assert ended == [True, "cancelled"]
+
+    run(main())
+
+
+# What a handler gives is no answer.
+
+
+def gives(what: Any) -> Any:
+    return lambda received: what
+
+
+def gives_later(what: Any) -> Any:
+    async def handler(received: Datagram) -> Any:
+        return what
+
+    return handler
+
+
+@pytest.mark.parametrize("kind", [gives, gives_later])
+@pytest.mark.parametrize("what", [b"yes", bytearray(b"yes"), "yes", CLOSE])
+def test_handler_that_gives_an_answer_is_told_that_it_goes_to_nobody(
+    caplog: pytest.LogCaptureFixture, kind: Any, what: Any
+) -> None:
+    with MemoryServer(kind(what)) as server:
+        assert server.datagram(b"hello") == []
+        server.drain()
+    (message,) = caplog.messages
+    assert f"gave {type(what).__name__}, which goes to nobody: datagram.reply() sends" in message
+
+
+@pytest.mark.parametrize("what", [None, True, False, 5, [True]])
+def test_nothing_is_told_of_what_is_no_answer(caplog: pytest.LogCaptureFixture, what: Any) -> None:
+    for kind in (gives, gives_later):
+        with MemoryServer(kind(what)) as server:
+            server.datagram(b"hello")
+            server.drain()
+    assert caplog.messages == []
+
+
+def test_generator_that_a_handler_gives_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with MemoryServer(lambda received: generator(received)) as server:  # type: ignore[arg-type]
+        server.datagram(b"hello")
+    assert "gave generator, which goes to nobody" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["text", 5, None])
+def test_what_is_not_bytes_is_not_sent(run: Run[Any], what: Any) -> None:
+    hint = r": text\.encode\(\)" if what == "text" else ""
+    said = f"{type(what).__name__}; it must be bytes{hint}$"
+
+    async def handler(received: Datagram) -> None:
+        with pytest.raises(TypeError, match=rf"^reply\(\) was given {said}"):
+            received.reply(what)
+        received.reply(b"refused")
+
+    async def main() -> None:
+        async with serve(handler, ANY) as server:
+            async with await connect_datagram(str(server.addresses[0])) as client:
+                with pytest.raises(TypeError, match=rf"^send\(\) was given {said}"):
+                    client.send(what)
+                client.send(b"hello")
+                assert await client.receive() == b"refused"
+            with pytest.raises(TypeError, match=rf"^send_to\(\) was given {said}"):
+                server.send_to(what, client.address)
 
     run(main())

@@ -77,6 +77,41 @@ def test_what_is_neither_bytes_nor_a_close_is_a_mistake_of_the_caller(what: Any)
         assert peer.received == b"still there"
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ([([], "text")], r"^str was delivered; it must be bytes, or CLOSE: text\.encode\(\)$"),
+        ("hi", "^'h' is no delivery; it must be a pair"),
+        (["hi"], "^'hi' is no delivery; it must be a pair"),
+        (b"news", "is no delivery; it must be a pair"),
+        ([b"news"], "^b'news' is no delivery; it must be a pair"),
+    ],
+)
+def test_what_is_no_pair_is_told_also_where_nobody_is_there(what: Any, said: str) -> None:
+    with MemoryServer(Echo()) as server, pytest.raises(TypeError, match=said):
+        server.deliver(what)
+
+
+@pytest.mark.parametrize("answer", ["hi", ["hi"], [b"a", b"b"], [("peer", "text")]])
+def test_service_that_answers_with_text_is_told_that_it_must_be_bytes(
+    caplog: Any, answer: Any
+) -> None:
+    class Says(Service):
+        def receive_data(self, peer: Any, data: bytes) -> Any:
+            return [(peer, "text")] if answer == [("peer", "text")] else answer
+
+    with MemoryServer(Says()) as server:
+        peer = server.connect()
+        peer.send(b"x")
+        assert peer.closed is CloseReason.ERROR
+        assert server.datagram(b"x") == []
+    over_tcp, over_udp = [record.exc_info[1] for record in records(caplog) if record.exc_info]
+    for error in (over_tcp, over_udp):
+        assert isinstance(error, TypeError)
+        assert "must be" in str(error)
+        assert "bytes" in str(error)
+
+
 def test_server_that_does_not_serve_has_nobody_to_speak_to() -> None:
     server = serve(Echo(), ANY)
     for ask in (lambda: server.peers, lambda: server.deliver([]), lambda: server.draining):

@@ -126,12 +126,35 @@ def test_another_task_may_close_the_stream_of_a_handler_that_receives(
 
 @pytest.mark.parametrize("what", [5, [72, 105], "hello", None])
 def test_what_is_not_bytes_is_not_sent(what: Any) -> None:
-    said = f"^send_all\\(\\) was given {type(what).__name__}; it must be bytes$"
+    hint = r": text\.encode\(\)" if what == "hello" else ""
+    said = f"^send_all\\(\\) was given {type(what).__name__}; it must be bytes{hint}$"
 
     async def handler(stream: Stream) -> None:
         with pytest.raises(TypeError, match=said):
             await stream.send_all(what)
+        with pytest.raises(TypeError, match=said.replace("send_all", "send_nowait")):
+            stream.send_nowait(what)
+        with pytest.raises(TypeError, match=said.replace("send_all", "send_frame")):
+            await stream.send_frame(what)
         await stream.send_all(b"refused")
 
     with MemoryServer(handler) as server:
         assert server.connect().received == b"refused"
+
+
+@pytest.mark.parametrize("what", [b"bye", "bye", None, CloseReason.DONE, [b"bye"]])
+def test_what_a_handler_gives_is_no_answer(caplog: pytest.LogCaptureFixture, what: Any) -> None:
+    async def handler(stream: Stream) -> Any:
+        await stream.send_all(b"hello")
+        return what
+
+    with MemoryServer(handler) as server:
+        peer = server.connect()
+        peer.finish()
+        assert (peer.received, peer.closed) == (b"hello", CloseReason.DONE)
+    said = [record.getMessage() for record in records(caplog)]
+    if type(what) in (bytes, str):
+        assert len(said) == 1
+        assert f"gave {type(what).__name__}, which goes to nobody: stream.send_all() s" in said[0]
+    else:
+        assert said == []

@@ -188,6 +188,12 @@ def test_message_within_a_message_is_a_mistake() -> None:
         (lambda stream: stream.receive_until(b""), "separator is empty"),
         (lambda stream: stream.receive_frame(3), "prefix is 3"),
         (lambda stream: stream.send_frame(bytes(256), 1), "256 bytes is over 255"),
+        (lambda stream: stream.receive_frame(1, limit=256), "of 1 byte says at most 255"),
+        (lambda stream: stream.receive_frame(limit=0), "limit is 0"),
+        (lambda stream: stream.receive_until(b";", 0), "limit is 0"),
+        (lambda stream: stream.receive("all"), "max_bytes is 'all'"),
+        (lambda stream: stream.receive_message(LengthPrefixed), "framing is <class"),
+        (lambda stream: stream.receive_message("lines"), "framing is 'lines'"),
     ],
 )
 def test_what_cannot_be_meant_is_a_value_error(call: Any, said: str) -> None:

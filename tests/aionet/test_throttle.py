@@ -86,6 +86,7 @@ SAID_AT_ONCE = {
     ("aionet/descriptors.py", "warning"),
     ("aionet/listen.py", "info"),
     ("aionet/process.py", "error"),
+    ("aionet/runner.py", "warning"),  # that threads run when workers are forked
     ("aionet/certificates.py", "error"),  # that files of certificates cannot be read
     ("aionet/systemd.py", "debug"),
     ("aionet/throttle.py", "log"),

@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from aionet import CLOSE, LengthPrefixed, Limits, Lines, Service, Timeouts
+from aionet import (
+    CLOSE,
+    Exactly,
+    IncompleteError,
+    LengthPrefixed,
+    Limits,
+    Lines,
+    Service,
+    Stream,
+    Timeouts,
+    Until,
+)
 from aionet.limits import CloseReason
 from aionet.protocol import Framed
 from aionet.testing import MemoryServer
@@ -120,3 +131,43 @@ def test_limits_of_a_server_do_not_bound_a_framing() -> None:
         peer = server.connect()
         peer.send(FRAMES.encode(b"x" * 900))
         assert peer.received == FRAMES.encode(b"X" * 900)
+
+
+@pytest.mark.parametrize(
+    ("framing", "sent"),
+    [
+        (FRAMES, b"\0\0\0\5hel"),
+        (FRAMES, b"\0\0"),
+        (Lines(100), b"hel"),
+        (Until(b"\r\n"), b"hel\r"),
+        (Exactly(5), b"hel"),
+    ],
+)
+def test_message_that_the_end_cuts_is_no_message_and_no_fault(framing: Any, sent: bytes) -> None:
+    class Hears(Upper):
+        def receive_eof(self, peer: Any) -> Any:
+            self.heard.append(b"the end")
+            return super().receive_eof(peer)
+
+    service = Hears()
+    with MemoryServer(service, framing=framing) as server:
+        peer = server.connect()
+        peer.send(sent)
+        peer.finish()
+        assert service.heard == [b"the end"]
+        assert peer.closed is CloseReason.EOF
+    heard: list[Any] = []
+
+    async def handler(stream: Stream) -> None:
+        try:
+            heard.append(await stream.receive_message(framing))
+        except IncompleteError as error:
+            heard.append(error.partial)
+            raise
+
+    with MemoryServer(handler) as server:
+        peer = server.connect()
+        peer.send(sent)
+        peer.finish()
+        assert heard == [sent]  # of a line as a whole one, of others as what there was
+        assert peer.closed is CloseReason.EOF

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aionet.protocol import Exactly, LengthPrefixed, LineReader, Lines, Until
+from aionet.protocol import Echo, Exactly, Framed, LengthPrefixed, LineReader, Lines, Until
 from aionet.protocol.framing import PREFIXES, FrameReader, OversizeError
 
 ORDERS = ("big", "little")
@@ -111,7 +111,7 @@ def test_length_over_the_limit_is_refused_as_soon_as_it_is_known(
 def test_byte_order_is_what_it_is_called() -> None:
     assert LengthPrefixed(4).encode(b"ab") == b"\0\0\0\2ab"
     assert LengthPrefixed(4, byteorder="little").encode(b"ab") == b"\2\0\0\0ab"
-    assert LengthPrefixed(1, limit=10_000).limit == 255  # more it cannot say
+    assert LengthPrefixed(1).limit == 255  # more it cannot say
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,13 @@ def test_byte_order_is_what_it_is_called() -> None:
         (lambda: LengthPrefixed(3), "prefix is 3; it must be 1, 2, 4 or 8"),
         (lambda: LengthPrefixed(4, byteorder="network"), "'big' or 'little'"),
         (lambda: LengthPrefixed(4, limit=0), "limit is 0"),
+        (lambda: LengthPrefixed(1, limit=256), "limit is 256; a length of 1 byte says at most 255"),
+        (lambda: LengthPrefixed(2, limit=70_000), "of 2 bytes says at most 65535"),
+        (lambda: LengthPrefixed(True), "prefix is True"),
+        (lambda: LineReader(-1), "limit is -1"),
+        (lambda: Framed(Echo(), LengthPrefixed), "framing is <class"),
+        (lambda: Framed(Echo(), "lines"), "framing is 'lines'; it must be such as Length"),
+        (lambda: Framed(print, Lines()), "is no aionet.Service"),
         (lambda: Lines(0), "limit is 0"),
         (lambda: Until(b""), "separator is empty"),
         (lambda: Exactly(0), "size is 0"),
@@ -131,3 +138,12 @@ def test_byte_order_is_what_it_is_called() -> None:
 def test_what_cannot_be_meant_is_refused(make: Callable[[], Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make()
+
+
+@pytest.mark.parametrize("framing", [LengthPrefixed(4), Until(b";"), Exactly(4), Lines()])
+@pytest.mark.parametrize("text", ["text", None, 4])
+def test_what_is_not_bytes_cannot_be_encoded(framing: Any, text: Any) -> None:
+    hint = r": text\.encode\(\)" if text == "text" else ""
+    said = f"^encode\\(\\) was given {type(text).__name__}; it must be bytes{hint}$"
+    with pytest.raises(TypeError, match=said):
+        framing.encode(text)
