@@ -67,7 +67,7 @@ class Lanes:
             *seen.remarks,
             *(["interrupted: this was seen until then"] * seen.interrupted),
         ):
-            self._console.print(Text(remark), width=self._width)
+            self._console.print(Text(clean(remark)), width=self._width)
         self._console.print(Text(LEGEND, style="dim"), width=self._width)
         self._console.print(Text(summary(seen), style="dim"), width=self._width)
 

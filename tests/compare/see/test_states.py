@@ -14,15 +14,19 @@ from compare.see.play import all_states
 from compare.see.records import Row, Seen
 
 NOBODY = 65534
+NO_OTHER = 77  # exit status
 # The modules are read before rights are given up: the folder need not be for everybody.
 AS_NOBODY = f"""
 import os, sys
 import msgspec
 import compare.see.play
 if os.getuid() == 0:
-    os.setgroups([])
-    os.setgid({NOBODY})
-    os.setuid({NOBODY})
+    try:
+        os.setgroups([])
+        os.setgid({NOBODY})
+        os.setuid({NOBODY})
+    except OSError:  # of a user namespace with one user
+        sys.exit({NO_OTHER})
 assert os.getuid() != 0
 seen = compare.see.play.all_states(lambda row: None)
 sys.stdout.buffer.write(msgspec.json.encode(seen))
@@ -48,6 +52,8 @@ def test_an_ordinary_user_sees_them_all() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", AS_NOBODY], capture_output=True, timeout=50
     )
+    if done.returncode == NO_OTHER:
+        pytest.skip("root cannot become another user here")
     assert done.returncode == 0, done.stderr.decode()
     assert msgspec.json.decode(done.stdout, type=Seen).states() == ELEVEN
 
