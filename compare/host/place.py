@@ -33,14 +33,14 @@ class Place(NamedTuple):
     def is_taken(self) -> bool:
         """Whether somebody listens there now."""
         if self.scheme == "udp":
-            return self._is_bound()  # only who has the port can know whether it answers
+            return self.is_bound()  # only who has the port can know whether it answers
         try:
             socket.create_connection((self.host, self.port), 1).close()
         except OSError as error:
-            return error.errno == errno.EADDRNOTAVAIL and self._is_bound()  # no port is left for us
+            return error.errno == errno.EADDRNOTAVAIL and self.is_bound()  # no port is left for us
         return True
 
-    def _is_bound(self) -> bool:
+    def is_bound(self) -> bool:
         """Whether somebody has a socket there that waits, as the tables say."""
         family = ipaddress.ip_address(self.host).version
         return any(_hears(each.host, self.host, family) for each in self.bound())

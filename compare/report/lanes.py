@@ -14,6 +14,7 @@ from compare.see.records import Doing, End, Queue, Row, Seen
 WIDTH = 80  # columns, where nothing says how wide it is
 WIDTHS = (5, 18, 17, 17, 6)  # and the threads have the rest
 HEADS = ("ms", "call", "client", "server", "queue", "threads")
+LEGEND = "r: bytes in Recv-Q, s: in Send-Q; queue: accepted by nobody yet/backlog"
 COLOURS = {
     **dict.fromkeys(("LISTEN", "SYN_SENT", "SYN_RECV"), "cyan"),
     "ESTABLISHED": "green",
@@ -66,7 +67,8 @@ class Lanes:
             *seen.remarks,
             *(["interrupted: this was seen until then"] * seen.interrupted),
         ):
-            self._console.print(Text(remark), width=self._width)
+            self._console.print(Text(clean(remark)), width=self._width)
+        self._console.print(Text(LEGEND, style="dim"), width=self._width)
         self._console.print(Text(summary(seen), style="dim"), width=self._width)
 
     def _print(self, cells: Sequence[Text]) -> None:
@@ -87,12 +89,19 @@ def texts(row: Row, room: int) -> tuple[str, str, str, str, str, str]:
     server = "LISTEN" if not row.connection and row.queue else end_text(row.server)
     return (
         f"{row.at_ms:.1f}" if row.at_ms < 999.95 else f"{row.at_ms:.0f}",
-        f"{row.connection or ''} {call_text(row)}".strip(),
+        _numbered(row),
         end_text(row.client),
         server,
         queue_text(row.queue),
         threads_text(row.threads, room),
     )
+
+
+def _numbered(row: Row) -> str:
+    """With the number of the client; where there is no room for both, an error without its call."""
+    whole = f"{row.connection or ''} {call_text(row)}".strip()
+    is_error = row.result.startswith("E") and len(whole) > WIDTHS[1]
+    return f"{row.connection} {row.result}" if is_error else whole
 
 
 def call_text(row: Row) -> str:
@@ -151,6 +160,6 @@ def thread_text(thread: Doing) -> str:
 def summary(seen: Seen) -> str:
     states = ", ".join(sorted(seen.states()))
     return (
-        f"r: bytes in Recv-Q, s: in Send-Q; queue: accepted by nobody yet/backlog. Seen: {states}. "
-        f"{seen.samples} looks of {seen.sample_us / 1000:.2f} ms (median), {seen.kernel}"
+        f"Seen: {states}. {seen.samples} looks of {seen.sample_us / 1000:.2f} ms (median), "
+        f"{seen.kernel}"
     )

@@ -26,12 +26,14 @@ class Cell(NamedTuple):
 
 
 def page(seen: Seen) -> str:
-    """Time runs down; each connection has two lanes, the listener and the threads one each."""
+    """Time runs down; threads and listener have a lane each, and each connection has two."""
     css = _file("page.css") + _file("lanes.css")
     numbers = sorted({row.connection for row in seen.rows} - {0})
-    lanes = [lane for number in numbers for lane in _ends(seen.rows, number)]
-    lanes.append(_merged([(queue_text(row.queue), "queue", "") for row in seen.rows]))
-    lanes.append(_merged([(threads_text(row.threads), "threads", "") for row in seen.rows]))
+    lanes = [
+        _merged([(threads_text(row.threads), "threads", "") for row in seen.rows]),
+        _merged([(queue_text(row.queue), "queue", "") for row in seen.rows]),
+        *(lane for number in numbers for lane in _ends(seen.rows, number)),
+    ]
     command = shlex.join(
         ["compare", "see", *_words(seen)] + (["--", *seen.command] if seen.command else [])
     )
@@ -61,10 +63,10 @@ def _words(seen: Seen) -> list[str]:
 
 
 def _row(row: Row, lanes: list[list[Cell | None]], at: int) -> dict[str, object]:
-    who = "" if not row.call else f"client {row.who}" if row.who else "server"
+    who = f"client {row.who}" if row.who else "others" if row.call.startswith("+") else "server"
     return {
         "ms": f"{row.at_ms:.1f}",
-        "who": who,
+        "who": who if row.call else "",
         "call": call_text(row).removeprefix("server "),
         "cells": [lane[at] for lane in lanes],
     }
@@ -85,12 +87,13 @@ def _ends(rows: list[Row], number: int) -> list[list[Cell | None]]:
 
 def _label(end: End) -> str:
     """What a terminal has no room for."""
-    words = [f"{end.unread:,} bytes unread", f"{end.unsent:,} not acknowledged"]
-    if end.timer:
-        words.append(f"timer: {end.timer}")
-    if not end.held:
-        words.append("no process has it")
-    return ", ".join(words) if end.state else ""
+    if not end.state:
+        return ""
+    words = [f"{end.unread:,} unread"] if end.unread else []
+    words += [f"{end.unsent:,} not acknowledged"] if end.unsent else []
+    words += [f"timer: {end.timer}"] if end.timer else []
+    words += [] if end.held else ["no process has it"]
+    return ", ".join(words)
 
 
 def _merged(lane: list[tuple[str, str, str]]) -> list[Cell | None]:
@@ -98,7 +101,7 @@ def _merged(lane: list[tuple[str, str, str]]) -> list[Cell | None]:
     cells: list[Cell | None] = []
     begun = 0
     for at, (text, kind, label) in enumerate(lane):
-        if at and (text, kind) == lane[at - 1][:2]:
+        if at and lane[at] == lane[at - 1]:
             cells.append(None)
             first = cells[begun]
             assert first is not None

@@ -21,6 +21,17 @@ from compare.see.watch import Watcher
 Told = Callable[[Row], None]
 
 
+class Unasked(Place):
+    """Where a server is looked for in the kernel's tables only: whoever connects may be the one
+    client that it serves, and would be seen.
+    """
+
+    __slots__ = ()
+
+    def is_taken(self) -> bool:
+        return self.is_bound()
+
+
 class DatagramsError(Exception):
     """It serves UDP, which has no connections; the message says so."""
 
@@ -32,7 +43,7 @@ def with_server(subject: Subject, name: str, told: Told) -> Seen:
     seen, and OSError for what this machine lacks.
     """
     raise_descriptors()
-    wanted = Place("tcp", "127.0.0.1", free_port("tcp"))
+    wanted = Unasked("tcp", "127.0.0.1", free_port("tcp"))
     server = Server(
         subject.argv(wanted),
         (),
@@ -52,6 +63,8 @@ def with_server(subject: Subject, name: str, told: Told) -> Seen:
                 SCENES[name].play(stage)
         except KeyboardInterrupt:
             interrupted = True
+        if not stage.told_to_end and (ending := server.died()):
+            stage.remarks.append(f"the server has ended: {ending}")
         return _seen(
             rows,
             watcher,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from compare.host.limits import per_process
 from compare.see.stage import Client, Stage
 
 MOST = 1100  # connections that fill a queue; more take too long to look at
@@ -46,14 +47,15 @@ def backlog(stage: Stage) -> None:
     first.connect()
     queue = stage.watcher.queue
     room = queue.backlog - queue.waiting if queue else 0  # and one more: the kernel asks "more?"
+    most = min(MOST, per_process() - LATE)
     if room > 0:
-        stage.crowd(min(room, MOST))
+        stage.crowd(min(room, most))
     late = [stage.client() for _ in range(LATE)]
     for each in late:
         each.connect()
-    if room > MOST and queue:
+    if room > most and queue:
         stage.remarks.append(
-            f"the queue takes {queue.backlog:,}, and {MOST:,} clients are as many as come: nobody "
+            f"the queue takes {queue.backlog:,}, and {most:,} clients are as many as come: nobody "
             "is left out; try it with a shorter one"
         )
     stage.go_on()
@@ -76,6 +78,7 @@ def close(stage: Stage) -> None:
     stage.until(lambda: client.ends.server.held)
     stage.stop()  # or the four steps of it are over before one can look
     client.finish()
+    stage.until(lambda: client.ends.client.state == "FIN_WAIT2")  # an ACK may be 40 ms late
     stage.go_on()
     client.receive_all()
     client.close()
@@ -86,6 +89,7 @@ def close(stage: Stage) -> None:
             "first again"
         )
     other.receive_all()
+    stage.until(lambda: other.ends.server.state != "FIN_WAIT1")
     other.close()
 
 
@@ -117,6 +121,7 @@ def kill(stage: Stage) -> None:
     stage.stop()
     unread.send(LINE)
     stage.kill()
+    stage.until(lambda: idle.ends.server.state != "FIN_WAIT1")
     idle.receive()
     unread.receive()
     idle.send(LINE)

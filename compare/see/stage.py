@@ -118,6 +118,7 @@ class Stage:
         self.watcher = watcher
         self.patience_s = patience_s
         self.remarks: list[str] = []
+        self.told_to_end = False
         self._server = server
         self._sockets = contextlib.ExitStack()
         self._stopped: list[int] = []
@@ -178,6 +179,7 @@ class Stage:
         self._stopped = []
 
     def _ends(self, word: str) -> bool:
+        self.told_to_end = True
         self.watcher.note(word)
         ended = self.until(lambda: self._server.died() is not None)
         self.watcher.settle(SETTLE_S)

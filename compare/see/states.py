@@ -66,6 +66,7 @@ class Play:
         """FIN_WAIT2 and CLOSE_WAIT, then TIME_WAIT; and CLOSE, after a reset."""
         client, served = self._pair()
         client.finish()
+        self._until(client, "FIN_WAIT2", "CLOSE_WAIT")
         served.close()
         self._done("close")
         client, served = self._pair()
@@ -80,10 +81,12 @@ class Play:
         client.finish()  # FIN_WAIT1
         served.shutdown(socket.SHUT_WR)  # both at once: CLOSING
         self._done("shutdown")
+        self._until(client, "CLOSING", "FIN_WAIT2")
         client, served = self._pair()
         client.fill(MUCH)
         served.shutdown(socket.SHUT_WR)
         self._done("shutdown")
+        self._until(client, "CLOSE_WAIT", "FIN_WAIT2")
         client.finish()  # LAST_ACK
 
     def _client(self) -> Client:
@@ -102,6 +105,12 @@ class Play:
         client = self._client()
         client.connect()
         return client, self._accept()
+
+    def _until(self, client: Client, ours: str, theirs: str) -> None:
+        """The kernel may take 40 ms to acknowledge a FIN."""
+        ends = client.ends
+        wanted = (ours, theirs)
+        client.until(lambda: (ends.client.state, ends.server.state) == wanted, PATIENCE_S)
 
     def _done(self, call: str) -> None:
         """By the server's end."""
