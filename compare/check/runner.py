@@ -18,6 +18,7 @@ from compare.check import (
     echoes,
     frames,
     idleness,
+    later,
     leaks,
     life,
     limits,
@@ -44,6 +45,7 @@ MODULES = (
     chat_members,
     chat_strict,
     frames,
+    later,
     limits,
     life,
 )  # which enter their checks into the catalogue
