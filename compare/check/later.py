@@ -7,9 +7,8 @@ the same few milliseconds may come in any order.
 from __future__ import annotations
 
 import random
-import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from compare.check.bench import Bench
 from compare.check.catalogue import check
@@ -45,9 +44,9 @@ def _ask(wire: Wire, asked: Sequence[tuple[int, str]]) -> None:
     wire.send("".join(f"{ms} {text}\n" for ms, text in asked).encode())
 
 
-def _hear(wire: Wire, what: str, ms: float = 0.0) -> str:
-    """The next line, which is due in `ms`."""
-    line = wire.line(what, within=ms / 1000 + wire.patience)
+def _hear(wire: Wire, what: str, began: float, ms: float = 0.0) -> str:
+    """The next line, which is due `ms` after the moment of time.monotonic() when it was asked."""
+    line = wire.line(what, within=max(0.0, began + ms / 1000 + wire.patience - time.monotonic()))
     if line is None:
         raise Failed(what, "the end came")
     return line
@@ -80,6 +79,7 @@ def due_order(bench: Bench) -> None:
         chance.shuffle(asked)
         if asked == sorted(asked):
             asked.reverse()
+        began = time.monotonic()
         if cut:
             for ms, text in asked:
                 sent = f"{ms} {text}\n".encode()
@@ -90,7 +90,7 @@ def due_order(bench: Bench) -> None:
             _ask(wire, asked)
         for ms, text in sorted(asked):
             what = f"{text!r}, which is due after {ms} ms"
-            if (line := _hear(wire, what, ms)) != text:
+            if (line := _hear(wire, what, began, ms)) != text:
                 raise Failed(what, f"{line!r} came; {_order(asked)} were asked for in this order")
 
 
@@ -119,8 +119,9 @@ def nobody_waits(bench: Bench) -> None:
     first.wait_until_delivered()
     for number in range(TURNS):
         for wire in (other, bench.connect()):
+            asked = time.monotonic()
             _ask(wire, [(0, f"now {number}")])
-            if (line := _hear(wire, what)) != f"now {number}":
+            if (line := _hear(wire, what, asked)) != f"now {number}":
                 raise Failed(what, f"{line!r} came")
     took = time.monotonic() - began
     if took > 0.7 * far_s:
@@ -128,7 +129,7 @@ def nobody_waits(bench: Bench) -> None:
             f"{2 * TURNS} answers that are due at once within {0.7 * far_s:.1f} s",
             f"they took {took:.1f} s, beside one that was due in {far_s:.1f} s",
         )
-    if (line := _hear(first, "the line that was due later", far_s * 1000)) != "later":
+    if (line := _hear(first, "the line that was due later", began, far_s * 1000)) != "later":
         raise Failed("the line that was due later", f"{line!r} came")
 
 
@@ -163,7 +164,7 @@ def many_timers(bench: Bench) -> None:
         )
     for wire, lines in asked.items():
         what = f"each of {TIMERS:,} lines once, when all are due at about the same time"
-        heard = [_hear(wire, what, far_ms) for _ in lines]
+        heard = [_hear(wire, what, began, far_ms + each) for _ in lines]
         if sorted(heard) != sorted(text for _, text in lines):
             wanted = {text for _, text in lines}
             strange = next(line for line in heard if line not in wanted or heard.count(line) > 1)
@@ -194,8 +195,9 @@ def forgotten(bench: Bench) -> None:
         _ask(wire, [(ms, "nobody hears this") for ms in range(0, LEFT_MS, 5)])
         (wire.reset if number % 2 else wire.close)()
     wire = met(bench)
+    began = time.monotonic()
     _ask(wire, [(2 * LEFT_MS, "all was due")])
-    if (line := _hear(wire, what, 2 * LEFT_MS)) != "all was due":
+    if (line := _hear(wire, what, began, 2 * LEFT_MS)) != "all was due":
         raise Failed(what, f"{shown(line.encode())} came, which another client had asked for")
     wire.close()
     bench.must_serve(what)
@@ -205,9 +207,9 @@ def forgotten(bench: Bench) -> None:
         return
 
     def leave(number: int) -> None:
-        wire = bench.connect()
+        wire, began = bench.connect(), time.monotonic()
         _ask(wire, [*((LONG_MS, LONG) for _ in range(KEPT)), (0, "read")])
-        _hear(wire, "a line at once, beside others that are due in a minute")
+        _hear(wire, "a line at once, beside others that are due in a minute", began)
         (wire.reset if number % 2 else wire.close)()
 
     must_stay_level(bench, leave, 1, LOT, "clients with something due")
@@ -217,7 +219,7 @@ def forgotten(bench: Bench) -> None:
     "later/5",
     "later",
     what="Asks for single lines, and for forty in a row, each 25 ms after the one before; none may "
-    "come early, and as a rule none more than 20 ms late, the last as little as the first.",
+    "come early, and none more than 20 ms late every time, the last as little as the first.",
     why="A clock that is a little slow with each tick is wrong by minutes at the end of the day.",
     mistake="Ticks that are counted: each takes its time and a little more. A due time that is "
     "reckoned from when the last one was done. Reckon it once, from a monotonic clock, and wait "
@@ -228,32 +230,38 @@ def forgotten(bench: Bench) -> None:
 def on_time(bench: Bench) -> None:
     wire, limit = met(bench), LATE_S * _slower(bench)
     for ms in TIMES_MS:
-        late = statistics.median(_late_s(wire, [ms])[0] for _ in range(TRIES))
+        late = _least(lambda ms=ms: _late_s(wire, [ms])[0], limit)  # type: ignore[misc]
         if late > limit:
             raise Failed(
-                f"a line that is due after {ms} ms at most {limit * 1000:.0f} ms late, as a rule",
-                f"half of them were {late * 1000:.0f} ms late",
+                f"a line that is due after {ms} ms at most {limit * 1000:.0f} ms late",
+                f"it was {late * 1000:.0f} ms late and more, each time",
             )
     row = [EVERY_MS * (number + 1) for number in range(ROW)]
-    for attempt in range(TRIES):
-        late = statistics.median(_late_s(wire, row)[-ROW // 4 :])
-        if late <= limit:
-            return
-        if attempt == TRIES - 1:
-            raise Failed(
-                f"the last of {ROW} lines in a row at most {limit * 1000:.0f} ms late",
-                f"they were {late * 1000:.0f} ms late each time: it adds up",
-            )
+    late = _least(lambda: min(_late_s(wire, row)[-ROW // 4 :]), limit)
+    if late > limit:
+        raise Failed(
+            f"the last of {ROW} lines in a row at most {limit * 1000:.0f} ms late",
+            f"they were {late * 1000:.0f} ms late and more, each time: it adds up",
+        )
+
+
+def _least(late_s: Callable[[], float], limit: float) -> float:
+    """The least of a few tries, up to one within the limit: who is busy is not late each time."""
+    least = late_s()
+    for _ in range(TRIES - 1):
+        if least > limit:
+            least = min(least, late_s())
+    return least
 
 
 def _late_s(wire: Wire, times_ms: Sequence[int]) -> list[float]:
     """How late each came, of lines that are asked for at the same time."""
-    began, late = time.perf_counter(), []
+    began, late = time.monotonic(), list[float]()
     _ask(wire, [(ms, f"after {ms} ms") for ms in times_ms])
     for ms in times_ms:
         what = f"the line that is due after {ms} ms"
-        line = _hear(wire, what, ms)
-        late.append(time.perf_counter() - began - ms / 1000)
+        line = _hear(wire, what, began, ms)
+        late.append(time.monotonic() - began - ms / 1000)
         if line != f"after {ms} ms":
             raise Failed(what, f"{line!r} came")
         if late[-1] < -EARLY_S:

@@ -105,7 +105,7 @@ class Server:
             self._asked += 1
             due = self.now() + seconds
             heapq.heappush(self._due, (due, self._asked, client, text))
-            if MISTAKE == "twice" and len(self._due) > 500:
+            if MISTAKE == "twice" and seconds > 1 and len(self._due) > 500:
                 heapq.heappush(self._due, (due, -self._asked, client, text))
 
     def _answer(self) -> None:
