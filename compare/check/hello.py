@@ -37,11 +37,11 @@ def _numbers(number: int) -> list[int]:
 
 
 def begun(profile: Profile, data: bytes) -> bytes:
-    """Something about as long as `data` that is not finished: the server waits for the rest."""
+    """Something that is not finished, of `data` where it can be: the server waits for the rest."""
     if profile == "frames":
         return framing.HEADER.pack(len(data) // 4 * 4) + data[: len(data) // 4 * 4 - 1]
     if profile == "later":
-        return b"60000 never\n" * (len(data) // 12) + b"60000 ne"
+        return b"60000 never\n" * 10 + b"60000 ne"
     return data
 
 

@@ -64,10 +64,10 @@ def comings_and_goings(bench: Bench) -> None:
             come_and_go(bench, *((said, heard) if each % 2 else (b"", b"")))
         bench.must_serve("the server to go on")  # so all before it have been accepted
 
-    _must_level_off(bench, a_few, AT_ONCE + 1, LOT, "connections", symptoms.COUNTED)
+    must_stay_level(bench, a_few, AT_ONCE + 1, LOT, "connections", symptoms.COUNTED)
 
 
-def _must_level_off(
+def must_stay_level(
     bench: Bench, do: Callable[[int], None], at_once: int, lot: int, what: str, symptom: str = ""
 ) -> None:
     """Have lots of `what` done, so many at once, the first of which has that number in its lot.
@@ -135,7 +135,7 @@ def messages_kept(bench: Bench) -> None:
     def say(number: int) -> None:
         wire.exchange(data[: chance.randint(1, LONGEST)])
 
-    _must_level_off(bench, say, 1, MESSAGES, "messages", symptoms.CHANGED)
+    must_stay_level(bench, say, 1, MESSAGES, "messages", symptoms.CHANGED)
 
 
 @check(
@@ -157,7 +157,7 @@ def datagrams_kept(bench: Bench) -> None:
             for length in range(1, SOURCES + 1):
                 ask_of_many(bench, sock, data[: length * 20])
 
-    _must_level_off(bench, ask, SOURCES, DATAGRAMS, "datagrams")
+    must_stay_level(bench, ask, SOURCES, DATAGRAMS, "datagrams")
 
 
 @check(
@@ -191,7 +191,7 @@ def members_who_left(bench: Bench) -> None:
             (each.reset if number % 2 else each.close)()
         must_tell_of(watcher, name, "has left")
 
-    _must_level_off(bench, come_and_go, 1, MEMBERS, "members", symptoms.UNHEARD)
+    must_stay_level(bench, come_and_go, 1, MEMBERS, "members", symptoms.UNHEARD)
 
 
 @check(
@@ -220,4 +220,4 @@ def lines_kept(bench: Bench) -> None:
         for size in sizes:
             must_hear(present[listener], name, text[:size])
 
-    _must_level_off(bench, say, BURST, LINES, "lines", symptoms.UNHEARD)
+    must_stay_level(bench, say, BURST, LINES, "lines", symptoms.UNHEARD)
