@@ -71,11 +71,15 @@ class ClientBench:
 
     # The server.
 
+    def keep(self, sock: socket.socket) -> socket.socket:
+        """Until the end."""
+        return self._opened.enter_context(sock)
+
     def listener(
         self, *, backlog: int = 5, listens: bool = True, receive_buffer: int = 0
     ) -> socket.socket:
         """A socket at a free port; one that does not listen refuses whoever comes."""
-        sock = self._opened.enter_context(socket.socket())
+        sock = self.keep(socket.socket())
         if receive_buffer:  # which those that it accepts inherit
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.bind((HOST, 0))
@@ -108,7 +112,7 @@ class ClientBench:
             self._may_end = True
             actual = f"it ended instead: {reason}" if reason else "it did not"
             raise Failed("it to connect", actual)
-        sock = self._opened.enter_context(came[0])
+        sock = self.keep(came[0])
         sock.setblocking(True)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeline.note("server", "accept()", f"port {sock.getpeername()[1]}")
@@ -122,7 +126,7 @@ class ClientBench:
 
     def datagrams(self) -> socket.socket:
         """A UDP socket at a free port."""
-        sock = self._opened.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+        sock = self.keep(socket.socket(type=socket.SOCK_DGRAM))
         sock.bind((HOST, 0))
         return sock
 
