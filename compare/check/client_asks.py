@@ -41,7 +41,7 @@ class _Server:
         if question is None:
             ending = self.bench.ending()
             if first:
-                raise LaunchError(self.bench.not_seen("ask", ending))
+                raise LaunchError(self.bench.not_seen("asked", ending))
             raise Failed("the line that was typed as a datagram", "nothing came")
         return question
 

@@ -108,7 +108,7 @@ class ClientBench:
         if not came:
             reason = self.program.ending()
             if usual:
-                raise LaunchError(self.not_seen("connect", reason))
+                raise LaunchError(self.not_seen("connected", reason))
             self._may_end = True
             actual = f"it ended instead: {reason}" if reason else "it did not"
             raise Failed("it to connect", actual)
@@ -118,11 +118,12 @@ class ClientBench:
         self.timeline.note("server", "accept()", f"port {sock.getpeername()[1]}")
         return Wire("server", sock, self.timeline, self.patience)
 
-    def not_seen(self, verb: str, ending: str | None) -> str:
+    def not_seen(self, done: str, ending: str | None) -> str:
+        """Why it has not connected, or asked."""
         if ending:
-            return f"it ended before it did {verb}: {ending}"
+            return f"it ended before it {done}: {ending}"
         longer = "one that needs longer takes --ready-timeout"
-        return f"it did not {verb} within {self.start_s:g} s; {longer}"
+        return f"it has not {done} within {self.start_s:g} s; {longer}"
 
     def datagrams(self) -> socket.socket:
         """A UDP socket at a free port."""
