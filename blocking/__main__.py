@@ -149,7 +149,16 @@ def _add_clients(commands: Commands) -> None:
         help="udp: for an answer, at first (default: 1); tcp: of silence at the end (default: 10)",
     )
     send.add_argument(
+        "--connect-timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="tcp: for the server to answer at all (default: 10)",
+    )
+    send.add_argument(
         "--retries", type=_number, metavar="N", help="udp: sendings after the first (default: 3)"
+    )
+    send.add_argument(
+        "--echo", action="store_true", help="udp: only what was asked counts as its answer"
     )
     send.add_argument("--broadcast", action="store_true", help="udp: to all, who may all answer")
     send.add_argument("--interface", metavar="NAME", help="udp: to a group (default: loopback)")
@@ -171,17 +180,23 @@ def _add_clients(commands: Commands) -> None:
 
 def _send(args: argparse.Namespace) -> int:
     address = _address(args, ("tcp", "udp"))
-    if address.scheme == "tcp" and (args.retries is not None or args.broadcast or args.interface):
-        args.parser.error("--retries, --broadcast and --interface are for udp://")
+    if address.scheme == "tcp" and (
+        args.retries is not None or args.echo or args.broadcast or args.interface
+    ):
+        args.parser.error("--retries, --echo, --broadcast and --interface are for udp://")
     try:
         source = 0 if args.file == "-" else os.open(args.file, os.O_RDONLY | os.O_CLOEXEC)
         os.read(source, 0)  # EISDIR
     except OSError as error:
         fail(f"cannot read {args.file!r}: {error.strerror}")
     if address.scheme == "tcp":
+        from blocking.connecting import CONNECT_S
         from blocking.send import send
 
-        return send(address.host, address.port, source, args.timeout or 10.0)
+        patience, within = args.timeout or 10.0, args.connect_timeout or CONNECT_S
+        return send(address.host, address.port, source, patience, within)
+    if args.connect_timeout is not None:
+        args.parser.error("--connect-timeout is for tcp://")
     from blocking import send_datagrams
 
     return send_datagrams.send(
@@ -190,6 +205,7 @@ def _send(args: argparse.Namespace) -> int:
         source,
         args.timeout or 1.0,
         3 if args.retries is None else args.retries,
+        echo=args.echo,
         broadcast=args.broadcast,
         interface=args.interface or send_datagrams.LOOPBACK,
     )

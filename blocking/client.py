@@ -7,8 +7,9 @@ import select
 import signal
 
 from aionet.cli.chat_client import LEAVE_TIMEOUT_S, ChatClient
-from aionet.command import connect_or_exit, fail
+from aionet.command import fail
 from aionet.signals import end_at_once
+from blocking.connecting import CONNECT_S, connect_or_exit
 from blocking.conversation import Conversation
 
 STDIN, STDOUT = 0, 1
@@ -24,8 +25,11 @@ def chat(host: str, port: int, name: str) -> int:
         client = ChatClient(name, terminal=os.isatty(STDOUT))
     except ValueError as error:
         fail(str(error))
-    with connect_or_exit(host, port) as sock, select.epoll() as epoll:
-        talk = Conversation(sock, client, epoll, source=STDIN, patience=LEAVE_TIMEOUT_S)
+    sock, typed = connect_or_exit(host, port, STDIN, CONNECT_S)
+    with sock, select.epoll() as epoll:
+        talk = Conversation(
+            sock, client, epoll, source=STDIN, typed=typed, patience=LEAVE_TIMEOUT_S
+        )
         try:
             talk.run()
         except OSError as error:

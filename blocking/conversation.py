@@ -38,8 +38,9 @@ class Speech(Protocol):
 class Conversation:
     """What a task for listening and another for talking would keep on their stacks.
 
-    source: the descriptor of what is sent. patience: seconds that the server may take to close,
-    once all has been sent; if `renewed`, from the last that it said.
+    source: the descriptor of what is sent. typed: what was read from it already, b"" its end.
+    patience: seconds that the server may take to close, once all has been sent; if `renewed`, from
+    the last that it said.
     finished: all has been sent, and the server was told so.
     """
 
@@ -50,6 +51,7 @@ class Conversation:
         epoll: select.epoll,
         *,
         source: int,
+        typed: bytes | None,
         patience: float,
         renewed: bool = False,
     ) -> None:
@@ -63,6 +65,8 @@ class Conversation:
         self._renewed = renewed
         self._outbox = speech.first_line
         self._typing = True  # the source has not ended
+        if typed is not None:
+            self._hear(typed)
         self._leave_at = math.inf
         self._listening = True
         epoll.register(sock, EPOLLIN)
@@ -77,6 +81,8 @@ class Conversation:
 
         Raises OSError when the connection is lost.
         """
+        if not self._typing:
+            self._flush()
         while (left := self._leave_at - time.monotonic()) > 0:
             ready = self._wait(None if left == math.inf else left)
             events = ready.get(self._sock.fileno(), 0)
@@ -122,9 +128,12 @@ class Conversation:
             if self._source != STDIN:
                 fail(f"cannot read on: {error.strerror}")
             typed = b""  # a terminal that is gone
+        self._hear(typed)
+        self._flush()
+
+    def _hear(self, typed: bytes) -> None:
         self._typing = bool(typed)
         self._outbox += self._speech.send_data(typed)
-        self._flush()
 
     def _flush(self) -> None:
         """Send what the kernel takes; after the last of it, half-close."""

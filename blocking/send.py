@@ -13,8 +13,9 @@ import select
 import signal
 
 from aionet.cli.chat_client import Screen
-from aionet.command import STDOUT, connect_or_exit, fail
+from aionet.command import STDOUT, fail
 from aionet.signals import end_at_once
+from blocking.connecting import connect_or_exit
 from blocking.conversation import Conversation
 
 
@@ -30,15 +31,19 @@ class Unchanged:
         return typed
 
 
-def send(host: str, port: int, source: int, timeout: float) -> int:
+def send(host: str, port: int, source: int, timeout: float, connect_timeout: float) -> int:
     """Send what can be read from the descriptor `source`; 0 once the server has closed.
 
-    timeout: seconds of silence that are waited for, once all has been sent. One line on stderr and
+    timeout: seconds of silence that are waited for, once all has been sent. connect_timeout: that
+    each of the host's addresses may take to answer. One line on stderr and
     exit 1 if the server closes before, resets the connection, or does not close.
     """
     signal.signal(signal.SIGINT, end_at_once)
-    with connect_or_exit(host, port) as sock, select.epoll() as epoll:
-        talk = Conversation(sock, Unchanged(), epoll, source=source, patience=timeout, renewed=True)
+    sock, typed = connect_or_exit(host, port, source, connect_timeout)
+    with sock, select.epoll() as epoll:
+        talk = Conversation(
+            sock, Unchanged(), epoll, source=source, typed=typed, patience=timeout, renewed=True
+        )
         try:
             closed = talk.run()
         except OSError as error:

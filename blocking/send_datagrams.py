@@ -8,7 +8,8 @@ wait for it only so long, ask again, and give up at some time (RFC 8085, 3.1.1, 
 wait to be doubled each time). That an answer is missing does not mean that nothing has arrived: the
 answer may be what was lost. So what is asked for twice had better be harmless to do twice. And an
 answer that comes late is taken for that to the next question, if nothing in it says which one it
-answers; so real protocols number their questions, as DNS does.
+answers; so real protocols number their questions, as DNS does. To an echo, which is told by --echo,
+a question says it by itself: the answer is the same.
 """
 
 from __future__ import annotations
@@ -42,15 +43,16 @@ def send(
     timeout: float,
     retries: int,
     *,
+    echo: bool,
     broadcast: bool,
     interface: str,
 ) -> int:
     """Send each line that can be read from `source` as a datagram, and show what is answered.
 
     An answer is waited for `timeout` seconds, then twice as long after each of `retries` more
-    sendings. 0 if all were answered; else 1, and a line on stderr for each that was not. To a
-    broadcast address and to a group, reached by `interface`, each is sent once, and all who answer
-    in time are shown; nobody need.
+    sendings; of an `echo`, what is not the same as the question is none. 0 if all were answered;
+    else 1, and a line on stderr for each that was not. To a broadcast address and to a group,
+    reached by `interface`, each is sent once, and all who answer in time are shown; nobody need.
     """
     signal.signal(signal.SIGINT, end_at_once)
     several = broadcast or _is_multicast(host)
@@ -60,7 +62,7 @@ def send(
             lines += 1
             if several:
                 _ask_all(sock, _look_up(host, port)[1], line, timeout)
-            elif why := _ask(sock, line, timeout, retries):
+            elif why := _ask(sock, line, timeout, retries, echo=echo):
                 lost += 1
                 sys.stderr.write(f"no answer to {line.decode('utf-8', 'replace')!r}: {why}\n")
     if lost:
@@ -103,7 +105,7 @@ def _show(data: bytes, sender: Any = None) -> None:
 # One who answers.
 
 
-def _ask(sock: socket.socket, line: bytes, timeout: float, retries: int) -> str:
+def _ask(sock: socket.socket, line: bytes, timeout: float, retries: int, *, echo: bool) -> str:
     """Send until there is an answer; why there was none."""
     with contextlib.suppress(ConnectionRefusedError):
         while _receive(sock, 0.0) is not None:
@@ -111,7 +113,10 @@ def _ask(sock: socket.socket, line: bytes, timeout: float, retries: int) -> str:
     for attempt in range(retries + 1):
         try:
             sock.send(line)
+            until = time.monotonic() + timeout * 2**attempt
             answer = _receive(sock, timeout * 2**attempt)
+            while echo and answer not in (line, None):
+                answer = _receive(sock, max(0.0, until - time.monotonic()))
         except ConnectionRefusedError:  # ICMP, port unreachable
             return "nobody is at that port"
         except OSError as error:

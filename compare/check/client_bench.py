@@ -71,11 +71,15 @@ class ClientBench:
 
     # The server.
 
+    def keep(self, sock: socket.socket) -> socket.socket:
+        """Until the end."""
+        return self._opened.enter_context(sock)
+
     def listener(
         self, *, backlog: int = 5, listens: bool = True, receive_buffer: int = 0
     ) -> socket.socket:
         """A socket at a free port; one that does not listen refuses whoever comes."""
-        sock = self._opened.enter_context(socket.socket())
+        sock = self.keep(socket.socket())
         if receive_buffer:  # which those that it accepts inherit
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.bind((HOST, 0))
@@ -104,25 +108,26 @@ class ClientBench:
         if not came:
             reason = self.program.ending()
             if usual:
-                raise LaunchError(self.not_seen("connect", reason))
+                raise LaunchError(self.not_seen("connected", reason))
             self._may_end = True
             actual = f"it ended instead: {reason}" if reason else "it did not"
             raise Failed("it to connect", actual)
-        sock = self._opened.enter_context(came[0])
+        sock = self.keep(came[0])
         sock.setblocking(True)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeline.note("server", "accept()", f"port {sock.getpeername()[1]}")
         return Wire("server", sock, self.timeline, self.patience)
 
-    def not_seen(self, verb: str, ending: str | None) -> str:
+    def not_seen(self, done: str, ending: str | None) -> str:
+        """Why it has not connected, or asked."""
         if ending:
-            return f"it ended before it did {verb}: {ending}"
+            return f"it ended before it {done}: {ending}"
         longer = "one that needs longer takes --ready-timeout"
-        return f"it did not {verb} within {self.start_s:g} s; {longer}"
+        return f"it has not {done} within {self.start_s:g} s; {longer}"
 
     def datagrams(self) -> socket.socket:
         """A UDP socket at a free port."""
-        sock = self._opened.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+        sock = self.keep(socket.socket(type=socket.SOCK_DGRAM))
         sock.bind((HOST, 0))
         return sock
 

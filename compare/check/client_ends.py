@@ -121,7 +121,7 @@ def connects_in_time(bench: ClientBench) -> None:
 def _full(bench: ClientBench) -> tuple[socket.socket, socket.socket]:
     """A listener that takes nobody any more, and who is in its queue."""
     listener = bench.listener(backlog=0)
-    waiting = socket.create_connection(listener.getsockname(), bench.patience)
+    waiting = bench.keep(socket.create_connection(listener.getsockname(), bench.patience))
     with socket.socket() as probe:
         probe.settimeout(FULL_S)
         try:

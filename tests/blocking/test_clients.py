@@ -302,6 +302,8 @@ def test_what_cannot_be_is_one_line(start: Start, argv: tuple[str, ...], told: s
         (("send", "http://127.0.0.1:1"), "'http://127.0.0.1:1' has the scheme 'http'"),
         (("send", "unix:///x"), "unix:///x cannot be; use tcp://HOST:PORT or udp://"),
         (("send", "tcp://127.0.0.1:1", "--retries", "1"), "--interface are for udp://"),
+        (("send", "tcp://127.0.0.1:1", "--echo"), "--interface are for udp://"),
+        (("send", "udp://127.0.0.1:1", "--connect-timeout", "1"), "is for tcp://"),
         (("receive", "tcp://127.0.0.1:1"), "tcp://127.0.0.1:1 cannot be; use udp://"),
     ],
 )

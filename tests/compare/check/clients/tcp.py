@@ -9,124 +9,112 @@ import select
 import socket
 import sys
 import time
+from typing import NoReturn
 
 MISTAKE, HOST, PORT = sys.argv[1], sys.argv[2], int(sys.argv[3])
-CONNECT_S = 60.0 if MISTAKE == "waits-for-ever" else 2.0
+CONNECT_S = 60.0 if MISTAKE == "waits-too-long" else 2.0
 KEYS, SCREEN = 0, 1
 SIZE = 65536
-decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
 
-def fail(words: str) -> None:
-    if MISTAKE == "traceback":
-        raise OSError(words)
-    sys.stderr.write("" if MISTAKE == "ends-silently" else f"{words}\n")
-    os._exit(0 if MISTAKE == "status-0" else 1)
+def fail(words: str) -> NoReturn:
+    sys.stderr.write(f"{words}\n")
+    os._exit(1)
 
 
-def show(data: bytes) -> None:
-    if MISTAKE == "decodes-pieces":
-        text = data.decode()
-    elif MISTAKE == "replaces-pieces":
-        text = data.decode(errors="replace")
-    else:
-        text = decoder.decode(data)
-    if MISTAKE == "keeps-what-it-shows":
-        kept.append(text)
-        return
-    os.write(SCREEN, text.encode())
-
-
-kept: list[str] = []
+def refused(why: str) -> NoReturn:
+    if MISTAKE == "traceback-of-a-refusal":
+        raise OSError(why)
+    if MISTAKE == "status-0":
+        sys.exit(0)
+    fail(f"cannot connect to {HOST}{'' if MISTAKE == 'names-no-port' else f' {PORT}'}: {why}")
 
 
 class Client:
+    """Waits by poll() for the keyboard and for the server, and while it connects, too."""
+
     def __init__(self) -> None:
         self.unsent = b""
-        self.typing = True
-        self.listening = True
-        self.waits = select.poll()
-        with select.epoll() as epoll:
-            try:
-                epoll.register(KEYS, select.EPOLLIN)
-            except PermissionError:  # a file
-                if MISTAKE == "epoll-of-a-file":
-                    raise
-        self.connect()
+        self.typed = False
+        self.typing = self.listening = True
+        self.finished = False
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        if MISTAKE == "epoll-of-a-file":
+            select.epoll().register(KEYS, select.EPOLLIN)
+        self.sock = socket.socket()
+        try:
+            self.connect()
+        except OSError as error:
+            refused(error.strerror or str(error))
 
     def connect(self) -> None:
-        """With the keyboard beside it, as long as it takes."""
-        self.sock = socket.socket()
-        where = f"{HOST} {'' if MISTAKE == 'names-no-port' else PORT}"
-        if MISTAKE in ("blocking-connect", "epoll-error-at-connect"):
+        if MISTAKE == "blocking-connect":
             self.sock.settimeout(CONNECT_S)
-            try:
-                self.sock.connect((HOST, PORT))
-            except OSError as error:
-                fail(f"cannot connect to {where}: {error}")
-            self.sock.setblocking(False)
-            return
+            self.sock.connect((HOST, PORT))
         self.sock.setblocking(False)
         number, until = self.sock.connect_ex((HOST, PORT)), time.monotonic() + CONNECT_S
         while number == errno.EINPROGRESS:
-            if MISTAKE == "takes-einprogress-for-an-error":
-                fail(f"cannot connect to {where}: {os.strerror(number)}")
             ready = self.wait(until - time.monotonic(), connecting=True)
             if self.sock.fileno() in ready:
                 number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                break
-            if KEYS in ready:
+            elif KEYS in ready:
                 self.read_keys()
-            if time.monotonic() >= until:
-                fail(f"cannot connect to {where}: no answer in {CONNECT_S:g} s")
-        if number:
-            fail(f"cannot connect to {where}: {os.strerror(number)}")
+                if MISTAKE == "forgets-what-was-typed":
+                    self.unsent = b""
+            elif time.monotonic() >= until:
+                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+        if number not in (0, errno.EISCONN):
+            raise OSError(number, os.strerror(number))
         self.send()
 
     def wait(self, timeout: float | None = None, *, connecting: bool = False) -> dict[int, int]:
+        """The events of who can go on. The keyboard is left alone while something is unsent."""
         poll = select.poll()
-        spins = MISTAKE == "leaves-pollout-on"
-        events = select.POLLIN * self.listening | select.POLLOUT * bool(self.unsent or spins)
-        if events or connecting:
-            poll.register(self.sock, select.POLLOUT if connecting else events)
+        unsent = bool(self.unsent) or connecting or MISTAKE == "leaves-pollout-on"
+        if self.listening or unsent:
+            events = select.POLLIN * (self.listening and not connecting)
+            poll.register(self.sock, events | select.POLLOUT * unsent)
         if (self.typing and not self.unsent) or MISTAKE == "leaves-the-keyboard-on":
             poll.register(KEYS, select.POLLIN)
         return dict(poll.poll(None if timeout is None else max(0.0, timeout * 1000)))
 
     def read_keys(self) -> None:
-        if MISTAKE == "leaves-the-keyboard-on" and (self.unsent or not self.typing):
+        if self.unsent or not self.typing:
             return
         data = os.read(KEYS, SIZE)
+        self.typed = True
         if MISTAKE == "one-line-of-a-read":
             data = data.partition(b"\n")[0] + b"\n" * bool(data)
-        if MISTAKE == "strips":
-            data = data.replace(b"\n", b"")
+        if MISTAKE == "strips" and data:
+            data = data.rstrip(b"\n")
         self.unsent += data
-        if not data:
-            if MISTAKE == "ends-with-the-input":
-                os._exit(0)
-            if MISTAKE == "raises-at-the-end":
-                raise EOFError
-            self.typing = MISTAKE == "reads-on-after-the-end"
+        self.typing = bool(data)
+        if not data and MISTAKE == "ends-with-the-input":
+            os._exit(0)
+        if not data and MISTAKE == "raises-at-the-end":
+            raise EOFError
 
     def send(self) -> None:
+        """What the kernel takes; after the last of it, half-close."""
+        if MISTAKE == "blocks-in-send":
+            self.sock.setblocking(True)
+            self.sock.sendall(self.unsent)
+            self.sock.setblocking(False)
+            self.unsent = b""
         try:
-            if MISTAKE == "blocks-in-send":
-                self.sock.setblocking(True)
-                self.sock.sendall(self.unsent)
-                self.unsent = b""
-            elif self.unsent:
-                sent = self.sock.send(self.unsent)
-                self.unsent = b"" if MISTAKE == "drops-the-rest" else self.unsent[sent:]
-            if not self.typing and not self.unsent and MISTAKE != "no-half-close":
+            if self.unsent:
+                self.unsent = self.unsent[self.sock.send(self.unsent) :]
+            if not self.typing and not self.unsent and not self.finished:
+                self.finished = True
                 self.sock.shutdown(socket.SHUT_WR)
         except BlockingIOError:
-            if MISTAKE == "drops-the-rest":
-                self.unsent = b""
+            pass
         except OSError as error:
             self.lost(error)
+        if MISTAKE == "drops-the-rest":
+            self.unsent = b""
 
-    def lost(self, error: OSError) -> None:
+    def lost(self, error: OSError) -> NoReturn:
         if MISTAKE == "traceback-of-a-reset":
             raise error
         if MISTAKE == "takes-a-reset-for-the-end":
@@ -134,6 +122,10 @@ class Client:
         fail(f"the connection is lost: {error.strerror}")
 
     def listen(self) -> None:
+        if MISTAKE == "listens-when-asked" and not self.typed:
+            os.read(KEYS, 0)
+            self.unsent += os.read(KEYS, SIZE)
+            self.send()
         try:
             data = self.sock.recv(SIZE)
         except BlockingIOError:
@@ -141,15 +133,24 @@ class Client:
         except OSError as error:
             self.lost(error)
         if data:
-            show(data)
-        elif MISTAKE == "does-not-notice":
-            self.listening = False
-        elif MISTAKE == "spins-at-the-end":
-            pass
+            self.show(data)
+        elif self.typing and MISTAKE in ("does-not-notice", "spins-at-the-end"):
+            self.listening = MISTAKE == "spins-at-the-end"
         elif self.typing:
             fail("the server has closed the connection")
         else:
+            if MISTAKE == "reads-on-after-the-end":
+                os.read(KEYS, SIZE)
             os._exit(0)
+
+    def show(self, data: bytes) -> None:
+        if MISTAKE == "decodes-pieces":
+            text = data.decode()
+        elif MISTAKE == "replaces-pieces":
+            text = data.decode(errors="replace")
+        else:
+            text = self.decoder.decode(data)
+        os.write(SCREEN, text.encode())
 
     def run(self) -> None:
         while True:
@@ -162,9 +163,6 @@ class Client:
                 self.send()
             if events & ~select.POLLOUT:
                 self.listen()
-            if MISTAKE == "answers-in-turn" and KEYS not in ready:
-                self.unsent += os.read(KEYS, SIZE)
-                self.send()
 
 
 Client().run()
