@@ -288,6 +288,7 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
         if "it has ended: " not in actual:
             actual = f"it has ended: {ending}; before that, {actual}"
         # What it did with its connections says nothing then.
+        look = Look()
         likely = diagnosis.of_ending(ending) or check.mistake
     elif not isinstance(failed, Differs):
         closed = failed.likely == symptoms.CLOSED and diagnosis.of_close(look)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from compare.check.bench import Subject
 from compare.check.languages import LANGUAGES, look_up, of_command
 from compare.check.runner import Finding, run
 
+PAGE = (Path(__file__).parents[3] / "docs" / "learning.md").read_text()
 SERVER = Path(__file__).parent / "servers" / "wrong.py"
 MISTAKES = [  # of those who write their first servers; the check that meets it; what is said
     ("once", "tcp/2", symptoms.ONCE),
@@ -93,6 +95,11 @@ def test_failure_shows_what_the_server_was_doing(monkeypatch: pytest.MonkeyPatch
     assert listener == "the listener: 5 waiting to be accepted, backlog 4096"
     assert conns[0] == "client 2: ESTABLISHED, blocking"
     assert "accepted by nobody" in conns[1]
+
+
+def test_page_shows_what_each_mistake_looks_like() -> None:
+    rows = re.findall(r"^\| ([a-z-]+) \| `([a-z0-9/-]+)` \|", PAGE, re.MULTILINE)
+    assert rows == [(mistake, id_) for mistake, id_, _ in MISTAKES]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
