@@ -159,7 +159,8 @@ def thread_text(thread: Doing) -> str:
 
 def summary(seen: Seen) -> str:
     states = ", ".join(sorted(seen.states()))
+    left = ", ".join(f"{number} {state}" for state, number in seen.left.items()) or "nothing"
     return (
-        f"Seen: {states}. {seen.samples} looks of {seen.sample_us / 1000:.2f} ms (median), "
-        f"{seen.kernel}"
+        f"Seen: {states}. Left at the port: {left}. {seen.samples} looks of "
+        f"{seen.sample_us / 1000:.2f} ms (median), {seen.kernel}"
     )

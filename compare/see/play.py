@@ -107,6 +107,7 @@ def _seen(rows: list[Row], watcher: Watcher, **more: Any) -> Seen:
         port=watcher.server.port,
         kernel=f"Linux {os.uname().release}",
         rows=rows,
+        left=watcher.left(),
         samples=watcher.samples,
         sample_us=watcher.sample_us,
         **more,

@@ -59,7 +59,7 @@ class Row(msgspec.Struct, frozen=True):
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """One scene from beginning to end. what: what is to be seen in it. sample_us: the median of
-    what one look took.
+    what one look took. left: how many sockets had the server's port when the clients were gone.
     """
 
     format: str = "compare-see/1"
@@ -72,6 +72,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Row]
     samples: int
     sample_us: float
+    left: dict[str, int]
     interrupted: bool = False
     remarks: list[str] = []
 

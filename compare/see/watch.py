@@ -6,6 +6,7 @@ import contextlib
 import socket
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -20,7 +21,6 @@ QUIET_S = 0.03  # without a change, after which nothing more is waited for
 TREE_S = 0.05  # after which the server may have other processes
 MEETS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where a client meets who listens everywhere
 
-Key = tuple[Address, Address]  # local and remote
 Told = Callable[[Row], None]
 
 
@@ -63,10 +63,12 @@ class Watcher:
         four, six = socket.AF_INET, socket.AF_INET6
         if ":" in self.server.host:
             return (six,)
-        listens = any(
-            each.state == "LISTEN" for each in sock_diag.sockets(self.server.port, [four])
-        )
-        return (four,) if listens else (four, six)
+        return (four,) if sock_diag.listeners(self.server.port, [four]) else (four, six)
+
+    def left(self) -> dict[str, int]:
+        """How many sockets have the server's port now, by state, whoever has them."""
+        found = sock_diag.sockets(self.server.port, self._families)
+        return dict(sorted(Counter(each.state for each in found).items()))
 
     def add(self, sock: socket.socket) -> Connection:
         number = len(self._connections) + 1
@@ -83,8 +85,8 @@ class Watcher:
 
     def is_of(self, pids: Iterable[int]) -> bool:
         """Whether one of these processes has a socket that listens there."""
-        found = sock_diag.sockets(self.server.port, self._families)
-        inodes = {each.inode for each in found if each.state == "LISTEN"}
+        found = sock_diag.listeners(self.server.port, self._families)
+        inodes = {each.inode for each in found}
         held: set[int] = set()
         for pid in pids:
             with contextlib.suppress(OSError):
@@ -119,9 +121,9 @@ class Watcher:
 
     def _look(self, call: str, result: str, who: Connection | None, *, noted: bool) -> bool:
         began = time.perf_counter()
-        sockets = sock_diag.sockets(self.server.port, self._families)
-        changed = self._ends(sockets)
-        queue, doing = self._queue_of(sockets), self._threads_of(sockets)
+        listeners = sock_diag.listeners(self.server.port, self._families)
+        changed = self._ends()
+        queue, doing = self._queue_of(listeners), self._threads_of(listeners)
         self._took.append(time.perf_counter() - began)
         inside = (queue, doing) != (self.queue, self.threads)
         self.queue, self.threads = queue, doing
@@ -142,18 +144,16 @@ class Watcher:
             self._told(Row(at_ms, *said, number, *ends, queue, doing))
         return bool(shown)
 
-    def _ends(self, sockets: Iterable[sock_diag.Socket]) -> list[Connection]:
+    def _ends(self) -> list[Connection]:
         """Those connections of which an end has changed."""
-        by_ends = {(each.local, each.remote): each for each in sockets}
-        changed = []
         for each in self._connections.values():
             each.locate()
-            if each.local is None:
-                continue
-            here, there = (
-                by_ends.get((each.local, self.server)),
-                by_ends.get((self.server, each.local)),
-            )
+        ours = {each.local: each for each in self._connections.values() if each.local}
+        asked = [pair for local in ours for pair in ((local, self.server), (self.server, local))]
+        found = sock_diag.connections(asked)
+        changed = []
+        for local, each in ours.items():
+            here, there = found.get((local, self.server)), found.get((self.server, local))
             client = _end(here) if here else _of_ours(each.sock)
             server = _end(there) if there else self._unlisted(each)
             each.inode = there.inode if there else each.inode
@@ -172,9 +172,9 @@ class Watcher:
         connection.inode = 0
         return End()
 
-    def _queue_of(self, sockets: Iterable[sock_diag.Socket]) -> Queue | None:
+    def _queue_of(self, listeners: Iterable[sock_diag.Socket]) -> Queue | None:
         """Of all who listen there: with SO_REUSEPORT each has a queue of its own."""
-        found = [each for each in sockets if each.state == "LISTEN" and self._hears(each.local)]
+        found = [each for each in listeners if self._hears(each.local)]
         if not found:
             return None
         return Queue(
@@ -184,10 +184,10 @@ class Watcher:
     def _hears(self, local: Address) -> bool:
         return local.port == self.server.port and local.host in (self.server.host, *MEETS)
 
-    def _threads_of(self, sockets: Iterable[sock_diag.Socket]) -> list[Doing]:
+    def _threads_of(self, listeners: Iterable[sock_diag.Socket]) -> list[Doing]:
         if self._pid is None:
             return []
-        whose = {each.inode: "listener" for each in sockets if each.state == "LISTEN"}
+        whose = {each.inode: "listener" for each in listeners}
         whose |= {each.inode: str(each.number) for each in self._connections.values()}
         found = []
         for pid in self._processes():

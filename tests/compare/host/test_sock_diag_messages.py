@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from machine import needs_ipv6
 
 from compare.host import sock_diag
-from compare.host.sock_diag import STATES, Address, parse, sockets, split, state_of
+from compare.host.sock_diag import (
+    STATES,
+    Address,
+    connections,
+    listeners,
+    parse,
+    sockets,
+    split,
+    state_of,
+)
 
 HOST = "127.87.0.3"  # which nobody else has
 MAPPED = bytes(10) + b"\xff\xff"
@@ -89,7 +98,8 @@ def test_a_listener_tells_its_queue_and_its_backlog() -> None:
         address = listener.getsockname()
         for _ in range(3):
             stack.enter_context(socket.create_connection(address, 10))
-        (found,) = (each for each in sockets(address[1]) if each.state == "LISTEN")
+        (found,) = listeners(address[1])
+        assert found in sockets(address[1])
         assert found.local == address
         assert (found.receive_queue, found.send_queue) == (3, 7)
 
@@ -125,6 +135,34 @@ def test_one_of_ipv4_at_a_listener_for_both_has_its_address_of_ipv4() -> None:
         established = [each for each in sockets(number) if each.state == "ESTABLISHED"]
         assert (HOST, number) in {each.local for each in established}
         assert len(established) == 2
+        (served,) = (each for each in established if each.local == (HOST, number))
+        pair = served.local, served.remote
+        assert connections([pair]) == {pair: served}
+
+
+def test_a_connection_is_found_by_its_ends_and_no_other_for_it() -> None:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((HOST, 0)))
+        server = Address(*listener.getsockname())
+        client = stack.enter_context(socket.create_connection(server, 10))
+        ours = Address(*client.getsockname())
+        nobody = Address(HOST, 1)  # the kernel tells of the listener then
+        found = connections([(ours, server), (server, ours), (server, nobody), (nobody, server)])
+        assert {pair: each.state for pair, each in found.items()} == {
+            (ours, server): "ESTABLISHED",
+            (server, ours): "ESTABLISHED",
+        }
+
+
+def test_a_connection_that_is_half_made_is_found() -> None:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((HOST, 0)))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 5)
+        server = Address(*listener.getsockname())
+        client = stack.enter_context(socket.create_connection(server, 10))
+        pair = server, Address(*client.getsockname())
+        assert connections([pair])[pair].state == "SYN_RECV"
+        assert "SYN_RECV" in {each.state for each in sockets(server.port)}
 
 
 def test_our_own_socket_tells_close_which_is_in_no_table() -> None:
@@ -136,3 +174,5 @@ def test_kernel_that_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sock_diag, "_SOCK_DIAG_BY_FAMILY", 99)
     with pytest.raises(OSError, match="sock_diag refused"):
         sockets(1)
+    with pytest.raises(OSError, match="sock_diag refused"):
+        connections([(Address(HOST, 1), Address(HOST, 2))])

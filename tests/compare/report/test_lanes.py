@@ -113,10 +113,11 @@ def test_page_of_whatever_a_server_is_called_escapes_it() -> None:
         port=1,
         kernel="Linux",
         rows=[row("connect()")],
+        left={},
         samples=1,
         sample_us=1.0,
         remarks=["</table>"],
-    )  # type: ignore[arg-type]
+    )
     text = page(seen)
     assert "<script>" not in text
     assert text.count("</table>") == 1

@@ -41,6 +41,7 @@ def test_hello_is_one_conversation_and_leaves_time_wait_with_who_finished_first(
     assert seen.rows[0].queue is not None
     assert seen.rows[0].queue.backlog == 5
     assert seen.remarks == []
+    assert seen.left == {"LISTEN": 1, "TIME_WAIT": 1}
 
 
 @pytest.mark.skipif(not CALLS, reason="no names of calls for this machine")
