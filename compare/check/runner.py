@@ -22,6 +22,7 @@ from compare.check import (
     leaks,
     life,
     limits,
+    style,
     symptoms,
     tcp,
     udp,
@@ -48,6 +49,7 @@ MODULES = (
     later,
     limits,
     life,
+    style,
 )  # which enter their checks into the catalogue
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer
 TRIES = 2  # to start, before it is asked no more; and of a check that we did not attend to
@@ -214,6 +216,8 @@ def _why_skipped(check: Check, subject: Subject, *, alone: bool) -> str:
         return f"no such limit was declared: --limit {check.limit}=..."
     if check.kind == "STRICT" and not subject.strict:
         return "a rule of ours, beyond what the protocol asks of everybody: --strict"
+    if check.style != subject.style and check.style:
+        return f"how it is made was not asked for: --style {check.style}"
     if check.inside and subject.place is not None:
         return "only for a server that is started here"
     if check.together and alone:

@@ -16,6 +16,7 @@ from rich.console import Console
 from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS, PROFILES, Profile, of_profile
 from compare.check.runner import run
+from compare.check.style import ONE_THREAD
 from compare.commands.graded import NOT_YET, Graded
 from compare.commands.options import SECONDS
 from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt, show
@@ -27,6 +28,7 @@ from compare.report.progress import saying
 from compare.report.words import escape
 
 PASSED = 0
+ASKED = ("MUST", "STYLE")  # of everybody, and of who was to be made so
 _TIMES = {"idle", "write", "drain", "message-time", "handshake"}
 _BYTES = {"message", "outbox", "stalled"}
 _LIMITS = sorted({each.limit for each in CHECKS.values() if each.limit})
@@ -51,6 +53,7 @@ class Request:
         strict: bool,
         command: tuple[str, ...],
         ready_timeout_s: float | None = None,
+        style: str | None = None,
     ) -> Request:
         """Raises click.UsageError, with a line for a person."""
         if bool(command) == bool(connect):
@@ -63,7 +66,8 @@ class Request:
         if ready_timeout_s is not None and connect:
             raise click.UsageError("--ready-timeout goes with a command: what --connect names is.")
         known = [each.id for each in of_profile(profile)]
-        ids = known if only is None else [each.strip() for each in only.split(",")]
+        ids = [each for each in known if style or not CHECKS[each].style]
+        ids = ids if only is None else [each.strip() for each in only.split(",")]
         for name in ids:
             if name not in known:
                 raise click.BadParameter(
@@ -78,7 +82,15 @@ class Request:
                 param_hint="'--limit'",
             )
         words = _words(command)
-        subject = Subject(profile, words, place, declared, strict, ready_timeout_s=ready_timeout_s)
+        if style and not any(CHECKS[name].style == style for name in ids):
+            raise click.BadParameter(
+                "none of the checks that are to be made asks for it", param_hint="'--style'"
+            )
+        subject = Subject(
+            *(profile, words, place, declared, strict),
+            ready_timeout_s=ready_timeout_s,
+            style=style,
+        )
         return cls(subject, ids)
 
 
@@ -141,7 +153,7 @@ def list_checks(console: Console) -> None:
     """Every check, in the order in which to make them pass."""
     listed = {each.id: each for profile in PROFILES for each in of_profile(profile)}
     for each in listed.values():
-        kind = f"LIMIT {each.limit}" if each.limit else each.kind
+        kind = f"{each.kind} {each.limit or each.style or ''}".rstrip()
         profiles = ", ".join(each.profiles)
         console.print(
             f"{each.id:<12} {kind:<22} {profiles:<26} {escape(each.what)}", soft_wrap=True
@@ -180,7 +192,7 @@ def perform(
         click.echo(unwritten, err=True)
         status = status or FAILED
     bad = ("failed", "skipped") if strict else ("failed",)
-    if any(each.state in bad and (strict or each.kind == "MUST") for each in found):
+    if any(each.state in bad and (strict or each.kind in ASKED) for each in found):
         return status or FAILED
     return status
 
@@ -198,6 +210,7 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
     words = ["compare", "check", "--profile", subject.profile, "--only", name, "--seed", str(seed)]
     for limit, value in subject.limits.items():
         words += ["--limit", f"{limit}={value:g}"]
+    words += ["--style", subject.style] if subject.style and CHECKS[name].style else []
     words += ["--strict"] if subject.strict and CHECKS[name].kind == "STRICT" else []
     if subject.ready_timeout_s is not None:
         words += ["--ready-timeout", f"{subject.ready_timeout_s:g}"]
@@ -231,6 +244,7 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
     is_flag=True,
     help="Ask what our own servers promise, too; what could not be checked counts as failed.",
 )
+@click.option("--style", type=click.Choice([ONE_THREAD]), help="Ask how it is made, too.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=7, show_default=True)
 @click.option("--list", "listing", is_flag=True, help="Show all checks, and end.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
@@ -246,6 +260,7 @@ def check(
     ready_timeout_s: float | None,
     alone: bool,
     strict: bool,
+    style: str | None,
     seed: int,
     listing: bool,
     json_path: str | None,
@@ -274,6 +289,7 @@ def check(
         strict=strict,
         command=command,
         ready_timeout_s=ready_timeout_s,
+        style=style,
     )
     if fault := loopback_fault():
         raise click.ClickException(fault)

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-ESTABLISHED, TIME_WAIT = 1, 6  # include/net/tcp_states.h
+ESTABLISHED, TIME_WAIT, LISTEN = 1, 6, 10  # include/net/tcp_states.h
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -18,6 +18,7 @@ _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port id: net
 _REQUEST = struct.Struct("=BBBxI2s2s44x")
 _MESSAGE_SIZE = 72  # struct inet_diag_msg; attributes follow
 _SOURCE_AT, _DESTINATION_AT = 8, 24  # in it, after four bytes and two ports
+_QUEUES_AT = 56  # in it: for who listens those who wait to be accepted, and how many may
 _ID = slice(4, 52)  # ports, addresses, interface, and a cookie that no other socket ever has
 _MAPPED = bytes(10) + b"\xff\xff"  # before an address of IPv4 in one of IPv6
 _ATTRIBUTE = struct.Struct("=HH")
@@ -67,6 +68,16 @@ def buffered_kb(host: str, port: int) -> int:
         received, _, _, _, ahead, queued, options, backlog = _MEMINFO.unpack_from(memory)
         total += received + ahead + queued + options + backlog
     return total // 1024
+
+
+def accept_queue(port: int) -> tuple[int, int]:
+    """Connections that wait to be accepted at a port, and how many may, of all who listen there.
+
+    Raises OSError.
+    """
+    messages = [each for host in ("0.0.0.0", "::") for each in _dump(host, LISTEN, sport=port)]
+    queues = [struct.unpack_from("=II", each, _QUEUES_AT) for each in messages]
+    return sum(waiting for waiting, _ in queues), sum(backlog for _, backlog in queues)
 
 
 def _dump(
