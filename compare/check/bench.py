@@ -57,7 +57,8 @@ class Subject:
 
     `{host}` and `{port}` in the command are replaced. limits: what was declared, by name, in the
     server's own units: seconds, bytes, connections. strict: it is held to our own rules, too.
-    ready_timeout_s: how long it may take to start, if that is more than usual.
+    ready_timeout_s: how long it may take to start, if that is more than usual. style: how it is
+    to be made, if that is asked.
     """
 
     profile: Profile
@@ -69,6 +70,7 @@ class Subject:
     env: Mapping[str, str] | None = None
     ready_timeout_s: float | None = None
     language: Language | None = None  # in which one speaks of its mistakes
+    style: str | None = None
 
     @property
     def scheme(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-Kind = Literal["MUST", "STRICT", "LIMIT"]
+Kind = Literal["MUST", "STYLE", "STRICT", "LIMIT"]
 Profile = Literal["tcp-echo", "udp-echo", "chat", "frames", "later", "client", "udp-client"]
 
 SMOKE = "life/0"  # comes before all others
@@ -22,7 +22,8 @@ class Check:
 
     what: what the client does, and what must happen. why: what goes wrong in real life
     otherwise. mistake: the usual one, and how to mend it. calls: of the server, that matter.
-    limit: for LIMIT, the name under which it is declared. STRICT is what our own servers promise
+    limit: for LIMIT, the name under which it is declared. style: for STYLE, the one that must be
+    asked for. STRICT is what our own servers promise
     beyond what their protocol asks of everybody's. together: several clients must be
     served at the same time. inside: the processes of the server must be known. content: it asks
     what comes back, so that other bytes are its own business. needs: the checks without which this
@@ -41,6 +42,7 @@ class Check:
     together: bool = False
     inside: bool = False
     content: bool = False
+    style: str | None = None
     needs: tuple[str, ...] = ()
 
     @property
@@ -65,6 +67,7 @@ def check(
     content: bool = False,
     strict: bool = False,
     needs: str = "",
+    style: str | None = None,
 ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Enter a function into the catalogue; it raises Failed, or passes by returning.
 
@@ -72,11 +75,11 @@ def check(
     """
 
     def enter(run: Callable[[Any], None]) -> Callable[[Any], None]:
-        kind: Kind = "LIMIT" if limit else "STRICT" if strict else "MUST"
+        kind: Kind = "LIMIT" if limit else "STRICT" if strict else "STYLE" if style else "MUST"
         first = () if id == SMOKE else (SMOKE, *needs.split())
         CHECKS[id] = Check(
             *(id, kind, profiles, what, why, mistake, calls, run),
-            *(limit, together, inside, content, first),
+            *(limit, together, inside, content, style, first),
         )
         return run
 
@@ -100,7 +103,7 @@ def of_profile(profile: Profile) -> list[Check]:
 
 
 def _place(each: Check) -> tuple[int, int, int, str]:
-    """MUST, STRICT, LIMIT; what is said, what TCP does to it, life and death; then by number."""
+    """By kind; what is said, what TCP does to it, life and death; and then by number."""
     group, _, number = each.id.partition("/")
     first, _, variant = number.partition("-")
     late = ("tcp", "life").index(group) + 1 if group in ("tcp", "life") else 0

@@ -5,17 +5,22 @@ from __future__ import annotations
 import random
 import select
 import socket
+from pathlib import Path
 
 from compare.check import diagnosis, symptoms
 from compare.check.bench import Bench
-from compare.check.blame import of_this_machine
+from compare.check.blame import Skipped, of_this_machine
 from compare.check.catalogue import check
 from compare.check.failure import RECOGNISED, Differs, Failed, must_equal
 from compare.check.hello import STREAMS, hello
+from compare.check.wire import Wire
+from compare.host import sock_diag
 
 KIB, MIB = 1024, 1024 * 1024
 CROWD = 1000
-HELD = 1100  # so that some descriptor of the server's is beyond FD_SETSIZE, which is 1,024
+HELD = 1024  # so that some descriptor of the server's is beyond FD_SETSIZE: it has others, too
+QUEUED = 300
+SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 CLIENTS = 5
 EACH = 8 * MIB  # more than the kernel keeps for one who does not read
 FULL_MS = 100
@@ -89,7 +94,7 @@ def a_crowd(bench: Bench) -> None:
 @check(
     "tcp/12-held",
     *STREAMS,
-    what="1,100 clients connect at once and stay; all must be served before anybody leaves.",
+    what="1,024 clients connect at once and stay; all must be served before anybody leaves.",
     why="Most connections of a real server are open and idle.",
     mistake="A fixed number of threads or slots that the idle ones occupy; or select(), whose sets "
     "hold the descriptors below FD_SETSIZE, 1,024: FD_SET() beyond writes where something else "
@@ -100,6 +105,58 @@ def a_crowd(bench: Bench) -> None:
 )
 def a_crowd_that_stays(bench: Bench) -> None:
     _crowd(bench, held=True)
+
+
+@check(
+    "tcp/26",
+    *STREAMS,
+    what="300 clients connect while the server stands still (SIGSTOP); the kernel must connect all "
+    "of them, for the server to accept when it goes on.",
+    why="Whoever accepts has other work for a moment; who comes meanwhile must wait, not be lost.",
+    mistake="listen(5), or a default of 50 to 128: the kernel keeps one more than that, and drops "
+    "who comes then, to try again after 1 s, 3 s and 7 s. listen(4096).",
+    calls="listen(2): the kernel cuts it to net.core.somaxconn; ss -lt shows queue and backlog.",
+    inside=True,
+)
+def queued(bench: Bench) -> None:
+    bench.must_have_room_for(QUEUED)
+    if (most := int(SOMAXCONN.read_text())) < QUEUED:
+        raise Skipped(
+            f"this machine's queues hold {most}: sysctl -w net.core.somaxconn=4096 (as root)"
+        )
+    bench.must_serve("to be served before that")
+    with bench.stopped():
+        wires = [bench.connect(at_once=True) for _ in range(QUEUED)]
+        connected = 0
+
+        def are_connected() -> bool:
+            nonlocal connected
+            connected = sum(map(_is_established, wires))
+            return connected == QUEUED
+
+        if not bench.wait_until(are_connected):
+            raise Failed(
+                f"{QUEUED} clients to be connected while nobody accepts",
+                f"{_queue(bench.place.port)}{connected} of {QUEUED} are connected",
+            )
+    for wire in wires:
+        wire.close()
+    bench.must_serve(f"the server to go on after {QUEUED} who have come and left")
+
+
+def _is_established(wire: Wire) -> bool:
+    return sock_diag.state_of(wire.sock) == "ESTABLISHED"
+
+
+def _queue(port: int) -> str:
+    """As ss(8) has it: how many wait, and the backlog."""
+    try:
+        there = sock_diag.listeners(port)
+    except OSError:
+        return ""
+    waiting = sum(each.receive_queue for each in there)
+    backlog = sum(each.send_queue for each in there)
+    return f"LISTEN {waiting}/{backlog}: "
 
 
 @check(

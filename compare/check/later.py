@@ -82,16 +82,20 @@ def due_order(bench: Bench) -> None:
         began = time.monotonic()
         if cut:
             for ms, text in asked:
-                sent = f"{ms} {text}\n".encode()
-                wire.send(sent[: len(sent) // 2])
-                wire.wait_until_delivered()
-                wire.send(sent[len(sent) // 2 :])
+                line = f"{ms} {text}\n".encode()
+                try:
+                    wire.send(line[: len(line) // 2])
+                    wire.wait_until_delivered()
+                    wire.send(line[len(line) // 2 :])
+                except Failed as failure:
+                    what = "a line in two halves to be taken"
+                    raise Failed(what, f"the connection is gone: {failure.actual}") from None
         else:
             _ask(wire, asked)
         for ms, text in sorted(asked):
             what = f"{text!r}, which is due after {ms} ms"
-            if (line := _hear(wire, what, began, ms)) != text:
-                raise Failed(what, f"{line!r} came; {_order(asked)} were asked for in this order")
+            if (heard := _hear(wire, what, began, ms)) != text:
+                raise Failed(what, f"{heard!r} came; {_order(asked)} were asked for in this order")
 
 
 def _order(asked: Sequence[tuple[int, str]]) -> str:

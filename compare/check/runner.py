@@ -28,6 +28,7 @@ from compare.check import (
     life,
     limits,
     smoke,
+    style,
     symptoms,
     tcp,
     udp,
@@ -60,6 +61,7 @@ MODULES = (
     client_talk,
     client_ends,
     client_asks,
+    style,
 )  # which enter their checks into the catalogue
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer
 TRIES = 2  # to start, before it is asked no more; and of a check that we did not attend to
@@ -249,6 +251,8 @@ def _why_skipped(check: Check, subject: Subject, *, alone: bool) -> str:
         return f"no such limit was declared: --limit {check.limit}=..."
     if check.kind == "STRICT" and not subject.strict:
         return "a rule of ours, beyond what the protocol asks of everybody: --strict"
+    if check.style != subject.style and check.style:
+        return f"how it is made was not asked for: --style {check.style}"
     if check.inside and subject.place is not None:
         return "only for a server that is started here"
     if check.together and alone:

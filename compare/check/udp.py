@@ -348,10 +348,7 @@ def _heard(sock: socket.socket) -> int:
     limit="no-broadcast",
 )
 def broadcast(bench: Bench) -> None:
-    if bench.inside and bench.subject.takes_a_port:
-        bench.start(Place("udp", "0.0.0.0", free_port("udp")))
-    if not any(each.host == "0.0.0.0" for each in bench.place.bound()):
-        raise Skipped("it does not listen at all addresses: let {host} say where, in the command")
+    _must_listen_anywhere(bench)
     with socket.socket(type=socket.SOCK_DGRAM) as asker:  # hears whoever answers
         asker.bind(("127.0.0.1", 0))
         asker.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -364,3 +361,38 @@ def broadcast(bench: Bench) -> None:
             asker.setblocking(False)
             if _heard(asker):
                 raise Failed(f"no answer to what was sent to {group}", "an answer came")
+
+
+def _must_listen_anywhere(bench: Bench) -> None:
+    """It is started at all addresses, where that can be; raises Skipped where it is not there."""
+    if bench.inside and bench.subject.takes_a_port:
+        bench.start(Place("udp", "0.0.0.0", free_port("udp")))
+    if not any(each.host == "0.0.0.0" for each in bench.place.bound()):
+        raise Skipped("it does not listen at all addresses: let {host} say where, in the command")
+
+
+@check(
+    "udp/11",
+    "udp-echo",
+    what="The server listens at all addresses, and is asked at 127.0.0.2; the answer must come "
+    "from there.",
+    why="A client takes an answer from whom it asked; a host with two addresses is else mute.",
+    mistake="sendto() from a socket that is bound to all addresses: the kernel takes the one that "
+    "is nearest to the client.",
+    calls="recvmsg(2) with IP_PKTINFO, and sendmsg(2) with what it gave: ip(7).",
+)
+def from_the_address_that_was_asked(bench: Bench) -> None:
+    _must_listen_anywhere(bench)
+    for host in ("127.0.0.1", "127.0.0.2"):
+        what = f"an answer from {host}, which was asked"
+        with socket.socket(type=socket.SOCK_DGRAM) as asker:
+            asker.settimeout(bench.patience)
+            asker.bind(("127.0.0.1", 0))
+            asker.sendto(b"where are you?", (host, bench.place.port))
+            try:
+                _, source = asker.recvfrom(LARGEST)
+            except OSError as error:
+                raise Failed(what, f"none came: {error}") from None
+            bench.timeline.note("client", f"sendto({host}), recvfrom()", source[0])
+        if source[0] != host:
+            raise Failed(what, f"it came from {source[0]}")

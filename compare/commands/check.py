@@ -18,6 +18,7 @@ from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS, CLIENTS, PROFILES, Profile, of_profile
 from compare.check.languages import LANGUAGES, Language
 from compare.check.runner import run
+from compare.check.style import ONE_THREAD
 from compare.commands.graded import NOT_YET, Graded
 from compare.commands.options import SECONDS
 from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt, show
@@ -29,6 +30,7 @@ from compare.report.progress import saying
 from compare.report.words import escape
 
 PASSED = 0
+ASKED = ("MUST", "STYLE")  # of everybody, and of who was to be made so
 _TIMES = {"connect", "idle", "write", "drain", "message-time", "handshake"}
 _BYTES = {"message", "outbox", "stalled"}
 _LIMITS = sorted({each.limit for each in CHECKS.values() if each.limit})
@@ -54,6 +56,7 @@ class Request:
         command: tuple[str, ...],
         ready_timeout_s: float | None = None,
         language: Language | None = None,
+        style: str | None = None,
     ) -> Request:
         """Raises click.UsageError, with a line for a person."""
         if profile in CLIENTS:
@@ -68,7 +71,8 @@ class Request:
         if ready_timeout_s is not None and connect:
             raise click.UsageError("--ready-timeout goes with a command: what --connect names is.")
         known = [each.id for each in of_profile(profile)]
-        ids = known if only is None else [each.strip() for each in only.split(",")]
+        ids = [each for each in known if style or not CHECKS[each].style]
+        ids = ids if only is None else [each.strip() for each in only.split(",")]
         for name in ids:
             if name not in known:
                 raise click.BadParameter(
@@ -83,6 +87,10 @@ class Request:
                 param_hint="'--limit'",
             )
         words = words_of(command)
+        if style and not any(CHECKS[name].style == style for name in ids):
+            raise click.BadParameter(
+                "none of the checks that are to be made asks for it", param_hint="'--style'"
+            )
         subject = Subject(
             profile,
             words,
@@ -91,6 +99,7 @@ class Request:
             strict,
             ready_timeout_s=ready_timeout_s,
             language=language or languages.of_command(words),
+            style=style,
         )
         return cls(subject, ids)
 
@@ -167,7 +176,7 @@ def list_checks(console: Console) -> None:
     """Every check, in the order in which to make them pass."""
     listed = {each.id: each for profile in PROFILES for each in of_profile(profile)}
     for each in listed.values():
-        kind = f"LIMIT {each.limit}" if each.limit else each.kind
+        kind = f"{each.kind} {each.limit or each.style or ''}".rstrip()
         profiles = ", ".join(each.profiles)
         console.print(
             f"{each.id:<12} {kind:<22} {profiles:<26} {escape(each.what)}", soft_wrap=True
@@ -215,7 +224,7 @@ def perform(
         click.echo(unwritten, err=True)
         status = status or FAILED
     bad = ("failed", "skipped") if strict else ("failed",)
-    if any(each.state in bad and (strict or each.kind == "MUST") for each in found):
+    if any(each.state in bad and (strict or each.kind in ASKED) for each in found):
         return status or FAILED
     return status
 
@@ -233,6 +242,7 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
     words = ["compare", "check", "--profile", subject.profile, "--only", name, "--seed", str(seed)]
     for limit, value in subject.limits.items():
         words += ["--limit", f"{limit}={value:g}"]
+    words += ["--style", subject.style] if subject.style and CHECKS[name].style else []
     words += ["--strict"] if subject.strict and CHECKS[name].kind == "STRICT" else []
     if subject.ready_timeout_s is not None:
         words += ["--ready-timeout", f"{subject.ready_timeout_s:g}"]
@@ -277,6 +287,7 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
     type=click.Choice(LANGUAGES),
     help="The language in which to name the calls to look up.  [default: the command's]",
 )
+@click.option("--style", type=click.Choice([ONE_THREAD]), help="Ask how it is made, too.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=7, show_default=True)
 @click.option("--list", "listing", is_flag=True, help="Show all checks, and end.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
@@ -294,6 +305,7 @@ def check(
     strict: bool,
     regardless: bool,
     language: Language | None,
+    style: str | None,
     seed: int,
     listing: bool,
     json_path: str | None,
@@ -323,6 +335,7 @@ def check(
         command=command,
         ready_timeout_s=ready_timeout_s,
         language=language,
+        style=style,
     )
     if fault := loopback_fault():
         raise click.ClickException(fault)

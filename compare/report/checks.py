@@ -72,6 +72,7 @@ def explain(check: Check) -> str:
     """All that the catalogue says of a check."""
     declared = f"LIMIT, by --limit {check.limit}=VALUE" if check.limit else check.kind
     declared += ", by --strict" if check.kind == "STRICT" else ""
+    declared += f", by --style {check.style}" if check.style else ""
     return "\n".join(
         (
             f"{check.id}  ({declared}; {', '.join(check.profiles)})",
@@ -119,7 +120,7 @@ def gradescope(findings: Sequence[Finding]) -> dict[str, Any]:
     """
     tests = []
     for each in findings:
-        points = 1 if each.kind == "MUST" else 0
+        points = 1 if each.kind in ("MUST", "STYLE") else 0
         output = CHECKS[each.id].what
         if each.state == "failed":
             output += f"\nexpected: {each.expected}\nactual: {each.actual}"

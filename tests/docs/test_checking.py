@@ -16,7 +16,13 @@ from compare.check.catalogue import CHECKS
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "checking.md").read_text(encoding="utf-8")
 SERVERS = ROOT / "tests" / "compare" / "check" / "servers"
-SCRIPTS = {"tcp-echo": "tcp.py", "udp-echo": "udp.py", "chat": "chat.py"}
+SCRIPTS = {
+    "tcp-echo": "tcp.py",
+    "udp-echo": "udp.py",
+    "chat": "chat.py",
+    "frames": "frames.py",
+    "later": "later.py",
+}
 
 
 def blocks(language: str) -> list[str]:

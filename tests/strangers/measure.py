@@ -82,7 +82,8 @@ class Server:
         return [
             each.id
             for each in of_profile(self.profile)
-            if each.limit == limit and (self.strict or each.kind != "STRICT")
+            if each.limit == limit
+            and (each.kind in ("MUST", "LIMIT") or (self.strict and each.kind == "STRICT"))
         ]
 
 

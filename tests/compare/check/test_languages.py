@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from compare.check.bench import Subject
-from compare.check.catalogue import of_profile
+from compare.check.catalogue import Profile, of_profile
 from compare.check.runner import Finding, run
 
 ROOT = Path(__file__).parents[3]
@@ -37,7 +37,10 @@ def command(source: Path, folder: Path) -> tuple[str, ...]:
             pytest.skip("there is no javac")
         subprocess.run(["javac", "-Xlint:all", "-d", folder, source], check=True, timeout=100)
         return ("java", "-cp", str(folder), source.stem, "{port}")
-    compilers = {".c": ["cc", "-Wall", "-Wextra", "-Werror", "-O2"], ".go": ["go", "build"]}
+    compilers = {
+        ".c": ["cc", "-Wall", "-Wextra", "-Werror", "-O2", "-pthread"],
+        ".go": ["go", "build"],
+    }
     words = compilers[source.suffix]
     if shutil.which(words[0]) is None:
         pytest.skip(f"there is no {words[0]}")
@@ -46,8 +49,9 @@ def command(source: Path, folder: Path) -> tuple[str, ...]:
     return (str(program), "{port}")
 
 
-def findings(command: tuple[str, ...]) -> list[Finding]:
-    return list(run(Subject("tcp-echo", command), IDS, 7, lambda text: None))
+def findings(command: tuple[str, ...], profile: Profile = "tcp-echo") -> list[Finding]:
+    ids = [each.id for each in of_profile(profile) if each.kind == "MUST"]
+    return list(run(Subject(profile, command), ids, 7, lambda text: None))
 
 
 # Collectors come late: what is kept for them is no leak.
@@ -59,6 +63,22 @@ COLLECTED = ["echo.js", "EchoThreads.java", "EchoSelector.java"]
 @pytest.mark.parametrize("name", ["echo.c", "echo.go", *COLLECTED])
 def test_correct_server_passes_every_check(name: str, tmp_path: Path) -> None:
     found = findings(command(SERVERS / name, tmp_path))
+    assert [each for each in found if each.state != "passed"] == []
+
+
+OTHER_PROTOCOLS: list[tuple[Profile, str]] = [
+    *(("frames", name) for name in ("frames.c", "frames.js", "Frames.java", "frames_asyncio.py")),
+    *(("later", name) for name in ("later.c", "later.js", "Later.java", "later_asyncio.py")),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("profile", "name"), OTHER_PROTOCOLS, ids=[n for _, n in OTHER_PROTOCOLS])
+def test_right_server_of_another_protocol_passes_every_check(
+    profile: Profile, name: str, tmp_path: Path
+) -> None:
+    found = findings(command(SERVERS / name, tmp_path), profile)
     assert [each for each in found if each.state != "passed"] == []
 
 

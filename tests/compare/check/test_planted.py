@@ -54,7 +54,7 @@ CONTENT = [
     # Who looked whether it was there has reset its connection: that may be seen at any time since.
     ("stays-after-a-reset", "tcp/25", "next to no CPU time"),
 ]
-NEEDS = {"select": needs_descriptors(1100 + 64)}
+NEEDS = {"select": needs_descriptors(1024 + 64)}
 LEAKS = [
     ("keeps-one-in-a-hundred", "tcp/13", "descriptors open"),
     ("keeps-what-was-said", "tcp/13", "memory to level off"),

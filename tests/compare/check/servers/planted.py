@@ -274,7 +274,7 @@ def main() -> None:
         listener.bind(("::" if dual else "127.0.0.1", PORT))
     except OSError as error:
         sys.exit(f"port {PORT} cannot be had: {error.strerror}")
-    listener.listen(4096)
+    listener.listen(5 if WHAT == "short-backlog" else 4096)
     MODELS.get(WHAT, accept_all)(listener)
 
 

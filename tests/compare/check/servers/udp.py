@@ -1,4 +1,4 @@
-"""UDP echo servers with one mistake each: `udp.py MISTAKE PORT`; `none` makes none."""
+"""UDP echo servers with one mistake each: `udp.py MISTAKE PORT [HOST]`; `none` makes none."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import time
 
 MISTAKE, PORT = sys.argv[1], int(sys.argv[2])
+HOST = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
 
 
 kept: dict[object, bytes] = {}
@@ -35,7 +36,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *ignored: os._exit(0))
     sock = socket.socket(type=socket.SOCK_DGRAM)
     try:
-        sock.bind(("127.0.0.1", PORT))
+        sock.bind((HOST, PORT))
     except OSError as error:
         sys.exit(f"port {PORT} cannot be had: {error.strerror}")
     if MISTAKE == "dies-of-a-refusal":
