@@ -18,6 +18,8 @@ from compare.see.scenes import SCENES
 from compare.see.stage import BlindError, Stage
 from compare.see.watch import Watcher
 
+END_S = 1.0  # after which one that listens no more can be asked how it ended, if it did
+
 Told = Callable[[Row], None]
 
 
@@ -63,7 +65,8 @@ def with_server(subject: Subject, name: str, told: Told) -> Seen:
                 SCENES[name].play(stage)
         except KeyboardInterrupt:
             interrupted = True
-        if not stage.told_to_end and (ending := server.died()):
+        within_s = END_S if watcher.queue is None else 0.0
+        if not stage.told_to_end and (ending := server.died(within_s)):
             stage.remarks.append(f"the server has ended: {ending}")
         return _seen(
             rows,

@@ -186,7 +186,12 @@ class Stage:
         return ended
 
     def _own(self) -> list[int]:
-        """The server's processes, of which one must be who listens. Raises BlindError."""
+        """The server's processes, of which one must be who listens; none of one that has ended.
+
+        Raises BlindError.
+        """
+        if self._server.died():
+            return []
         pids = process.tree(self._server.pid)
         if not self.watcher.is_of(pids):
             raise BlindError(

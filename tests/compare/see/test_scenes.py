@@ -144,6 +144,26 @@ def test_a_server_that_does_not_answer_and_ends_is_seen_as_it_is(
     assert seen.remarks == ["the server has ended: exit status 0"]
 
 
+ONCE = """
+import socket, sys
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
+    conn, _ = listener.accept()
+conn.sendall(conn.recv(65536))
+"""
+
+
+def test_a_server_of_one_client_is_not_used_up_by_who_looks_whether_it_is_there(see: See) -> None:
+    seen = see("hello", ONCE)
+    assert "recv() 6" in calls(seen)
+    assert seen.remarks == ["the server has ended: exit status 0"]
+
+
+def test_who_has_ended_already_is_killed_without_a_word(see: See) -> None:
+    seen = see("kill", ONCE)
+    assert seen.left.keys() <= {"TIME_WAIT", "FIN_WAIT2"}
+    assert calls(seen)[-1] == "connect() ECONNREFUSED"
+
+
 def test_who_reads_the_keyboard_is_not_at_the_end_of_it(see: See) -> None:
     reader = ECHO_BESIDE_A_KEYBOARD
     seen = see("hello", reader)
