@@ -361,6 +361,7 @@ class Bench:
         pids = process.tree(self.server.pid)
         self.timeline.note("server", "SIGSTOP")
         self._signal(pids, signal.SIGSTOP)
+        wait_until(lambda: process.stands_still(self.server.pid), self.patience)
         try:
             yield
         finally:

@@ -162,6 +162,8 @@ def resets(bench: Bench) -> None:
     needs="tcp/4",
 )
 def resets_in_the_queue(bench: Bench) -> None:
+    half = begun(bench.subject.profile, b"hello...")
+
     def reset_fifty() -> None:
         with bench.stopped():
             for attempt in range(50):
@@ -169,7 +171,7 @@ def resets_in_the_queue(bench: Bench) -> None:
                 wire.poll(0.2, read=False)
                 if attempt % 2:
                     with contextlib.suppress(Failed):
-                        wire.send_some(b"hello")
+                        wire.send_some(half)
                 wire.reset()
         bench.must_serve("the server to go on after resets in its accept queue")
 

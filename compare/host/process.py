@@ -83,9 +83,17 @@ def _usage_of_one(pid: int) -> Usage:
 
 def is_runnable(pid: int) -> bool:
     """Whether a thread of `pid` or of its descendants runs, or waits for a core."""
-    return any(
-        _state(task) == "R" for each in tree(pid) for task in Path(f"/proc/{each}/task").glob("*")
-    )
+    return "R" in _states(pid)
+
+
+def stands_still(pid: int) -> bool:
+    """Whether all threads of `pid` and its descendants are stopped, or have ended."""
+    return _states(pid) <= {"T", "Z", ""}
+
+
+def _states(pid: int) -> set[str]:
+    """Those of all their threads, as proc_pid_stat(5) names them; "" is one that is gone."""
+    return {_state(task) for each in tree(pid) for task in Path(f"/proc/{each}/task").glob("*")}
 
 
 def _state(task: Path) -> str:

@@ -1,4 +1,7 @@
-"""What docs/checking.md says is so: its commands run, its table names what is measured."""
+"""What docs/checking.md and docs/protocols.md say is so.
+
+Their commands run, the table names what is measured, and the example of a frame is one.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,12 @@ from pathlib import Path
 import pytest
 from measure import SERVERS as MEASURED
 
-from compare.check.catalogue import CHECKS
+from compare.check import framing
+from compare.check.catalogue import CHECKS, PROFILES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "checking.md").read_text(encoding="utf-8")
+PROTOCOLS = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
 SERVERS = ROOT / "tests" / "compare" / "check" / "servers"
 SCRIPTS = {
     "tcp-echo": "tcp.py",
@@ -25,11 +30,16 @@ SCRIPTS = {
 }
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+def blocks(language: str, page: str = PAGE) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
 
 
-COMMANDS = [line for block in blocks("sh") for line in block.splitlines()]
+COMMANDS = [
+    line
+    for page in (PAGE, PROTOCOLS)
+    for block in blocks("sh", page)
+    for line in block.splitlines()
+]
 (TOML,) = blocks("toml")
 
 
@@ -86,6 +96,23 @@ def test_command_runs(command: str, tmp_path: Path) -> None:
         assert "mine " in said
     else:
         assert "tcp/3" in run(command, tmp_path)
+
+
+def test_example_of_a_frame_is_one_and_so_is_its_answer() -> None:
+    example = blocks("text", PROTOCOLS)[0]
+    question, answer = (bytes.fromhex(line.split(None, 1)[1]) for line in example.splitlines())
+    assert question == framing.frame([1, 2, -4])
+    assert answer == framing.answer([1, 2, -4])
+
+
+def test_every_check_of_the_new_protocols_has_its_place_in_the_order() -> None:
+    for group in ("fr", "later"):
+        named = re.findall(rf"`({group}/\d+)` \(", PROTOCOLS)
+        assert sorted(named) == sorted(each for each in CHECKS if each.startswith(f"{group}/"))
+
+
+def test_every_profile_has_its_protocol_written_down() -> None:
+    assert sorted(re.findall(r"^## (\S+)$", PROTOCOLS, re.MULTILINE)) == sorted(PROFILES)
 
 
 def test_every_declared_limit_is_named() -> None:

@@ -31,6 +31,8 @@ def check(*words: str) -> Result:
         (("--connect", "127.0.0.1:7", "--", "true"), "give either a command after --"),
         (("--connect", "10.0.0.1:7"), "10.0.0.1 is not this machine"),
         (("--connect", "127.0.0.1"), "'127.0.0.1' is not HOST:PORT"),
+        (("--style", "two-threads", "--", "true"), "'two-threads' is not 'one-thread'"),
+        (("--style", "one-thread", "--only", "tcp/1", "--", "true"), "asks for it"),
         (("--only", "tcp/99", "--", "true"), "no check 'tcp/99'; choose from life/0, "),
         (("--only", "chat/9", "--", "true"), "tcp-echo has no check 'chat/9'"),
         (("--limit", "idle", "--", "true"), "'idle' is not one of "),
@@ -154,7 +156,7 @@ def test_every_check_is_listed_and_explained() -> None:
 def test_what_is_a_must_comes_first_in_every_profile_and_limits_last() -> None:
     for profile in PROFILES:
         kinds = [each.kind for each in of_profile(profile)]
-        assert kinds == sorted(kinds, key=["MUST", "STRICT", "LIMIT"].index)
+        assert kinds == sorted(kinds, key=["MUST", "STYLE", "STRICT", "LIMIT"].index)
 
 
 def test_rule_of_ours_is_asked_of_others_only_if_that_is_wanted() -> None:
@@ -167,3 +169,16 @@ def test_rule_of_ours_is_asked_of_others_only_if_that_is_wanted() -> None:
     assert asked.exit_code == 1
     assert "failed  chat/6-words STRICT" in asked.output
     assert "--only chat/6-words --seed 7 --strict -- " in asked.output
+
+
+@pytest.mark.timeout(60)
+def test_style_counts_where_it_was_asked_for_and_else_is_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    command = ["--gradescope", str(file), "--", sys.executable, ECHO, "none", "{port}"]
+    result = check("--style", "one-thread", "--only", "nb/1", *command)
+    assert result.exit_code == 1
+    assert "--only nb/1 --seed 7 --style one-thread" in result.output
+    (test,) = json.loads(file.read_text())["tests"]
+    assert (test["score"], test["max_score"]) == (0, 1)
+    listed = check("--list").output
+    assert "nb/1         STYLE one-thread" in listed

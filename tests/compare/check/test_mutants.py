@@ -23,6 +23,11 @@ GOODBYES = {  # all that wait until it is told that somebody left
     *("chat/6", "chat/7", "chat/8", "chat/11", "chat/12", "chat/14"),
     *("chat/6-words", "chat/7-refusal", "chat/8-names", "chat/13-said"),
 }
+GREETED = {  # all that begin with a hello and its answer
+    *(f"fr/{number}" for number in range(1, 9)),
+    *("tcp/5", "tcp/6", "tcp/7", "tcp/12", "tcp/12-held", "tcp/13", "tcp/18", "tcp/19", "tcp/23"),
+    *("tcp/26", "life/1"),
+}
 MISTAKES: dict[Profile, dict[str, set[str]]] = {
     "tcp-echo": {
         "none": set(),
@@ -90,9 +95,55 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
         "doubles-some": {"chat/4", "chat/9", "chat/9-order", "chat/14-said"},
         "orders-differ": {"chat/9-order"},
     },
+    "frames": {
+        "none": set(),
+        "length-little-endian": GREETED,
+        "numbers-little-endian": GREETED,
+        "answer-little-endian": GREETED,
+        "frames-are-reads": {"fr/1", "fr/2", "fr/5", "fr/8"},
+        "whole-headers": {"fr/1"},
+        "drops-what-is-behind": {"fr/1", "fr/2"},
+        "one-frame-a-read": {"fr/2"},
+        "last-comes-first": {"fr/2"},
+        "empty-is-the-end": {"fr/4"},
+        "empty-has-no-answer": {"fr/4"},
+        "unsigned": {"fr/5"},
+        "sum-of-32-bits": {"fr/5"},
+        "no-bound": {"fr/6"},
+        "allocates": {"fr/6"},
+        "takes-any-length": {"fr/6"},
+        "length-is-signed": {"fr/6"},
+        "dies-of-a-bad-length": {"fr/6"},
+        "waits-for-the-rest": {"fr/7"},
+        "answers-what-there-is": {"fr/7"},
+        "dies-of-half-a-frame": {"fr/7"},
+        "reads-to-the-end": {"fr/8"},
+        "two-writes": {"tcp/23"},
+        "short-backlog": {"tcp/26"},
+    },
+    "later": {
+        "none": set(),
+        "sleeps": {"later/1", "later/2", "later/3", "later/4", "later/5"},
+        "threads-that-sleep": {"later/1", "later/4"},
+        "lines-are-reads": {"later/1"},
+        "sleeps-until-the-first": {"later/2", "later/3", "later/4", "later/5", "tcp/6"},
+        "looks-all-the-time": {"later/3"},
+        "twice": {"later/3"},
+        "keeps-what-is-due": {"later/4"},
+        "writes-to-who-left": {"later/4"},
+        "drifts": {"later/5", "tcp/23"},
+        "early": {"later/5"},
+    },
 }
-SCRIPTS: dict[Profile, str] = {"tcp-echo": "tcp.py", "udp-echo": "udp.py", "chat": "chat.py"}
-QUICK = {"cuts"}
+SCRIPTS: dict[Profile, str] = {
+    "tcp-echo": "tcp.py",
+    "udp-echo": "udp.py",
+    "chat": "chat.py",
+    "frames": "frames.py",
+    "later": "later.py",
+}
+QUICK = {"cuts", "one-frame-a-read", "lines-are-reads"}
+HASTY = ("frames", "later")  # no fault of theirs takes long to see
 CASES = [
     pytest.param(
         profile,
@@ -107,7 +158,11 @@ CASES = [
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("profile", "mistake"), CASES)
-def test_mistake_fails_the_checks_that_are_for_it(profile: Profile, mistake: str) -> None:
+def test_mistake_fails_the_checks_that_are_for_it(
+    profile: Profile, mistake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if profile in HASTY:
+        monkeypatch.setattr(runner, "PATIENCE_S", 1.0)
     command = (sys.executable, str(SERVERS / SCRIPTS[profile]), mistake, "{port}")
     ids = [each.id for each in of_profile(profile) if each.kind != "LIMIT"]
     subject = Subject(profile, command, strict=True)

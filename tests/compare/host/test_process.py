@@ -41,6 +41,20 @@ def test_process_is_runnable_while_any_of_its_threads_is(
     assert process.is_runnable(busy)
 
 
+def test_process_that_is_stopped_stands_still(child: Child, wait_until: WaitUntil) -> None:
+    busy = child(SPINS_ASIDE.format(spins=True)).pid
+    assert not process.stands_still(busy)
+    os.kill(busy, signal.SIGSTOP)
+    wait_until(lambda: process.stands_still(busy), "all of its threads are stopped")
+
+
+def test_memory_that_was_given_back_is_in_the_peak(child: Child) -> None:
+    pid = child("bytearray(b'1') * 2**28; print('done', flush=True); input()").pid
+    peak = process.peak_kb(pid)
+    assert peak.virtual >= peak.resident >= 2**18
+    assert process.size(pid).rss_kb < 2**18
+
+
 def test_process_that_is_gone_is_not_ready(gone: int) -> None:
     assert not process.is_runnable(gone)
 
