@@ -18,8 +18,9 @@ PROFILES = (*SERVERS, *CLIENTS)
 class Check:
     """One row of the catalogue.
 
-    what: what we do, as the client or as the server of one, and what must happen. why: what goes wrong in real life
-    otherwise. mistake: the usual one, and how to mend it. calls: of what is tested, that matter.
+    what: what we do, as a client or as the server of one, and what must happen. why: what goes
+    wrong in real life otherwise. mistake: the usual one, and how to mend it. calls: of what is
+    tested, that matter.
     limit: for LIMIT, the name under which it is declared. STRICT is what our own servers promise
     beyond what their protocol asks of everybody's. together: several clients must be
     served at the same time. inside: the processes of the server must be known. content: it asks
