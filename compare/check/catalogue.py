@@ -20,8 +20,9 @@ PROFILES = (*SERVERS, *CLIENTS)
 class Check:
     """One row of the catalogue.
 
-    what: what the client does, and what must happen. why: what goes wrong in real life
-    otherwise. mistake: the usual one, and how to mend it. calls: of the server, that matter.
+    what: what we do, as a client or as the server of one, and what must happen. why: what goes
+    wrong in real life otherwise. mistake: the usual one, and how to mend it. calls: of what is
+    tested, that matter.
     limit: for LIMIT, the name under which it is declared. style: for STYLE, the one that must be
     asked for. STRICT is what our own servers promise
     beyond what their protocol asks of everybody's. together: several clients must be

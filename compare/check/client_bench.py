@@ -145,7 +145,7 @@ class ClientBench:
         subject = self.subject
         self._program = Program(subject.argv(place), keyboard, cwd=subject.cwd, env=subject.env)
         self._opened.push(self._program)
-        self.mark()
+        self._marks = (0, 0)
         self.timeline.note("client", "started", f"{place.host}:{place.port}")
 
     @property
@@ -174,7 +174,10 @@ class ClientBench:
         self.program.end_input()
 
     def say(self, wire: Wire, data: bytes) -> None:
-        wire.send(data)
+        try:
+            wire.send(data)
+        except Failed as failure:  # it speaks of a server that it sends to
+            raise Failed("the client to keep its connection", failure.actual) from None
         self._note("server", "says", data)
 
     def _note(self, who: str, verb: str, data: bytes) -> None:
@@ -206,11 +209,12 @@ class ClientBench:
         self._note("screen", "shows", wanted)
 
     def mark(self) -> None:
-        """What it says from now on is what said() gives."""
+        """What it says from now on is what said() gives; what it says at its start has been."""
+        time.sleep(self.soon_s)
         self._marks = (len(self.program.screen), len(self.program.stderr))
 
     def said(self) -> str:
-        """On the screen and on stderr, since the mark."""
+        """On the screen and on stderr, since the mark, or else since its start."""
         outputs = (self.program.screen, self.program.stderr)
         if self.program.status() is not None:
             for each in outputs:

@@ -41,7 +41,9 @@ def _must_notice(bench: ClientBench, what: str) -> None:
     calls="recv(2): 0; epoll_wait(2): EPOLLRDHUP.",
 )
 def notices_the_end(bench: ClientBench) -> None:
-    bench.meet().close()
+    wire = bench.meet()
+    bench.mark()
+    wire.close()
     _must_notice(bench, "the server has closed")
     bench.must_be_brief("the server has closed", word=False)
 
@@ -58,7 +60,9 @@ def notices_the_end(bench: ClientBench) -> None:
     calls="recv(2): ECONNRESET; send(2): EPIPE.",
 )
 def tells_of_a_reset(bench: ClientBench) -> None:
-    bench.meet().reset()
+    wire = bench.meet()
+    bench.mark()
+    wire.reset()
     _must_notice(bench, "the connection is lost")
     bench.must_be_brief("the connection is lost")
 

@@ -313,12 +313,17 @@ def check(
     gradescope_path: str | None,
     command: tuple[str, ...],
 ) -> None:
-    """Ask of a server, of any language, what it must survive.
+    """Ask of a server, or of a client, of any language, what it must survive.
 
     COMMAND starts it; {port} and {host} in it are replaced, and it is ready when it prints READY
     tcp://HOST:PORT or when the port answers:
 
         compare check -- python my_server.py {port}
+
+    A client (--profile client, udp-client) is told whom to talk to:
+
+    \b
+        compare check --profile client -- python my_client.py {host} {port}
 
     Exit status 0 if all that is a MUST passed, 1 if not, 2 for a mistake in the options.
     """

@@ -20,14 +20,18 @@ from compare.check.catalogue import CHECKS, PROFILES
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "checking.md").read_text(encoding="utf-8")
 PROTOCOLS = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
-SERVERS = ROOT / "tests" / "compare" / "check" / "servers"
+CHECK = ROOT / "tests" / "compare" / "check"
+SERVERS, CLIENTS = CHECK / "servers", CHECK / "clients"
 SCRIPTS = {
     "tcp-echo": "tcp.py",
     "udp-echo": "udp.py",
     "chat": "chat.py",
     "frames": "frames.py",
     "later": "later.py",
+    "client": "tcp.py",
+    "udp-client": "udp.py",
 }
+QUICK = {"client": "cl/1", "udp-client": "uc/4"}  # of the others, life/1
 
 
 def blocks(language: str, page: str = PAGE) -> list[str]:
@@ -47,9 +51,11 @@ OURS = "-m blocking serve echo --model epoll --listen tcp://{host}:{port}"
 
 
 def with_server(text: str, script: str = "tcp.py") -> str:
-    """With a server that is right in place of `my_server.py`."""
-    server = shlex.join([sys.executable, str(SERVERS / script), "none"])
-    return text.replace("python my_server.py", server)
+    """With one that is right in place of `my_server.py` or `my_client.py`."""
+    server, client = (
+        shlex.join([sys.executable, str(folder / script), "none"]) for folder in (SERVERS, CLIENTS)
+    )
+    return text.replace("python my_server.py", server).replace("python my_client.py", client)
 
 
 def with_quick_server(text: str) -> str:
@@ -87,7 +93,7 @@ def test_command_runs(command: str, tmp_path: Path) -> None:
     elif " -- " in command:
         profile = (re.findall("--profile (\\S+)", command) or ["tcp-echo"])[0]
         if "--only" not in command:
-            command = command.replace("check ", "check --only life/1 ", 1)
+            command = command.replace("check ", f"check --only {QUICK.get(profile, 'life/1')} ", 1)
         assert "1 passed, 0 failed" in run(with_server(command, SCRIPTS[profile]), tmp_path)
     elif command.startswith("compare run"):
         unchecked = " --unchecked" * ("--config" in command)  # once is enough
@@ -95,7 +101,8 @@ def test_command_runs(command: str, tmp_path: Path) -> None:
         said = run(with_quick_server(command) + short, tmp_path)
         assert "mine " in said
     else:
-        assert "tcp/3" in run(command, tmp_path)
+        wanted = command.split()[-1] if "explain" in command else "tcp/3"
+        assert wanted in run(command, tmp_path)
 
 
 def test_example_of_a_frame_is_one_and_so_is_its_answer() -> None:

@@ -49,6 +49,10 @@ def check(*words: str) -> Result:
         (("--ready-timeout", "never", "--", "true"), "'never' is not a time"),
         (("--ready-timeout", "2s", "--connect", "127.0.0.1:7"), "goes with a command"),
         (("--connect", "nobody.invalid:7"), "nobody knows nobody.invalid"),
+        (("--profile", "client", "--connect", "127.0.0.1:7"), "--connect names a server, and"),
+        (("--profile", "client", "--", "nc", "{host}"), "put {port} into the command"),
+        (("--profile", "udp-client", "--", "nc"), "--profile udp-client -- python my_client.py"),
+        (("--profile", "client", "--limit", "connect=0s", "--", "nc {port}"), "'connect=0s'"),
         (("--profile", "telnet", "--", "true"), "'telnet' is not one of 'tcp-echo'"),
     ],
 )
@@ -182,3 +186,29 @@ def test_style_counts_where_it_was_asked_for_and_else_is_not_there(tmp_path: Pat
     assert (test["score"], test["max_score"]) == (0, 1)
     listed = check("--list").output
     assert "nb/1         STYLE one-thread" in listed
+
+
+def test_client_is_a_lesson_too_and_says_how_to_ask_again(tmp_path: Path) -> None:
+    client = str(Path(__file__).parent / "clients" / "tcp.py")
+    graded = tmp_path / "results.json"
+    words = ["--profile", "client", "--only", "cl/8,cl/11", "--seed", "3"]
+    command = [sys.executable, client, "status-0", "{host}", "{port}"]
+    result = check(*words, "--gradescope", str(graded), "--", *command)
+    assert result.exit_code == 1
+    for told in (
+        "failed  cl/8",
+        "an exit status that is not 0",
+        "skipped cl/11",
+        "server     bind",
+    ):
+        assert told in result.output
+    assert "again:   compare check --profile client --only cl/8 --seed 3 -- " in result.output
+    tests = json.loads(graded.read_text(encoding="utf-8"))["tests"]
+    assert [(each["name"], each["max_score"]) for each in tests] == [("cl/8", 1), ("cl/11", 0)]
+
+
+def test_client_that_cannot_be_started_is_told_in_a_line() -> None:
+    result = check("--profile", "udp-client", "--only", "uc/4", "--", "no-such-client", "{port}")
+    assert result.exit_code == 1
+    assert "the client did not start: cannot start no-such-client: No such file" in result.output
+    assert "the client cannot be checked: " in result.output

@@ -25,9 +25,11 @@ def fail(words: str) -> NoReturn:
 def refused(why: str) -> NoReturn:
     if MISTAKE == "traceback-of-a-refusal":
         raise OSError(why)
+    words = f"cannot connect to {HOST}{'' if MISTAKE == 'names-no-port' else f' {PORT}'}: {why}"
     if MISTAKE == "status-0":
+        sys.stderr.write(f"{words}\n")
         sys.exit(0)
-    fail(f"cannot connect to {HOST}{'' if MISTAKE == 'names-no-port' else f' {PORT}'}: {why}")
+    fail(words)
 
 
 class Client:
