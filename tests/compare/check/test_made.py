@@ -70,7 +70,7 @@ def test_short_backlog_is_told_by_its_queue(monkeypatch: pytest.MonkeyPatch) -> 
     finding = found("tcp-echo", "tcp/26", "planted.py", "short-backlog", "{port}")
     assert finding.state == "failed"
     assert finding.actual == "LISTEN 6/5: 6 of 300 are connected"
-    assert "listen(5)" in finding.likely
+    assert "listen(" in finding.likely
 
 
 @pytest.mark.timeout(60)

@@ -119,14 +119,15 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
         "dies-of-half-a-frame": {"fr/7"},
         "reads-to-the-end": {"fr/8"},
         "two-writes": {"tcp/23"},
-        "short-backlog": {"tcp/26"},
     },
     "later": {
         "none": set(),
         "sleeps": {"later/1", "later/2", "later/3", "later/4", "later/5"},
         "threads-that-sleep": {"later/1", "later/4"},
         "lines-are-reads": {"later/1"},
-        "sleeps-until-the-first": {"later/2", "later/3", "later/4", "later/5", "tcp/6"},
+        "sleeps-until-the-first": {
+            *("later/1", "later/2", "later/3", "later/4", "later/5", "tcp/6", "tcp/7")
+        },
         "looks-all-the-time": {"later/3"},
         "twice": {"later/3"},
         "keeps-what-is-due": {"later/4"},

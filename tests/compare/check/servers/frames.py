@@ -137,7 +137,7 @@ def main() -> None:
         listener.bind(("127.0.0.1", PORT))
     except OSError as error:
         sys.exit(f"port {PORT} cannot be had: {error.strerror}")
-    listener.listen(5 if MISTAKE == "short-backlog" else 4096)
+    listener.listen(4096)
     if MISTAKE == "reads-to-the-end":
         reads_to_the_end(listener)
     listener.settimeout(0.2)  # a signal that comes just before accept() is seen after it

@@ -65,7 +65,7 @@ class Server:
 
     def _timeout(self) -> float | None:
         if MISTAKE == "drifts":
-            time.sleep(TICK_S * 1.05)
+            time.sleep(TICK_S * 1.2)
             self._ticks += 1
             return 0
         if not self._due:
@@ -79,11 +79,12 @@ class Server:
 
     def _welcome(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            conn, _ = self._listener.accept()
-            conn.setblocking(False)
-            conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._clients[conn.fileno()] = Client(conn)
-            self._epoll.register(conn, select.EPOLLIN)
+            while True:
+                conn, _ = self._listener.accept()
+                conn.setblocking(False)
+                conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._clients[conn.fileno()] = Client(conn)
+                self._epoll.register(conn, select.EPOLLIN)
 
     def _turn(self, client: Client, event: int) -> None:
         if event & select.EPOLLOUT:
