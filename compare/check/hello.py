@@ -29,7 +29,7 @@ def hello(profile: Profile, number: int = 0) -> Hello:
     text = b"<client %04d>" % number
     if profile == "later":
         return Hello(b"0 %s\n" % text, b"%s\n" % text)
-    return Hello(text * 10, text * 10)
+    return Hello(text, text)
 
 
 def _numbers(number: int) -> list[int]:
