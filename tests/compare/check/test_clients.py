@@ -77,7 +77,11 @@ def findings(profile: Profile, *command: str, ids: list[str] | None = None) -> l
 
 
 def failed(found: list[Finding]) -> dict[str, str]:
-    return {each.id: f"{each.expected}; {each.actual}" for each in found if each.state != "passed"}
+    return {
+        each.id: each.reason or f"{each.expected}; {each.actual}"
+        for each in found
+        if each.state != "passed"
+    }
 
 
 def script(name: str, *arguments: str) -> tuple[str, ...]:
