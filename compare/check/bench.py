@@ -270,10 +270,7 @@ class Bench:
         return self._server.background() if self.place.is_taken() else None
 
     def look(self) -> Look:
-        """What its server does now, and where its clients' connections are.
-
-        To be had before the clients are closed; nothing of a server that was not started here.
-        """
+        """What a server that was started here does now, and where its connections are."""
         if self._server is None or self.ending():
             return Look()
         open_ = [wire for wire in self._wires if wire.sock.fileno() >= 0]

@@ -12,9 +12,6 @@ from compare.check.wire import Wire
 STREAMS: tuple[Profile, ...] = ("tcp-echo", "frames", "later")  # in which the client speaks first
 
 
-BRIEF = 13  # bytes, which a server takes at once
-
-
 class Hello(NamedTuple):
     """What a client says, and all that it must hear then."""
 
@@ -52,7 +49,7 @@ def greet(wire: Wire, profile: Profile, number: int = 0) -> None:
         return
     said, heard = hello(profile, number)
     if profile == "tcp-echo":
-        wire.exchange(said[:BRIEF])
+        wire.exchange(said)
         return
     try:
         if profile == "frames":

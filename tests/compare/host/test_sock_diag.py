@@ -12,7 +12,7 @@ import pytest
 from machine import needs_ipv6
 
 from compare.host import sock_diag
-from compare.host.sock_diag import Ends, TimeWait, accept_queue, buffered_kb
+from compare.host.sock_diag import Ends, TimeWait, buffered_kb, listeners
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends RST
 WaitUntil = Callable[[Callable[[], object], str], None]
@@ -201,12 +201,17 @@ def test_kernel_without_the_module_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     assert caught.value.errno == errno.ENOENT
 
 
+def queue(port: int) -> tuple[int, int]:
+    (listener,) = listeners(port)
+    return listener.receive_queue, listener.send_queue
+
+
 def test_queue_of_a_listener_is_told_with_its_backlog() -> None:
     with socket.socket() as listener, contextlib.ExitStack() as stack:
         listener.bind(("127.0.0.1", 0))
         listener.listen(7)
         port = listener.getsockname()[1]
-        assert accept_queue(port) == (0, 7)
+        assert queue(port) == (0, 7)
         for _ in range(3):
             stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-        assert accept_queue(port) == (3, 7)
+        assert queue(port) == (3, 7)
