@@ -143,14 +143,14 @@ SCRIPTS: dict[Profile, str] = {
     "frames": "frames.py",
     "later": "later.py",
 }
-QUICK = {"cuts", "one-frame-a-read", "lines-are-reads"}
+QUICK = {("udp-echo", "cuts"), ("frames", "one-frame-a-read")}
 HASTY = ("frames", "later")  # no fault of theirs takes long to see
 CASES = [
     pytest.param(
         profile,
         mistake,
         id=f"{profile}-{mistake}",
-        marks=[] if mistake in QUICK else [pytest.mark.slow],
+        marks=[] if (profile, mistake) in QUICK else [pytest.mark.slow],
     )
     for profile, mistakes in MISTAKES.items()
     for mistake in mistakes
