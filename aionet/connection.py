@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from aionet.core import Peer, State, Todo
 from aionet.core.layer import Layer
-from aionet.sockets import borrowed, set_reset_on_close, stop_reading
+from aionet.sockets import borrowed, has_finished, set_reset_on_close, stop_reading
 
 if TYPE_CHECKING:
     from aionet.connections import Connections
@@ -166,11 +166,16 @@ class Connection(Peer, asyncio.Protocol):
                 except OSError:
                     log.debug("the peer was gone before it could be reset")
             transport.abort()
-        elif self._descriptor() >= 0:
+        elif (descriptor := self._descriptor()) >= 0:
+            self.cut(has_finished(descriptor))
             with borrowed(transport.get_extra_info("socket")) as sock:
                 stop_reading(sock)
         elif not transport.is_closing():  # in memory: what was sent has come
+            self.cut(self.extra is not None and self.extra.ended)
             self.eof_received()
+
+    def cut(self, finished: bool) -> None:
+        """What it sends from now on is not heard; whether it had `finished` sending before."""
 
     def send(self, data: bytes) -> bool:
         """Send it though nobody has spoken; False if it cannot come there any more."""

@@ -61,7 +61,7 @@ def _cancel_if_there(task: asyncio.Task[None], place: list[int]) -> None:
 class StreamConnection(Connection):
     """A connection whose peer is served by a coroutine of its own."""
 
-    __slots__ = ("_address", "_handlers", "handshake_error", "stream", "task")
+    __slots__ = ("_address", "_cut", "_handlers", "handshake_error", "stream", "task")
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
@@ -69,6 +69,7 @@ class StreamConnection(Connection):
         self.task: asyncio.Task[None] | None = None
         self.handshake_error: OSError | None = None
         self._address: Any = None
+        self._cut = False
 
     @property
     def address(self) -> Any:
@@ -137,6 +138,15 @@ class StreamConnection(Connection):
 
     def writable(self) -> None:
         self.stream.writable()
+
+    def cut(self, finished: bool) -> None:
+        self._cut = not finished
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether its end is that of the server, and not its own."""
+        tls = self.extra.tls if self.extra is not None else None
+        return self._cut and (tls is None or not tls.ended)
 
     def gone(self) -> None:
         super().gone()
@@ -241,7 +251,7 @@ class Handlers(Service):
 
     def receive_eof(self, peer: StreamConnection) -> Answer:
         if peer.state is not State.GONE:  # else its stream is broken, which is no end
-            peer.stream.feed_eof()
+            peer.stream.feed_eof(cut=peer.is_cut)
         return None
 
 

@@ -49,6 +49,7 @@ class ReceiveHalf:
         self._messages = 0
         self._turn = 0  # calls in a row that had not to wait
         self._ended = False  # the peer has finished sending
+        self._stopped = False  # or rather the server has stopped to listen to it
         self._ends = 0  # that the program was told
         self._arrival: asyncio.Future[None] | None = None
         self._collecting = False  # a message, in one call
@@ -101,7 +102,7 @@ class ReceiveHalf:
             return b""
         data = await self.receive_message(_exactly(size))
         if data is None:
-            raise IncompleteError(b"", cast("Stream", self))
+            raise self._incomplete(b"")
         return data
 
     # Messages.
@@ -111,7 +112,7 @@ class ReceiveHalf:
 
         From its first byte on it is under Timeouts.message, which trickling does not extend. One
         over the limit ends the connection: BrokenStreamError, `oversize`. One that the peer has
-        not ended when it finished sending raises IncompleteError.
+        not ended when it finished sending, or when the server stopped, raises IncompleteError.
         """
         self._check_receiving()
         if self._collecting or self._arrival is not None:
@@ -128,9 +129,9 @@ class ReceiveHalf:
                     if not self._buffer:
                         self._note_end()
                         return None
-                    if (found := framing.find_last(self._buffer)) is None:
+                    if self._stopped or (found := framing.find_last(self._buffer)) is None:
                         partial, self._buffer = bytes(self._buffer), b""
-                        raise IncompleteError(partial, cast("Stream", self))
+                        raise self._incomplete(partial)
                     break
         except OversizeError:
             self._conn.close(CloseReason.OVERSIZE)
@@ -150,8 +151,9 @@ class ReceiveHalf:
     async def receive_line(self) -> bytes | None:
         """The next line without its end; None once the peer has finished sending.
 
-        LF ends a line and a CR before it is dropped; what stands after the last LF is a line,
-        too. A line over Limits.message ends the connection: BrokenStreamError, `oversize`.
+        LF ends a line and a CR before it is dropped; what stands after the last LF when the peer
+        finishes sending is a line, too, but not when the server stops (IncompleteError). A line
+        over Limits.message ends the connection: BrokenStreamError, `oversize`.
         """
         return await self.receive_message(_lines(self._limit))
 
@@ -212,6 +214,10 @@ class ReceiveHalf:
             self._conn.expect(None)
 
     # How it is done.
+
+    def _incomplete(self, partial: bytes) -> IncompleteError:
+        reason = CloseReason.DRAIN if self._stopped else CloseReason.EOF
+        return IncompleteError(partial, cast("Stream", self), reason)
 
     def _length_prefixed(
         self, prefix: int, byteorder: ByteOrder, limit: int | None
@@ -303,8 +309,9 @@ class ReceiveHalf:
             wake(self._arrival)
         return len(self._buffer)
 
-    def feed_eof(self) -> None:
-        self._ended = True
+    def feed_eof(self, *, cut: bool) -> None:
+        """Nothing more comes. cut: since the server stops, and not as the peer has finished."""
+        self._ended, self._stopped = True, cut
         wake(self._arrival)
 
     def broken(self, reason: CloseReason) -> None:

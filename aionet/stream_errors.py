@@ -28,8 +28,13 @@ class BrokenStreamError(ConnectionError):
 
 
 class IncompleteError(BrokenStreamError):
-    """The peer has finished sending in the midst of a message: `partial` is what there was."""
+    """The end came in the midst of a message: `partial` is what there was.
 
-    def __init__(self, partial: bytes, stream: Stream) -> None:
-        super().__init__(CloseReason.EOF, stream)
+    reason: `eof` if the peer has finished sending, `drain` if the server has stopped meanwhile.
+    """
+
+    def __init__(
+        self, partial: bytes, stream: Stream, reason: CloseReason = CloseReason.EOF
+    ) -> None:
+        super().__init__(reason, stream)
         self.partial = partial
