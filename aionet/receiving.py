@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TURN = 64  # sends, or messages, in a row; then others have their turn
 ENDS = 100  # of a stream that a program may be told; it need not know that it was told before
+AGAIN_S = 0.1  # then it waits, or one that passes over every error would keep the loop for ever
 LOW = RECV_SIZE // 2  # bytes that a handler has not taken, below which there is room for more
 
 up_to = lru_cache(length_prefixed)  # a handler asks for the same ones all the time
@@ -51,6 +52,7 @@ class ReceiveHalf:
         self._ended = False  # the peer has finished sending
         self._stopped = False  # or rather the server has stopped to listen to it
         self._ends = 0  # that the program was told
+        self._refused = 0  # calls since the loop last had its turn
         self._arrival: asyncio.Future[None] | None = None
         self._collecting = False  # a message, in one call
         self._in_message = False  # of several calls
@@ -66,14 +68,15 @@ class ReceiveHalf:
         """
         if max_bytes.__class__ is not int or max_bytes < 1:
             check_whole("max_bytes", max_bytes)
-        self._check_receiving()
+        if self.closed or self._broken is not None:
+            await self._refuse(self._check_receiving)
         if self._collecting:
             raise RuntimeError("another task is receiving from this stream")
         if self._buffer:
             await self._take_turns()
         while not self._buffer:
             if not await self._more():
-                self._note_end()
+                await self._note_end()
                 return b""
         buffer = self._buffer
         if len(buffer) <= max_bytes:
@@ -98,7 +101,7 @@ class ReceiveHalf:
         is b"" between two messages. It ends a handler without a word, as any BrokenStreamError.
         """
         if size == 0:
-            self._check_receiving()
+            await self._refuse(self._check_receiving)
             return b""
         data = await self.receive_message(_exactly(size))
         if data is None:
@@ -114,7 +117,8 @@ class ReceiveHalf:
         over the limit ends the connection: BrokenStreamError, `oversize`. One that the peer has
         not ended when it finished sending, or when the server stopped, raises IncompleteError.
         """
-        self._check_receiving()
+        if self.closed or self._broken is not None:
+            await self._refuse(self._check_receiving)
         if self._collecting or self._arrival is not None:
             raise RuntimeError("another task is receiving from this stream")
         await self._take_turns()
@@ -127,7 +131,7 @@ class ReceiveHalf:
                     self._conn.expect(self._messages)
                 if not await self._more():
                     if not self._buffer:
-                        self._note_end()
+                        await self._note_end()
                         return None
                     if self._stopped or (found := framing.find_last(self._buffer)) is None:
                         partial, self._buffer = bytes(self._buffer), b""
@@ -261,10 +265,30 @@ class ReceiveHalf:
             self._conn.expect(self._messages)
         return True
 
-    def _note_end(self) -> None:
+    async def _refuse(self, check: Callable[[], None]) -> None:
+        """Raise what `check` does. Who passes over that, again and again, would keep the loop."""
+        try:
+            check()
+        except (BrokenStreamError, ClosedStreamError) as error:
+            if not self._refused:
+                self._conn.connections.loop.call_soon(self._have_waited)
+            self._refused += 1
+            if self._refused <= ENDS:
+                raise
+            await asyncio.sleep(AGAIN_S)
+            raise RuntimeError(
+                f"{ENDS} calls in a row of a stream that is closed or broken: what they raise is "
+                f"to end a loop ({error})"
+            ) from error
+
+    def _have_waited(self) -> None:
+        self._refused = 0
+
+    async def _note_end(self) -> None:
         """Who goes on and on after the end would keep a core busy for a peer that is done."""
         self._ends += 1
         if self._ends > ENDS:
+            await asyncio.sleep(AGAIN_S)
             raise RuntimeError(
                 f'{ENDS} calls after the peer had finished sending: what receive() gives as b"", '
                 "and others as None, is to end a loop"
