@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 TURN = 64  # sends, or messages, in a row; then others have their turn
 ENDS = 100  # of a stream that a program may be told; it need not know that it was told before
-AGAIN_S = 0.1  # then it waits, or one that passes over every error would keep the loop for ever
+AGAIN_S = 0.1  # then who passes over that, too, waits, or he would keep the loop for ever
 LOW = RECV_SIZE // 2  # bytes that a handler has not taken, below which there is room for more
 
 up_to = lru_cache(length_prefixed)  # a handler asks for the same ones all the time
@@ -275,7 +275,8 @@ class ReceiveHalf:
             self._refused += 1
             if self._refused <= ENDS:
                 raise
-            await asyncio.sleep(AGAIN_S)
+            if self._refused > ENDS + 1:
+                await asyncio.sleep(AGAIN_S)
             raise RuntimeError(
                 f"{ENDS} calls in a row of a stream that is closed or broken: what they raise is "
                 f"to end a loop ({error})"
@@ -287,8 +288,9 @@ class ReceiveHalf:
     async def _note_end(self) -> None:
         """Who goes on and on after the end would keep a core busy for a peer that is done."""
         self._ends += 1
-        if self._ends > ENDS:
+        if self._ends > ENDS + 1:
             await asyncio.sleep(AGAIN_S)
+        if self._ends > ENDS:
             raise RuntimeError(
                 f'{ENDS} calls after the peer had finished sending: what receive() gives as b"", '
                 "and others as None, is to end a loop"
