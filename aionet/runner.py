@@ -165,12 +165,12 @@ def _same(service: Any) -> Any:
 
 
 class _CannotServeError(ValueError):
-    """What a program gave in the process that serves cannot be served, or not by so many."""
+    """What a program gave in a worker cannot be served, or not by so many."""
 
 
 def _refuse_to_part(service: Any, workers: int) -> None:
     if workers > 1 and getattr(service, "one_process", False):
-        raise _CannotServeError(
+        raise ValueError(
             f"workers is {workers}, but the peers of one process of this service would never "
             "meet those of another; use 1"
         )
@@ -254,6 +254,7 @@ def run_on(
     """As `run`, on sockets that are open. supervised: also a single worker has a parent."""
     addresses = opened.addresses
     workers = len(opened.of_worker)
+    alone = workers == 1 and not supervised
     settings["timeouts"] = timeouts
 
     def ready() -> None:
@@ -269,18 +270,21 @@ def run_on(
     async def serving(places: list[Listen], worker: Worker) -> AsyncIterator[Server]:
         async with contextlib.AsyncExitStack() as stack:
             what = await enter(app, worker, stack)
-            _refuse_to_part(what, workers)
             try:
+                _refuse_to_part(what, workers)
                 places = assign(what, places)
                 given = None if isinstance(what, Mapping) else what
                 mine = complete(tuple(places), given, tls=None, starttls=None, framing=None)
                 server = serve(mine[0], *mine[1:], **settings)
             except ValueError as error:
-                raise _CannotServeError(str(error)) from None
+                refusal = (
+                    ValueError if alone else _CannotServeError
+                )  # which a worker tells in a line
+                raise refusal(str(error)) from None
             worker.serves(server)
             yield server
 
-    if workers == 1 and not supervised:
+    if alone:
         with Process(loop, timeouts.drain) as process:
             return process.serve(_alone(serving, opened.of_worker[0], process, ready, on_stats))
 
