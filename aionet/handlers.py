@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dis
 import inspect
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from itertools import pairwise
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -224,13 +226,33 @@ class StreamConnection(Connection):
 
 
 def check_stream_handler(handler: Any) -> None:
-    """Raises ValueError for what yields, so that nothing would run it."""
+    """Raises ValueError for what gives nothing that can be awaited, as far as that is known."""
     if inspect.isasyncgenfunction(handler):
         raise ValueError(
             f"{handler!r} has a yield in it: an app needs @contextlib.asynccontextmanager"
         )
+    if inspect.isasyncgenfunction(inspect.unwrap(handler)):
+        raise ValueError(f"{handler!r} is an app: give it to run(); serve() takes what it yields")
     if inspect.isgeneratorfunction(inspect.unwrap(handler)):
         raise ValueError(f"{handler!r} has a yield in it and is no coroutine function: async def")
+    if _returns_nothing(handler):
+        raise ValueError(f"{handler!r} returns nothing to await: a handler is an async def")
+
+
+def _returns_nothing(handler: Any) -> bool:
+    """Whether it is a def in which no return has anything, so that it can give no awaitable."""
+    code = getattr(getattr(handler, "__func__", handler), "__code__", None)
+    if code is None or inspect.iscoroutinefunction(handler):
+        return False
+    steps = list(dis.get_instructions(code))
+    returns = [
+        (before.argval is None and before.opname == "LOAD_CONST" and not step.is_jump_target)
+        if step.opname == "RETURN_VALUE"
+        else step.argval is None  # RETURN_CONST of Python 3.12
+        for before, step in pairwise(steps)
+        if step.opname in ("RETURN_VALUE", "RETURN_CONST")
+    ]
+    return bool(returns) and all(returns)
 
 
 class Handlers(Service):

@@ -24,7 +24,7 @@ from aionet.handlers import shell_of
 from aionet.hooks import Hooks, check_callback
 from aionet.limits import Limits, Timeouts, check_seconds
 from aionet.listen import listen_all, listen_beside
-from aionet.loops import loop_factory
+from aionet.loops import loop_factory, refuse_within_a_loop
 from aionet.place import Listen, complete, listens
 from aionet.process import Process
 from aionet.protocol import Framing
@@ -136,6 +136,7 @@ def run(
     check_callback("on_ready", on_ready)
     check_callback("on_stats", on_stats)
     loop_factory(loop)
+    refuse_within_a_loop()
     given = None if factory is not None or isinstance(service, Listen) else service
     _refuse_to_part(factory or service, workers)
     places = complete(listens(where), given, tls=tls, starttls=starttls, framing=framing)
@@ -277,10 +278,7 @@ def run_on(
                 mine = complete(tuple(places), given, tls=None, starttls=None, framing=None)
                 server = serve(mine[0], *mine[1:], **settings)
             except ValueError as error:
-                refusal = (
-                    ValueError if alone else _CannotServeError
-                )  # which a worker tells in a line
-                raise refusal(str(error)) from None
+                raise (ValueError if alone else _CannotServeError)(str(error)) from None
             worker.serves(server)
             yield server
 
