@@ -345,7 +345,7 @@ async def _alone(
         ready()
         await stopped.wait()
         worker.draining.set()
-        process.stopping()
+        process.stopping(server)
         systemd.notify("STOPPING=1")
 
 
@@ -380,7 +380,7 @@ async def _work(
             retiring = asyncio.create_task(server.retire())
             await _any_of(stopped, retiring)
             retiring.cancel()
-        process.stopping()
+        process.stopping(server)
         loop.remove_reader(place.parent_gone)
 
 

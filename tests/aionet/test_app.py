@@ -216,3 +216,37 @@ def test_app_is_entered_in_memory_and_its_tasks_end_with_it() -> None:
         server.advance(125)
         assert peer.received == b"a minute" * 2
     assert left == ["app", "task"]
+
+
+STUBBORN = """
+import asyncio
+import aionet
+
+async def handler(stream):
+    await stream.send_all(b"x")
+    while True:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass
+
+def ready(addresses):
+    print("READY", *addresses, flush=True)
+
+if __name__ == "__main__":
+    short = aionet.Timeouts(drain=0.2)
+    raise SystemExit(aionet.run(handler, "tcp://127.0.0.1:0", on_ready=ready, timeouts=short%s))
+"""
+
+
+@pytest.mark.parametrize("workers", ["", ", workers=2"])
+def test_handler_that_ignores_its_cancellation_is_told_and_no_app(
+    tmp_path: Path, workers: str
+) -> None:
+    program = Program(tmp_path, "program.py", code=STUBBORN % workers)
+    with socket.create_connection(("127.0.0.1", program.port()), DEADLINE_S) as sock:
+        assert sock.recv(1) == b"x"
+        status, _, err = program.end()
+    assert status == 1
+    assert "handlers that ignored their cancellation and are left behind: 1" in err
+    assert "the app did not end" not in err
