@@ -113,6 +113,12 @@ class StreamConnection(Connection):
             self.settle()
 
     @property
+    def tls_error(self) -> OSError | None:
+        """What its TLS has failed by, in the handshake or since."""
+        tls = self.extra.tls if self.extra is not None else None
+        return tls.error if tls is not None else None
+
+    @property
     def is_gone(self) -> bool:
         return self.state is State.GONE
 

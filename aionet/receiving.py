@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from aionet.given import check_whole
 from aionet.limits import CloseReason
@@ -309,7 +309,13 @@ class ReceiveHalf:
         if self.closed:
             raise ClosedStreamError("the stream was closed by this program")
         if self._broken is not None:
-            raise BrokenStreamError(self._broken, cast("Stream", self))
+            self._raise_broken(self._broken)
+
+    def _raise_broken(self, reason: CloseReason) -> NoReturn:
+        error = BrokenStreamError(reason, cast("Stream", self))
+        if (why := self._conn.tls_error) is not None:
+            raise error from why
+        raise error
 
     def _check_after_waiting(self) -> None:
         """That another task has closed the stream meanwhile is no mistake."""

@@ -155,7 +155,7 @@ class Stream(ReceiveHalf):
             self._check()
 
     def _check_going(self) -> None:
-        raise BrokenStreamError(self._conn.reason or CloseReason.RESET, self)
+        self._raise_broken(self._conn.reason or CloseReason.RESET)
 
     def _check_sending(self) -> None:
         if self._finished:

@@ -17,7 +17,8 @@ class ClosedStreamError(Exception):
 class BrokenStreamError(ConnectionError):
     """The peer of `stream` is gone, or was dropped: `reason` says which. No mistake of the program.
 
-    An OSError, as what asyncio's streams raise.
+    An OSError, as what asyncio's streams raise. Where TLS has failed, that ssl.SSLError is its
+    __cause__, such as that the server has refused the certificate of this client.
     """
 
     def __init__(self, reason: CloseReason, stream: Stream | None = None) -> None:
