@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,3 +60,35 @@ def test_certificate_that_nobody_can_read_is_a_bad_handshake(
     assert said == {"a client's certificate cannot be read"}
     assert len(records(caplog)) < MANY
     assert all(record.exc_info is None for record in records(caplog))
+
+
+def test_name_that_is_not_ascii_is_logged_a_few_times(
+    run: Run[Any], files: Path, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unraisable: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    pair = files / "mine.pem", files / "mine.key"
+    context = server_context(*pair, hosts={"a.example": pair})
+    asking = ssl.create_default_context()
+    name = "x" * 20
+
+    async def main() -> None:
+        witness = Witness()
+        async with serve(Noting(), ANY, tls=context, hooks=witness.hooks) as server:
+            for number in range(1, MANY + 1):
+                async with TLSClient(server, asking, name=name) as client:
+                    hello = client.beginning()
+                    assert name.encode() in hello
+                    await client.send_packet(hello.replace(name.encode(), b"\xff" * len(name)))
+                    assert (await client.receive_packet())[:1] == b"\x15"  # an alert
+                    client.finish()
+                    await witness.until(lambda number=number: len(witness.reasons) == number)
+        assert set(witness.reasons) == {CloseReason.HANDSHAKE}
+
+    run(main())
+    assert unraisable == []
+    assert 0 < len(records(caplog)) < MANY
+    assert all("a name that is none" in record.getMessage() for record in records(caplog))
+    other: Any = SimpleNamespace(exc_value=ValueError(), object=None)
+    sys.unraisablehook(other)
+    assert unraisable == [other]
