@@ -82,6 +82,9 @@ class _ClientConnection(StreamConnection):
         tls, self._tls = self._tls, None
         return tls
 
+    def is_unknown(self) -> bool:
+        return False  # what it said before it went is of use
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         sock = transport.get_extra_info("socket")
         if (write := self.hub.timeouts.write) is not None and sock is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import socket
 import struct
 import termios
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("aionet")
 
 _OPEN = State.OPEN
+
+
+def has_gone(transport: asyncio.BaseTransport, address: Any) -> bool:
+    """Whether the peer of this address has gone: uvloop asks the kernel, which forgets it then.
+
+    On unix sockets nobody has an address that means anything.
+    """
+    if address is not None:
+        return False
+    sock = transport.get_extra_info("socket")
+    return sock is None or sock.family != socket.AF_UNIX
 
 
 class Connection(Peer, asyncio.Protocol):
@@ -57,6 +69,9 @@ class Connection(Peer, asyncio.Protocol):
             return self._transport.get_extra_info(name)
         except (AttributeError, ValueError):  # uvloop, which has no socket any more to ask
             return None
+
+    def is_unknown(self) -> bool:
+        return has_gone(self._transport, self.address)
 
     # What the loop tells.
 

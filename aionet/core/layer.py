@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import ssl
 from typing import Any
+
+from aionet.throttle import throttled
 
 RECORD = 16 * 1024  # at the most (RFC 8446, 5.1)
 
@@ -79,10 +82,10 @@ class Layer:
         try:
             if not self.ready:
                 self.object.do_handshake()
-                self.ready = True
                 if self.object.context.verify_mode is not ssl.CERT_NONE:
                     # Of one who breaks the protocol later OpenSSL does not tell it any more.
-                    self.certificate = self.object.getpeercert()
+                    self.certificate = self._certificate()
+                self.ready = True
             while more and not self.ended and (self._in.pending or self.object.pending()):
                 part = self.object.read(RECORD)
                 said.append(part)
@@ -95,6 +98,15 @@ class Layer:
             self._fail(error)
         self.ended |= not more
         return b"".join(said)
+
+    def _certificate(self) -> Any:
+        """Raises ssl.SSLError for one that nobody can read, though who signed it is trusted."""
+        try:
+            return self.object.getpeercert()
+        except ValueError as error:  # text in it is not UTF-8
+            if self.object.server_side:  # a client's program is told by an exception
+                throttled(logging.WARNING, "a client's certificate cannot be read: %s", error)
+            raise ssl.SSLError(f"the certificate cannot be read: {error}") from None
 
     def _fail(self, error: OSError) -> None:
         self.broken = self._shut = True
