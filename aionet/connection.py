@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from aionet.core import Peer, State, Todo
 from aionet.core.layer import Layer
-from aionet.sockets import borrowed, set_reset_on_close, stop_reading
+from aionet.sockets import borrowed, has_finished, set_reset_on_close, stop_reading
 
 if TYPE_CHECKING:
     from aionet.connections import Connections
@@ -168,9 +168,15 @@ class Connection(Peer, asyncio.Protocol):
             transport.abort()
         elif self._descriptor() >= 0:
             with borrowed(transport.get_extra_info("socket")) as sock:
+                if not has_finished(sock):
+                    self.cut_off()
                 stop_reading(sock)
         elif not transport.is_closing():  # in memory: what was sent has come
+            self.cut_off()
             self.eof_received()
+
+    def cut_off(self) -> None:
+        """It has not finished sending, and is not heard any more."""
 
     def send(self, data: bytes) -> bool:
         """Send it though nobody has spoken; False if it cannot come there any more."""

@@ -61,7 +61,7 @@ def _cancel_if_there(task: asyncio.Task[None], place: list[int]) -> None:
 class StreamConnection(Connection):
     """A connection whose peer is served by a coroutine of its own."""
 
-    __slots__ = ("_address", "_handlers", "handshake_error", "stream", "task")
+    __slots__ = ("_address", "_cut", "_handlers", "handshake_error", "stream", "task")
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
@@ -69,6 +69,7 @@ class StreamConnection(Connection):
         self.task: asyncio.Task[None] | None = None
         self.handshake_error: OSError | None = None
         self._address: Any = None
+        self._cut = False
 
     @property
     def address(self) -> Any:
@@ -113,6 +114,12 @@ class StreamConnection(Connection):
     def is_gone(self) -> bool:
         return self.state is State.GONE
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether it counts as having finished sending, in a drain, and has not."""
+        tls = self.extra.tls if self.extra is not None else None
+        return self._cut and not (tls is not None and tls.ended)
+
     def start_tls(self, context: ssl.SSLContext | None, server_hostname: str | None) -> None:
         """Speak TLS from here on. Raises ValueError for what is not known, or not needed."""
         from aionet.core.tls import TLSHub
@@ -134,6 +141,10 @@ class StreamConnection(Connection):
         if (extra := self.extra) is not None and extra.tls is not None:
             self.handshake_error = extra.tls.error
         self.stream.secured()
+
+    def cut_off(self) -> None:
+        ended = self.extra is not None and self.extra.ended  # which the handler was not told yet
+        self._cut = not ended and self.state is not State.HALF_CLOSED
 
     def writable(self) -> None:
         self.stream.writable()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import socket
 import struct
 import time
@@ -165,6 +166,16 @@ def wait_for_close(conn: socket.socket, timeout: float) -> None:
                 return
         except TimeoutError:
             return
+
+
+def has_finished(sock: socket.socket) -> bool:
+    """Whether the peer's end has come, also if what it sent before that is not read yet.
+
+    Not to be asked after `stop_reading`, which looks the same to the kernel (poll(2), POLLRDHUP).
+    """
+    poll = select.poll()
+    poll.register(sock, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def stop_reading(sock: socket.socket) -> None:
