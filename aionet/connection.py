@@ -142,10 +142,10 @@ class Connection(Peer, asyncio.Protocol):
             if (self.outbox or self.extra is not None) and (data := self.hub.take(self)):
                 transport.write(data)
             if (extra := self.extra) is not None:
-                if extra.unsent:
-                    self.hub.sent(self, transport.get_write_buffer_size())
-                elif extra.rest is not None:  # after others have had their turn
+                if extra.rest is not None:  # after others have had their turn
                     cast("Connections", self.hub.shell).loop.call_soon(self._go_on)
+                elif extra.unsent:
+                    self.hub.sent(self, transport.get_write_buffer_size())
             if self.dirty:
                 continue
             if self.todo is not None and (todo := self.pop_todo()) is not None:

@@ -250,6 +250,11 @@ class Stream(ReceiveHalf):
         return self._finished and self._ended
 
     @property
+    def is_cut(self) -> bool:
+        """Whether its end is that of a drain, and none that its peer has said."""
+        return self._conn.is_cut
+
+    @property
     def is_waited_for(self) -> bool:
         """Whether a task waits in a call of this stream."""
         return any((self._arrival, self._room, self._gone, self._secured))
