@@ -63,7 +63,10 @@ def _cancel_if_there(task: asyncio.Task[None], place: list[int]) -> None:
 class StreamConnection(Connection):
     """A connection whose peer is served by a coroutine of its own."""
 
-    __slots__ = ("_address", "_cut", "_handlers", "handshake_error", "stream", "task")
+    __slots__ = (
+        *("_address", "_cut", "_handlers"),
+        *("handshake_error", "stream", "task", "tls_error"),
+    )
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
@@ -72,6 +75,7 @@ class StreamConnection(Connection):
         self.handshake_error: OSError | None = None
         self._address: Any = None
         self._cut = False
+        self.tls_error: OSError | None = None  # of the handshake, or since; known when it is gone
 
     @property
     def address(self) -> Any:
@@ -113,12 +117,6 @@ class StreamConnection(Connection):
             self.settle()
 
     @property
-    def tls_error(self) -> OSError | None:
-        """What its TLS has failed by, in the handshake or since."""
-        tls = self.extra.tls if self.extra is not None else None
-        return tls.error if tls is not None else None
-
-    @property
     def is_gone(self) -> bool:
         return self.state is State.GONE
 
@@ -157,6 +155,8 @@ class StreamConnection(Connection):
         return self._cut and (tls is None or not tls.ended)
 
     def gone(self) -> None:
+        if (extra := self.extra) is not None and extra.tls is not None:
+            self.tls_error = extra.tls.error
         super().gone()
         self._tell_handler()
         self.stream.gone()
