@@ -10,6 +10,7 @@ from typing import Any
 from aionet.throttle import throttled
 
 RECORD = 16 * 1024  # at the most (RFC 8446, 5.1)
+HEADER = 5  # bytes before each: its type, a version, its length
 
 # What goes in or out at once. An ssl.MemoryBIO takes a third more than it once had to hold, and
 # never shrinks; no connection should keep as much memory as its largest message needed.
@@ -27,12 +28,12 @@ class Layer:
 
     ready: the handshake is done. certificate: of the peer, as ssl.SSLSocket.getpeercert() gives it;
     None if it was not asked for one. ended: the peer has sent its close_notify, which ends one of
-    the two directions (RFC 8446, 6.1), as a FIN does.
+    the two directions (RFC 8446, 6.1), as a FIN does. cut: the wire is in the midst of a record.
     """
 
     __slots__ = (
-        *("_in", "_later", "_out", "_shut"),
-        *("broken", "certificate", "ended", "error", "object", "ready"),
+        *("_head", "_in", "_later", "_left", "_out", "_shut"),
+        *("broken", "certificate", "cut", "ended", "error", "object", "ready"),
     )
 
     def __init__(self, context: ssl.SSLContext, *, server_hostname: str | None = None) -> None:
@@ -40,6 +41,8 @@ class Layer:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._later = b""
         self._shut = False  # nothing more can be said
+        self._head, self._left = b"", 0  # of the record that is cut: a part of its header, or rest
+        self.cut = False
         self.object = context.wrap_bio(
             self._in, self._out, server_side=not is_client, server_hostname=server_hostname
         )
@@ -58,6 +61,7 @@ class Layer:
             try:
                 said = self.object.read(RECORD)
             except ssl.SSLWantReadError:
+                self._follow(data)
                 return b""
             except ssl.SSLZeroReturnError:
                 self.ended = True
@@ -67,11 +71,23 @@ class Layer:
                 return b""
             # A read takes a whole record, and no more, so that nothing is left inside.
             if said and not self._in.pending:
+                if self.cut:
+                    self._head, self._left, self.cut = b"", 0, False
                 return said
+            self._follow(data)
             return said + self._read(b"", more=bool(said))
+        self._follow(data)
         return b"".join(
             [self._read(data[start : start + PIECE]) for start in range(0, len(data), PIECE)]
         )
+
+    def _follow(self, data: bytes) -> None:
+        """Note where `data` ends: at the end of a record, or within one."""
+        data, at = self._head + data, self._left
+        while at + HEADER <= len(data):
+            at += HEADER + int.from_bytes(data[at + 3 : at + HEADER], "big")
+        self._head, self._left = data[at:], max(0, at - len(data))
+        self.cut = at != len(data)
 
     def _read(self, data: bytes, *, more: bool = True) -> bytes:
         """The same of a piece, however many records it ends."""
