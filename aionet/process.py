@@ -38,11 +38,13 @@ class Process:
         self._serving: asyncio.Task[None] | None = None
         self._cut = False
 
-    def stopping(self, server: Server) -> None:
-        """The server drains now, and what the program has besides must end soon after that."""
+    async def drain(self, server: Server) -> None:
+        """Drain it; what the program has besides must end soon after that."""
         loop = asyncio.get_running_loop()
         self._deadline = loop.time() + self._drain
-        loop.call_at(self._deadline + CANCEL_S, self._cancel, server)
+        await server.drain()
+        # Where the loop is slow a drain ends late, which is no fault of the app.
+        loop.call_at(max(self._deadline, loop.time()) + CANCEL_S, self._cancel, server)
 
     def _cancel(self, server: Server, *, late: bool = False) -> None:
         if self._serving is None or self._serving.done():

@@ -44,8 +44,8 @@ OnReady = Callable[[list[Address]], None]
 
 # For a worker that is to replace another, to become ready.
 READY_S = 30.0
-# After Timeouts.drain: to cancel handlers in, other tasks, threads, and to say so.
-STOP_S = 4 * CANCEL_S
+# After Timeouts.drain: to cancel handlers in, the app, other tasks, threads, and to say so.
+STOP_S = 5 * CANCEL_S
 
 
 def run(
@@ -345,8 +345,8 @@ async def _alone(
         ready()
         await stopped.wait()
         worker.draining.set()
-        process.stopping(server)
         systemd.notify("STOPPING=1")
+        await process.drain(server)
 
 
 async def _work(
@@ -380,8 +380,8 @@ async def _work(
             retiring = asyncio.create_task(server.retire())
             await _any_of(stopped, retiring)
             retiring.cancel()
-        process.stopping(server)
         loop.remove_reader(place.parent_gone)
+        await process.drain(server)
 
 
 async def _any_of(*events: asyncio.Event | asyncio.Task[None]) -> None:

@@ -296,7 +296,7 @@ class Server:
         deadline = loop.time() + limit
         await self._gate.close_politely()
         *_, report = await asyncio.gather(  # all at once: nobody takes anybody else's time
-            *(each.drain(deadline) for each in self._endpoints), connections.drain(limit)
+            *(each.drain(deadline) for each in self._endpoints), connections.drain(deadline)
         )
         return cast(DrainReport, report)
 

@@ -234,4 +234,4 @@ class MemoryServer:
     async def _drain(self, limit: float) -> DrainReport:
         if self._endpoint is not None:
             await self._endpoint.drain(self._loop.time() + limit)
-        return await self._connections.drain(limit)
+        return await self._connections.drain(self._loop.time() + limit)

@@ -305,7 +305,9 @@ def test_a_handler_of_a_peer_that_was_gone_before_it_began_ends_without_a_word(
                 await asyncio.sleep(0)
             await let_the_loop_see_everything()
             gone.set()
-        assert ends == many
+        # uvloop does not know any more who it was, so that no handler begins.
+        known = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+        assert ends == (many if known else 0)
 
     run(main())
     assert records(caplog) == []
