@@ -315,8 +315,7 @@ def dearer(cores: Cores) -> Iterator[Finding]:
         return Model(name, "planted", (str(planted.FOLDER / "costly.py"), str(turns)))
 
     load: dict[str, Any] = {"size": 1000, "connections": 8, "duration_s": 0.5}
-    # How much of the cost the turns are is a ratio, too: an absolute time would be one of another
-    # moment, at which this machine was faster or slower.
+    # A ratio, too: how long a turn takes would be a time of another moment.
     steps = [costly("once", TURNS), costly("twice", 2 * TURNS)]
     once, twice = side_by_side(cores, steps, "tcp-long", 4, **load)
     share = (twice.server.cpu_us_per_op or 0.0) / (once.server.cpu_us_per_op or 1.0) - 1
