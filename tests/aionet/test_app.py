@@ -42,6 +42,14 @@ def test_app_that_fails_says_so(tmp_path: Path) -> None:
     assert "KeyError: 'of the program'" in err
 
 
+SHORT_DRAIN = """
+def ready(addresses):
+    print("READY", *addresses, flush=True)
+
+if __name__ == "__main__":
+    short = aionet.Timeouts(drain=0.2)
+    raise SystemExit(aionet.run(%s, "tcp://127.0.0.1:0", on_ready=ready, timeouts=short%s))
+"""
 HANGS = """
 import asyncio
 from contextlib import asynccontextmanager
@@ -52,19 +60,12 @@ async def app(worker):
     async with asyncio.TaskGroup() as group:
         group.create_task(asyncio.sleep(1000))
         yield aionet.Echo()
-
-def ready(addresses):
-    print("READY", *addresses, flush=True)
-
-if __name__ == "__main__":
-    short = aionet.Timeouts(drain=0.2)
-    raise SystemExit(aionet.run(app, "tcp://127.0.0.1:0", on_ready=ready, timeouts=short%s))
 """
 
 
 @pytest.mark.parametrize("workers", ["", ", workers=2"])
 def test_app_that_does_not_end_is_cancelled_and_named(tmp_path: Path, workers: str) -> None:
-    program = Program(tmp_path, "program.py", code=HANGS % workers)
+    program = Program(tmp_path, "program.py", code=HANGS + SHORT_DRAIN % ("app", workers))
     program.port()
     status, _, err = program.end()
     assert status == 1
@@ -229,13 +230,6 @@ async def handler(stream):
             await asyncio.sleep(1000)
         except asyncio.CancelledError:
             pass
-
-def ready(addresses):
-    print("READY", *addresses, flush=True)
-
-if __name__ == "__main__":
-    short = aionet.Timeouts(drain=0.2)
-    raise SystemExit(aionet.run(handler, "tcp://127.0.0.1:0", on_ready=ready, timeouts=short%s))
 """
 
 
@@ -243,7 +237,7 @@ if __name__ == "__main__":
 def test_handler_that_ignores_its_cancellation_is_told_and_no_app(
     tmp_path: Path, workers: str
 ) -> None:
-    program = Program(tmp_path, "program.py", code=STUBBORN % workers)
+    program = Program(tmp_path, "program.py", code=STUBBORN + SHORT_DRAIN % ("handler", workers))
     with socket.create_connection(("127.0.0.1", program.port()), DEADLINE_S) as sock:
         assert sock.recv(1) == b"x"
         status, _, err = program.end()
