@@ -67,7 +67,9 @@ class Worker:
 
 def is_app(what: Any) -> bool:
     """Whether it is a function of `contextlib.asynccontextmanager`, and so no handler."""
-    return inspect.isasyncgenfunction(inspect.unwrap(what)) if callable(what) else False
+    if not callable(what) or inspect.isasyncgenfunction(what):  # without that it is nothing
+        return False
+    return inspect.isasyncgenfunction(inspect.unwrap(what))
 
 
 class CannotLoadError(ValueError):

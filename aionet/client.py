@@ -82,6 +82,9 @@ class _ClientConnection(StreamConnection):
         tls, self._tls = self._tls, None
         return tls
 
+    def is_unknown(self) -> bool:
+        return False  # what it said before it went is of use
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         sock = transport.get_extra_info("socket")
         if (write := self.hub.timeouts.write) is not None and sock is not None:
@@ -175,6 +178,11 @@ async def connect(
         if tls.protocol is ssl.PROTOCOL_TLS_SERVER:
             raise ValueError("tls= is a server's context; use ssl.create_default_context()")
         layer = Layer(tls, server_hostname=server_hostname or place.host or None)
+    elif server_hostname is not None:
+        raise ValueError(
+            f"server_hostname is {server_hostname!r} and needs tls=, such as "
+            "ssl.create_default_context()"
+        )
     connections = _connections(limits, timeouts)
     conn = _ClientConnection(connections, layer)
     connections.opening += 1

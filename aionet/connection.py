@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import socket
 import struct
 import termios
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from aionet.core import Peer, State, Todo
 from aionet.core.layer import Layer
-from aionet.sockets import borrowed, set_reset_on_close, stop_reading
+from aionet.sockets import borrowed, has_finished, set_reset_on_close, stop_reading
 
 if TYPE_CHECKING:
     from aionet.connections import Connections
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("aionet")
 
 _OPEN = State.OPEN
+
+
+def has_gone(transport: asyncio.BaseTransport, address: Any) -> bool:
+    """Whether the peer of this address has gone: uvloop asks the kernel, which forgets it then.
+
+    On unix sockets nobody has an address that means anything.
+    """
+    if address is not None:
+        return False
+    sock = transport.get_extra_info("socket")
+    return sock is None or sock.family != socket.AF_UNIX
 
 
 class Connection(Peer, asyncio.Protocol):
@@ -57,6 +69,9 @@ class Connection(Peer, asyncio.Protocol):
             return self._transport.get_extra_info(name)
         except (AttributeError, ValueError):  # uvloop, which has no socket any more to ask
             return None
+
+    def is_unknown(self) -> bool:
+        return has_gone(self._transport, self.address)
 
     # What the loop tells.
 
@@ -127,10 +142,10 @@ class Connection(Peer, asyncio.Protocol):
             if (self.outbox or self.extra is not None) and (data := self.hub.take(self)):
                 transport.write(data)
             if (extra := self.extra) is not None:
-                if extra.unsent:
-                    self.hub.sent(self, transport.get_write_buffer_size())
-                elif extra.rest is not None:  # after others have had their turn
+                if extra.rest is not None:  # after others have had their turn
                     cast("Connections", self.hub.shell).loop.call_soon(self._go_on)
+                elif extra.unsent:
+                    self.hub.sent(self, transport.get_write_buffer_size())
             if self.dirty:
                 continue
             if self.todo is not None and (todo := self.pop_todo()) is not None:
@@ -166,11 +181,16 @@ class Connection(Peer, asyncio.Protocol):
                 except OSError:
                     log.debug("the peer was gone before it could be reset")
             transport.abort()
-        elif self._descriptor() >= 0:
+        elif (descriptor := self._descriptor()) >= 0:
+            self.cut(has_finished(descriptor))
             with borrowed(transport.get_extra_info("socket")) as sock:
                 stop_reading(sock)
         elif not transport.is_closing():  # in memory: what was sent has come
+            self.cut(self.extra is not None and self.extra.ended)
             self.eof_received()
+
+    def cut(self, finished: bool) -> None:
+        """What it sends from now on is not heard; whether it had `finished` sending before."""
 
     def send(self, data: bytes) -> bool:
         """Send it though nobody has spoken; False if it cannot come there any more."""

@@ -135,8 +135,8 @@ class Connections:
 
     # The end.
 
-    async def drain(self, timeout: float) -> DrainReport:
-        """Treat every peer as having finished sending; after `timeout` s, reset who is left.
+    async def drain(self, deadline: float) -> DrainReport:
+        """Treat every peer as having finished sending; at `deadline`, reset who is left.
 
         The gate must be closed before. Handlers that are still running then are cancelled.
         """
@@ -146,10 +146,13 @@ class Connections:
         for each in list(self.unnamed):
             each.refuse(CloseReason.DRAIN)
         hub.drain()
-        deadline = self.loop.time() + timeout
         aborted = 0
-        if not await self.all_gone(deadline):
-            aborted = hub.end()
+        try:
+            if self.loop.time() >= deadline or not await self.all_gone(deadline):
+                aborted = hub.end()
+        except asyncio.CancelledError:
+            hub.end()  # or they would be served on while the loop closes
+            raise
         await finish_tasks(self.tasks, deadline)
         await self.all_gone(None)
         if self._ticking is not None:

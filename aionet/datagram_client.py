@@ -45,6 +45,9 @@ class DatagramClient:
                 return self._sock.recv(RECV_SIZE)
             except BlockingIOError:
                 await self._arrival()
+            except OSError:
+                await asyncio.sleep(0)  # who passes over that for ever must not keep the loop
+                raise
 
     async def _arrival(self) -> None:
         if self._waiting is not None:

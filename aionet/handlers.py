@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dis
 import inspect
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from itertools import pairwise
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -61,7 +63,10 @@ def _cancel_if_there(task: asyncio.Task[None], place: list[int]) -> None:
 class StreamConnection(Connection):
     """A connection whose peer is served by a coroutine of its own."""
 
-    __slots__ = ("_address", "_handlers", "handshake_error", "stream", "task")
+    __slots__ = (
+        *("_address", "_cut", "_handlers"),
+        *("handshake_error", "stream", "task", "tls_error"),
+    )
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
@@ -69,6 +74,8 @@ class StreamConnection(Connection):
         self.task: asyncio.Task[None] | None = None
         self.handshake_error: OSError | None = None
         self._address: Any = None
+        self._cut = False
+        self.tls_error: OSError | None = None  # of the handshake, or since; known when it is gone
 
     @property
     def address(self) -> Any:
@@ -138,7 +145,18 @@ class StreamConnection(Connection):
     def writable(self) -> None:
         self.stream.writable()
 
+    def cut(self, finished: bool) -> None:
+        self._cut = not finished
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether its end is that of the server, and not its own."""
+        tls = self.extra.tls if self.extra is not None else None
+        return self._cut and (tls is None or not tls.ended)
+
     def gone(self) -> None:
+        if (extra := self.extra) is not None and extra.tls is not None:
+            self.tls_error = extra.tls.error
         super().gone()
         self._tell_handler()
         self.stream.gone()
@@ -214,13 +232,33 @@ class StreamConnection(Connection):
 
 
 def check_stream_handler(handler: Any) -> None:
-    """Raises ValueError for what yields, so that nothing would run it."""
+    """Raises ValueError for what gives nothing that can be awaited, as far as that is known."""
     if inspect.isasyncgenfunction(handler):
         raise ValueError(
             f"{handler!r} has a yield in it: an app needs @contextlib.asynccontextmanager"
         )
+    if inspect.isasyncgenfunction(inspect.unwrap(handler)):
+        raise ValueError(f"{handler!r} is an app: give it to run(); serve() takes what it yields")
     if inspect.isgeneratorfunction(inspect.unwrap(handler)):
         raise ValueError(f"{handler!r} has a yield in it and is no coroutine function: async def")
+    if _returns_nothing(handler):
+        raise ValueError(f"{handler!r} returns nothing to await: a handler is an async def")
+
+
+def _returns_nothing(handler: Any) -> bool:
+    """Whether it is a def in which no return has anything, so that it can give no awaitable."""
+    code = getattr(getattr(handler, "__func__", handler), "__code__", None)
+    if code is None or inspect.iscoroutinefunction(handler):
+        return False
+    steps = list(dis.get_instructions(code))
+    returns = [
+        (before.argval is None and before.opname == "LOAD_CONST" and not step.is_jump_target)
+        if step.opname == "RETURN_VALUE"
+        else step.argval is None  # RETURN_CONST of Python 3.12
+        for before, step in pairwise(steps)
+        if step.opname in ("RETURN_VALUE", "RETURN_CONST")
+    ]
+    return bool(returns) and all(returns)
 
 
 class Handlers(Service):
@@ -241,7 +279,7 @@ class Handlers(Service):
 
     def receive_eof(self, peer: StreamConnection) -> Answer:
         if peer.state is not State.GONE:  # else its stream is broken, which is no end
-            peer.stream.feed_eof()
+            peer.stream.feed_eof(cut=peer.is_cut)
         return None
 
 

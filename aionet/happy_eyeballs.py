@@ -72,7 +72,10 @@ async def _resolved(host: str, port: int) -> list[Place]:
     try:
         found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
+        except socket.gaierror as error:
+            raise socket.gaierror(error.errno, f"{error.strerror}: {host!r}") from None
     return [(family, address) for family, _, _, _, address in found]
 
 

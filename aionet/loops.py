@@ -25,6 +25,15 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
+def refuse_within_a_loop() -> None:
+    """Raises RuntimeError where one runs, in which no other can."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("run() has a loop of its own, and one runs here already: use serve()")
+
+
 def keep_read_buffers() -> None:
     """Have malloc serve the loops' read buffers from memory that it keeps.
 

@@ -9,10 +9,14 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aionet.connections import CANCEL_S
 from aionet.loops import loop_factory
+
+if TYPE_CHECKING:
+    from aionet.server import Server
 
 log = logging.getLogger("aionet")
 
@@ -34,14 +38,21 @@ class Process:
         self._serving: asyncio.Task[None] | None = None
         self._cut = False
 
-    def stopping(self) -> None:
-        """The server drains now, and what the program has besides must end soon after that."""
+    async def drain(self, server: Server) -> None:
+        """Drain it; what the program has besides must end soon after that."""
         loop = asyncio.get_running_loop()
         self._deadline = loop.time() + self._drain
-        loop.call_at(self._deadline + CANCEL_S, self._cancel)
+        await server.drain()
+        # Where the loop is slow a drain ends late, which is no fault of the app.
+        loop.call_at(max(self._deadline, loop.time()) + CANCEL_S, self._cancel, server)
 
-    def _cancel(self) -> None:
-        if self._serving is not None and not self._serving.done():
+    def _cancel(self, server: Server, *, late: bool = False) -> None:
+        if self._serving is None or self._serving.done():
+            return
+        if server.stats.handlers and not late:  # its time for those is over in a moment
+            again = partial(self._cancel, server, late=True)
+            asyncio.get_running_loop().call_later(CANCEL_S / 2, again)
+        else:
             self._cut = True
             self._serving.cancel()
 

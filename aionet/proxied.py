@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
-from aionet.connection import Connection
+from aionet.connection import Connection, has_gone
 from aionet.connections import Connections
 from aionet.core.places import tell
 from aionet.limits import CloseReason
@@ -52,6 +52,9 @@ class Proxied(asyncio.Protocol):
         connections = self._connections
         connections.unnamed.add(self)
         connections.accepted()
+        if has_gone(transport, self._proxy):
+            self.refuse(CloseReason.RESET)
+            return
         if self._proxy not in self._trusted:
             throttled(logging.WARNING, "%s is reset: it is none of our proxies", self._proxy)
             self._reject()
@@ -76,7 +79,7 @@ class Proxied(asyncio.Protocol):
         if header is not None:
             self._leave()
             conn: Any = self._kind(self._connections.hub)
-            conn.source = header.source
+            conn.source = header.source or self._proxy
             self._transport.set_protocol(conn)
             conn.connection_made(self._transport)
             if rest := self._data[header.size :]:
@@ -86,7 +89,7 @@ class Proxied(asyncio.Protocol):
         self.refuse(CloseReason.REJECTED)
         if (hook := self._connections.hub.hooks.on_reject) is not None:
             conn: Any = self._kind(self._connections.hub)
-            conn.source, conn._transport = None, self._transport
+            conn.source, conn._transport = self._proxy, self._transport
             tell(hook, conn)
 
     def eof_received(self) -> None:

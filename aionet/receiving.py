@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from aionet.given import check_whole
 from aionet.limits import CloseReason
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TURN = 64  # sends, or messages, in a row; then others have their turn
 ENDS = 100  # of a stream that a program may be told; it need not know that it was told before
+AGAIN_S = 0.1  # then who passes over that, too, waits, or he would keep the loop for ever
 LOW = RECV_SIZE // 2  # bytes that a handler has not taken, below which there is room for more
 
 up_to = lru_cache(length_prefixed)  # a handler asks for the same ones all the time
@@ -49,7 +50,9 @@ class ReceiveHalf:
         self._messages = 0
         self._turn = 0  # calls in a row that had not to wait
         self._ended = False  # the peer has finished sending
+        self._stopped = False  # or rather the server has stopped to listen to it
         self._ends = 0  # that the program was told
+        self._refused = 0  # calls since the loop last had its turn
         self._arrival: asyncio.Future[None] | None = None
         self._collecting = False  # a message, in one call
         self._in_message = False  # of several calls
@@ -65,14 +68,15 @@ class ReceiveHalf:
         """
         if max_bytes.__class__ is not int or max_bytes < 1:
             check_whole("max_bytes", max_bytes)
-        self._check_receiving()
+        if self.closed or self._broken is not None:
+            await self._refuse(self._check_receiving)
         if self._collecting:
             raise RuntimeError("another task is receiving from this stream")
         if self._buffer:
             await self._take_turns()
         while not self._buffer:
             if not await self._more():
-                self._note_end()
+                await self._note_end()
                 return b""
         buffer = self._buffer
         if len(buffer) <= max_bytes:
@@ -97,11 +101,11 @@ class ReceiveHalf:
         is b"" between two messages. It ends a handler without a word, as any BrokenStreamError.
         """
         if size == 0:
-            self._check_receiving()
+            await self._refuse(self._check_receiving)
             return b""
         data = await self.receive_message(_exactly(size))
         if data is None:
-            raise IncompleteError(b"", cast("Stream", self))
+            raise self._incomplete(b"")
         return data
 
     # Messages.
@@ -111,9 +115,10 @@ class ReceiveHalf:
 
         From its first byte on it is under Timeouts.message, which trickling does not extend. One
         over the limit ends the connection: BrokenStreamError, `oversize`. One that the peer has
-        not ended when it finished sending raises IncompleteError.
+        not ended when it finished sending, or when the server stopped, raises IncompleteError.
         """
-        self._check_receiving()
+        if self.closed or self._broken is not None:
+            await self._refuse(self._check_receiving)
         if self._collecting or self._arrival is not None:
             raise RuntimeError("another task is receiving from this stream")
         await self._take_turns()
@@ -126,11 +131,11 @@ class ReceiveHalf:
                     self._conn.expect(self._messages)
                 if not await self._more():
                     if not self._buffer:
-                        self._note_end()
+                        await self._note_end()
                         return None
-                    if (found := framing.find_last(self._buffer)) is None:
+                    if self._stopped or (found := framing.find_last(self._buffer)) is None:
                         partial, self._buffer = bytes(self._buffer), b""
-                        raise IncompleteError(partial, cast("Stream", self))
+                        raise self._incomplete(partial)
                     break
         except OversizeError:
             self._conn.close(CloseReason.OVERSIZE)
@@ -150,8 +155,9 @@ class ReceiveHalf:
     async def receive_line(self) -> bytes | None:
         """The next line without its end; None once the peer has finished sending.
 
-        LF ends a line and a CR before it is dropped; what stands after the last LF is a line,
-        too. A line over Limits.message ends the connection: BrokenStreamError, `oversize`.
+        LF ends a line and a CR before it is dropped; what stands after the last LF when the peer
+        finishes sending is a line, too, but not when the server stops (IncompleteError). A line
+        over Limits.message ends the connection: BrokenStreamError, `oversize`.
         """
         return await self.receive_message(_lines(self._limit))
 
@@ -213,6 +219,10 @@ class ReceiveHalf:
 
     # How it is done.
 
+    def _incomplete(self, partial: bytes) -> IncompleteError:
+        reason = CloseReason.DRAIN if self._stopped else CloseReason.EOF
+        return IncompleteError(partial, cast("Stream", self), reason)
+
     def _length_prefixed(
         self, prefix: int, byteorder: ByteOrder, limit: int | None
     ) -> LengthPrefixed:
@@ -255,9 +265,31 @@ class ReceiveHalf:
             self._conn.expect(self._messages)
         return True
 
-    def _note_end(self) -> None:
+    async def _refuse(self, check: Callable[[], None]) -> None:
+        """Raise what `check` does. Who passes over that, again and again, would keep the loop."""
+        try:
+            check()
+        except (BrokenStreamError, ClosedStreamError) as error:
+            if not self._refused:
+                self._conn.connections.loop.call_soon(self._have_waited)
+            self._refused += 1
+            if self._refused <= ENDS:
+                raise
+            if self._refused > ENDS + 1:
+                await asyncio.sleep(AGAIN_S)
+            raise RuntimeError(
+                f"{ENDS} calls in a row of a stream that is closed or broken: what they raise is "
+                f"to end a loop ({error})"
+            ) from error
+
+    def _have_waited(self) -> None:
+        self._refused = 0
+
+    async def _note_end(self) -> None:
         """Who goes on and on after the end would keep a core busy for a peer that is done."""
         self._ends += 1
+        if self._ends > ENDS + 1:
+            await asyncio.sleep(AGAIN_S)
         if self._ends > ENDS:
             raise RuntimeError(
                 f'{ENDS} calls after the peer had finished sending: what receive() gives as b"", '
@@ -277,7 +309,13 @@ class ReceiveHalf:
         if self.closed:
             raise ClosedStreamError("the stream was closed by this program")
         if self._broken is not None:
-            raise BrokenStreamError(self._broken, cast("Stream", self))
+            self._raise_broken(self._broken)
+
+    def _raise_broken(self, reason: CloseReason) -> NoReturn:
+        error = BrokenStreamError(reason, cast("Stream", self))
+        if (why := self._conn.tls_error) is not None:
+            raise error from why
+        raise error
 
     def _check_after_waiting(self) -> None:
         """That another task has closed the stream meanwhile is no mistake."""
@@ -303,8 +341,9 @@ class ReceiveHalf:
             wake(self._arrival)
         return len(self._buffer)
 
-    def feed_eof(self) -> None:
-        self._ended = True
+    def feed_eof(self, *, cut: bool) -> None:
+        """Nothing more comes. cut: since the server stops, and not as the peer has finished."""
+        self._ended, self._stopped = True, cut
         wake(self._arrival)
 
     def broken(self, reason: CloseReason) -> None:

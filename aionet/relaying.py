@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from aionet.limits import CloseReason
 from aionet.stream import Stream
 from aionet.stream_errors import BrokenStreamError
 
@@ -13,8 +14,9 @@ async def relay(one: Stream, other: Stream) -> None:
 
     Who does not read is not read for (back-pressure): no more waits than Limits.write_buffer each
     way. An end is handed on as an end, in one direction at a time (half-close), and a broken
-    connection as a broken one (RST), so that nobody takes half an answer for a whole one. A proxy
-    is this and `connect`. Raises nothing for what the peers do; both streams are closed then.
+    connection as a broken one (RST), so that nobody takes half an answer for a whole one; so is one
+    whose peer had not finished when the server drained. A proxy is this and `connect`. Raises
+    nothing for what the peers do; both streams are closed then.
     """
     for each in (one, other):
         if not isinstance(each, Stream):
@@ -38,4 +40,6 @@ async def relay(one: Stream, other: Stream) -> None:
 async def _carry(source: Stream, sink: Stream) -> None:
     async for data in source:
         await sink.send_all(data)
+    if source.is_cut:
+        raise BrokenStreamError(CloseReason.DRAIN, source)
     await sink.send_eof()

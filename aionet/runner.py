@@ -24,7 +24,7 @@ from aionet.handlers import shell_of
 from aionet.hooks import Hooks, check_callback
 from aionet.limits import Limits, Timeouts, check_seconds
 from aionet.listen import listen_all, listen_beside
-from aionet.loops import loop_factory
+from aionet.loops import loop_factory, refuse_within_a_loop
 from aionet.place import Listen, complete, listens
 from aionet.process import Process
 from aionet.protocol import Framing
@@ -44,8 +44,8 @@ OnReady = Callable[[list[Address]], None]
 
 # For a worker that is to replace another, to become ready.
 READY_S = 30.0
-# After Timeouts.drain: to cancel handlers in, other tasks, threads, and to say so.
-STOP_S = 4 * CANCEL_S
+# After Timeouts.drain: to cancel handlers in, the app, other tasks, threads, and to say so.
+STOP_S = 5 * CANCEL_S
 
 
 def run(
@@ -136,6 +136,7 @@ def run(
     check_callback("on_ready", on_ready)
     check_callback("on_stats", on_stats)
     loop_factory(loop)
+    refuse_within_a_loop()
     given = None if factory is not None or isinstance(service, Listen) else service
     _refuse_to_part(factory or service, workers)
     places = complete(listens(where), given, tls=tls, starttls=starttls, framing=framing)
@@ -165,12 +166,12 @@ def _same(service: Any) -> Any:
 
 
 class _CannotServeError(ValueError):
-    """What a program gave in the process that serves cannot be served, or not by so many."""
+    """What a program gave in a worker cannot be served, or not by so many."""
 
 
 def _refuse_to_part(service: Any, workers: int) -> None:
     if workers > 1 and getattr(service, "one_process", False):
-        raise _CannotServeError(
+        raise ValueError(
             f"workers is {workers}, but the peers of one process of this service would never "
             "meet those of another; use 1"
         )
@@ -254,6 +255,7 @@ def run_on(
     """As `run`, on sockets that are open. supervised: also a single worker has a parent."""
     addresses = opened.addresses
     workers = len(opened.of_worker)
+    alone = workers == 1 and not supervised
     settings["timeouts"] = timeouts
 
     def ready() -> None:
@@ -269,18 +271,18 @@ def run_on(
     async def serving(places: list[Listen], worker: Worker) -> AsyncIterator[Server]:
         async with contextlib.AsyncExitStack() as stack:
             what = await enter(app, worker, stack)
-            _refuse_to_part(what, workers)
             try:
+                _refuse_to_part(what, workers)
                 places = assign(what, places)
                 given = None if isinstance(what, Mapping) else what
                 mine = complete(tuple(places), given, tls=None, starttls=None, framing=None)
                 server = serve(mine[0], *mine[1:], **settings)
             except ValueError as error:
-                raise _CannotServeError(str(error)) from None
+                raise (ValueError if alone else _CannotServeError)(str(error)) from None
             worker.serves(server)
             yield server
 
-    if workers == 1 and not supervised:
+    if alone:
         with Process(loop, timeouts.drain) as process:
             return process.serve(_alone(serving, opened.of_worker[0], process, ready, on_stats))
 
@@ -343,8 +345,8 @@ async def _alone(
         ready()
         await stopped.wait()
         worker.draining.set()
-        process.stopping()
         systemd.notify("STOPPING=1")
+        await process.drain(server)
 
 
 async def _work(
@@ -378,8 +380,8 @@ async def _work(
             retiring = asyncio.create_task(server.retire())
             await _any_of(stopped, retiring)
             retiring.cancel()
-        process.stopping()
         loop.remove_reader(place.parent_gone)
+        await process.drain(server)
 
 
 async def _any_of(*events: asyncio.Event | asyncio.Task[None]) -> None:

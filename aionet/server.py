@@ -81,7 +81,11 @@ class Server:
 
     @property
     def addresses(self) -> list[Address]:
-        """Where it listens, with the ports that the kernel chose for port 0."""
+        """Where it listens, with the ports that the kernel chose for port 0.
+
+        Raises RuntimeError before it serves.
+        """
+        self._check_entered()
         return self._addresses
 
     @property
@@ -90,9 +94,12 @@ class Server:
 
         Raises RuntimeError before it serves.
         """
+        return self._check_entered().stats(self._endpoints)
+
+    def _check_entered(self) -> Connections:
         if self._connections is None:
             raise RuntimeError("the server has not been entered: async with serve(...) as server")
-        return self._connections.stats(self._endpoints)
+        return self._connections
 
     async def __aenter__(self) -> Server:
         if self._connections is not None:
@@ -222,6 +229,7 @@ class Server:
         address: (host, port, ...), of numbers. False if a limit, or the kernel, did not let it go.
         Raises ValueError where there is no such socket, and TypeError for what is not bytes.
         """
+        self._check_entered()
         data = as_bytes("send_to", data)
         six = ":" in address[0]
         for endpoint in self._endpoints:
@@ -231,24 +239,18 @@ class Server:
 
     @property
     def _hub(self) -> Hub:
-        if self._connections is None:
-            raise RuntimeError("the server has not been entered: async with serve(...) as server")
-        return self._connections.hub
+        return self._check_entered().hub
 
     @property
     def draining(self) -> asyncio.Event:
         """Set when it begins to stop."""
-        if self._connections is None:
-            raise RuntimeError("the server has not been entered: async with serve(...) as server")
-        return self._connections.draining
+        return self._check_entered().draining
 
     # Accepting.
 
     @property
     def _gate(self) -> Gate:
-        if self._connections is None:
-            raise RuntimeError("the server has not been entered: async with serve(...) as server")
-        return self._connections.gate
+        return self._check_entered().gate
 
     def pause(self) -> None:
         """Accept nobody until `resume`: newcomers wait in the kernel's backlog."""
@@ -294,7 +296,7 @@ class Server:
         deadline = loop.time() + limit
         await self._gate.close_politely()
         *_, report = await asyncio.gather(  # all at once: nobody takes anybody else's time
-            *(each.drain(deadline) for each in self._endpoints), connections.drain(limit)
+            *(each.drain(deadline) for each in self._endpoints), connections.drain(deadline)
         )
         return cast(DrainReport, report)
 
@@ -306,8 +308,10 @@ class Server:
     def catch_signals(self) -> asyncio.Event:
         """As `run_until_signal`, for who has something to do before waiting for the event.
 
-        One signal is for all servers of the loop that wait for it.
+        One signal is for all servers of the loop that wait for it. Raises RuntimeError before the
+        server serves.
         """
+        self._check_entered()
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
         waiting = _stopped_by_signal.setdefault(loop, [])

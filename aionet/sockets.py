@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import socket
 import struct
 import time
@@ -165,6 +166,13 @@ def wait_for_close(conn: socket.socket, timeout: float) -> None:
                 return
         except TimeoutError:
             return
+
+
+def has_finished(descriptor: int) -> bool:
+    """Whether the peer of a stream socket has finished sending, read or not (poll(2))."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def stop_reading(sock: socket.socket) -> None:

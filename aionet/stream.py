@@ -74,7 +74,8 @@ class Stream(ReceiveHalf):
         cancelled while it waits has sent all, or nothing if it waited behind another task's. Raises
         TypeError for what is not bytes.
         """
-        self._check_sending()
+        if self.closed or self._finished or self._broken is not None:
+            await self._refuse(self._check_sending)
         if data.__class__ is not bytes:
             data = as_bytes("send_all", data)
         conn = self._conn
@@ -85,7 +86,7 @@ class Stream(ReceiveHalf):
         if conn.is_full:  # another task waits for the same
             await self._wait_for_room()
         if not conn.send(data):
-            raise BrokenStreamError(conn.reason or CloseReason.RESET, self)
+            await self._refuse(self._check_going)
         if conn.is_full:
             await self._wait_for_room()
         else:
@@ -137,7 +138,7 @@ class Stream(ReceiveHalf):
         A FIN (RFC 9293, 3.6), and over TLS a close_notify before it. It may be called twice.
         """
         if not self._finished:
-            self._check()
+            await self._refuse(self._check)
             if self._secured is not None:
                 raise RuntimeError("start_tls() is under way: send_eof() comes after that")
             self._finished = True
@@ -152,6 +153,9 @@ class Stream(ReceiveHalf):
             await asyncio.shield(self._room)
             self._check_after_waiting()
             self._check()
+
+    def _check_going(self) -> None:
+        self._raise_broken(self._conn.reason or CloseReason.RESET)
 
     def _check_sending(self) -> None:
         if self._finished:
@@ -217,7 +221,7 @@ class Stream(ReceiveHalf):
         protection (CVE-2011-0411): it breaks the connection. Raises ssl.SSLError, such as
         ssl.SSLCertVerificationError, if the handshake fails, and BrokenStreamError.
         """
-        self._check_sending()
+        await self._refuse(self._check_sending)
         if self._collecting or self._arrival is not None or self._secured is not None:
             raise RuntimeError("another task is using this stream")
         if self._buffer:
@@ -244,6 +248,11 @@ class Stream(ReceiveHalf):
     def is_over(self) -> bool:
         """Whether both have finished sending, so that its end is no surprise."""
         return self._finished and self._ended
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether its end is that of a drain, and none that its peer has said."""
+        return self._conn.is_cut
 
     @property
     def is_waited_for(self) -> bool:

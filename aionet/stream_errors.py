@@ -17,7 +17,8 @@ class ClosedStreamError(Exception):
 class BrokenStreamError(ConnectionError):
     """The peer of `stream` is gone, or was dropped: `reason` says which. No mistake of the program.
 
-    An OSError, as what asyncio's streams raise.
+    An OSError, as what asyncio's streams raise. Where TLS has failed, that ssl.SSLError is its
+    __cause__, such as that the server has refused the certificate of this client.
     """
 
     def __init__(self, reason: CloseReason, stream: Stream | None = None) -> None:
@@ -28,8 +29,13 @@ class BrokenStreamError(ConnectionError):
 
 
 class IncompleteError(BrokenStreamError):
-    """The peer has finished sending in the midst of a message: `partial` is what there was."""
+    """The end came in the midst of a message: `partial` is what there was.
 
-    def __init__(self, partial: bytes, stream: Stream) -> None:
-        super().__init__(CloseReason.EOF, stream)
+    reason: `eof` if the peer has finished sending, `drain` if the server has stopped meanwhile.
+    """
+
+    def __init__(
+        self, partial: bytes, stream: Stream, reason: CloseReason = CloseReason.EOF
+    ) -> None:
+        super().__init__(reason, stream)
         self.partial = partial

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import Any, Literal, cast
+
+from aionet.throttle import throttled
 
 Path = str | PathLike[str]
 Pair = tuple[Path, Path | None]  # the files of a certificate and of its key
@@ -38,6 +42,7 @@ class ServerContext(ssl.SSLContext):
         self.reload()
         if hosts:
             self.sni_callback = _choose
+            _Unraisable.watch()
 
     def reload(self) -> None:
         """Read all files again, for connections from now on.
@@ -91,6 +96,28 @@ class ServerContext(ssl.SSLContext):
 def _choose(which: Any, name: str | None, context: ssl.SSLContext) -> None:
     if name is not None:
         which.context = cast(ServerContext, context).of(name)
+
+
+class _Unraisable:
+    """A sys.unraisablehook that logs, throttled, the names that are not ASCII.
+
+    CPython fails over them before it asks for a context: the handshake ends, and each of them
+    would have a traceback on stderr. All else goes to the hook before it.
+    """
+
+    def __init__(self, before: Callable[[Any], object]) -> None:
+        self._before = before
+
+    def __call__(self, what: Any) -> None:
+        if isinstance(what.exc_value, UnicodeDecodeError) and isinstance(what.object, bytes):
+            throttled(logging.WARNING, "a client asks for a name that is none: %r", what.object)
+        else:
+            self._before(what)
+
+    @classmethod
+    def watch(cls) -> None:
+        if not isinstance(sys.unraisablehook, cls):
+            sys.unraisablehook = cls(sys.unraisablehook)
 
 
 def check_context(name: str, context: object) -> None:

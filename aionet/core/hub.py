@@ -87,6 +87,8 @@ class Hub:
         self.open.append(peer)
         if self.draining:
             self.reset(peer, CloseReason.DRAIN)
+        elif peer.is_unknown():
+            self.reset(peer, CloseReason.RESET)
         else:
             self.places.admit(peer)
         self.about = None

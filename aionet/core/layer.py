@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import ssl
 from typing import Any
 
+from aionet.throttle import throttled
+
 RECORD = 16 * 1024  # at the most (RFC 8446, 5.1)
+HEADER = 5  # bytes before each: its type, a version, its length
 
 # What goes in or out at once. An ssl.MemoryBIO takes a third more than it once had to hold, and
 # never shrinks; no connection should keep as much memory as its largest message needed.
@@ -24,12 +28,12 @@ class Layer:
 
     ready: the handshake is done. certificate: of the peer, as ssl.SSLSocket.getpeercert() gives it;
     None if it was not asked for one. ended: the peer has sent its close_notify, which ends one of
-    the two directions (RFC 8446, 6.1), as a FIN does.
+    the two directions (RFC 8446, 6.1), as a FIN does. cut: the wire is in the midst of a record.
     """
 
     __slots__ = (
-        *("_in", "_later", "_out", "_shut"),
-        *("broken", "certificate", "ended", "error", "object", "ready"),
+        *("_head", "_in", "_later", "_left", "_out", "_shut"),
+        *("broken", "certificate", "cut", "ended", "error", "object", "ready"),
     )
 
     def __init__(self, context: ssl.SSLContext, *, server_hostname: str | None = None) -> None:
@@ -37,6 +41,8 @@ class Layer:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._later = b""
         self._shut = False  # nothing more can be said
+        self._head, self._left = b"", 0  # of the record that is cut: a part of its header, or rest
+        self.cut = False
         self.object = context.wrap_bio(
             self._in, self._out, server_side=not is_client, server_hostname=server_hostname
         )
@@ -55,6 +61,7 @@ class Layer:
             try:
                 said = self.object.read(RECORD)
             except ssl.SSLWantReadError:
+                self._follow(data)
                 return b""
             except ssl.SSLZeroReturnError:
                 self.ended = True
@@ -64,11 +71,23 @@ class Layer:
                 return b""
             # A read takes a whole record, and no more, so that nothing is left inside.
             if said and not self._in.pending:
+                if self.cut:
+                    self._head, self._left, self.cut = b"", 0, False
                 return said
+            self._follow(data)
             return said + self._read(b"", more=bool(said))
+        self._follow(data)
         return b"".join(
             [self._read(data[start : start + PIECE]) for start in range(0, len(data), PIECE)]
         )
+
+    def _follow(self, data: bytes) -> None:
+        """Note where `data` ends: at the end of a record, or within one."""
+        data, at = self._head + data, self._left
+        while at + HEADER <= len(data):
+            at += HEADER + int.from_bytes(data[at + 3 : at + HEADER], "big")
+        self._head, self._left = data[at:], max(0, at - len(data))
+        self.cut = at != len(data)
 
     def _read(self, data: bytes, *, more: bool = True) -> bytes:
         """The same of a piece, however many records it ends."""
@@ -79,10 +98,10 @@ class Layer:
         try:
             if not self.ready:
                 self.object.do_handshake()
-                self.ready = True
                 if self.object.context.verify_mode is not ssl.CERT_NONE:
                     # Of one who breaks the protocol later OpenSSL does not tell it any more.
-                    self.certificate = self.object.getpeercert()
+                    self.certificate = self._certificate()
+                self.ready = True
             while more and not self.ended and (self._in.pending or self.object.pending()):
                 part = self.object.read(RECORD)
                 said.append(part)
@@ -95,6 +114,15 @@ class Layer:
             self._fail(error)
         self.ended |= not more
         return b"".join(said)
+
+    def _certificate(self) -> Any:
+        """Raises ssl.SSLError for one that nobody can read, though who signed it is trusted."""
+        try:
+            return self.object.getpeercert()
+        except ValueError as error:  # text in it is not UTF-8
+            if self.object.server_side:  # a client's program is told by an exception
+                throttled(logging.WARNING, "a client's certificate cannot be read: %s", error)
+            raise ssl.SSLError(f"the certificate cannot be read: {error}") from None
 
     def _fail(self, error: OSError) -> None:
         self.broken = self._shut = True

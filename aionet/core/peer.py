@@ -189,6 +189,10 @@ class Peer:
         """
         return self.extra.unsent if self.extra else 0
 
+    def is_unknown(self) -> bool:
+        """Whether it has gone already, and nobody knows any more who it was."""
+        return False
+
     def writable(self) -> None:
         """What waited for the peer has gone below the limit again."""
 

@@ -118,6 +118,8 @@ class Places:
         while self._waiting and self.taken < self.many:
             if self._waiting[0].state is not State.WAITING:
                 self._waiting.popleft()
+            elif self._waiting[0].is_unknown():
+                self._hub.reset(self._waiting.popleft(), CloseReason.RESET)
             elif self._rates.take():
                 self._seat(self._waiting.popleft())
             else:

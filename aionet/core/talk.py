@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aionet.core.failure import let_exits_pass
 from aionet.core.peer import Peer, State, extra_of
-from aionet.core.turns import Turns, spread_of
+from aionet.core.turns import MADE, SPREAD, Turns, spread_of
 from aionet.limits import CloseReason
 from aionet.protocol.service import Answer, Close, Deliveries, Delivery, Service, delivered, pair
 from aionet.throttle import throttled
@@ -292,9 +292,12 @@ class Talk:
                 except (TypeError, ValueError):
                     to, what = pair(delivery)  # which says what it is
                 self._deliver(to, what)
-                if to is not peer and not peer.closing:
-                    spread += spread_of(to, what)
-                    if self.turns.is_over(to, spread):
+                if not peer.closing:
+                    spread += MADE if to is peer else spread_of(to, what)
+                    if to is peer and peer.outbox:
+                        if spread > SPREAD:
+                            break  # it is asked on when this was written
+                    elif self.turns.is_over(to, spread):
                         self.turns.pause(peer, to)
         finally:
             self._asked = None

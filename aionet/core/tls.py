@@ -14,6 +14,8 @@ from aionet.core.layer import Layer
 from aionet.core.peer import NOTHING, Extra, Peer, State, Todo, extra_of
 from aionet.limits import CloseReason
 
+CUT = -1  # the number of the message under way when all there is of it is a part of a record
+
 
 class TLSHub(Hub):
     """As Hub, for peers that have a layer from the start, or get one later (STARTTLS)."""
@@ -70,6 +72,8 @@ class TLSHub(Hub):
             if layer.ready and peer.state is State.HANDSHAKE:
                 self._be_ready(peer)
             said = self._receive_plain(peer, plain) if plain else b""
+            if layer.cut or extra.message == CUT:
+                self._time_record(peer, extra, layer.cut, bool(plain))
             out = layer.send(said) if said and not layer.broken else layer.pending()
         except OSError:
             self._break_off(peer, layer)
@@ -81,6 +85,17 @@ class TLSHub(Hub):
             super().receive_eof(peer)
         extra.given += len(out) - len(said)
         return out
+
+    def _time_record(self, peer: Peer, extra: Extra, cut: bool, new: bool) -> None:
+        """A record that has begun is a message, where there is no other under way.
+
+        new: it began later than the one before, which has said something.
+        """
+        if extra.message is None or extra.message == CUT:
+            if new or not cut:
+                extra.message = None
+            if cut and peer.state is State.OPEN:
+                peer.expect(CUT)
 
     def _be_ready(self, peer: Peer) -> None:
         if peer.met:  # before it spoke TLS

@@ -174,6 +174,8 @@ class MemoryServer:
 
         tls: a client's context, where the server has one.
         """
+        if server_hostname is not None and tls is None:
+            raise ValueError(f"server_hostname is {server_hostname!r} and needs tls=")
         layer = Layer(tls, server_hostname=server_hostname) if tls is not None else None
         peer = Peer(self, address, reads, layer)
         self._loop.settle()
@@ -232,4 +234,4 @@ class MemoryServer:
     async def _drain(self, limit: float) -> DrainReport:
         if self._endpoint is not None:
             await self._endpoint.drain(self._loop.time() + limit)
-        return await self._connections.drain(limit)
+        return await self._connections.drain(self._loop.time() + limit)

@@ -1,10 +1,13 @@
 """A subset of Redis (PING, ECHO, GET, SET, DEL, INCR) over RESP, as a service."""
 
 import sys
+from itertools import chain
+
+from resp import Requests, is_number
 
 import aionet
 
-LIMIT, KEYS = 1024 * 1024, 100_000  # bytes of a request; keys
+ROOM, EACH = 256 * 1024 * 1024, 200  # bytes of all keys and values; what each takes besides
 
 
 class Database(aionet.Service):
@@ -12,30 +15,25 @@ class Database(aionet.Service):
 
     def __init__(self) -> None:
         self.db: dict[bytes, bytes] = {}
-        self.parts: dict[aionet.Peer, bytearray] = {}  # of requests that are not whole
+        self.room = ROOM
+        self.requests: dict[aionet.Peer, Requests] = {}
 
     def connect(self, peer: aionet.Peer) -> None:
-        self.parts[peer] = bytearray()
+        self.requests[peer] = Requests()
 
     def receive_eof(self, peer: aionet.Peer) -> aionet.Answer:
-        del self.parts[peer]
+        del self.requests[peer]
         return aionet.CLOSE
 
     def unfinished(self, peer: aionet.Peer) -> int | None:
-        return 0 if self.parts.get(peer) else None
+        return self.requests[peer].unfinished if peer in self.requests else None
 
     def receive_data(self, peer: aionet.Peer, data: bytes) -> aionet.Answer:
-        buffer = self.parts[peer]
-        buffer += data
-        answers, start = [], 0
-        try:
-            while request := parse(buffer, start):
-                words, start = request
-                answers.append(self.answer(words[0].upper(), words[1:]))
-        except ValueError:
-            return [(peer, b"".join([*answers, b"-ERR Protocol error\r\n"])), (peer, aionet.CLOSE)]
-        del buffer[:start]
-        return b"".join(answers)
+        pieces = self.requests[peer].receive_data(data, self.answer)
+        piece = next(pieces)
+        if (more := next(pieces, None)) is None:
+            return piece
+        return ((peer, each) for each in chain((piece, more), pieces))  # made as they are taken
 
     def answer(self, command: bytes, words: list[bytes]) -> bytes:
         match command, words:
@@ -43,37 +41,33 @@ class Database(aionet.Service):
                 return b"+PONG\r\n"
             case b"PING" | b"ECHO", [text]:
                 return b"$%d\r\n%b\r\n" % (len(text), text)
-            case b"GET", [key] if (value := self.db.get(key)) is not None:
-                return b"$%d\r\n%b\r\n" % (len(value), value)
-            case b"GET", [_]:
-                return b"$-1\r\n"
-            case b"SET", [key, value] if key in self.db or len(self.db) < KEYS:
-                self.db[key] = value
-                return b"+OK\r\n"
+            case b"GET", [key]:
+                value = self.db.get(key)
+                return b"$-1\r\n" if value is None else b"$%d\r\n%b\r\n" % (len(value), value)
+            case b"SET", [key, value]:
+                return self.put(key, value, b"+OK\r\n")
             case b"DEL", keys:
-                return b":%d\r\n" % sum(self.db.pop(key, None) is not None for key in keys)
-            case b"INCR" | b"INCRBY", [key, *by] if self.db.get(key, b"0").lstrip(b"-").isdigit():
-                self.db[key] = b"%d" % (int(self.db.get(key, b"0")) + int((by or [b"1"])[0]))
-                return b":%b\r\n" % self.db[key]
+                return b":%d\r\n" % sum(self.take(key) for key in keys)
+            case b"INCR", [key]:
+                return self.answer(b"INCRBY", [key, b"1"])
+            case b"INCRBY", [key, by] if is_number(by) and is_number(self.db.get(key, b"0")):
+                total = b"%d" % (int(self.db.get(key, b"0")) + int(by))
+                return self.put(key, total, b":%b\r\n" % total)
         return b"-ERR no such command, or not on this key: %b\r\n" % command[:64]
 
+    def put(self, key: bytes, value: bytes, said: bytes) -> bytes:
+        room = self.room + self.size(key) - EACH - len(key) - len(value)
+        if room < 0:
+            return b"-OOM there is no room for it\r\n"
+        self.db[key], self.room = value, room
+        return said
 
-def parse(buffer: bytearray, start: int) -> tuple[list[bytes], int] | None:
-    if len(buffer) - start > LIMIT:
-        raise ValueError("the request is too big")
-    at, left, words = start, 1, list[bytes]()
-    while left and (end := buffer.find(b"\r\n", at)) >= 0:
-        kind, digits = bytes(buffer[at : at + 1]), buffer[at + 1 : end]
-        if at == start and kind.isalpha():  # what a person types
-            return bytes(buffer[start:end]).split(), end + 2
-        if kind != (b"$" if at > start else b"*") or not digits.isdigit() or len(digits) > 7:
-            raise ValueError("an array of strings is expected")
-        if at == start:
-            left, at = int(digits), end + 2
-        else:
-            at, left = end + 4 + int(digits), left - 1
-            words.append(bytes(buffer[end + 2 : at - 2]))
-    return (words, at) if words and not left and len(buffer) >= at else None
+    def take(self, key: bytes) -> bool:
+        self.room += self.size(key)
+        return self.db.pop(key, None) is not None
+
+    def size(self, key: bytes) -> int:
+        return EACH + len(key) + len(self.db[key]) if key in self.db else 0
 
 
 if __name__ == "__main__":

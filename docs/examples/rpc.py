@@ -6,6 +6,7 @@ A request is {"id": 1, "method": "add", "args": [1, 2]}, its answer {"id": 1, "r
 """
 
 import asyncio
+import itertools
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -13,14 +14,13 @@ from contextlib import asynccontextmanager
 
 import aionet
 
-LIMIT = 64 * 1024  # bytes of a message
-PARALLEL = 16  # requests of one connection that are worked on at a time
+LIMIT, PARALLEL = 64 * 1024, 16  # bytes of a message; requests of one peer at a time
+WRONG = ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
 
 
 class Rpc:
     def __init__(self) -> None:
         self.streams: set[aionet.Stream] = set()
-        self.count = 0
 
     async def do_add(self, stream: aionet.Stream, *numbers: float) -> float:
         return sum(numbers)
@@ -47,22 +47,22 @@ class Rpc:
         number = None
         try:
             request = json.loads(message)
+            json.dumps(request, allow_nan=False)  # NaN and Infinity are no JSON
             number = request["id"]
             method = getattr(self, f"do_{request['method']}")
             result = await method(stream, *request.get("args", []))
-            reply: dict[str, object] = {"id": number, "result": result}
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            reply = {"id": number, "error": f"{type(error).__name__}: {error}"}
+            reply = json.dumps({"id": number, "result": result}, allow_nan=False)
+        except WRONG as error:
+            reply = json.dumps({"id": number, "error": f"{type(error).__name__}: {error}"[:200]})
         finally:
             stream.context.places.release()
-        await stream.send_frame(json.dumps(reply).encode())
+        await stream.send_frame(reply.encode())
 
     async def tick(self) -> None:
         frames = aionet.LengthPrefixed(4, limit=LIMIT)
-        while True:
+        for count in itertools.count(1):
             await asyncio.sleep(1)
-            self.count += 1
-            push = frames.encode(json.dumps({"push": "tick", "count": self.count}).encode())
+            push = frames.encode(json.dumps({"push": "tick", "count": count}).encode())
             for stream in self.streams:
                 stream.send_nowait(push)  # who does not read misses it, and holds up nobody
 

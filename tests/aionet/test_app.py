@@ -42,6 +42,14 @@ def test_app_that_fails_says_so(tmp_path: Path) -> None:
     assert "KeyError: 'of the program'" in err
 
 
+SHORT_DRAIN = """
+def ready(addresses):
+    print("READY", *addresses, flush=True)
+
+if __name__ == "__main__":
+    short = aionet.Timeouts(drain=0.2)
+    raise SystemExit(aionet.run(%s, "tcp://127.0.0.1:0", on_ready=ready, timeouts=short%s))
+"""
 HANGS = """
 import asyncio
 from contextlib import asynccontextmanager
@@ -52,19 +60,12 @@ async def app(worker):
     async with asyncio.TaskGroup() as group:
         group.create_task(asyncio.sleep(1000))
         yield aionet.Echo()
-
-def ready(addresses):
-    print("READY", *addresses, flush=True)
-
-if __name__ == "__main__":
-    short = aionet.Timeouts(drain=0.2)
-    raise SystemExit(aionet.run(app, "tcp://127.0.0.1:0", on_ready=ready, timeouts=short%s))
 """
 
 
 @pytest.mark.parametrize("workers", ["", ", workers=2"])
 def test_app_that_does_not_end_is_cancelled_and_named(tmp_path: Path, workers: str) -> None:
-    program = Program(tmp_path, "program.py", code=HANGS % workers)
+    program = Program(tmp_path, "program.py", code=HANGS + SHORT_DRAIN % ("app", workers))
     program.port()
     status, _, err = program.end()
     assert status == 1
@@ -216,3 +217,30 @@ def test_app_is_entered_in_memory_and_its_tasks_end_with_it() -> None:
         server.advance(125)
         assert peer.received == b"a minute" * 2
     assert left == ["app", "task"]
+
+
+STUBBORN = """
+import asyncio
+import aionet
+
+async def handler(stream):
+    await stream.send_all(b"x")
+    while True:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass
+"""
+
+
+@pytest.mark.parametrize("workers", ["", ", workers=2"])
+def test_handler_that_ignores_its_cancellation_is_told_and_no_app(
+    tmp_path: Path, workers: str
+) -> None:
+    program = Program(tmp_path, "program.py", code=STUBBORN + SHORT_DRAIN % ("handler", workers))
+    with socket.create_connection(("127.0.0.1", program.port()), DEADLINE_S) as sock:
+        assert sock.recv(1) == b"x"
+        status, _, err = program.end()
+    assert status == 1
+    assert "handlers that ignored their cancellation and are left behind: 1" in err
+    assert "the app did not end" not in err

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from loop_clients import ANY
 from loop_runs import Run
+from run_program import Program, Start, each_loop
 
 from aionet.limits import CloseReason, Limits
 from aionet.loops import LOOPS
@@ -77,6 +78,30 @@ def test_who_waits_for_a_place_when_the_server_stops_is_answered(run: Run[Any]) 
             assert told == [b"%d" % number for number in range(stats.accepted)]
 
     run(main())
+
+
+SLOW = """
+class Slow(aionet.Echo):
+    def receive_data(self, peer, data):
+        time.sleep(0.1)
+
+run(WHERE, factory=Slow, loop=%r, timeouts=aionet.Timeouts(drain=0.2))
+"""
+
+
+@each_loop
+def test_drain_that_a_flood_delays_resets_who_is_left_and_ends_well(
+    start: Start, loop: str
+) -> None:
+    program = Program(start, SLOW % loop)
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):  # so that a turn of the loop takes half a second
+            flooder = stack.enter_context(program.connect())
+            flooder.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    flooder.send(bytes(1 << 16))
+        program.stop()
 
 
 FEW = """

@@ -15,7 +15,7 @@ from handler_notes import records
 from loop_clients import ANY
 from loop_runs import Run
 
-from aionet import Echo, Stream, connect, serve, server_context
+from aionet import BrokenStreamError, Echo, Stream, connect, serve, server_context
 
 
 class Authority:
@@ -188,3 +188,20 @@ def test_files_that_do_not_belong_together_are_refused(files: Path) -> None:
         server_context(files / "mine.pem", files / "other.key")
     with pytest.raises(FileNotFoundError):
         server_context(files / "both.pem", hosts={"a.example": files / "none.pem"})
+
+
+def test_client_whose_certificate_is_refused_learns_why_where_it_receives(
+    run: Run[Any], ca: Authority
+) -> None:
+    async def main() -> None:
+        context = server_context(ca.issue("localhost"), client_ca=ca.file)
+        async with serve(Echo(), ANY, tls=context) as server:
+            stream = await connect(
+                server.addresses[0], tls=ca.client(), server_hostname="localhost"
+            )
+            with pytest.raises(BrokenStreamError) as broken:
+                await stream.receive_line()
+        assert isinstance(broken.value.__cause__, ssl.SSLError)
+        assert "certificate required" in str(broken.value.__cause__).lower().replace("_", " ")
+
+    run(main())

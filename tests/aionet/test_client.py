@@ -17,6 +17,7 @@ from loop_runs import Run
 
 from aionet import BrokenStreamError, Echo, Limits, Stream, Timeouts, client, connect, serve
 from aionet.limits import CloseReason
+from aionet.testing import MemoryServer
 
 
 async def echoes(stream: Stream, data: bytes) -> None:
@@ -205,6 +206,13 @@ def test_what_cannot_be_connected_to_is_a_value_error(run: Run[Any], address: st
 def test_context_of_a_server_is_no_clients(run: Run[Any], tls: ssl.SSLContext) -> None:
     with pytest.raises(ValueError, match="create_default_context"):
         run(connect(ANY, tls=tls))
+
+
+def test_name_of_a_certificate_without_tls_is_refused(run: Run[Any]) -> None:
+    with pytest.raises(ValueError, match="server_hostname is 'localhost' and needs tls="):
+        run(connect(ANY, server_hostname="localhost"))
+    with MemoryServer(Echo()) as server, pytest.raises(ValueError, match="needs tls="):
+        server.connect(server_hostname="localhost")
 
 
 def test_address_of_ipv4_is_tried_when_ipv6_refuses(run: Run[Any]) -> None:

@@ -104,6 +104,24 @@ def test_draining_resets_who_is_left_at_the_deadline(run: Run[Any]) -> None:
     run(main())
 
 
+def test_drain_that_is_cancelled_resets_who_is_left(run: Run[Any]) -> None:
+    async def main() -> None:
+        async with serve(Deaf(), ANY) as server, Client(server) as client:
+            assert await client.exchange(b"hello") == b"hello"
+            draining = asyncio.create_task(server.drain(1000))
+            await let_the_loop_see_everything()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:  # as asyncio.run() does
+                task.cancel()
+            with pytest.raises(ConnectionResetError):
+                await client.receive()
+            with pytest.raises(asyncio.CancelledError):
+                await draining
+            assert server.stats.closed[CloseReason.DRAIN] == 1
+            server._drained = None  # or it would be waited for once more
+
+    run(main())
+
+
 def test_every_drain_waits_for_the_end_and_tells_the_same(run: Run[Any]) -> None:
     async def main() -> None:
         goodbyes = 0

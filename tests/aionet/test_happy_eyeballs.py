@@ -95,3 +95,8 @@ def test_errors_of_all_addresses_are_told(run: Run[Any], monkeypatch: pytest.Mon
             await connected("name", 1)
 
     run(main())
+
+
+def test_name_that_is_not_known_is_named(run: Run[Any]) -> None:
+    with pytest.raises(socket.gaierror, match=r"'nobody\.invalid'"):
+        run(connected("nobody.invalid", 7))

@@ -135,3 +135,48 @@ def test_cancelled_relay_resets_both(run: Run[Any]) -> None:
             assert behind.stats.closed[CloseReason.RESET] == 1
 
     run(main())
+
+
+def test_upload_that_a_drain_cuts_is_reset_and_not_ended(run: Run[Any]) -> None:
+    ends: list[str] = []
+
+    async def upstream(stream: Stream) -> None:
+        try:
+            async for _ in stream:
+                begun.set()
+            ends.append("end")
+        except BrokenStreamError as error:
+            ends.append(str(error.reason))
+
+    async def main() -> None:
+        async with proxied(upstream) as (server, behind), Client(server) as client:
+            await client.send(b"half an upload")
+            await begun.wait()
+            await server.drain()
+            with pytest.raises(ConnectionResetError):
+                await client.receive_rest()
+            while behind.stats.open:
+                await asyncio.sleep(0.001)
+        assert ends == ["reset"]
+
+    begun = asyncio.Event()
+    run(main())
+
+
+def test_upload_that_was_whole_when_a_drain_began_is_handed_on_and_answered(run: Run[Any]) -> None:
+    whole = bytes(50_000)
+
+    async def upstream(stream: Stream) -> None:
+        data = b"".join([data async for data in stream])
+        await stream.send_all(b"%d bytes" % len(data))
+
+    async def main() -> None:
+        async with proxied(upstream) as (server, _), Client(server) as client:
+            while not server.stats.open:
+                await asyncio.sleep(0.001)
+            await client.send(whole)
+            client.finish()  # which the server has not read when it drains
+            await server.drain()
+            assert await client.receive_rest() == b"%d bytes" % len(whole)
+
+    run(main())

@@ -244,3 +244,23 @@ def test_a_picture_of_the_stats_does_not_change(run: Run[Any]) -> None:
                 before.closed[CloseReason.EOF] = 7  # type: ignore[index]
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda server: server.addresses,
+        lambda server: server.run_until_signal(),
+        lambda server: server.catch_signals(),
+        lambda server: server.send_to(b"x", ("127.0.0.1", 7)),
+        lambda server: server.stats,
+        lambda server: server.pause(),
+    ],
+)
+def test_server_that_has_not_been_entered_says_so(run: Run[Any], ask: Any) -> None:
+    async def main() -> None:
+        if asyncio.iscoroutine(answer := ask(serve(Echo(), ANY))):
+            await answer
+
+    with pytest.raises(RuntimeError, match=r"not been entered: async with serve\(...\)"):
+        run(main())

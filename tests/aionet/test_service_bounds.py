@@ -17,12 +17,13 @@ from loop_runs import Run
 from witnesses import Witness
 
 from aionet.limits import CloseReason, Timeouts
-from aionet.protocol import Answer, Echo, Room
+from aionet.protocol import Answer, Echo, LengthPrefixed, Room
 from aionet.server import serve
 from aionet.stream import Stream
 
 CHUNK = 100_000
 MUCH = 8 << 20
+F4 = LengthPrefixed(4)
 KERNELS = 20 << 20  # more than two sockets hold
 
 
@@ -223,6 +224,42 @@ def test_a_peer_that_sends_many_short_lines_leaves_others_their_turn(run: Run[An
             turning.cancel()
         assert lines_in_turn.total() == lines
         assert max(lines_in_turn.values()) <= 200
+
+    run(main())
+
+
+def test_a_peer_whose_many_short_frames_are_answered_leaves_others_their_turn(
+    run: Run[Any],
+) -> None:
+    frames = 60_000
+    answer = F4.encode(b"")
+
+    async def main() -> None:
+        turns = 0
+        calls_in_turn: Counter[int] = Counter()
+
+        class Counts(Echo):
+            def receive_data(self, peer: Any, data: bytes) -> Answer:
+                calls_in_turn[turns] += 1
+                return answer
+
+        async def turn() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with serve(Counts(), ANY, framing=F4) as server, Client(server) as client:
+            turning = asyncio.create_task(turn())
+            sending = asyncio.create_task(client.send(answer * frames))
+            received = b""
+            while len(received) < len(answer) * frames:
+                received += await client.receive(1 << 20)
+            await sending
+            turning.cancel()
+        assert received == answer * frames
+        assert calls_in_turn.total() == frames
+        assert max(calls_in_turn.values()) <= 600
 
     run(main())
 

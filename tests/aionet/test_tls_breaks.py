@@ -15,6 +15,7 @@ from tls_clients import TLSClient, Witness
 
 from aionet.limits import CloseReason
 from aionet.server import serve
+from aionet.stream import BrokenStreamError, Stream
 
 GARBAGE = b"\x17\x03\x03\x00\x20" + bytes(0x20)  # a record of data that nobody has encrypted
 
@@ -71,3 +72,25 @@ def test_what_was_said_before_the_protocol_was_broken_is_heard(
             client.finish()
 
     run(main())
+
+
+def test_handler_is_told_what_broke_the_protocol(
+    run: Run[Any], tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    seen: list[BrokenStreamError] = []
+
+    async def handler(stream: Stream) -> None:
+        with pytest.raises(BrokenStreamError) as broken:
+            await stream.receive()
+        seen.append(broken.value)
+
+    async def main() -> None:
+        async with serve(handler, ANY, tls=tls) as server, TLSClient(server, trusting) as client:
+            await client.shake_hands()
+            await client.send_packet(GARBAGE)
+            client.finish()
+            await server.drain()
+
+    run(main())
+    (error,) = seen
+    assert isinstance(error.__cause__, ssl.SSLError)

@@ -80,14 +80,13 @@ class TLSClient(Client):
         *,
         session: ssl.SSLSession | None = None,
         receive_buffer: int | None = None,
+        name: str = "127.0.0.1",
     ) -> None:
         super().__init__(server)
         if receive_buffer is not None:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(
-            self._in, self._out, server_hostname="127.0.0.1", session=session
-        )
+        self.tls = context.wrap_bio(self._in, self._out, server_hostname=name, session=session)
 
     async def __aenter__(self) -> TLSClient:
         await super().__aenter__()

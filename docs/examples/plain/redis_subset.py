@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from redis_subset import Database, parse
+from redis_subset import Database
+from resp import Requests
 
 
 class Connection(asyncio.Protocol):
@@ -13,23 +14,14 @@ class Connection(asyncio.Protocol):
         self.database = database
 
     def connection_made(self, transport):
-        self.transport, self.buffer = transport, bytearray()
+        self.transport, self.requests = transport, Requests()
 
     def data_received(self, data):
-        buffer = self.buffer
-        buffer += data
-        answers, start = [], 0
-        try:
-            while request := parse(buffer, start):
-                words, start = request
-                answers.append(self.database.answer(words[0].upper(), words[1:]))
-        except ValueError:
-            self.transport.write(b"".join([*answers, b"-ERR Protocol error\r\n"]))
-            self.transport.close()
-            return
-        del buffer[:start]
-        if answers:
-            self.transport.write(b"".join(answers))
+        for answer in self.requests.receive_data(data, self.database.answer):
+            if not isinstance(answer, bytes):
+                self.transport.close()
+            else:
+                self.transport.write(answer)
 
     def pause_writing(self):
         self.transport.pause_reading()

@@ -6,6 +6,7 @@ import struct
 import sys
 
 LIMIT, PARALLEL, QUEUE = 64 * 1024, 16, 1024 * 1024
+WRONG = ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
 
 
 class Rpc:
@@ -45,14 +46,15 @@ class Rpc:
         number = None
         try:
             request = json.loads(message)
+            json.dumps(request, allow_nan=False)
             number = request["id"]
             result = await self.methods[request["method"]](writer, *request.get("args", []))
-            reply = {"id": number, "result": result}
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            reply = {"id": number, "error": f"{type(error).__name__}: {error}"}
+            reply = json.dumps({"id": number, "result": result}, allow_nan=False)
+        except WRONG as error:
+            reply = json.dumps({"id": number, "error": f"{type(error).__name__}: {error}"[:200]})
         finally:
             places.release()
-        data = json.dumps(reply).encode()
+        data = reply.encode()
         writer.write(struct.pack("!I", len(data)) + data)
         await writer.drain()
 
