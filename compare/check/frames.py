@@ -140,7 +140,7 @@ def byte_order(bench: Bench) -> None:
             raise Failed(what, f"{silent}; {said}, and {seen} after so many")
         _hear(bench, wire, numbers, what)
     except Failed as failure:
-        if other := spoken((bench.place.host, bench.place.port), variant, bench.patience / 10):
+        if other := spoken((bench.place.host, bench.place.port), variant, bench.patience / 3):
             failure.actual, failure.likely = f"{failure.actual}; {other}", symptoms.OTHER_VARIANT
         elif "the end came" in failure.actual:
             failure.actual += f": {said}"

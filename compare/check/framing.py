@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import selectors
 import socket
 import struct
+import time
 from collections.abc import Sequence
 
 from compare.check import symptoms
 from compare.check.failure import Failed, shown
 from compare.check.variant import ALL, DEFAULT, Variant
 from compare.check.wire import Wire
+
+READ_BYTES = 4096
 
 
 def frame(numbers: Sequence[int], variant: Variant = DEFAULT) -> bytes:
@@ -63,16 +67,26 @@ def _swapped(numbers: Sequence[int]) -> tuple[int, ...]:
 
 
 def spoken(at: tuple[str, int], asked: Variant, within: float) -> str:
-    """In words, which of the other variants it is that a server answers; nothing if none is."""
-    for each in ALL:
-        numbers, came = [1, 10_000, 20_000], b""
-        wanted = answer(numbers, each)
-        if each == asked:
-            continue
-        with contextlib.suppress(OSError), socket.create_connection(at, within) as sock:
-            sock.sendall(frame(numbers, each))
-            while len(came) < len(wanted) and (piece := sock.recv(len(wanted) - len(came))):
-                came += piece
-        if came == wanted:
-            return f"it speaks another variant, {each.short} (--variant {each})"
+    """In words, which of the other variants it is that a server answers; nothing if none is.
+
+    All are asked at the same time, each by a client of its own.
+    """
+    numbers, came = [1, 10_000, 20_000], dict[Variant, bytes]()
+    deadline = time.monotonic() + within
+    with contextlib.ExitStack() as opened, selectors.DefaultSelector() as selector:
+        for each in (each for each in ALL if each != asked):
+            with contextlib.suppress(OSError):
+                sock = opened.enter_context(socket.create_connection(at, within))
+                sock.sendall(frame(numbers, each))
+                selector.register(sock, selectors.EVENT_READ, each)
+        while selector.get_map() and (left := deadline - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
+                each, piece = key.data, b""
+                with contextlib.suppress(OSError):
+                    piece = key.fileobj.recv(READ_BYTES)  # type: ignore[union-attr]
+                came[each] = came.get(each, b"") + piece
+                if came[each] == answer(numbers, each):
+                    return f"it speaks another variant, {each.short} (--variant {each})"
+                if not piece:
+                    selector.unregister(key.fileobj)
     return ""

@@ -82,7 +82,7 @@ def _of_variant(
     failure: Failed, at: tuple[str, int], variant: Variant, patience: float
 ) -> tuple[str, str] | None:
     """What is seen, and what that tells, where the server speaks another variant."""
-    if other := framing.spoken(at, variant, patience / 10):
+    if other := framing.spoken(at, variant, patience / 3):
         asked = f"and it was asked with {variant.short} (--variant {variant})"
         return f"{failure.actual}; {other}, {asked}", symptoms.OTHER_VARIANT
     return None
