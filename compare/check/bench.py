@@ -24,6 +24,7 @@ from compare.host import process
 from compare.host.launch import LaunchError, Server
 from compare.host.limits import SPARE_DESCRIPTORS, per_process
 from compare.host.place import Place, free_port
+from compare.host.user import User
 
 PATIENCE_S = 3.0  # for what takes milliseconds
 USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idle machine
@@ -69,6 +70,7 @@ class Subject:
     language: Language | None = None  # in which one speaks of its mistakes
     style: str | None = None
     variant: Variant = DEFAULT  # of frames
+    user: User | None = None  # as whom the command runs, if not as we do
 
     @property
     def scheme(self) -> str:
@@ -128,6 +130,7 @@ class Bench:
             cwd=self.subject.cwd,
             env=self.subject.env,
             ready_timeout_s=self.subject.ready_timeout_s,
+            user=self.subject.user,
         )
         server.__enter__()
         if server.scheme != self.subject.scheme:
