@@ -53,7 +53,8 @@ class Worker:
         heard, errors = os.pipe()
         silence, told = os.pipe()
         package = Path(__file__).parents[2]
-        command = [*(apart() if job.user else ()), sys.executable, "-P", "-m", WORKER]
+        self._apart = apart() if job.user else ()
+        command = [*self._apart, sys.executable, "-P", "-m", WORKER]
         try:
             self._process = start(
                 command,
@@ -81,7 +82,12 @@ class Worker:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        _stop_all(self._process.pid, self._ours)
+        if self._apart:
+            self._process.kill()  # and so its child, the first of those processes, and so all
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_S)
+        else:
+            _stop_all(self._process.pid, self._ours)
         kill(self._process)
         _end_all(self._ours)
 
@@ -119,13 +125,21 @@ def _alive(ours: set[int], pid: int | None = None) -> list[int]:
 
 
 def _stop_all(pid: int, ours: set[int]) -> None:
-    """Whoever is stopped cannot fork, so that after some rounds there is nobody left who can."""
+    """Whoever is stopped cannot fork, so that after some rounds there is nobody left who can.
+
+    Whole groups at once, as far as they began with somebody among them.
+    """
     stopped: set[int] = set()
+    groups: set[int] = set()
     for _ in range(ROUNDS):
         fresh = [each for each in _alive(ours, pid) if each not in stopped]
         if not fresh:
             return
         for each in fresh:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if (group := os.getpgid(each)) in {*fresh, *stopped} - groups:
+                    groups.add(group)
+                    os.killpg(group, signal.SIGSTOP)
             _send(each, signal.SIGSTOP)
         stopped.update(fresh)
 

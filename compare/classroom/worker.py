@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import math
 import os
+import resource
 import socket
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +30,7 @@ from compare.host.user import User, bind
 from compare.learn import program
 from compare.learn.lesson import Tongue
 
+BUILD_BYTES = 2 * 1024**3  # of memory, for a compiler
 _PR_SET_DUMPABLE = 4  # prctl(2)
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
 
@@ -82,10 +86,15 @@ def _loopback_up() -> None:
 
 
 def _command(job: Job) -> tuple[str, ...]:
-    options: dict[str, Any] = {"cwd": job.place, "timeout": job.build_s}
-    options |= {"stdin": -3, "env": environment(job.place)}
-    if job.user:
-        options |= {**job.user.options(), "preexec_fn": bind}
+    def prepare() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (BUILD_BYTES, BUILD_BYTES))
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(job.build_s),) * 2)
+        if job.user:
+            bind()
+
+    options: dict[str, Any] = {"cwd": job.place, "timeout": job.build_s, "preexec_fn": prepare}
+    options |= {"stdin": subprocess.DEVNULL, "env": environment(job.place)}
+    options |= job.user.options() if job.user else {}
     words = program.command(job.tongue, Path(job.source), Path(job.place), **options)
     return (*job.python, *words[1:]) if job.tongue == "python" else words
 
@@ -95,6 +104,9 @@ def _said(job: Job) -> Iterator[Said]:
         command = _command(job)
     except program.BuildError as error:
         yield Said(unbuilt=str(error))
+        return
+    except subprocess.TimeoutExpired:
+        yield Said(unbuilt=f"the compiler took longer than {job.build_s:g} s")
         return
     except OSError as error:
         yield Said(unbuilt=f"cannot start the compiler: {error.strerror}")
@@ -119,8 +131,9 @@ def main() -> None:
     _is_nobodys_to_read()
     _loopback_up()
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    known = environment(job.place)
     os.environ.clear()  # of which all that is started would have a copy
-    os.environ.update(environment(job.place))
+    os.environ.update(known)
     for said in _said(job):
         sys.stdout.buffer.write(msgspec.json.encode(said) + b"\n")
         sys.stdout.buffer.flush()
