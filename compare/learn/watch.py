@@ -71,7 +71,7 @@ def _judge(
         signal.signal(number, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         try:
-            subject = subject_of(part, tongue, source, built)
+            subject = subject_of(part, tongue, source, built, self._course.student)
         except BuildError as error:
             out.send(("broken", str(error)))
             return
