@@ -14,6 +14,7 @@ if _handler is signal.default_int_handler:  # nothing is begun yet that would ha
 
 import click  # noqa: E402
 
+import compare.commands.board  # noqa: E402, F401 - a command of `class`
 from compare.commands.check import check, explain  # noqa: E402
 from compare.commands.classroom import classroom  # noqa: E402
 from compare.commands.ending import Ending  # noqa: E402

@@ -2,5 +2,6 @@
 
 `course` reads what the teacher says, `seeds` gives everybody runs of his own, `submission` takes
 what was handed in, `worker` makes the checks in a process that `watched` keeps an eye on, `marks`
-counts, `files` writes what programs read, `laid_out` and `bundle` make what a teacher begins with.
+counts, `files` writes what programs read, `laid_out` and `bundle` make what a teacher begins with,
+and `board` says who needs how much CPU.
 """
