@@ -44,7 +44,10 @@ def serve(conn):
                 conn.sendall(data)
         except OSError:
             pass
-listener = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=4096)
+try:
+    listener = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=4096)
+except OSError as error:
+    sys.exit(f"port {sys.argv[2]}: {error.strerror}")
 while True:
     conn, _ = listener.accept()
     threading.Thread(target=serve, args=(conn,), daemon=True).start()
