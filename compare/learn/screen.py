@@ -66,7 +66,7 @@ def _body(course: Course, lesson: Lesson, part: Part | None, news: News) -> list
     if news.asking:
         lines.append(f"asking  {news.asking} ...")
     if news.broken:
-        lines += ["It does not compile:", *_cut(news.broken.splitlines(), 14)]
+        lines += ["It does not compile:", *_cut(clean(news.broken.expandtabs()).splitlines(), 14)]
     if news.failed is not None:
         lines += failure(news.failed, said=2 if news.hints else 4)
     if part is None:

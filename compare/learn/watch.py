@@ -89,7 +89,7 @@ class Watch:
         self._news = screen.News()
         self._judging: Judging | None = None
         self._saved = 0.0
-        self._key = ""  # the last one, as some are meant when they come twice
+        self._key = ""  # the last one, as some are meant only when they come twice
 
     def run(self, aside: Callable[[str, Lesson], None]) -> None:
         """aside: is called with "e" or "m" to have the terminal for itself for a while."""
@@ -131,8 +131,8 @@ class Watch:
                     return "q"
                 if key in "em":
                     return key
-                self._press(key)
-                self._key = key
+                before, self._key = self._key, key
+                self._press(key, again=before == key)
             if ready:
                 self._draw()
 
@@ -187,7 +187,7 @@ class Watch:
             self._stop()
             self._news = screen.News(remark=f"{part.file}: done")
 
-    def _press(self, key: str) -> None:
+    def _press(self, key: str, *, again: bool) -> None:
         news, course, lesson = self._news, self._course, self._lesson
         news.remark = ""
         if key == "h":
@@ -195,12 +195,12 @@ class Watch:
         elif key == "l":
             self._show([*screen.overview(course), "", "any key goes back"])
             os.read(sys.stdin.fileno(), 1)
-        elif key == "r" and self._key != "r":
+        elif key == "r" and not again:
             news.remark = f"r again begins {self._part.file} anew; yours is kept beside it"
         elif key == "r":
             kept = course.reset(lesson, self._part)
             self._begin(f"begun anew; yours is {kept.name}")
-        elif key == "n" and course.part_at(lesson) is not None and self._key != "n":
+        elif key == "n" and course.part_at(lesson) is not None and not again:
             news.remark = "this lesson is not done: n again leaves it for now"
         elif key == "n":
             self._turn()
@@ -233,7 +233,7 @@ class Watch:
 def _keys() -> Iterator[None]:
     """Each as it is pressed, and not shown."""
     before = termios.tcgetattr(sys.stdin)
-    tty.setcbreak(sys.stdin.fileno())
+    tty.setcbreak(sys.stdin.fileno(), termios.TCSADRAIN)
     try:
         yield
     finally:
