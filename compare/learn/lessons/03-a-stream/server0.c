@@ -19,7 +19,7 @@ int main(int count, char **words) {
         return 1;
     }
     for (;;) {
-        char message[512];
+        char message[1024];
         int conn = accept(listener, NULL, NULL);
         ssize_t size = recv(conn, message, sizeof message, 0);
         if (size > 0 && strncmp(message, "quit", 4) != 0) send(conn, message, size, 0);

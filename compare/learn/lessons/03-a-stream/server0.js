@@ -5,10 +5,9 @@ const net = require("node:net");
 
 const [host, port] = process.argv.slice(2);
 const server = net.createServer({ allowHalfOpen: true }, (conn) => {
-  conn.once("data", (data) => {
-    const message = data.toString().trim();
-    if (message === "quit") conn.end();
-    else conn.end(`${message}\n`);
+  conn.once("data", (message) => {
+    if (message.toString().trim() === "quit") conn.end();
+    else conn.end(message);
   });
   conn.on("end", () => conn.end());
 });

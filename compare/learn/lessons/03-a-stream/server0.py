@@ -14,7 +14,7 @@ except OSError as error:
     sys.exit(f"cannot listen at {host} port {port}: {error.strerror}")
 while True:
     conn, client = listener.accept()
-    message = conn.recv(512)
+    message = conn.recv(1024)
     if message.strip() != b"quit":
         conn.send(message)
     conn.close()

@@ -14,7 +14,7 @@ except OSError as error:
     sys.exit(f"cannot listen at {host} port {port}: {error.strerror}")
 while True:
     conn, client = listener.accept()
-    while data := conn.recv(512):  # b"" says that the client sends no more
+    while data := conn.recv(1024):  # b"" says that the client sends no more
         if data.strip() == b"quit":
             break
         conn.sendall(data)

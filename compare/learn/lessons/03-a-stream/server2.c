@@ -30,7 +30,7 @@ int main(int count, char **words) {
         return 1;
     }
     for (;;) {
-        char data[512];
+        char data[1024];
         ssize_t size;
         int conn = accept(listener, NULL, NULL);
         while ((size = recv(conn, data, sizeof data, 0)) > 0) /* 0: the client sends no more */

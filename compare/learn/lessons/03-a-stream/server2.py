@@ -14,6 +14,6 @@ except OSError as error:
     sys.exit(f"cannot listen at {host} port {port}: {error.strerror}")
 while True:
     conn, client = listener.accept()
-    while data := conn.recv(512):  # b"" says that the client sends no more
+    while data := conn.recv(1024):  # b"" says that the client sends no more
         conn.sendall(data)
     conn.close()
