@@ -14,8 +14,8 @@ int main(int count, char **words) {
     inet_pton(AF_INET, words[1], &server.sin_addr);
 
     int sock = socket(AF_INET, SOCK_DGRAM, 0);
-    struct timeval half_a_second = {.tv_usec = 500000};
-    setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &half_a_second, sizeof half_a_second);
+    struct timeval second = {.tv_sec = 1};
+    setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
     while (fgets(question, sizeof question, stdin)) {
         sendto(sock, question, strlen(question), 0, (struct sockaddr *)&server, sizeof server);
         ssize_t size = recvfrom(sock, answer, sizeof answer, 0, NULL, NULL);

@@ -9,7 +9,7 @@ const sock = dgram.createSocket("udp4");
 
 function ask(question) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("no answer")), 500);
+    const timer = setTimeout(() => reject(new Error("no answer")), 1000);
     sock.once("message", (answer) => {
       clearTimeout(timer);
       resolve(answer);

@@ -6,7 +6,7 @@ import sys
 server = sys.argv[1], int(sys.argv[2])
 
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-sock.settimeout(0.5)
+sock.settimeout(1)
 for line in sys.stdin:
     sock.sendto(line.encode(), server)
     answer, sender = sock.recvfrom(65535)

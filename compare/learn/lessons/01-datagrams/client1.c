@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { FIRST_MS = 250, TIMES = 5 };
+enum { FIRST_MS = 100, TIMES = 6 };
 
 static char question[65536], answer[65536];
 static struct sockaddr_in server = {.sin_family = AF_INET};

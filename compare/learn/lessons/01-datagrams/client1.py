@@ -4,7 +4,7 @@ import socket
 import sys
 
 server = sys.argv[1], int(sys.argv[2])
-WAITS = 0.25, 0.5, 1, 2, 4  # seconds, each twice the one before
+WAITS = 0.1, 0.2, 0.4, 0.8, 1.6, 3.2  # seconds, each twice the one before
 
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 

@@ -5,7 +5,7 @@ const dgram = require("node:dgram");
 const readline = require("node:readline");
 
 const [host, port] = process.argv.slice(2);
-const WAITS = [250, 500, 1000, 2000, 4000]; // ms, each twice the one before
+const WAITS = [100, 200, 400, 800, 1600, 3200]; // ms, each twice the one before
 const sock = dgram.createSocket("udp4");
 
 function ask(question) {

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { FIRST_MS = 250, TIMES = 5 };
+enum { FIRST_MS = 100, TIMES = 6 };
 
 static char question[65536], answer[65536];
 
