@@ -18,6 +18,7 @@ from compare.commands.check import check, explain  # noqa: E402
 from compare.commands.ending import Ending  # noqa: E402
 from compare.commands.history import diff, export, history, report, show_again  # noqa: E402
 from compare.commands.instrument import doctor, list_cells, selftest  # noqa: E402
+from compare.commands.learn import learn  # noqa: E402
 from compare.commands.run import run, scale  # noqa: E402
 from compare.commands.see import see  # noqa: E402
 
@@ -32,7 +33,7 @@ def main() -> None:
 
 
 for command in (
-    *(run, scale, check, explain, see),
+    *(run, scale, check, explain, see, learn),
     *(history, show_again, export, report, diff),
     *(list_cells, doctor, selftest),
 ):

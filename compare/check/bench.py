@@ -58,7 +58,8 @@ class Subject:
     `{host}` and `{port}` in the command are replaced. limits: what was declared, by name, in the
     server's own units: seconds, bytes, connections. strict: it is held to our own rules, too.
     ready_timeout_s: how long it may take to start, if that is more than usual. style: how it is
-    to be made, if that is asked.
+    to be made, if that is asked. patience_s: how long one waits for what takes milliseconds, if
+    not PATIENCE_S.
     """
 
     profile: Profile
@@ -71,6 +72,7 @@ class Subject:
     ready_timeout_s: float | None = None
     language: Language | None = None  # in which one speaks of its mistakes
     style: str | None = None
+    patience_s: float | None = None
 
     @property
     def scheme(self) -> str:

@@ -6,7 +6,7 @@ import ipaddress
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from rich.console import Console
 from compare.check import languages
 from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS, CLIENTS, PROFILES, Profile, of_profile
+from compare.check.declared import read_limit
 from compare.check.languages import LANGUAGES, Language
 from compare.check.runner import run
 from compare.check.style import ONE_THREAD
@@ -24,16 +25,12 @@ from compare.commands.options import SECONDS
 from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt, show
 from compare.host.launch import READY_TIMEOUT_S
 from compare.host.place import Place, loopback_fault
-from compare.models import units
 from compare.report import checks
 from compare.report.progress import saying
 from compare.report.words import escape
 
 PASSED = 0
 ASKED = ("MUST", "STYLE")  # of everybody, and of who was to be made so
-_TIMES = {"connect", "idle", "write", "drain", "message-time", "handshake"}
-_BYTES = {"message", "outbox", "stalled"}
-_LIMITS = sorted({each.limit for each in CHECKS.values() if each.limit})
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class Request:
                     param_hint="'--only'",
                 )
         place = None if connect is None else _place(connect, profile, remote=remote)
-        declared = dict(map(read_limit, limits))
+        declared = dict(map(_limit, limits))
         if unasked := declared.keys() - {CHECKS[name].limit for name in ids}:
             raise click.BadParameter(
                 f"none of the checks that are to be made asks for {min(unasked)}",
@@ -130,25 +127,11 @@ def words_of(command: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-def read_limit(text: str) -> tuple[str, float]:
-    """A name and its value from `idle=2s`. Raises click.BadParameter."""
-    name, _, value = text.partition("=")
+def _limit(text: str) -> tuple[str, float]:
     try:
-        amount = _reader_of(name)(value)
-    except ValueError:
-        amount = 0.0
-    if name not in _LIMITS or amount <= 0:
-        raise click.BadParameter(
-            f"{text!r} is not one of {', '.join(_LIMITS)} with a value above 0, such as idle=2s",
-            param_hint="'--limit'",
-        )
-    return name, amount
-
-
-def _reader_of(name: str) -> Callable[[str], float]:
-    if name in _TIMES:
-        return lambda value: units.time_us(value, bare=1e6) / 1e6
-    return units.size_bytes if name in _BYTES else units.amount
+        return read_limit(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--limit'") from None
 
 
 def _place(text: str, profile: Profile, *, remote: bool) -> Place:

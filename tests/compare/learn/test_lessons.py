@@ -9,8 +9,8 @@ import pytest
 
 from compare.check import runner
 from compare.check.bench import Subject
+from compare.check.declared import read_limit
 from compare.check.runner import Finding, run
-from compare.commands.check import read_limit
 from compare.learn import program
 from compare.learn.lesson import TONGUES, Lesson, Part, Tongue, lessons
 
