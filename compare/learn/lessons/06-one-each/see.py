@@ -7,40 +7,39 @@ import threading
 import time
 from pathlib import Path
 
-X86 = {"43": "accept", "288": "accept", "45": "recv"}
-ARM = {"202": "accept", "242": "accept", "207": "recv"}
-CALLS = ARM if os.uname().machine == "aarch64" else X86
+CALLS = {"202": "accept", "242": "accept", "207": "recv"}
+if os.uname().machine == "x86_64":
+    CALLS = {"43": "accept", "288": "accept", "45": "recv"}
 TASKS = Path("/proc/self/task")
 
 
 def serve(conn):
-    with conn:
-        while data := conn.recv(65536):
-            conn.sendall(data)
+    while data := conn.recv(65536):
+        conn.sendall(data)
 
 
 def one_after_the_other(listener):
-    while True:
-        serve(listener.accept()[0])
+    while conn := listener.accept()[0]:
+        serve(conn)
 
 
 def one_each(listener):
-    while True:
-        threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+    while conn := listener.accept()[0]:
+        threading.Thread(target=serve, args=(conn,), daemon=True).start()
 
 
 def look(task, port):
-    state = (task / "stat").read_text().rpartition(") ")[2][0]
-    while (said := (task / "syscall").read_text()) == "running\n":
+    while (said := (task / "syscall").read_text().split())[0] not in CALLS:
         time.sleep(0.01)
-    call, fd, *_ = said.split()
-    sock = socket.socket(fileno=os.dup(int(fd, 16)))
-    listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    whose = "the listener" if listens else port[sock.getpeername()[1]]
-    return f"{state}, in {CALLS.get(call, call)}() on {whose}"
+    call, fd = said[:2]
+    state = (task / "stat").read_text().rpartition(") ")[2][0]
+    with socket.socket(fileno=os.dup(int(fd, 16))) as sock:
+        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        whose = "the listener" if listens else port[sock.getpeername()[1]]
+    return f"{state}, in {CALLS[call]}() on {whose}"
 
 
-def show(server):
+for server in (one_after_the_other, one_each):
     before = set(TASKS.iterdir())
     listener = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=server, args=(listener,), daemon=True).start()
@@ -54,9 +53,5 @@ def show(server):
     time.sleep(1)
     print(f"    CPU time of a second: {(time.process_time() - began) * 1000:.0f} ms")
     clients[-1].sendall(b"hello")
-    heard = select.select(clients[-1:], [], [], 0.5)[0]
-    print(f"    client 6 says hello, and hears {heard[0].recv(5) if heard else 'nothing'}")
-
-
-show(one_after_the_other)
-show(one_each)
+    heard = clients[-1].recv(5) if select.select(clients[-1:], [], [], 0.5)[0] else "nothing"
+    print(f"    client 6 says hello, and hears {heard}")
