@@ -1,4 +1,4 @@
-"""What docs/learning.md says of a class is so: its commands run, in order, in one folder."""
+"""What docs/class.md says is so: its commands run, in order, in one folder."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from compare.classroom.course import Words
 from compare.host.user import LARGEST, PROCESSES
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "learning.md").read_text(encoding="utf-8")
-CLASS = PAGE[PAGE.index("## A class") :]
+PAGE = (ROOT / "docs" / "class.md").read_text(encoding="utf-8")
 COMMANDS = [
     line
-    for block in re.findall(r"^```sh\n(.*?)^```$", CLASS, re.DOTALL | re.MULTILINE)
+    for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
 START = (
@@ -111,8 +110,8 @@ def test_every_option_of_the_class_is_used_on_the_page() -> None:
 
 
 def test_what_is_promised_of_numbers_is_so() -> None:
-    assert f"at most {PROCESSES:,} processes and threads" in CLASS
-    assert f"files of {LARGEST // 1024**2} MiB" in CLASS
+    assert f"at most {PROCESSES:,} processes and threads" in PAGE
+    assert f"files of {LARGEST // 1024**2} MiB" in PAGE
 
 
 def test_what_a_course_may_say_is_in_its_template() -> None:
@@ -127,4 +126,4 @@ def test_files_of_a_course_are_those_of_the_table(tmp_path: Path, twelve: Path) 
         for each in (tmp_path / "net").rglob("*")
         if each.is_file()
     }
-    assert made - {".gitignore"} == set(re.findall(r"^\| `([\w./]+)` \|", CLASS, re.MULTILINE))
+    assert made - {".gitignore"} == set(re.findall(r"^\| `([\w./]+)` \|", PAGE, re.MULTILINE))
