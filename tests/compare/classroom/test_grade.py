@@ -130,6 +130,17 @@ def test_hidden_check_counts_and_is_not_named_where_all_can_read(
     assert graded.gradescope["stdout_visibility"] == "hidden"
 
 
+def test_hidden_check_that_comes_first_is_not_told_of(grade: Grade, course: Path) -> None:
+    path = course / "course.toml"
+    text = path.read_text(encoding="utf-8").replace("hidden = []", 'hidden = ["echo tcp/4"]')
+    path.write_text(text, encoding="utf-8")
+    graded = grade(RIGHT.replace("with conn:", "if True:").replace("pass", "keep.append(conn)"))
+    assert graded.states["tcp/4"] == "failed"
+    visible = [e for e in graded.gradescope["tests"] if e["visibility"] == "visible"]
+    assert "tcp/4" not in json.dumps([graded.gradescope["output"], visible])
+    assert "not asked: a hidden check comes first" in json.dumps(visible)
+
+
 def test_failure_has_the_seed_that_makes_the_same_run(
     grade: Grade, course: Path, tmp_path: Path
 ) -> None:
