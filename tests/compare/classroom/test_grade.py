@@ -16,6 +16,7 @@ from class_lessons import ECHO, RIGHT, RIGHT_C, hand_in, write_course
 from click.testing import CliRunner
 
 from compare.__main__ import main
+from compare.classroom import watched
 from compare.classroom.seeds import seed_of
 from compare.commands import classroom
 from compare.learn.lesson import lessons
@@ -105,6 +106,16 @@ def test_time_for_all_that_is_over_leaves_what_was_earned(grade: Grade, course: 
     assert 0 < graded.points[0] < 4
     assert graded.points[1] == 4
     graded.all_say("not asked: the 3.5 s for all were over")
+
+
+def test_what_is_wrong_with_this_machine_is_not_said_to_be_the_programs_fault(
+    grade: Grade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "WORKER", "compare.classroom.not_there")
+    graded = grade(RIGHT)
+    assert graded.points == (0, 4)
+    assert set(graded.states.values()) == {"skipped"}
+    graded.all_say("this machine: what makes the checks has ended")
 
 
 def test_what_is_late_has_less_of_the_same_maximum(grade: Grade) -> None:
