@@ -117,13 +117,15 @@ def run(
     *,
     alone: bool = False,
     regardless: bool = False,
+    failed: Sequence[str] = (),
 ) -> Iterator[Finding]:
     """Make the checks `ids`: a finding for each, whatever becomes of the server.
 
-    One that needs another one that has failed is not asked; regardless: it is.
+    One that needs another one that has failed is not asked; regardless: it is. failed: of those
+    that were made before.
     """
     raise_descriptors()
-    roots: dict[str, str] = {}  # of what has failed or was not asked: what comes first
+    roots = {name: name for name in failed}  # of what has failed or was not asked: what comes first
     failures = 0  # to start, one after the other
     reason = ""
     for number, name in enumerate(ids):

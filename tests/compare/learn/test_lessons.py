@@ -80,7 +80,8 @@ def test_the_solution_passes_the_lesson_and_all_before(
     steps = lesson.steps(part, tongue)
     asked = {
         check: None
-        for each in lessons()[: lesson.number]
+        for each in lessons()
+        if each.number <= lesson.number
         for former in each.words.part
         if former.profile == part.profile
         for step in each.steps(former, tongue)
