@@ -27,7 +27,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     question: str
     call: dict[Tongue, str]
     line: dict[Tongue, str]
-    only: list[Tongue] = list(TONGUES)
+    only: tuple[Tongue, ...] = TONGUES
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
