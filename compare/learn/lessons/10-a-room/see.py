@@ -10,8 +10,7 @@ from pathlib import Path
 
 HELD = "futex(): a lock that another one holds"
 CALLS = {44: "send", 45: "recv", 202: HELD, 288: "accept()"}  # of x86_64
-if os.uname().machine == "aarch64":
-    CALLS = {206: "send", 207: "recv", 98: HELD, 242: "accept()"}
+CALLS |= {206: "send", 207: "recv", 98: HELD, 242: "accept()"}  # of aarch64
 
 
 def enter(port, name):
@@ -25,9 +24,9 @@ def enter(port, name):
 
 def whose(pid, fd, names):
     inode = os.readlink(f"/proc/{pid}/fd/{fd}").strip("socket:[]")
-    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    remote = next(row[2] for row in rows if row[9] == inode)
-    return names[int(remote.split(":")[1], 16)]
+    rows = map(str.split, Path("/proc/net/tcp").read_text().splitlines())
+    port = next(int(row[2].split(":")[1], 16) for row in rows if row[9] == inode)
+    return next(name for each, name in names.items() if each.getsockname()[1] == port)
 
 
 def show(pid, names):
@@ -44,8 +43,7 @@ starter = Path(__file__).with_name("server0.py")
 with subprocess.Popen([sys.executable, starter, "127.0.0.1", str(port)]) as room:
     time.sleep(0.5)
     ann, bob, cleo = (enter(port, name) for name in ("Ann", "Bob", "Cleo"))
-    whom = {ann: "Ann", bob: "Bob", cleo: "Cleo"}
-    names = {member.getsockname()[1]: name for member, name in whom.items()}
+    names = {ann: "Ann", bob: "Bob", cleo: "Cleo"}
     print("Three members, and nobody says a word:")
     show(room.pid, names)
     taken = time.monotonic()
