@@ -45,7 +45,7 @@ def is_answered(stranger):
 servers = {"no limit": start(), "idle 1 s": start(idle=1), "line 1 s": start(deadline=1)}
 slow = [socket.create_connection(where) for where in servers.values() for _ in range(SLOW)]
 print(f"Of the strangers who have asked by then, so many have been answered; {PLACES} places.")
-print("          ", *(f"{name:>10}" for name in servers))
+print("           ", *(f"{name:>10}" for name in servers))
 asked = {name: [] for name in servers}
 began = time.monotonic()
 for second in range(SECONDS + 1):
@@ -57,4 +57,4 @@ for second in range(SECONDS + 1):
                 each.send(b"x")
         time.sleep(0.2)
     counts = (sum(map(is_answered, who)) for who in asked.values())
-    print(f"after {second}.5 s", *(f"{count:5} of {second + 1:<2}" for count in counts))
+    print(f"after {second}.5 s", *(f"{count:5} of {second + 1}" for count in counts))
