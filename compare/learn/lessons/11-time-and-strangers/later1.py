@@ -69,5 +69,8 @@ def run(listener):
         answer()
 
 
-with socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=4096) as listener:
-    run(listener)
+try:
+    listener = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=4096)
+except OSError as error:
+    sys.exit(f"port {sys.argv[2]}: {error.strerror}")
+run(listener)
