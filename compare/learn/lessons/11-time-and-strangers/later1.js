@@ -19,7 +19,6 @@ const server = net.createServer({ noDelay: true }, (socket) => {
     if (unread.length > LONGEST) socket.destroy();
   });
   socket.on("end", () => socket.destroy());
-  socket.on("error", () => {}); // a reset is an ordinary end
 });
 
 const [host, port] = process.argv.slice(2);
