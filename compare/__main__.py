@@ -14,10 +14,13 @@ if _handler is signal.default_int_handler:  # nothing is begun yet that would ha
 
 import click  # noqa: E402
 
+import compare.commands.board  # noqa: E402, F401 - a command of `class`
 from compare.commands.check import check, explain  # noqa: E402
+from compare.commands.classroom import classroom  # noqa: E402
 from compare.commands.ending import Ending  # noqa: E402
 from compare.commands.history import diff, export, history, report, show_again  # noqa: E402
 from compare.commands.instrument import doctor, list_cells, selftest  # noqa: E402
+from compare.commands.learn import learn  # noqa: E402
 from compare.commands.run import run, scale  # noqa: E402
 from compare.commands.see import see  # noqa: E402
 
@@ -32,9 +35,9 @@ def main() -> None:
 
 
 for command in (
-    *(run, scale, check, explain, see),
+    *(run, scale, check, explain, see, learn),
     *(history, show_again, export, report, diff),
-    *(list_cells, doctor, selftest),
+    *(list_cells, doctor, selftest, classroom),
 ):
     main.add_command(command)
 

@@ -117,13 +117,15 @@ def run(
     *,
     alone: bool = False,
     regardless: bool = False,
+    failed: Sequence[str] = (),
 ) -> Iterator[Finding]:
     """Make the checks `ids`: a finding for each, whatever becomes of the server.
 
-    One that needs another one that has failed is not asked; regardless: it is.
+    One that needs another one that has failed is not asked; regardless: it is. failed: of those
+    that were made before.
     """
     raise_descriptors()
-    roots: dict[str, str] = {}  # of what has failed or was not asked: what comes first
+    roots = {name: name for name in failed}  # of what has failed or was not asked: what comes first
     failures = 0  # to start, one after the other
     reason = ""
     for number, name in enumerate(ids):
@@ -155,7 +157,7 @@ def run_together(
     Raises LaunchError.
     """
     raise_descriptors()
-    with Bench(subject, seed, _patience()) as bench:
+    with Bench(subject, seed, _patience(subject)) as bench:
         for name in ids:
             began = time.monotonic()
             if reason := _why_skipped(CHECKS[name], subject, alone=alone):
@@ -186,7 +188,7 @@ def _tried(check: Check, subject: Subject, seed: int) -> Finding:
     began = time.monotonic()
     try:
         limit = subject.limits.get(check.limit or "", 0.0)
-        with bench_of(subject, seed, _patience(), limit) as bench:
+        with bench_of(subject, seed, _patience(subject), limit) as bench:
             return _made(check, bench, began)
     except UnableError as error:
         return _finding(check, "skipped", began, reason=str(error))
@@ -242,8 +244,8 @@ def _nobody(subject: Subject) -> str | None:
     return None
 
 
-def _patience() -> float:
-    return PATIENCE_S * min(SLOWEST, slowness())
+def _patience(subject: Subject) -> float:
+    return (subject.patience_s or PATIENCE_S) * min(SLOWEST, slowness())
 
 
 def _why_skipped(check: Check, subject: Subject, *, alone: bool) -> str:

@@ -42,7 +42,7 @@ def one_thread(bench: Bench) -> None:
     bench.greet(active)
     if profile != "chat":
         with contextlib.suppress(Failed):
-            half.send_until_stuck(begun(profile, bytes(SENT)), 0)
+            half.send_until_stuck(begun(profile, bytes(SENT), bench.subject.variant), 0)
     bench.wait_until(lambda: len(list(_connections(bench))) >= len((silent, active, half)))
     _must_be_one(bench, BESIDE)
     if not (found := list(_connections(bench))):

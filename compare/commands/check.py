@@ -6,34 +6,32 @@ import ipaddress
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from compare.check import languages
+from compare.check import languages, variant
 from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS, CLIENTS, PROFILES, Profile, of_profile
+from compare.check.declared import read_limit
 from compare.check.languages import LANGUAGES, Language
 from compare.check.runner import run
 from compare.check.style import ONE_THREAD
+from compare.check.variant import DEFAULT, Variant
 from compare.commands.graded import NOT_YET, Graded
 from compare.commands.options import SECONDS
 from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt, show
 from compare.host.launch import READY_TIMEOUT_S
 from compare.host.place import Place, loopback_fault
-from compare.models import units
 from compare.report import checks
 from compare.report.progress import saying
 from compare.report.words import escape
 
 PASSED = 0
 ASKED = ("MUST", "STYLE")  # of everybody, and of who was to be made so
-_TIMES = {"connect", "idle", "write", "drain", "message-time", "handshake"}
-_BYTES = {"message", "outbox", "stalled"}
-_LIMITS = sorted({each.limit for each in CHECKS.values() if each.limit})
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,7 @@ class Request:
         ready_timeout_s: float | None = None,
         language: Language | None = None,
         style: str | None = None,
+        of_frames: Variant | None = None,
     ) -> Request:
         """Raises click.UsageError, with a line for a person."""
         if profile in CLIENTS:
@@ -70,6 +69,8 @@ class Request:
             raise click.UsageError("--remote goes with --connect: a command runs on this machine.")
         if ready_timeout_s is not None and connect:
             raise click.UsageError("--ready-timeout goes with a command: what --connect names is.")
+        if of_frames is not None and profile != "frames":
+            raise click.UsageError("--variant goes with --profile frames, which alone has some.")
         known = [each.id for each in of_profile(profile)]
         ids = [each for each in known if style or not CHECKS[each].style]
         ids = ids if only is None else [each.strip() for each in only.split(",")]
@@ -80,7 +81,7 @@ class Request:
                     param_hint="'--only'",
                 )
         place = None if connect is None else _place(connect, profile, remote=remote)
-        declared = dict(map(read_limit, limits))
+        declared = dict(map(_limit, limits))
         if unasked := declared.keys() - {CHECKS[name].limit for name in ids}:
             raise click.BadParameter(
                 f"none of the checks that are to be made asks for {min(unasked)}",
@@ -100,6 +101,7 @@ class Request:
             ready_timeout_s=ready_timeout_s,
             language=language or languages.of_command(words),
             style=style,
+            variant=of_frames or DEFAULT,
         )
         return cls(subject, ids)
 
@@ -130,25 +132,11 @@ def words_of(command: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-def read_limit(text: str) -> tuple[str, float]:
-    """A name and its value from `idle=2s`. Raises click.BadParameter."""
-    name, _, value = text.partition("=")
+def _limit(text: str) -> tuple[str, float]:
     try:
-        amount = _reader_of(name)(value)
-    except ValueError:
-        amount = 0.0
-    if name not in _LIMITS or amount <= 0:
-        raise click.BadParameter(
-            f"{text!r} is not one of {', '.join(_LIMITS)} with a value above 0, such as idle=2s",
-            param_hint="'--limit'",
-        )
-    return name, amount
-
-
-def _reader_of(name: str) -> Callable[[str], float]:
-    if name in _TIMES:
-        return lambda value: units.time_us(value, bare=1e6) / 1e6
-    return units.size_bytes if name in _BYTES else units.amount
+        return read_limit(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--limit'") from None
 
 
 def _place(text: str, profile: Profile, *, remote: bool) -> Place:
@@ -243,6 +231,7 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
     for limit, value in subject.limits.items():
         words += ["--limit", f"{limit}={value:g}"]
     words += ["--style", subject.style] if subject.style and CHECKS[name].style else []
+    words += ["--variant", str(subject.variant)] if subject.variant != DEFAULT else []
     words += ["--strict"] if subject.strict and CHECKS[name].kind == "STRICT" else []
     if subject.ready_timeout_s is not None:
         words += ["--ready-timeout", f"{subject.ready_timeout_s:g}"]
@@ -250,6 +239,20 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
         host = f"[{subject.place.host}]" if ":" in subject.place.host else subject.place.host
         return shlex.join([*words, "--connect", f"{host}:{subject.place.port}"])
     return shlex.join([*words, "--", *subject.command])
+
+
+class Words(click.ParamType[Variant]):
+    """A variant of frames, such as 2,numbers."""
+
+    name = "WORDS"
+
+    def convert(
+        self, value: str | Variant, param: click.Parameter | None, context: click.Context | None
+    ) -> Variant:
+        try:
+            return value if isinstance(value, Variant) else variant.read(value)
+        except ValueError as error:
+            self.fail(str(error), param, context)
 
 
 @click.command()
@@ -288,6 +291,12 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
     help="The language in which to name the calls to look up.  [default: the command's]",
 )
 @click.option("--style", type=click.Choice([ONE_THREAD]), help="Ask how it is made, too.")
+@click.option(
+    "--variant",
+    "of_frames",
+    type=Words(),
+    help="Of the length of frames: 2 or 4 bytes, and what it counts, such as 2,numbers.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=7, show_default=True)
 @click.option("--list", "listing", is_flag=True, help="Show all checks, and end.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
@@ -306,6 +315,7 @@ def check(
     regardless: bool,
     language: Language | None,
     style: str | None,
+    of_frames: Variant | None,
     seed: int,
     listing: bool,
     json_path: str | None,
@@ -341,6 +351,7 @@ def check(
         ready_timeout_s=ready_timeout_s,
         language=language,
         style=style,
+        of_frames=of_frames,
     )
     if fault := loopback_fault():
         raise click.ClickException(fault)

@@ -90,7 +90,7 @@ def junit(findings: Sequence[Finding], subject: str) -> bytes:
     """The JUnit XML that CI servers read."""
     suite = ElementTree.Element(
         "testsuite",
-        name=_clean(subject),
+        name=clean(subject),
         tests=str(len(findings)),
         failures=str(sum(each.state == "failed" and each.started for each in findings)),
         errors=str(sum(not each.started for each in findings)),
@@ -102,12 +102,12 @@ def junit(findings: Sequence[Finding], subject: str) -> bytes:
             suite, "testcase", classname=each.kind, name=each.id, time=f"{each.took_s:.3f}"
         )
         if each.state == "failed":
-            message = _clean(f"expected {each.expected}; {each.actual}")
+            message = clean(f"expected {each.expected}; {each.actual}")
             kind = "failure" if each.started else "error"
             failure = ElementTree.SubElement(case, kind, message=message)
-            failure.text = _clean(f"{CHECKS[each.id].what}\nlikely: {each.likely}\n{each.stderr}")
+            failure.text = clean(f"{CHECKS[each.id].what}\nlikely: {each.likely}\n{each.stderr}")
         elif each.state == "skipped":
-            ElementTree.SubElement(case, "skipped", message=_clean(each.reason))
+            ElementTree.SubElement(case, "skipped", message=clean(each.reason))
     body: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return body
 
@@ -143,6 +143,6 @@ def gradescope(findings: Sequence[Finding]) -> dict[str, Any]:
     return {"output": words, "tests": tests} if words else {"tests": tests}
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Without what XML 1.0 cannot hold."""
     return "".join(c if c.isprintable() or c in _XML_OK else "?" for c in text)

@@ -16,8 +16,8 @@ from measure import OURS, Server
 
 from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS
+from compare.check.declared import read_limit
 from compare.check.runner import Finding, run, run_together
-from compare.commands.check import read_limit
 
 ROOT = Path(__file__).parents[2]
 SEED = 7

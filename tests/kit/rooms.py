@@ -7,7 +7,7 @@ BELOW: dict[str, set[str]] = {
     "contract": set(),
     "host": {"models"},
     "driver": {"contract", "host"},
-    "check": {"host"},
+    "check": {"host", "models"},
     "see": {"check", "host"},
     "results": {"contract", "host", "models"},
     "measure": {"results", "check", "contract", "host", "models"},
@@ -15,4 +15,6 @@ BELOW: dict[str, set[str]] = {
 BELOW["selftest"] = {"measure", *BELOW["measure"]}
 BELOW["cluster"] = {"measure", "driver", *BELOW["measure"]}
 BELOW["report"] = {"see", "selftest", "cluster", *BELOW["cluster"]}
-BELOW["commands"] = {"report", *BELOW["report"]}
+BELOW["learn"] = {"report", "check", "host", "models"}
+BELOW["classroom"] = {"learn", "results", *BELOW["learn"]}
+BELOW["commands"] = {"classroom", "learn", "report", *BELOW["report"]}

@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 from collections.abc import Callable
+from typing import Any
 
 WAIT_S = 20  # for what happens at once, on a busy machine
 
@@ -23,11 +24,13 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 class Terminal:
     """A terminal with `python -m ...` in its foreground: the keys and the screen of it."""
 
-    def __init__(self, start: Start, *argv: str) -> None:
+    def __init__(self, start: Start, *argv: str, **options: Any) -> None:
         self.screen = b""
         self._keys, self.inside = os.openpty()
         streams = dict.fromkeys(("stdin", "stdout", "stderr"), self.inside)
-        self.process = start("-c", IN_FOREGROUND, *argv, start_new_session=True, **streams)
+        self.process = start(
+            "-c", IN_FOREGROUND, *argv, start_new_session=True, **streams, **options
+        )
 
     def __enter__(self) -> Terminal:
         return self

@@ -1,0 +1,270 @@
+"""`compare learn`: the course from socket() to asyncio, in the folder of a learner."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from compare.commands.check import Request, perform
+from compare.commands.output import INTERRUPTED, interrupt
+from compare.host.place import loopback_fault
+from compare.learn import experiment, judge, screen
+from compare.learn.course import Course, CourseError
+from compare.learn.lesson import TONGUES, Lesson, Part, Tongue, lessons
+from compare.learn.program import BuildError
+from compare.learn.watch import Watch
+
+
+class Number(click.ParamType[Lesson]):
+    """A lesson by its number."""
+
+    name = "N"
+
+    def convert(
+        self, value: str | Lesson, param: click.Parameter | None, context: click.Context | None
+    ) -> Lesson:
+        if isinstance(value, Lesson):
+            return value
+        named = (each for each in lessons() if value in (str(each.number), each.name))
+        if (found := next(named, None)) is None:
+            most = len(lessons())
+            self.fail(f"there is no lesson {value!r}; there are 1 to {most}", param, context)
+        return found
+
+
+LESSON = Number()
+_STYLES = {"passed": "green", "failed": "bold red"}
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _course() -> Course:
+    """The one that we are in. Raises click.ClickException."""
+    try:
+        return Course.around(Path.cwd())
+    except CourseError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _built(made: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return made(*args, **kwargs)
+    except BuildError as error:
+        raise click.ClickException(f"it does not compile:\n{error}") from None
+
+
+@click.group(invoke_without_command=True)
+@click.option("--lesson", type=LESSON, help="Turn to this one.  [default: where you were]")
+@click.pass_context
+def learn(context: click.Context, lesson: Lesson | None) -> None:
+    """A course from socket() to asyncio: twelve lessons, each with programs to mend.
+
+    Without a command it watches the lesson that you are at, and at every save makes the checks and
+    shows the first that fails:
+
+    \b
+        compare learn start net --in python
+        cd net
+        compare learn
+    """
+    if context.invoked_subcommand is not None:
+        return
+    course = _course()
+    if lesson is not None:
+        course.turn_to(lesson)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError("it watches in a terminal only; compare learn check asks once.")
+    _must_have_loopback()
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
+    try:
+        Watch(course, _draw).run(lambda key, at: _aside(key, course, at))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    finally:
+        click.echo()
+
+
+@learn.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--in", "tongue", type=click.Choice(TONGUES), default="python", show_default=True)
+@click.option("--student", metavar="ID", help="Who you are in a class, as it knows you.")
+def start(folder: Path, tongue: Tongue, student: str | None) -> None:
+    """Lay out the lessons in FOLDER, to be done in a language."""
+    try:
+        Course.start(folder, tongue, student)
+    except CourseError as error:
+        raise click.ClickException(str(error)) from None
+    first = lessons()[0]
+    click.echo(
+        f"{len(lessons())} lessons are in {folder}. Read {folder / first.name / first.text.name}, "
+        f"and then:\n  cd {folder}\n  compare learn"
+    )
+
+
+@learn.command("list")
+def list_lessons() -> None:
+    """All lessons, and what is done."""
+    click.echo("\n".join(screen.overview(_course())))
+
+
+@learn.command()
+@click.argument("lesson", type=LESSON, required=False)
+def hint(lesson: Lesson | None) -> None:
+    """The three hints to the step that is to be done next, or to all when none is."""
+    course = _course()
+    lesson = lesson or course.at
+    at = course.part_at(lesson)
+    for part in [at] if at else lesson.words.part:
+        steps = lesson.steps(part, course.tongue)
+        for step in [steps[course.done(lesson, part)]] if at else steps:
+            click.echo(f"{part.file}, {' '.join(step.checks)}")
+            for number in range(1, screen.HINTS + 1):
+                text = screen.hint(step, course, number)
+                click.echo("\n".join(screen.row(f"{number} of {screen.HINTS}", text, 20)))
+
+
+@learn.command()
+@click.argument("lesson", type=LESSON, required=False)
+@click.option("--part", "name", metavar="FILE", help="Of a lesson that has two programs.")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--junit", "junit_path", type=click.Path(dir_okay=False))
+@click.option("--gradescope", "gradescope_path", type=click.Path(dir_okay=False))
+def check(
+    lesson: Lesson | None,
+    name: str | None,
+    json_path: str | None,
+    junit_path: str | None,
+    gradescope_path: str | None,
+) -> None:
+    """Make all checks of a lesson once, and say everything, as `compare check` does."""
+    course = _course()
+    lesson = lesson or course.at
+    outputs = {"json": json_path, "junit": junit_path, "gradescope": gradescope_path}
+    parts = _parts(lesson, name)
+    if len(parts) > 1 and any(outputs.values()):
+        files = " or ".join(each.file for each in parts)
+        raise click.UsageError(f"a file is of one program: --part {files}")
+    _must_have_loopback()
+    signal.signal(signal.SIGTERM, interrupt)
+    status = 0
+    for part in parts:
+        subject = _built(
+            judge.subject_of,
+            *(part, course.tongue, course.path(lesson, part), course.built(lesson)),
+            course.student,
+        )
+        steps = lesson.steps(part, course.tongue)
+        ids = [each for step in steps for each in step.checks]
+        status = status or perform(
+            Request(subject, ids),
+            seed=judge.SEED,
+            alone=False,
+            strict=False,
+            regardless=False,
+            outputs=outputs,
+        )
+    sys.exit(status)
+
+
+def _parts(lesson: Lesson, name: str | None) -> list[Part]:
+    parts = [each for each in lesson.words.part if name in (None, each.file)]
+    if not parts:
+        files = ", ".join(each.file for each in lesson.words.part)
+        raise click.BadParameter(f"{name!r} is none of {files}", param_hint="'--part'")
+    return parts
+
+
+@learn.command()
+@click.argument("lesson", type=LESSON, required=False)
+@click.option("--predict", type=click.IntRange(1), help="Your answer, instead of being asked.")
+def see(lesson: Lesson | None, predict: int | None) -> None:
+    """The experiment of a lesson: say what will happen, and then see it."""
+    course = _course()
+    _see(course, lesson or course.at, predict)
+
+
+def _see(course: Course, lesson: Lesson, predict: int | None) -> None:
+    click.echo("\n".join(experiment.predicted(lesson)))
+    most = len(lesson.words.see.choices)
+    if predict is None:
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"say what you expect: --predict, from 1 to {most}")
+        predict = click.prompt("Your answer", type=click.IntRange(1, most))
+    elif predict > most:
+        raise click.BadParameter(f"{predict} is not from 1 to {most}", param_hint="'--predict'")
+    click.echo()
+    _must_have_loopback()
+    sys.stdout.flush()
+    if status := _built(experiment.play, course, lesson):
+        sys.exit(status)
+    click.echo()
+    click.echo("\n".join(experiment.told(lesson, predict)))
+
+
+@learn.command()
+@click.argument("lesson", type=LESSON, required=False)
+def measure(lesson: Lesson | None) -> None:
+    """Measure what you wrote beside ours, where it shows why the lesson matters."""
+    course = _course()
+    sys.exit(_measure(course, lesson or course.at))
+
+
+def _measure(course: Course, lesson: Lesson) -> int:
+    words = _built(experiment.measured, course, lesson)
+    if words is None:
+        raise click.ClickException(f"there is nothing to measure in {lesson.words.title}")
+    assert lesson.words.measure is not None
+    click.echo("\n".join(screen.wrapped(lesson.words.measure.question)))
+    return experiment.measure(words, click.echo)
+
+
+@learn.command()
+@click.argument("lesson", type=LESSON)
+def reset(lesson: Lesson) -> None:
+    """Begin a lesson anew; what you wrote is kept beside it."""
+    course = _course()
+    for part in lesson.words.part:
+        kept = course.reset(lesson, part)
+        click.echo(f"{course.path(lesson, part)} is as in the beginning; yours is {kept.name}")
+
+
+def _must_have_loopback() -> None:
+    if fault := loopback_fault():
+        raise click.ClickException(fault)
+
+
+def _aside(key: str, course: Course, lesson: Lesson) -> None:
+    """What has the terminal for itself, in the middle of watching."""
+    click.echo()
+    try:
+        _see(course, lesson, None) if key == "e" else _measure(course, lesson)
+    except click.Abort:
+        pass
+    except click.ClickException as error:
+        error.show()
+    except SystemExit:
+        pass
+    click.echo("\nEnter goes back", nl=False)
+    sys.stdin.readline()
+
+
+def _draw(lines: list[str]) -> None:
+    """A whole page, anew."""
+    console = Console(highlight=False, emoji=False)
+    if console.is_dumb_terminal:
+        console.print()
+    else:
+        console.clear()
+    for number, line in enumerate(lines):
+        last = number == len(lines) - 1
+        style = "bold" if number == 0 else "dim" if last else _STYLES.get(line.split(" ")[0], "")
+        end = "\n" if console.is_dumb_terminal or not last else ""
+        console.print(Text(line, style=style), end=end, soft_wrap=True)

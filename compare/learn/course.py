@@ -1,0 +1,158 @@
+"""A learner's folder: the lessons that were laid out there, and how far one has come."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from compare.check.variant import of_student
+from compare.learn.lesson import SUFFIX, TONGUES, Lesson, Part, Tongue, lessons
+
+STATE = "course.json"
+BUILT = ".built"  # what compilers make, in each lesson's folder
+SOLUTION = "solution"
+
+
+class CourseError(Exception):
+    """The folder cannot be used; the message is a line that says what to do."""
+
+
+class State(msgspec.Struct, kw_only=True):
+    """What course.json has. at: the lesson that is worked on. done: steps, by lesson/file."""
+
+    language: Tongue
+    student: str | None = None
+    at: str = ""
+    done: dict[str, int] = {}
+
+
+class Course:
+    """Raises CourseError where the folder holds no course, or one that cannot be read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        path = folder / STATE
+        try:
+            self._state = msgspec.json.decode(path.read_bytes(), type=State)
+        except OSError as error:
+            raise CourseError(f"cannot read {path}: {error.strerror}") from None
+        except msgspec.DecodeError as error:
+            raise CourseError(f"{path} is no course's: {error}") from None
+
+    @classmethod
+    def start(cls, folder: Path, tongue: Tongue, student: str | None = None) -> Course:
+        """Lay out all lessons in a folder that is empty or not there yet."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise CourseError(f"{folder} is not empty; name a folder that is not there yet")
+            for lesson in lessons():
+                place = folder / lesson.name
+                place.mkdir()
+                shutil.copyfile(lesson.text, place / lesson.text.name)
+                _tell(place / lesson.text.name, lesson, student)
+                for part in lesson.words.part:
+                    begun = lesson.source(part, tongue, 0)
+                    shutil.copyfile(begun, place / f"{part.file}{SUFFIX[tongue]}")
+            (folder / ".gitignore").write_text(f"{BUILT}/\n", encoding="utf-8")
+            _write(folder, State(language=tongue, student=student, at=lessons()[0].name))
+        except OSError as error:
+            raise CourseError(f"cannot write to {folder}: {error.strerror}") from None
+        return cls(folder)
+
+    @classmethod
+    def around(cls, folder: Path) -> Course:
+        """The one that a folder is in, as git finds its repository."""
+        for each in (folder, *folder.parents):
+            if (each / STATE).is_file():
+                return cls(each)
+        raise CourseError(
+            f"{folder} is in no course; compare learn start DIR --in {'|'.join(TONGUES)} makes one"
+        )
+
+    @property
+    def tongue(self) -> Tongue:
+        return self._state.language
+
+    @property
+    def student(self) -> str | None:
+        return self._state.student
+
+    @property
+    def at(self) -> Lesson:
+        """The lesson that is worked on."""
+        named = (each for each in lessons() if each.name == self._state.at)
+        return next(named, lessons()[0])
+
+    def turn_to(self, lesson: Lesson) -> None:
+        self._state.at = lesson.name
+        self._keep()
+
+    def path(self, lesson: Lesson, part: Part) -> Path:
+        """What the learner writes."""
+        return self.folder / lesson.name / f"{part.file}{SUFFIX[self.tongue]}"
+
+    def built(self, lesson: Lesson) -> Path:
+        """For what a compiler makes."""
+        place = self.folder / lesson.name / BUILT
+        place.mkdir(exist_ok=True)
+        return place
+
+    def done(self, lesson: Lesson, part: Part) -> int:
+        """How many of its steps have been passed."""
+        passed = self._state.done.get(f"{lesson.name}/{part.file}", 0)
+        return min(passed, len(lesson.steps(part, self.tongue)))
+
+    def part_at(self, lesson: Lesson) -> Part | None:
+        """The first of a lesson in which a step is left."""
+        return next((each for each in lesson.words.part if not self._whole(lesson, each)), None)
+
+    def _whole(self, lesson: Lesson, part: Part) -> bool:
+        return self.done(lesson, part) == len(lesson.steps(part, self.tongue))
+
+    def pass_step(self, lesson: Lesson, part: Part) -> None:
+        """One more; with the last of a part our solution is laid beside it."""
+        self._state.done[f"{lesson.name}/{part.file}"] = self.done(lesson, part) + 1
+        self._keep()
+        if self._whole(lesson, part):
+            ours = lesson.source(part, self.tongue, self.done(lesson, part))
+            place = self.folder / lesson.name / SOLUTION
+            place.mkdir(exist_ok=True)
+            shutil.copyfile(ours, place / self.path(lesson, part).name)
+
+    def reset(self, lesson: Lesson, part: Part) -> Path:
+        """Begin anew; where what was written lies now."""
+        path = self.path(lesson, part)
+        kept = next(
+            each
+            for number in range(1, 10_000)
+            if not (each := path.with_name(f"{path.name}.{number}")).exists()
+        )
+        if path.exists():
+            path.rename(kept)
+        shutil.copyfile(lesson.source(part, self.tongue, 0), path)
+        self._state.done.pop(f"{lesson.name}/{part.file}", None)
+        self._keep()
+        return kept
+
+    def _keep(self) -> None:
+        _write(self.folder, self._state)
+
+
+def _tell(text: Path, lesson: Lesson, student: str | None) -> None:
+    """Who is in a class has a variant of a protocol, if the lesson is of one that has some."""
+    if student and any(part.profile == "frames" for part in lesson.words.part):
+        words = f"\n## Your variant, {student}\n\n{of_student(student).words()}\n"
+        with text.open("a", encoding="utf-8") as file:
+            file.write(words)
+
+
+def _write(folder: Path, state: State) -> None:
+    """At once or not at all."""
+    path = folder / STATE
+    new = path.with_suffix(".new")
+    new.write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n")
+    os.replace(new, path)

@@ -1,0 +1,5 @@
+"""Say that it was run."""
+
+import sys
+
+sys.stdout.write("seen\n")

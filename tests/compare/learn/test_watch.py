@@ -1,0 +1,127 @@
+"""What a learner sees in a terminal, from the first failure to the last step."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import pytest
+from small_course import Watched, write
+
+from compare.learn.course import Course
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def test_each_save_shows_the_first_failure_until_the_lesson_is_done(
+    course: Course, watched: Watched
+) -> None:
+    with watched(course.folder) as terminal:
+        terminal.wait_for(b"1 A stream: step 1 of 2, 1-a-stream/server.py")
+        terminal.wait_for(b"failed  tcp/2")
+        write(course, 1, 1)
+        terminal.wait_for(b"step 2 of 2")
+        terminal.wait_for(b"failed  tcp/5")
+        write(course, 1, 2)
+        terminal.wait_for(b"1 A stream: done")
+        terminal.wait_for(b"Ours is in 1-a-stream/solution/")
+        terminal.type(b"n")
+        terminal.wait_for(b"2 Two programs: step 1 of 2")
+        terminal.type(b"q")
+        assert terminal.process.wait() == 0
+    assert (course.folder / "1-a-stream" / "solution" / "server.py").is_file()
+    assert Course(course.folder).at.number == 2
+
+
+def test_a_lesson_of_two_programs_goes_from_one_to_the_other(
+    course: Course, watched: Watched
+) -> None:
+    write(course, 2, 2)
+    with watched(course.folder, "--lesson", "2") as terminal:
+        terminal.wait_for(b"step 1 of 1, 2-again/other.py")
+        terminal.wait_for(b"failed  tcp/2")
+        write(course, 2, 1, "other")
+        terminal.wait_for(b"2 Two programs: done")
+
+
+def test_a_save_while_checks_are_made_begins_them_anew(course: Course, watched: Watched) -> None:
+    write(course, 1, 1)
+    with watched(course.folder) as terminal:
+        terminal.wait_for(b"asking  tcp/5")  # which takes a second
+        write(course, 1, 2)
+        terminal.wait_for(b"1 A stream: done")
+
+
+def test_hints_come_one_after_the_other_and_end_with_the_step(
+    course: Course, watched: Watched
+) -> None:
+    with watched(course.folder) as terminal:
+        terminal.wait_for(b"failed  tcp/2")
+        terminal.type(b"h")
+        terminal.wait_for(b"hint 1/3")
+        terminal.wait_for(b"What does it do after its first answer?")
+        terminal.type(b"hh")
+        terminal.wait_for(b"hint 3/3")
+        write(course, 1, 1)
+        assert b"hint 3/3" not in terminal.wait_for(b"failed  tcp/5").partition(b"step 2 of 2")[2]
+
+
+def test_what_is_not_done_is_left_when_that_is_said_twice(course: Course, watched: Watched) -> None:
+    with watched(course.folder) as terminal:
+        terminal.type(b"n")
+        terminal.wait_for(b"n again leaves it")
+        terminal.type(b"n")
+        terminal.wait_for(b"2 Two programs")
+        terminal.type(b"l")
+        terminal.wait_for(b">  2 Two programs")
+        terminal.wait_for(b"any key goes back")
+        terminal.type(b"?n")
+        terminal.wait_for(b"n again leaves it")
+
+
+def test_what_was_written_is_kept_when_one_begins_anew(course: Course, watched: Watched) -> None:
+    write(course, 1, 2)
+    with watched(course.folder) as terminal:
+        terminal.wait_for(b"1 A stream: done")
+        terminal.type(b"rr")
+        terminal.wait_for(b"begun anew; yours is server.py.1")
+        terminal.wait_for(b"failed  tcp/2")
+    folder = course.folder / "1-a-stream"
+    assert "Thread" in (folder / "server.py.1").read_text()
+    assert "Thread" not in (folder / "server.py").read_text()
+
+
+def test_the_experiment_asks_before_it_shows(course: Course, watched: Watched) -> None:
+    with watched(course.folder, "--lesson", "2") as terminal:
+        terminal.wait_for(b"failed  tcp/2")
+        terminal.type(b"e")
+        assert b"seen" not in terminal.wait_for(b"Your answer: ")
+        terminal.type(b"2\n")
+        terminal.wait_for(b"seen\r\n")
+        terminal.wait_for(b"It is 1  the client. You said 2.")
+        terminal.wait_for(b"Enter goes back")
+        terminal.type(b"\n")
+        terminal.wait_for(b"failed  tcp/2")
+
+
+def test_what_does_not_start_is_said_with_its_last_words(course: Course, watched: Watched) -> None:
+    (course.folder / "1-a-stream" / "server.py").write_text("import sockets\n")
+    with watched(course.folder) as terminal:
+        terminal.wait_for(b"failed  tcp/2")
+        terminal.wait_for(b"No module named 'sockets'")
+
+
+@pytest.mark.parametrize("ended", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_nothing_is_left_of_what_was_being_checked(
+    course: Course, watched: Watched, ended: signal.Signals
+) -> None:
+    write(course, 1, 1)
+    with watched(course.folder) as terminal:
+        terminal.wait_for(b"asking  tcp/5")
+        left = psutil.Process(terminal.process.pid).children(recursive=True)
+        assert left
+        os.kill(terminal.process.pid, ended)
+        status = terminal.process.wait()
+    assert status == (-ended if ended is signal.SIGKILL else 130)
+    assert not psutil.wait_procs(left, 10)[1]
