@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from compare.check.runner import CHECKS
-from compare.learn.lesson import Lesson, Part, lessons
+from compare.learn.lesson import TONGUES, Lesson, Part, Tongue, lessons
 
 FILE, SECRET = "course.toml", "secret"
 DAY = datetime.timedelta(days=1)
@@ -163,6 +163,12 @@ class Course:
                 raise CourseError(f"lesson {rules.number} is there twice: leave one out")
             seen.add(rules.number)
             _must_be_of(lesson_of(rules.number), rules)
+
+
+def tongues_of(part: Part, check: str) -> set[Tongue]:
+    """In which a check can be asked: one that a step has for some languages only, in those."""
+    only = [each.only for each in part.step if check in each.checks]
+    return {tongue for each in only for tongue in each} or set(TONGUES)
 
 
 def lesson_of(number: int) -> Lesson:

@@ -14,7 +14,7 @@ from compare.check import variant
 from compare.check.declared import read_limit
 from compare.check.runner import Finding
 from compare.classroom import submission
-from compare.classroom.course import Asked, Course, lesson_of, part_of
+from compare.classroom.course import Asked, Course, lesson_of, part_of, tongues_of
 from compare.classroom.marks import Mark, Marks
 from compare.classroom.submission import Found, MissingError
 from compare.classroom.watched import GoneError, LaunchError, Worker
@@ -80,9 +80,17 @@ class Grading:
                 theirs = [each for each in asked if each.part == file]
                 try:
                     found = submission.find(path, lesson, part, alone=len(numbers) == 1)
-                    yield from self._program(found, lesson, part, theirs, path)
+                    able = [e for e in theirs if found.tongue in tongues_of(part, e.check)]
+                    yield from self._program(found, lesson, part, able, path)
+                    for each in [each for each in theirs if each not in able]:
+                        why = f"not asked in {found.tongue}: it counts as the others of {file} do"
+                        yield self._marks.count_as(each, able, why)
                 except MissingError as error:
                     yield from [self._marks.fail(each, str(error)) for each in theirs]
+                except OSError as error:  # of ours
+                    left = [each for each in theirs if self._marks.is_open(each)]
+                    why = f"this machine: {error.strerror or error}"
+                    yield from [self._marks.skip(each, why) for each in left]
 
     def _program(
         self, found: Found, lesson: Lesson, part: Part, asked: list[Asked], path: Path

@@ -64,6 +64,25 @@ class Marks:
     def skip(self, asked: Asked, reason: str) -> Mark:
         return self._put(Mark(asked=asked, reason=reason))
 
+    def count_as(self, asked: Asked, others: Sequence[Asked], reason: str) -> Mark:
+        """Of what cannot be asked in a language: the share that the others have."""
+        marks = [self._marks[each.name] for each in others]
+        most = sum(each.asked.points for each in marks)
+        share = sum(each.earned for each in marks) / most if most else 0.0
+        passed = bool(marks) and all(each.state == "passed" for each in marks)
+        return self._put(
+            Mark(
+                asked=asked,
+                state="passed" if passed else "skipped",
+                earned=round(asked.points * share, PLACES),
+                reason=reason,
+            )
+        )
+
+    def is_open(self, asked: Asked) -> bool:
+        """Whether nothing is known of it yet."""
+        return self._marks[asked.name].reason == NOT_YET
+
     def _put(self, mark: Mark) -> Mark:
         self._marks[mark.asked.name] = mark
         return mark

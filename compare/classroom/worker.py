@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,14 @@ def _loopback_up() -> None:
         fcntl.ioctl(sock, _SIOCSIFFLAGS, name + struct.pack("h", flags) + bytes(14))
 
 
+def _without_terminal() -> None:
+    """Who has ours could type there, for us."""
+    with contextlib.suppress(OSError):
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+        fcntl.ioctl(terminal, termios.TIOCNOTTY)
+        os.close(terminal)
+
+
 def _command(job: Job) -> tuple[str, ...]:
     def prepare() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (BUILD_BYTES, BUILD_BYTES))
@@ -129,6 +138,7 @@ def _said(job: Job) -> Iterator[Said]:
 
 def main() -> None:
     _is_nobodys_to_read()
+    _without_terminal()
     _loopback_up()
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
     known = environment(job.place)

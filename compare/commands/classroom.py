@@ -6,6 +6,7 @@ import datetime
 import re
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -222,6 +223,8 @@ def _user(name: str | None, folder: Path, outputs: list[Path]) -> User | None:
         user = User.find(name)
     except UserError as error:
         raise click.BadParameter(str(error), param_hint=hint) from None
+    if not user.can("x", place := tempfile.gettempdir()):
+        raise click.BadParameter(f"{name} cannot enter {place}: set TMPDIR=/tmp", param_hint=hint)
     for each in (folder / "secret", folder / bundle.ZIP):
         if user.can("r", each.resolve()):
             raise click.BadParameter(f"{name} can read {each}: chmod 600 {each}", param_hint=hint)

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from compare.__main__ import main
 from compare.classroom.seeds import seed_of
 from compare.commands import classroom
+from compare.learn.lesson import lessons
 
 from .conftest import Grade
 
@@ -265,6 +266,26 @@ def test_lessons_are_graded_together_with_one_maximum(
     assert graded.points == (4, 7)
     graded.all_say("not handed in: there is no 04-frames/summer.py")
     assert grade(RIGHT, "--lesson", "1").points == (4, 4)
+
+
+@pytest.mark.parametrize(("code", "earned"), [(RIGHT, 4), ("import sys; sys.exit(1)", 0)])
+def test_check_that_is_of_other_languages_counts_as_the_rest_of_the_program(
+    code: str, earned: int, grade: Grade, tmp_path: Path
+) -> None:
+    path = tmp_path / "lessons" / "01-an-echo" / "lesson.toml"
+    text = path.read_text(encoding="utf-8").replace(", 'tcp/6']", "]")
+    step = text[text.index("[[part.step]]") : text.index("[see]")]
+    other = step.replace("checks = [", "checks = ['tcp/6'] #").replace(
+        "[[part.step]]", "[[part.step]]\nonly = ['c']"
+    )
+    path.write_text(text.replace("[see]", other + "[see]"), encoding="utf-8")
+    lessons.cache_clear()
+    graded = grade(code)
+    assert graded.points == (earned, 4)
+    graded.all_say(
+        "not asked in python: it counts as the others of echo do"
+    ) if not earned else None
+    assert graded.result.exit_code == (0 if earned else 1)
 
 
 @pytest.mark.parametrize("module", ["aionet", "blocking", "compare"])

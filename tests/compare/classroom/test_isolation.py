@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import pty
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,6 +160,48 @@ def test_python_that_the_user_may_not_run_is_told_of(course: Path, tmp_path: Pat
     path.write_text(f"python = '{mine}'\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
     said = asked(course, hand_in(tmp_path / "handed", RIGHT), "--as", "nobody")
     assert f"nobody may not run {mine}: say python = '/usr/bin/python3' in course.toml" in said
+
+
+TERMINAL = """
+import sys
+try:
+    open("/dev/tty").close()
+except OSError:
+    sys.exit("no terminal")
+sys.exit("a terminal")
+"""
+
+
+def test_program_has_no_terminal_of_who_grades(tmp_path: Path, course: Path, out: Path) -> None:
+    """Begun in one, as from a shell."""
+    path = hand_in(tmp_path / "handed", TERMINAL)
+    code = (
+        "from pathlib import Path; from compare.learn import lesson; "
+        f"lesson.LESSONS = Path({str(tmp_path / 'lessons')!r}); "
+        "from compare.__main__ import main; main()"
+    )
+    words = ["class", "grade", str(path), "--course", str(course), "--student", "ana"]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-c", code, *words, "--json", str(out / "json")])
+    said = b""
+    with contextlib.suppress(OSError), os.fdopen(terminal, "rb", buffering=0) as file:
+        while piece := file.read(4096):
+            said += piece
+    os.waitpid(child, 0)
+    kept = json.loads((out / "json").read_text(encoding="utf-8"))
+    assert "no terminal" in kept["marks"][0]["reason"], said.decode()
+
+
+@as_root
+def test_place_that_the_user_cannot_enter_is_told_of(
+    course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "private"
+    place.mkdir(mode=0o700)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    said = asked(course, hand_in(tmp_path / "handed", RIGHT), "--as", "nobody")
+    assert f"nobody cannot enter {place}: set TMPDIR=/tmp" in said
 
 
 def test_python_is_not_that_of_our_environment() -> None:
