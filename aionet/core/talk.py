@@ -174,7 +174,8 @@ class Talk:
             else:
                 self._deliver(to, what)
         if own and not peer.closing:
-            extra_of(peer).rest = iter(own)
+            own.reverse()  # so that each is let go when it is taken
+            extra_of(peer).rest = (own.pop() for _ in range(len(own)))
             self._regulate(peer)
 
     def _deliver(self, to: Any, what: bytes | Close) -> None:
