@@ -294,17 +294,28 @@ class Bench:
 
     def _must_see_inside(self) -> None:
         """Raises Skipped where its processes cannot be looked into, Failed where it has ended."""
+        try:
+            self._seen_inside = self._seen_inside or self._has_its_socket()
+        except OSError:
+            if not self.ending():
+                raise
+        # Asked last: it may end, and be nowhere, while it is looked for.
         if ending := self.ending():
             raise Failed("the server to be there", f"it has ended: {ending}")
-        if self._seen_inside:
-            return
-        inodes = {each.inode for each in self.place.bound()}
-        if not any(inodes & process.socket_inodes(each) for each in process.tree(self.server.pid)):
+        if not self._seen_inside:
             raise Skipped(
                 "none of the processes that were started has the socket at which it listens, as if "
                 "it were in a container: cannot look inside"
             )
-        self._seen_inside = True
+
+    def _has_its_socket(self) -> bool:
+        """Whether one of the processes that were started has the socket of the server."""
+        inodes = {each.inode for each in self.place.bound()}
+        for each in process.tree(self.server.pid):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it is gone
+                if inodes & process.socket_inodes(each):
+                    return True
+        return False
 
     def descriptors(self) -> int:
         self._must_see_inside()
@@ -322,6 +333,7 @@ class Bench:
     def memory_kb(self) -> int:
         self._must_see_inside()
         if not (memory := process.pss_kb(self.server.pid, anonymous=True)):
+            self._must_see_inside()  # or it has ended meanwhile
             raise Skipped("this machine does not show its memory (/proc/PID/smaps_rollup)")
         return memory
 
