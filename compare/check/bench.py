@@ -27,26 +27,10 @@ from compare.host.place import Place, free_port
 from compare.host.user import User
 
 PATIENCE_S = 3.0  # for what takes milliseconds
-USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idle machine
-CALIBRATE_S = 0.05
 AT_REST_S = 0.1  # that nothing has changed
 END_S = 0.5  # after which one that is ending can be asked how it ended
 ROUNDS = 3  # of clients that come and go, in which what is kept for later levels off
 KEPT = 4  # descriptors by which it may
-
-
-def slowness() -> float:
-    """How many times slower than an idle machine this one is now; at least 1."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        rounds, began = 0, time.perf_counter()
-        while (spent := time.perf_counter() - began) < CALIBRATE_S:
-            ours.send(b"x")
-            theirs.recv(1)
-            theirs.send(b"x")
-            ours.recv(1)
-            rounds += 1
-    return max(1.0, spent / rounds * 1e6 / USUAL_ROUND_US)
 
 
 @dataclass(frozen=True)
@@ -390,4 +374,4 @@ class Bench:
         return wait_until(condition, self.patience)
 
 
-__all__ = ["Bench", "Failed", "LaunchError", "Skipped", "Subject", "free_port", "slowness"]
+__all__ = ["Bench", "Failed", "LaunchError", "Skipped", "Subject", "free_port"]
