@@ -14,7 +14,9 @@ if _handler is signal.default_int_handler:  # nothing is begun yet that would ha
 
 import click  # noqa: E402
 
+import compare.commands.board  # noqa: E402, F401 - a command of `class`
 from compare.commands.check import check, explain  # noqa: E402
+from compare.commands.classroom import classroom  # noqa: E402
 from compare.commands.ending import Ending  # noqa: E402
 from compare.commands.history import diff, export, history, report, show_again  # noqa: E402
 from compare.commands.instrument import doctor, list_cells, selftest  # noqa: E402
@@ -35,7 +37,7 @@ def main() -> None:
 for command in (
     *(run, scale, check, explain, see, learn),
     *(history, show_again, export, report, diff),
-    *(list_cells, doctor, selftest),
+    *(list_cells, doctor, selftest, classroom),
 ):
     main.add_command(command)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import random
 import signal
 import socket
 import time
@@ -19,36 +18,19 @@ from compare.check.failure import Failed
 from compare.check.hello import greet
 from compare.check.languages import Language
 from compare.check.postmortem import Look
+from compare.check.variant import DEFAULT, Variant
 from compare.check.wire import Timeline, Wire, wait_until
 from compare.host import process
 from compare.host.launch import LaunchError, Server
 from compare.host.limits import SPARE_DESCRIPTORS, per_process
-from compare.host.machine import client_ports
-from compare.host.place import Place
+from compare.host.place import Place, free_port
+from compare.host.user import User
 
 PATIENCE_S = 3.0  # for what takes milliseconds
-USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idle machine
-CALIBRATE_S = 0.05
 AT_REST_S = 0.1  # that nothing has changed
-PORTS = 100  # that are tried: half of them may be in TIME_WAIT
-LOWEST = 10_000  # below which many programs have theirs
 END_S = 0.5  # after which one that is ending can be asked how it ended
 ROUNDS = 3  # of clients that come and go, in which what is kept for later levels off
 KEPT = 4  # descriptors by which it may
-
-
-def slowness() -> float:
-    """How many times slower than an idle machine this one is now; at least 1."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        rounds, began = 0, time.perf_counter()
-        while (spent := time.perf_counter() - began) < CALIBRATE_S:
-            ours.send(b"x")
-            theirs.recv(1)
-            theirs.send(b"x")
-            ours.recv(1)
-            rounds += 1
-    return max(1.0, spent / rounds * 1e6 / USUAL_ROUND_US)
 
 
 @dataclass(frozen=True)
@@ -72,6 +54,8 @@ class Subject:
     ready_timeout_s: float | None = None
     language: Language | None = None  # in which one speaks of its mistakes
     style: str | None = None
+    variant: Variant = DEFAULT  # of frames
+    user: User | None = None  # as whom the command runs, if not as we do
     patience_s: float | None = None
 
     @property
@@ -132,6 +116,7 @@ class Bench:
             cwd=self.subject.cwd,
             env=self.subject.env,
             ready_timeout_s=self.subject.ready_timeout_s,
+            user=self.subject.user,
         )
         server.__enter__()
         if server.scheme != self.subject.scheme:
@@ -227,7 +212,8 @@ class Bench:
 
     def greet(self, wire: Wire) -> None:
         """A hello in the words of the profile, and its answer. Raises Failed."""
-        greet(wire, self.subject.profile)
+        at, variant = (self.place.host, self.place.port), self.subject.variant
+        greet(wire, self.subject.profile, variant=variant, at=at)
 
     def must_serve(self, why: str = "the server to go on serving") -> None:
         """A new client is served, from its connection to its end."""
@@ -296,17 +282,28 @@ class Bench:
 
     def _must_see_inside(self) -> None:
         """Raises Skipped where its processes cannot be looked into, Failed where it has ended."""
+        try:
+            self._seen_inside = self._seen_inside or self._has_its_socket()
+        except OSError:
+            if not self.ending():
+                raise
+        # Asked last: it may end, and be nowhere, while it is looked for.
         if ending := self.ending():
             raise Failed("the server to be there", f"it has ended: {ending}")
-        if self._seen_inside:
-            return
-        inodes = {each.inode for each in self.place.bound()}
-        if not any(inodes & process.socket_inodes(each) for each in process.tree(self.server.pid)):
+        if not self._seen_inside:
             raise Skipped(
                 "none of the processes that were started has the socket at which it listens, as if "
                 "it were in a container: cannot look inside"
             )
-        self._seen_inside = True
+
+    def _has_its_socket(self) -> bool:
+        """Whether one of the processes that were started has the socket of the server."""
+        inodes = {each.inode for each in self.place.bound()}
+        for each in process.tree(self.server.pid):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it is gone
+                if inodes & process.socket_inodes(each):
+                    return True
+        return False
 
     def descriptors(self) -> int:
         self._must_see_inside()
@@ -324,6 +321,7 @@ class Bench:
     def memory_kb(self) -> int:
         self._must_see_inside()
         if not (memory := process.pss_kb(self.server.pid, anonymous=True)):
+            self._must_see_inside()  # or it has ended meanwhile
             raise Skipped("this machine does not show its memory (/proc/PID/smaps_rollup)")
         return memory
 
@@ -376,25 +374,4 @@ class Bench:
         return wait_until(condition, self.patience)
 
 
-def free_port(scheme: str, host: str = "127.0.0.1") -> int:
-    """A port that nobody has at the moment, by the other protocol neither, if one can be found.
-
-    A server of that other protocol is then seen to be one. It is none of those from which clients
-    get theirs (net.ipv4.ip_local_port_range), or one of them might have it before the server does.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    kinds = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
-    wanted, other = kinds if scheme == "udp" else kinds[::-1]
-    first = client_ports()[0]
-    for attempt in range(PORTS):
-        with socket.socket(family, wanted) as sock, socket.socket(family, other) as second:
-            asked = random.randrange(LOWEST, first) if first > LOWEST and attempt < PORTS - 1 else 0
-            with contextlib.suppress(OSError):
-                sock.bind((host, asked))
-                port: int = sock.getsockname()[1]
-                second.bind((host, port))
-                break
-    return port
-
-
-__all__ = ["Bench", "Failed", "LaunchError", "Skipped", "Subject", "free_port", "slowness"]
+__all__ = ["Bench", "Failed", "LaunchError", "Skipped", "Subject", "free_port"]

@@ -31,8 +31,12 @@ def _crowd(bench: Bench, *, held: bool) -> None:
     """Connect so many clients at once; each stays until all are served, or leaves on its own."""
     many = HELD if held else CROWD
     bench.must_have_room_for(many)
+    subject = bench.subject
     wires = [bench.connect(at_once=True) for _ in range(many)]
-    hellos = {wire.sock.fileno(): hello(bench.subject.profile, n) for n, wire in enumerate(wires)}
+    hellos = {
+        wire.sock.fileno(): hello(subject.profile, n, subject.variant)
+        for n, wire in enumerate(wires)
+    }
     answer = {fd: each.heard for fd, each in hellos.items()}
     received = dict.fromkeys(answer, b"")
     sockets = {wire.sock.fileno(): wire.sock for wire in wires}

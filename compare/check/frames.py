@@ -7,31 +7,22 @@ one segment, so that who does not answer that is told so, whichever check it is.
 from __future__ import annotations
 
 import random
-import struct
 
 from compare.check import symptoms
 from compare.check.bench import Bench
 from compare.check.catalogue import check
 from compare.check.failure import Failed, shown
-from compare.check.framing import HEADER, MOST, frame, must_hear
+from compare.check.framing import must_hear, spoken
+from compare.check.variant import NUMBER, amount
 from compare.check.wire import Wire
 from compare.host import process
 
-SMALL = 4000  # numbers below that: MOST // 4 of them have a sum of 31 bits
+SMALL = 4000  # numbers below that: as many as fit have a sum of 31 bits
 MANY = 1000  # frames at once
 LONG = 100  # numbers
-ORDERED = 320  # numbers: 1,280 bytes, and 327,680 for who reads that the other way round
 TRICKLED = 20  # bytes
 WIDE = 2**31
-HUGE = 512 * 1024 * 1024  # bytes
-ALLOWED_KB = HUGE // 1024 // 2  # by which a server may grow at a word: a thread takes some, too
-TOO_LONG = {
-    5: "which is no multiple of 4",
-    MOST + 4: "which is more than 1 MiB",
-    HUGE: "which is 512 MiB",
-    WIDE: "which is negative for who reads it as signed",
-    0xFFFFFFFF: "which is 4 GiB",
-}
+ALLOWED_KB = 256 * 1024  # by which a server may grow at a word: a thread takes some, too
 
 
 def _drawn(bench: Bench, check_id: str) -> random.Random:
@@ -40,6 +31,10 @@ def _drawn(bench: Bench, check_id: str) -> random.Random:
 
 def _numbers(chance: random.Random, many: int) -> list[int]:
     return [chance.randrange(1, SMALL) for _ in range(many)]
+
+
+def _hear(bench: Bench, wire: Wire, numbers: list[int], what: str) -> None:
+    must_hear(wire, numbers, what, bench.subject.variant)
 
 
 def met(bench: Bench) -> Wire:
@@ -63,18 +58,20 @@ def met(bench: Bench) -> Wire:
 )
 def cut_anywhere(bench: Bench) -> None:
     wire, chance = met(bench), _drawn(bench, "fr/1")
+    variant = bench.subject.variant
+    frame = variant.frame
     numbers = _numbers(chance, 5)
     _trickle(wire, frame(numbers), what := "the sum of a frame that came a byte at a time")
-    must_hear(wire, numbers, what)
+    _hear(bench, wire, numbers, what)
     for at in range(1, len(frame(numbers))):
         before, numbers = _numbers(chance, 2), _numbers(chance, 5)
         wire.send(frame(before) + frame(numbers)[:at])
-        must_hear(wire, before, "the sum of a frame with the beginning of another one behind it")
+        _hear(bench, wire, before, "the sum of a frame with the beginning of another one behind it")
         wire.send(frame(numbers)[at:])
-        must_hear(wire, numbers, f"the sum of a frame that was cut after {at} bytes")
-    numbers = _numbers(chance, MOST // 4)
+        _hear(bench, wire, numbers, f"the sum of a frame that was cut after {at} bytes")
+    numbers = _numbers(chance, variant.most // NUMBER)
     wire.send(frame(numbers))
-    must_hear(wire, numbers, "the sum of a frame of 1 MiB")
+    _hear(bench, wire, numbers, f"the sum of a frame of {amount(variant.most)}")
 
 
 def _trickle(wire: Wire, data: bytes, what: str) -> None:
@@ -106,9 +103,11 @@ def many_at_once(bench: Bench) -> None:
     wire, chance = met(bench), _drawn(bench, "fr/2")
     asked = [_numbers(chance, chance.randint(1, LONG)) for _ in range(MANY)]
     for lot in (asked[:3], asked):
-        wire.send(b"".join(map(frame, lot)))
+        wire.send(b"".join(map(bench.subject.variant.frame, lot)))
         for number, numbers in enumerate(lot):
-            must_hear(wire, numbers, f"answer {number + 1:,} to {len(lot):,} frames sent at once")
+            _hear(
+                bench, wire, numbers, f"answer {number + 1:,} to {len(lot):,} frames sent at once"
+            )
 
 
 @check(
@@ -122,22 +121,28 @@ def many_at_once(bench: Bench) -> None:
     content=True,
 )
 def byte_order(bench: Bench) -> None:
+    variant = bench.subject.variant
     wire, chance = bench.connect(), _drawn(bench, "fr/3")
-    numbers = _numbers(chance, ORDERED)
-    sent = frame(numbers)
-    what = f"the sum of {ORDERED} numbers, a frame of {len(sent) - HEADER.size:,} bytes"
+    numbers = _numbers(chance, variant.ordered)
+    sent = variant.frame(numbers)
+    body = len(sent) - variant.header
+    length = variant.length(body)
+    what = f"the sum of {variant.ordered} numbers, a frame of {body:,} bytes"
     wire.send(sent)
-    (swapped,) = struct.unpack("<I", sent[: HEADER.size])
-    said = f"{len(sent) - HEADER.size:,} is {swapped:,} for who reads it little-endian"
-    if not wire.poll(bench.patience, write=False)[0]:
-        wire.send(bytes(HEADER.size + swapped - len(sent)))
-        waited = wire.poll(bench.patience, write=False)[0]
-        seen = "an answer or the end came after so many" if waited else "none came after so many"
-        raise Failed(what, f"nothing came within {bench.patience:.1f} s; {said}, and {seen}")
+    swapped = variant.swapped(length)
+    said = f"{length:,} is {swapped:,} for who reads it little-endian"
     try:
-        must_hear(wire, numbers, what)
+        if not wire.poll(bench.patience, write=False)[0]:
+            wire.send(bytes(swapped * (body // length) - body))
+            waited = wire.poll(bench.patience, write=False)[0]
+            seen = "an answer or the end came" if waited else "none came"
+            silent = f"nothing came within {bench.patience:.1f} s"
+            raise Failed(what, f"{silent}; {said}, and {seen} after so many")
+        _hear(bench, wire, numbers, what)
     except Failed as failure:
-        if "the end came" in failure.actual:
+        if other := spoken((bench.place.host, bench.place.port), variant, bench.patience / 3):
+            failure.actual, failure.likely = f"{failure.actual}; {other}", symptoms.OTHER_VARIANT
+        elif "the end came" in failure.actual:
             failure.actual += f": {said}"
         raise
 
@@ -156,8 +161,8 @@ def empty_frame(bench: Bench) -> None:
     wire, chance = met(bench), _drawn(bench, "fr/4")
     lots: list[list[int]] = [[], [], _numbers(chance, 2), [], _numbers(chance, 2), []]
     for numbers in lots:
-        wire.send(frame(numbers))
-        must_hear(wire, numbers, f"a sum of {sum(numbers):,}, {len(numbers)} numbers")
+        wire.send(bench.subject.variant.frame(numbers))
+        _hear(bench, wire, numbers, f"a sum of {sum(numbers):,}, {len(numbers)} numbers")
     bench.must_serve("the server to go on after empty frames")
 
 
@@ -175,12 +180,13 @@ def empty_frame(bench: Bench) -> None:
 def any_number(bench: Bench) -> None:
     wire, chance = met(bench), _drawn(bench, "fr/5")
     lots = [[-1], [WIDE - 1], [-WIDE], [-1, 1], [WIDE - 1] * 2, [-WIDE] * 3, [WIDE - 1, -WIDE]]
-    lots += [[WIDE - 1] * 1000, [-WIDE] * (MOST // 4)]
+    variant = bench.subject.variant
+    lots += [[WIDE - 1] * 1000, [-WIDE] * (variant.most // NUMBER)]
     lots += [[chance.randrange(-WIDE, WIDE) for _ in range(LONG)] for _ in range(LONG)]
     for numbers in lots:
-        wire.send(frame(numbers))
+        wire.send(variant.frame(numbers))
         first = f"{numbers[0]:,}{' ...' if len(numbers) > 1 else ''}"
-        must_hear(wire, numbers, f"the sum of {len(numbers):,} numbers, {first}")
+        _hear(bench, wire, numbers, f"the sum of {len(numbers):,} numbers, {first}")
 
 
 @check(
@@ -199,9 +205,9 @@ def bad_length(bench: Bench) -> None:
     met(bench).close()
     bench.must_serve("to be served before that")
     before = process.peak_kb(bench.server.pid) if bench.inside else None
-    for length, why in TOO_LONG.items():
+    for length, why in bench.subject.variant.lies().items():
         wire = met(bench)
-        wire.send(HEADER.pack(length))
+        wire.send(bench.subject.variant.head(length))
         what = f"the end for who says a length of {length:,}, {why}"
         try:
             wire.must_end(bench.patience, what)
@@ -236,7 +242,8 @@ def _must_not_have_taken(bench: Bench, before: process.Peak, length: int) -> Non
 )
 def half_a_frame(bench: Bench) -> None:
     chance = _drawn(bench, "fr/7")
-    for at in (2, 4, 11, 20):
+    head, frame = bench.subject.variant.header, bench.subject.variant.frame
+    for at in (head // 2, head, head + 7, head + 16):
         whole, half = _numbers(chance, 3), frame(_numbers(chance, 5))[:at]
         wire = met(bench)
         wire.send(half)
@@ -246,7 +253,7 @@ def half_a_frame(bench: Bench) -> None:
         wire = met(bench)
         wire.send(frame(whole) + half)
         wire.half_close()
-        must_hear(wire, whole, "the sum of what was whole before the end")
+        _hear(bench, wire, whole, "the sum of what was whole before the end")
         _must_end(wire, f"the end, and no answer, after {at} bytes of a second frame")
         wire.close()
         for leave in ("close", "reset"):
@@ -280,12 +287,13 @@ def _must_end(wire: Wire, what: str) -> None:
 def slow_one(bench: Bench) -> None:
     slow, other, chance = met(bench), met(bench), _drawn(bench, "fr/8")
     what = "another client's sum beside one who is in the middle of a frame"
+    head, frame = bench.subject.variant.header, bench.subject.variant.frame
     sent = frame(_numbers(chance, TRICKLED))
-    slow.send(sent[: HEADER.size])
-    for byte in sent[HEADER.size : -1][:TRICKLED]:
+    slow.send(sent[:head])
+    for byte in sent[head:-1][:TRICKLED]:
         slow.send(bytes([byte]))
         slow.wait_until_delivered()
         numbers = _numbers(chance, 2)
         other.send(frame(numbers))
-        must_hear(other, numbers, what)
+        _hear(bench, other, numbers, what)
     bench.must_serve("a newcomer to be served beside one who is in the middle of a frame")

@@ -17,6 +17,7 @@ from typing import Literal
 
 from compare.check.wire import wait_until
 from compare.host.launch import UnableError, and_stderr, ending_of, kill, start, why_not_started
+from compare.host.user import User
 
 Keyboard = Literal["pipe", "terminal"]
 
@@ -92,6 +93,7 @@ class Program:
         *,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
+        user: User | None = None,
     ) -> None:
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             try:
@@ -106,6 +108,7 @@ class Program:
                     stderr=errors,
                     cwd=cwd,
                     env=env,
+                    user=user,
                 )
             except (OSError, subprocess.SubprocessError) as error:
                 raise why_not_started(error, command) from None

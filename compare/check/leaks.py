@@ -57,7 +57,7 @@ LINE = 250  # characters of one at the most: what becomes of longer ones is aske
 def comings_and_goings(bench: Bench) -> None:
     said = heard = random.Random(bench.seed).randbytes(SAID)
     if bench.subject.profile != "tcp-echo":
-        said, heard = hello(bench.subject.profile)
+        said, heard = hello(bench.subject.profile, 0, bench.subject.variant)
 
     def a_few(number: int) -> None:
         for each in range(AT_ONCE):

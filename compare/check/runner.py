@@ -33,12 +33,13 @@ from compare.check import (
     tcp,
     udp,
 )
-from compare.check.bench import PATIENCE_S, Bench, Subject, slowness
+from compare.check.bench import PATIENCE_S, Bench, Subject
 from compare.check.blame import Attention, Skipped, of_this_machine
 from compare.check.catalogue import CHECKS, CLIENTS, Check, Kind
 from compare.check.client_bench import ClientBench
 from compare.check.failure import Differs, Failed
 from compare.check.postmortem import Look
+from compare.check.slowness import slowness
 from compare.host.launch import LaunchError, ProtocolError, SilentError, UnableError
 from compare.host.limits import raise_descriptors
 from compare.host.place import ANYWHERE, LOOPBACKS
@@ -117,13 +118,15 @@ def run(
     *,
     alone: bool = False,
     regardless: bool = False,
+    failed: Sequence[str] = (),
 ) -> Iterator[Finding]:
     """Make the checks `ids`: a finding for each, whatever becomes of the server.
 
-    One that needs another one that has failed is not asked; regardless: it is.
+    One that needs another one that has failed is not asked; regardless: it is. failed: of those
+    that were made before.
     """
     raise_descriptors()
-    roots: dict[str, str] = {}  # of what has failed or was not asked: what comes first
+    roots = {name: name for name in failed}  # of what has failed or was not asked: what comes first
     failures = 0  # to start, one after the other
     reason = ""
     for number, name in enumerate(ids):

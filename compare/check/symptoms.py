@@ -196,6 +196,10 @@ SWAPPED = (
     "struct with '<' or '=', or ntohl() forgotten: 00 00 00 05 is 5, and read the other way round "
     "83,886,080, for so many bytes such a server waits. fr/3 asks for just this."
 )
+OTHER_VARIANT = (
+    "It is right for another variant of the protocol: the length has another size, or counts "
+    "something else. Is it your own, and is the variant that of your name?"
+)
 UNHEEDED = {
     "frames": "The simplest frame is not answered as docs/protocols.md has it: make fr/1, and fr/3 "
     "for its byte order, pass first.",

@@ -138,7 +138,7 @@ def silent_clients(bench: Bench) -> None:
     needs="tcp/4",
 )
 def resets(bench: Bench) -> None:
-    half = begun(bench.subject.profile, _random(bench, 64 * KIB))
+    half = begun(bench.subject.profile, _random(bench, 64 * KIB), bench.subject.variant)
 
     def reset_fifty() -> None:
         for attempt in range(50):
@@ -165,7 +165,7 @@ def resets(bench: Bench) -> None:
     needs="tcp/4",
 )
 def resets_in_the_queue(bench: Bench) -> None:
-    half = begun(bench.subject.profile, b"hello...")
+    half = begun(bench.subject.profile, b"hello...", bench.subject.variant)
 
     def reset_fifty() -> None:
         with bench.stopped():
@@ -291,7 +291,7 @@ def urgent_byte(bench: Bench) -> None:
     bench.greet(wire)
     wire.note("send(1, MSG_OOB)")
     wire.sock.send(b"!", socket.MSG_OOB)
-    said, heard = hello(bench.subject.profile, 1)
+    said, heard = hello(bench.subject.profile, 1, bench.subject.variant)
     wire.send(said)
     try:
         wire.must_receive(heard, "the answer to what was sent after the urgent byte")

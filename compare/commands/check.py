@@ -13,13 +13,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from compare.check import languages
+from compare.check import languages, variant
 from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS, CLIENTS, PROFILES, Profile, of_profile
 from compare.check.declared import read_limit
 from compare.check.languages import LANGUAGES, Language
 from compare.check.runner import run
 from compare.check.style import ONE_THREAD
+from compare.check.variant import DEFAULT, Variant
 from compare.commands.graded import NOT_YET, Graded
 from compare.commands.options import SECONDS
 from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt, show
@@ -54,6 +55,7 @@ class Request:
         ready_timeout_s: float | None = None,
         language: Language | None = None,
         style: str | None = None,
+        of_frames: Variant | None = None,
     ) -> Request:
         """Raises click.UsageError, with a line for a person."""
         if profile in CLIENTS:
@@ -67,6 +69,8 @@ class Request:
             raise click.UsageError("--remote goes with --connect: a command runs on this machine.")
         if ready_timeout_s is not None and connect:
             raise click.UsageError("--ready-timeout goes with a command: what --connect names is.")
+        if of_frames is not None and profile != "frames":
+            raise click.UsageError("--variant goes with --profile frames, which alone has some.")
         known = [each.id for each in of_profile(profile)]
         ids = [each for each in known if style or not CHECKS[each].style]
         ids = ids if only is None else [each.strip() for each in only.split(",")]
@@ -97,6 +101,7 @@ class Request:
             ready_timeout_s=ready_timeout_s,
             language=language or languages.of_command(words),
             style=style,
+            variant=of_frames or DEFAULT,
         )
         return cls(subject, ids)
 
@@ -226,6 +231,7 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
     for limit, value in subject.limits.items():
         words += ["--limit", f"{limit}={value:g}"]
     words += ["--style", subject.style] if subject.style and CHECKS[name].style else []
+    words += ["--variant", str(subject.variant)] if subject.variant != DEFAULT else []
     words += ["--strict"] if subject.strict and CHECKS[name].kind == "STRICT" else []
     if subject.ready_timeout_s is not None:
         words += ["--ready-timeout", f"{subject.ready_timeout_s:g}"]
@@ -233,6 +239,20 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
         host = f"[{subject.place.host}]" if ":" in subject.place.host else subject.place.host
         return shlex.join([*words, "--connect", f"{host}:{subject.place.port}"])
     return shlex.join([*words, "--", *subject.command])
+
+
+class Words(click.ParamType[Variant]):
+    """A variant of frames, such as 2,numbers."""
+
+    name = "WORDS"
+
+    def convert(
+        self, value: str | Variant, param: click.Parameter | None, context: click.Context | None
+    ) -> Variant:
+        try:
+            return value if isinstance(value, Variant) else variant.read(value)
+        except ValueError as error:
+            self.fail(str(error), param, context)
 
 
 @click.command()
@@ -271,6 +291,12 @@ def _repeat(subject: Subject, name: str, seed: int) -> str:
     help="The language in which to name the calls to look up.  [default: the command's]",
 )
 @click.option("--style", type=click.Choice([ONE_THREAD]), help="Ask how it is made, too.")
+@click.option(
+    "--variant",
+    "of_frames",
+    type=Words(),
+    help="Of the length of frames: 2 or 4 bytes, and what it counts, such as 2,numbers.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=7, show_default=True)
 @click.option("--list", "listing", is_flag=True, help="Show all checks, and end.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
@@ -289,6 +315,7 @@ def check(
     regardless: bool,
     language: Language | None,
     style: str | None,
+    of_frames: Variant | None,
     seed: int,
     listing: bool,
     json_path: str | None,
@@ -324,6 +351,7 @@ def check(
         ready_timeout_s=ready_timeout_s,
         language=language,
         style=style,
+        of_frames=of_frames,
     )
     if fault := loopback_fault():
         raise click.ClickException(fault)

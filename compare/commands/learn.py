@@ -159,6 +159,7 @@ def check(
         subject = _built(
             judge.subject_of,
             *(part, course.tongue, course.path(lesson, part), course.built(lesson)),
+            course.student,
         )
         steps = lesson.steps(part, course.tongue)
         ids = [each for step in steps for each in step.checks]

@@ -20,6 +20,7 @@ from typing import Any
 from compare.host import kin
 from compare.host.place import Place
 from compare.host.tail import Tail
+from compare.host.user import User, bind
 from compare.models.starting import why_not
 
 READY_TIMEOUT_S = 10.0
@@ -73,12 +74,13 @@ def start(
     stderr: int,
     cwd: str | None = None,
     env: Mapping[str, str] | None = None,
+    user: User | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `command` in a process group of its own, on `cores`; of none, anywhere.
 
     It is killed by the kernel when we die, however we die, and it may open as many
     descriptors as the hard limit allows. `env` is added to our own environment. Whoever is born
-    of it ends with it in kill(), in whatever group or session.
+    of it ends with it in kill(), in whatever group or session. user: whose it is then.
     """
     parent = os.getpid()
     family = kin.expect()
@@ -91,6 +93,8 @@ def start(
             os.sched_setaffinity(0, cores)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        if user:
+            bind()
 
     with _interruptions_after() as came, _or_nobody():
         process = subprocess.Popen(
@@ -102,6 +106,7 @@ def start(
             env={**os.environ, **(env or {}), kin.MARK: family.mark},
             preexec_fn=prepare,
             process_group=0,
+            **(user.options() if user else {}),
         )
         family.begins_with(process.pid)
     try:
@@ -199,6 +204,7 @@ class Server:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         ready_timeout_s: float | None = None,
+        user: User | None = None,
     ) -> None:
         self._place = place
         self._free = [each for each in place.loopbacks() if not each.is_taken()] if place else []
@@ -215,6 +221,7 @@ class Server:
                 stderr=theirs,
                 cwd=cwd,
                 env=env,
+                user=user,
             )
         except BaseException as error:
             os.close(ours)

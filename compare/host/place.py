@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import random
 import socket
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from compare.host.machine import client_ports
+
 _LISTEN = "0A"  # tcp_states.h, as /proc/net/tcp has it
 LOOPBACKS = ("127.0.0.1", "::1")
 LOOPBACK_S = 5.0  # for what takes a fraction of a millisecond
 ANYWHERE = ("0.0.0.0", "::")
+PORTS = 100  # that are tried: half of them may be in TIME_WAIT
+LOWEST = 10_000  # below which many programs have theirs
 
 
 class Bound(NamedTuple):
@@ -141,3 +146,24 @@ def loopback_fault() -> str | None:
             )
         return f"nothing can connect to 127.0.0.1 here ({error.strerror}): ip link set lo up"
     return None
+
+
+def free_port(scheme: str, host: str = "127.0.0.1") -> int:
+    """A port that nobody has at the moment, by the other protocol neither, if one can be found.
+
+    A server of that other protocol is then seen to be one. It is none of those from which clients
+    get theirs (net.ipv4.ip_local_port_range), or one of them might have it before the server does.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    kinds = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
+    wanted, other = kinds if scheme == "udp" else kinds[::-1]
+    first = client_ports()[0]
+    for attempt in range(PORTS):
+        with socket.socket(family, wanted) as sock, socket.socket(family, other) as second:
+            asked = random.randrange(LOWEST, first) if first > LOWEST and attempt < PORTS - 1 else 0
+            with contextlib.suppress(OSError):
+                sock.bind((host, asked))
+                port: int = sock.getsockname()[1]
+                second.bind((host, port))
+                break
+    return port

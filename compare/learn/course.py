@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from compare.check.variant import of_student
 from compare.learn.lesson import SUFFIX, TONGUES, Lesson, Part, Tongue, lessons
 
 STATE = "course.json"
@@ -52,6 +53,7 @@ class Course:
                 place = folder / lesson.name
                 place.mkdir()
                 shutil.copyfile(lesson.text, place / lesson.text.name)
+                _tell(place / lesson.text.name, lesson, student)
                 for part in lesson.words.part:
                     begun = lesson.source(part, tongue, 0)
                     shutil.copyfile(begun, place / f"{part.file}{SUFFIX[tongue]}")
@@ -138,6 +140,14 @@ class Course:
 
     def _keep(self) -> None:
         _write(self.folder, self._state)
+
+
+def _tell(text: Path, lesson: Lesson, student: str | None) -> None:
+    """Who is in a class has a variant of a protocol, if the lesson is of one that has some."""
+    if student and any(part.profile == "frames" for part in lesson.words.part):
+        words = f"\n## Your variant, {student}\n\n{of_student(student).words()}\n"
+        with text.open("a", encoding="utf-8") as file:
+            file.write(words)
 
 
 def _write(folder: Path, state: State) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from compare.check.bench import Subject
 from compare.check.declared import read_limit
 from compare.check.runner import Finding, run
+from compare.check.variant import DEFAULT, Variant, of_student
 from compare.learn import program
 from compare.learn.lesson import Lesson, Part, Tongue
 
@@ -15,8 +16,18 @@ SEED = 7
 PATIENCE_S = 1.0  # for what takes milliseconds: who waits for a verdict will not wait long
 
 
-def subject_of(part: Part, tongue: Tongue, source: Path, place: Path) -> Subject:
-    """A file as what is checked; `place`: for what a compiler makes. Raises BuildError."""
+def variant_of(part: Part, student: str | None) -> Variant:
+    """Of frames everybody in a class has one, by the name."""
+    return of_student(student) if student and part.profile == "frames" else DEFAULT
+
+
+def subject_of(
+    part: Part, tongue: Tongue, source: Path, place: Path, student: str | None = None
+) -> Subject:
+    """A file as what is checked; `place`: for what a compiler makes. Raises BuildError.
+
+    student: who has a variant of the protocol that is meant, where there are some.
+    """
     return Subject(
         part.profile,
         program.command(tongue, source, place),
@@ -24,6 +35,7 @@ def subject_of(part: Part, tongue: Tongue, source: Path, place: Path) -> Subject
         language=tongue,
         style=part.style,
         patience_s=PATIENCE_S,
+        variant=variant_of(part, student),
     )
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from compare.learn.lesson import Tongue
 
@@ -16,10 +17,10 @@ class BuildError(Exception):
     """It cannot be made; the message is what the compiler says, or what is missing."""
 
 
-def command(tongue: Tongue, source: Path, place: Path) -> tuple[str, ...]:
+def command(tongue: Tongue, source: Path, place: Path, **options: Any) -> tuple[str, ...]:
     """To run it, with {host} and {port} still in it; `place`: for what a compiler makes.
 
-    Raises BuildError.
+    options: of subprocess, for the compiler. Raises BuildError.
     """
     if tongue == "python":
         return (sys.executable, str(source), "{host}", "{port}")
@@ -32,6 +33,7 @@ def command(tongue: Tongue, source: Path, place: Path) -> tuple[str, ...]:
         text=True,
         errors="replace",
         check=False,
+        **options,
     )
     if built.returncode:
         raise BuildError(built.stderr.strip() or f"cc ended with {built.returncode}")

@@ -41,7 +41,7 @@ class Judging:
             target=_judge,
             args=(
                 *(theirs, lesson, part, course.tongue, course.path(lesson, part)),
-                *(course.built(lesson), course.done(lesson, part)),
+                *(course.built(lesson), course.done(lesson, part), course.student),
             ),
         )
         self._process.start()
@@ -66,12 +66,13 @@ def _judge(
     source: Path,
     built: Path,
     done: int,
+    student: str | None,
 ) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         try:
-            subject = subject_of(part, tongue, source, built)
+            subject = subject_of(part, tongue, source, built, student)
         except BuildError as error:
             out.send(("broken", str(error)))
             return

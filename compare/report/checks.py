@@ -90,7 +90,7 @@ def junit(findings: Sequence[Finding], subject: str) -> bytes:
     """The JUnit XML that CI servers read."""
     suite = ElementTree.Element(
         "testsuite",
-        name=_clean(subject),
+        name=clean(subject),
         tests=str(len(findings)),
         failures=str(sum(each.state == "failed" and each.started for each in findings)),
         errors=str(sum(not each.started for each in findings)),
@@ -102,25 +102,29 @@ def junit(findings: Sequence[Finding], subject: str) -> bytes:
             suite, "testcase", classname=each.kind, name=each.id, time=f"{each.took_s:.3f}"
         )
         if each.state == "failed":
-            message = _clean(f"expected {each.expected}; {each.actual}")
+            message = clean(f"expected {each.expected}; {each.actual}")
             kind = "failure" if each.started else "error"
             failure = ElementTree.SubElement(case, kind, message=message)
-            failure.text = _clean(f"{CHECKS[each.id].what}\nlikely: {each.likely}\n{each.stderr}")
+            failure.text = clean(f"{CHECKS[each.id].what}\nlikely: {each.likely}\n{each.stderr}")
         elif each.state == "skipped":
-            ElementTree.SubElement(case, "skipped", message=_clean(each.reason))
+            ElementTree.SubElement(case, "skipped", message=clean(each.reason))
     body: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return body
 
 
+def points(finding: Finding) -> int:
+    """Of a check that has passed; a limit and what is ours alone have none."""
+    return 1 if finding.kind in ("MUST", "STYLE") else 0
+
+
 def gradescope(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The results.json of a Gradescope autograder: a point for each MUST check that passed.
+    """The results.json of a Gradescope autograder: a point for each check of points() that passed.
 
     What could not be checked is in it, too, so that the maximum is the same wherever and however
     it is checked; which of them those are is said above all.
     """
     tests = []
     for each in findings:
-        points = 1 if each.kind in ("MUST", "STYLE") else 0
         output = CHECKS[each.id].what
         if each.state == "failed":
             output += f"\nexpected: {each.expected}\nactual: {each.actual}"
@@ -129,13 +133,13 @@ def gradescope(findings: Sequence[Finding]) -> dict[str, Any]:
             output += f"\nnot checked: {each.reason}"
         test = {
             "name": each.id,
-            "score": points if each.state == "passed" else 0,
-            "max_score": points,
+            "score": points(each) if each.state == "passed" else 0,
+            "max_score": points(each),
             "output": output,
         }
         # It knows no third state; without one it judges by the points, and of none there is none.
         tests.append(test if each.state == "skipped" else test | {"status": each.state})
-    unchecked = [each.id for each in findings if each.state == "skipped" and each.kind == "MUST"]
+    unchecked = [each.id for each in findings if each.state == "skipped" and points(each)]
     words = f"not checked, and without their points: {', '.join(unchecked)}" if unchecked else ""
     if reasons := {each.actual for each in findings if not each.started}:
         tested = CHECKS[findings[0].id].tested
@@ -143,6 +147,6 @@ def gradescope(findings: Sequence[Finding]) -> dict[str, Any]:
     return {"output": words, "tests": tests} if words else {"tests": tests}
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Without what XML 1.0 cannot hold."""
     return "".join(c if c.isprintable() or c in _XML_OK else "?" for c in text)

@@ -27,7 +27,7 @@ class Cell(NamedTuple):
 
 def page(seen: Seen) -> str:
     """Time runs down; threads and listener have a lane each, and each connection has two."""
-    css = _file("page.css") + _file("lanes.css")
+    css = file_text("page.css") + file_text("lanes.css")
     numbers = sorted({row.connection for row in seen.rows} - {0})
     lanes = [
         _merged([(threads_text(row.threads), "threads", "") for row in seen.rows]),
@@ -39,7 +39,7 @@ def page(seen: Seen) -> str:
     )
     return str(
         jinja2.Environment(
-            loader=jinja2.FunctionLoader(_file),
+            loader=jinja2.FunctionLoader(file_text),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
@@ -48,7 +48,7 @@ def page(seen: Seen) -> str:
         .get_template("lanes.html")
         .render(
             css=Markup(css),
-            policy=f"default-src 'none'; style-src {_hash(css)}; form-action 'none'",
+            policy=f"default-src 'none'; style-src {hash_of(css)}; form-action 'none'",
             seen=seen,
             numbers=numbers,
             rows=[_row(row, lanes, at) for at, row in enumerate(seen.rows)],
@@ -112,10 +112,10 @@ def _merged(lane: list[tuple[str, str, str]]) -> list[Cell | None]:
     return cells
 
 
-def _file(name: str) -> str:
+def file_text(name: str) -> str:
     return resources.files("compare.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

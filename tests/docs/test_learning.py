@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from compare.commands.learn import learn
 from compare.host.sock_diag import STATES
+from compare.learn.lesson import lessons
+from compare.learn.screen import KEYS
 from compare.see.scenes import SCENES
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +32,10 @@ SHOWN = [each for each in SAID if each[0].startswith("$ compare see")]
 def run(command: str, folder: Path, status: int = 0) -> str:
     words = shlex.split(command.replace("docs/", f"{ROOT}/docs/"))
     assert words[0] == "compare"
-    words = [sys.executable if each == "python" else each for each in words]
+    words = [
+        sys.executable if (before, each) == ("--", "python") else each
+        for before, each in zip(["", *words], words, strict=False)
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "compare", *words[1:]],
         cwd=folder,
@@ -56,7 +62,13 @@ def test_command_runs(command: str, tmp_path: Path) -> None:
         assert (tmp_path / name).stat().st_size > 1000
 
 
-@pytest.mark.parametrize(("command", "text"), SHOWN, ids=[each for each, _ in SHOWN])
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        pytest.param(command, text, id=command, marks=[pytest.mark.slow] * (number > 0))
+        for number, (command, text) in enumerate(SHOWN)
+    ],
+)
 def test_what_is_shown_is_what_comes(command: str, text: str, tmp_path: Path) -> None:
     """The calls; when what changes is a matter of milliseconds."""
     said = run(command.removeprefix("$ "), tmp_path)
@@ -74,6 +86,30 @@ def test_failure_that_is_shown_is_what_comes(tmp_path: Path) -> None:
     ((command, text),) = [each for each in SAID if each not in SHOWN]
     said = masked(run(command.removeprefix("$ "), tmp_path, status=1))
     assert [line for line in text.splitlines() if masked(line) not in said] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_commands_of_the_course_run_in_order(tmp_path: Path) -> None:
+    ours = [each for each in COMMANDS if not each.startswith("compare see")]
+    assert ours[:3] == ["compare learn start net --in python", "cd net", "compare learn"]
+    assert "12 lessons are in net" in run(ours[0], tmp_path)
+    for command in ours[3:]:  # the third one is for a terminal
+        failing = command.startswith("compare learn check")
+        run(command, tmp_path / "net", status=1 if failing else 0)
+
+
+def test_the_table_has_all_lessons() -> None:
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \| (\d+) \|", PAGE, re.MULTILINE)
+    ours = [(each.number, each.words.title, each.words.minutes) for each in lessons()]
+    assert [(int(n), title, int(minutes)) for n, title, minutes in rows] == ours
+
+
+def test_every_key_and_command_of_the_course_is_told_of() -> None:
+    keys = re.findall(r"(\w) \w+", KEYS)
+    assert [each for each in keys if f"| `{each}` |" not in PAGE] == ["q"]
+    named = set(re.findall(r"compare learn (\w+)", PAGE))
+    assert named == set(learn.commands)
 
 
 def test_every_scene_and_every_state_is_told_of() -> None:

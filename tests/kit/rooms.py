@@ -16,4 +16,5 @@ BELOW["selftest"] = {"measure", *BELOW["measure"]}
 BELOW["cluster"] = {"measure", "driver", *BELOW["measure"]}
 BELOW["report"] = {"see", "selftest", "cluster", *BELOW["cluster"]}
 BELOW["learn"] = {"report", "check", "host", "models"}
-BELOW["commands"] = {"learn", "report", *BELOW["report"]}
+BELOW["classroom"] = {"learn", "results", *BELOW["learn"]}
+BELOW["commands"] = {"classroom", "learn", "report", *BELOW["report"]}

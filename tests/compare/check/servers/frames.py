@@ -1,5 +1,7 @@
 """Servers of frames with one mistake each: `frames.py MISTAKE PORT`; `none` makes none.
 
+`none:2,numbers` is right for that variant.
+
 A thread for each connection, which keeps what has come until there is a whole frame.
 """
 
@@ -14,8 +16,11 @@ import struct
 import sys
 import threading
 
-MISTAKE, PORT = sys.argv[1], int(sys.argv[2])
-MOST = 1024 * 1024
+MISTAKE, _, VARIANT = sys.argv[1].partition(":")
+PORT = int(sys.argv[2])
+HEAD, EACH = (2 if VARIANT.startswith("2") else 4), (4 if "numbers" in VARIANT else 1)
+MOST = 1024 * 1024 if HEAD == 4 else 16384
+LETTER = "I" if HEAD == 4 else "H"
 ORDER = "<" if MISTAKE == "length-little-endian" else ">"
 LENIENT = ("no-bound", "length-little-endian", "takes-any-length")
 kept: list[object] = []
@@ -35,30 +40,30 @@ def answer(body: bytes) -> bytes:
         total = (total + 2**31) % 2**32 - 2**31
     if MISTAKE == "answer-little-endian":
         return struct.pack("<Iq", 8, total)
-    return struct.pack(f"{ORDER}Iq", 8, total)
+    return struct.pack(f"{ORDER}{LETTER}q", 8 if EACH == 1 else 1, total)
 
 
 def take(buffer: bytearray) -> bytes | None:
     """The body of the first frame in it, which is taken out; None where there is no whole one."""
-    if len(buffer) < 4:
+    if len(buffer) < HEAD:
         if MISTAKE == "whole-headers" and buffer:
             del buffer[:]
         return None
-    (length,) = struct.unpack_from(f"{ORDER}I", buffer)
+    length = EACH * struct.unpack_from(f"{ORDER}{LETTER}", buffer)[0]
     if MISTAKE == "length-is-signed":
-        (length,) = struct.unpack_from(">i", buffer)
+        (length,) = struct.unpack_from(f">{LETTER.lower()}", buffer)
     if (length > MOST or length % 4) and MISTAKE not in LENIENT:
         if MISTAKE == "allocates" and length < 2**30:
             kept.append(b"1" * length)
         raise BadLengthError
     if MISTAKE == "takes-any-length" and length % 4:
         length -= length % 4
-    if len(buffer) < 4 + length:
+    if len(buffer) < HEAD + length:
         if MISTAKE == "frames-are-reads":
             del buffer[:]
         return None
-    body = bytes(buffer[4 : 4 + length])
-    del buffer[: 4 + length]
+    body = bytes(buffer[HEAD : HEAD + length])
+    del buffer[: HEAD + length]
     if MISTAKE == "drops-what-is-behind":
         del buffer[:]
     return body

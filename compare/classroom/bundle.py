@@ -1,0 +1,41 @@
+"""autograder.zip: what Gradescope runs, with the course and its secret in it."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Sequence
+from importlib import metadata, resources
+from pathlib import Path
+
+from compare.classroom.course import FILE, SECRET
+
+ZIP = "autograder.zip"
+VERSION = metadata.version("aionet-compare")
+PROGRAMS = ("setup.sh", "run_autograder")
+EPOCH = (2020, 1, 1, 0, 0, 0)  # so that the same course makes the same bundle
+
+
+def pack(folder: Path, wheels: Sequence[Path] = ()) -> Path:
+    """Make it anew of what the folder has now; only its owner may read it. Raises OSError."""
+    path = folder / ZIP
+    new = folder / f".{ZIP}.{os.getpid()}"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        for name in PROGRAMS:
+            text = resources.files("compare.classroom").joinpath("templates", name)
+            words = text.read_text("utf-8").replace("@VERSION@", VERSION)
+            archive.writestr(_entry(name, 0o755), words)
+        archive.writestr(_entry(f"course/{FILE}", 0o600), (folder / FILE).read_bytes())
+        archive.writestr(_entry(f"course/{SECRET}", 0o600), (folder / SECRET).read_bytes())
+        for wheel in wheels:
+            archive.writestr(_entry(f"wheels/{wheel.name}", 0o644), wheel.read_bytes())
+    os.replace(new, path)
+    return path
+
+
+def _entry(name: str, mode: int) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, EPOCH)
+    entry.external_attr = (0o100000 | mode) << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry

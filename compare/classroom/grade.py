@@ -1,0 +1,186 @@
+"""Grade a submission: every check of every lesson asked, whatever becomes of the programs."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from compare.check import variant
+from compare.check.declared import read_limit
+from compare.check.runner import Finding
+from compare.classroom import submission
+from compare.classroom.course import Asked, Course, lesson_of, part_of, tongues_of
+from compare.classroom.marks import Mark, Marks
+from compare.classroom.submission import Found, MissingError
+from compare.classroom.watched import GoneError, LaunchError, Worker
+from compare.classroom.worker import Job
+from compare.host.user import User
+from compare.learn.lesson import Lesson, Part
+
+BUILD_S = 60.0
+START_S = 30.0  # of the worker itself, on a machine that is busy
+FALLBACK = "python3"
+
+
+class PythonError(Exception):
+    """There is none that may run what was handed in; the message is a line that says what to do."""
+
+
+def python_for(user: User | None, wanted: str | None) -> list[str]:
+    """The interpreter, and the words that keep it from our own packages.
+
+    That of the system, and not the environment in which this package is installed, whose servers
+    would be good answers.
+    """
+    base = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+    found = shutil.which(FALLBACK, path="/usr/local/bin:/usr/bin:/bin")
+    for each in [wanted] if wanted else [base, found]:
+        if each and (user is None or user.can("x", each)) and shutil.which(each):
+            return [each, "-E", "-s"]
+    who = user.name if user else "you"
+    named = wanted or base
+    raise PythonError(f"{who} may not run {named}: say python = '/usr/bin/python3' in course.toml")
+
+
+class Grading:
+    """One submission. seeds: by lesson. until: when no more is asked, by time.monotonic()."""
+
+    def __init__(
+        self,
+        course: Course,
+        student: str,
+        seeds: dict[int, int],
+        user: User | None,
+        marks: Marks,
+        until: float,
+    ) -> None:
+        self._course = course
+        self._variant = variant.of_student(student)
+        self._seeds = seeds
+        self._user = user
+        self._marks = marks
+        self._until = until
+        self._python = python_for(user, course.words.python)
+
+    def run(
+        self, path: Path, numbers: Sequence[int], told: Callable[[str], None]
+    ) -> Iterator[Mark]:
+        """A mark for each check, in order."""
+        for number in numbers:
+            lesson = lesson_of(number)
+            asked = self._course.asked(number)
+            for file in dict.fromkeys(each.part for each in asked):
+                part = part_of(lesson, file)
+                told(f"lesson {number}: {file}")
+                theirs = [each for each in asked if each.part == file]
+                try:
+                    found = submission.find(path, lesson, part, alone=len(numbers) == 1)
+                    able = [e for e in theirs if found.tongue in tongues_of(part, e.check)]
+                    yield from self._program(found, lesson, part, able, path)
+                    for each in [each for each in theirs if each not in able]:
+                        why = f"not asked in {found.tongue}: it counts as the others of {file} do"
+                        yield self._marks.count_as(each, able, why)
+                except MissingError as error:
+                    yield from [self._marks.fail(each, str(error)) for each in theirs]
+                except OSError as error:  # of ours
+                    left = [each for each in theirs if self._marks.is_open(each)]
+                    why = f"this machine: {error.strerror or error}"
+                    yield from [self._marks.skip(each, why) for each in left]
+
+    def _program(
+        self, found: Found, lesson: Lesson, part: Part, asked: list[Asked], path: Path
+    ) -> Iterator[Mark]:
+        with tempfile.TemporaryDirectory(
+            prefix="compare-class-", ignore_cleanup_errors=True
+        ) as place:
+            copied = submission.copy(found, Path(place), self._user, beside=path.is_dir())
+            left, failed = list(asked), list[str]()
+            while left:
+                if time.monotonic() >= self._until:
+                    why = f"not asked: the {self._course.words.max_s:g} s for all were over"
+                    yield from [self._marks.skip(each, why) for each in left]
+                    return
+                job = self._job(found, copied, lesson, part, left, failed)
+                try:
+                    with Worker(job) as worker:
+                        for mark in self._hear(worker, job, found, left):
+                            failed += [mark.asked.check] if mark.state == "failed" else []
+                            left.remove(mark.asked)
+                            yield mark
+                except LaunchError as error:
+                    yield from [self._marks.skip(each, str(error)) for each in left]
+                    return
+
+    def _job(
+        self,
+        found: Found,
+        copied: Path,
+        lesson: Lesson,
+        part: Part,
+        left: list[Asked],
+        failed: list[str],
+    ) -> Job:
+        return Job(
+            profile=part.profile,
+            tongue=found.tongue,
+            source=str(copied),
+            place=str(copied.parent),
+            ids=[each.check for each in left],
+            failed=failed,
+            seed=self._seeds[lesson.number],
+            limits=dict(read_limit(f"{name}={value}") for name, value in part.limits.items()),
+            style=part.style,
+            variant=str(self._variant if part.profile == "frames" else variant.DEFAULT),
+            python=self._python,
+            build_s=min(BUILD_S, self._course.words.check_max_s),
+            user=self._user,
+        )
+
+    def _hear(self, worker: Worker, job: Job, found: Found, asked: list[Asked]) -> Iterator[Mark]:
+        """Until it is through, or one check is not: that has failed, and the rest is left."""
+        for number, each in enumerate((None, *asked)):
+            limit = each.max_s if each else START_S + job.build_s
+            last = min(time.monotonic() + limit, self._until)
+            mine = each or asked[0]
+            try:
+                said = worker.hear(last)
+            except GoneError as error:
+                what = "what made the checks was ended meanwhile"
+                yield self._fail(mine, job, found, f"{what}: {error}")
+                return
+            if said is None:
+                if time.monotonic() < self._until:
+                    what = "it took" if each else "its compiler took"
+                    yield self._fail(mine, job, found, f"{what} longer than {limit:g} s")
+                return
+            if said.unbuilt:
+                why = f"it does not compile:\n{said.unbuilt}"
+                yield from [self._marks.fail(one, why) for one in list(asked)]
+                return
+            if number and each and said.finding:
+                yield self._found(each, job, found, said.finding)
+
+    def _found(self, asked: Asked, job: Job, found: Found, finding: Finding) -> Mark:
+        failed = finding.state == "failed" and finding.started
+        again = self._again(asked, job, found) if failed else ""
+        return self._marks.find(asked, finding, again)
+
+    def _fail(self, asked: Asked, job: Job, found: Found, reason: str) -> Mark:
+        return self._marks.fail(asked, reason, again=self._again(asked, job, found))
+
+    def _again(self, asked: Asked, job: Job, found: Found) -> str:
+        """The command that asks just this again: its seed makes the same run."""
+        words = ["compare", "check", "--profile", job.profile, "--only", asked.check]
+        words += ["--seed", str(job.seed)]
+        words += ["--variant", job.variant] if job.variant != str(variant.DEFAULT) else []
+        for name, value in job.limits.items():
+            words += ["--limit", f"{name}={value:g}"]
+        words += ["--style", job.style] if job.style else []
+        run = {"python": ["python", str(found.path)], "js": ["node", str(found.path)]}
+        program = run.get(found.tongue, [str(found.path.with_suffix(""))])
+        return shlex.join([*words, "--", *program, "{host}", "{port}"])

@@ -1,0 +1,117 @@
+"""What a submission has earned so far, of a maximum that nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from compare.check.runner import Finding, State
+from compare.classroom.course import Asked
+
+NOT_YET = "not asked: the grading was ended before that"
+PLACES = 4  # of points, so that a tenth of a point is one
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one check. reason: why it has no points, in a line; finding: what was seen."""
+
+    asked: Asked
+    state: State = "skipped"
+    earned: float = 0.0
+    reason: str = NOT_YET
+    again: str = ""
+    finding: Finding | None = None
+
+
+class Lateness(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a lesson: what remains of its points, and why if that is not all."""
+
+    factor: float = 1.0
+    reason: str = ""
+
+
+class Marks:
+    """Of every check that was asked for, from the beginning on."""
+
+    def __init__(self, asked: Sequence[Asked], late: dict[int, Lateness]) -> None:
+        self._late = late
+        self._marks = {each.name: Mark(asked=each) for each in asked}
+
+    def __iter__(self) -> Iterator[Mark]:
+        return iter(self._marks.values())
+
+    def find(self, asked: Asked, finding: Finding, again: str = "") -> Mark:
+        """What a check found: its points, less what lateness takes."""
+        passed = finding.state == "passed"
+        late = self._late.get(asked.lesson, Lateness())
+        earned = round(asked.points * late.factor, PLACES) if passed else 0.0
+        return self._put(
+            Mark(
+                asked=asked,
+                state=finding.state,
+                earned=earned,
+                reason=late.reason if passed else finding.reason or finding.actual,
+                again=again,
+                finding=finding,
+            )
+        )
+
+    def fail(self, asked: Asked, reason: str, *, again: str = "") -> Mark:
+        """Without a finding."""
+        return self._put(Mark(asked=asked, state="failed", reason=reason, again=again))
+
+    def skip(self, asked: Asked, reason: str) -> Mark:
+        return self._put(Mark(asked=asked, reason=reason))
+
+    def count_as(self, asked: Asked, others: Sequence[Asked], reason: str) -> Mark:
+        """Of what cannot be asked in a language: the share that the others have."""
+        marks = [self._marks[each.name] for each in others]
+        most = sum(each.asked.points for each in marks)
+        share = sum(each.earned for each in marks) / most if most else 0.0
+        passed = bool(marks) and all(each.state == "passed" for each in marks)
+        return self._put(
+            Mark(
+                asked=asked,
+                state="passed" if passed else "skipped",
+                earned=round(asked.points * share, PLACES),
+                reason=reason,
+            )
+        )
+
+    def is_open(self, asked: Asked) -> bool:
+        """Whether nothing is known of it yet."""
+        return self._marks[asked.name].reason == NOT_YET
+
+    def _put(self, mark: Mark) -> Mark:
+        self._marks[mark.asked.name] = mark
+        return mark
+
+    def give_up(self, reason: str) -> None:
+        """Of all that were not asked, why."""
+        for each in [each for each in self if each.reason == NOT_YET]:
+            self.skip(each.asked, reason)
+
+    @property
+    def earned(self) -> float:
+        return round(sum(each.earned for each in self), PLACES)
+
+    @property
+    def most(self) -> float:
+        return round(sum(each.asked.points for each in self), PLACES)
+
+    def why(self, *, hidden: bool) -> list[str]:
+        """What kept checks from being asked, each reason once; of hidden ones only if told to."""
+        reasons = [late.reason for late in self._late.values() if late.reason]
+        counted: dict[str, list[str]] = {}
+        for each in self:
+            untold = each.finding is not None and each.finding.started
+            if each.state == "passed" or (untold and each.state == "failed"):
+                continue
+            if hidden or not each.asked.hidden:
+                counted.setdefault(each.reason, []).append(each.asked.name)
+        return reasons + [f"{_listed(names)}: {reason}" for reason, names in counted.items()]
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} checks from {names[0]}"

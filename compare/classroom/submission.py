@@ -1,0 +1,126 @@
+"""What was handed in: found by its name, and copied to where another user may run it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from compare.host.user import User
+from compare.learn.lesson import SUFFIX, Lesson, Part, Tongue
+
+MOST_FILES, MOST_BYTES = 1000, 20 * 1024 * 1024
+LARGEST_STATE = 1024 * 1024
+DEPTH = 2  # folders that may be around those of the lessons, as in what GitHub packs
+
+
+class MissingError(Exception):
+    """It cannot be judged, and why; that costs the points, and not the grading."""
+
+
+class Found(NamedTuple):
+    """The learner's file, and the language it is in."""
+
+    path: Path
+    tongue: Tongue
+
+
+class _State(msgspec.Struct):
+    """Of the course.json in a learner's folder."""
+
+    language: str = ""
+
+
+def find(submission: Path, lesson: Lesson, part: Part, *, alone: bool) -> Found:
+    """The file of a lesson's program. alone: no other lesson is graded, so it may lie on top.
+
+    Links are not followed: they might lead to what is none of the student's. Raises MissingError.
+    """
+    names = {f"{part.file}{suffix}": tongue for tongue, suffix in SUFFIX.items()}
+    wanted = f"{lesson.name}/{' or '.join(names)}"
+    if submission.is_file():
+        for tongue, suffix in SUFFIX.items():
+            if submission.suffix == suffix:
+                return Found(submission, tongue)
+        known = ", ".join(SUFFIX.values())
+        raise MissingError(f"{submission.name} ends with none of {known}")
+    for folder in [*_folders(submission, lesson.name), *([submission] if alone else [])]:
+        there = {tongue: folder / name for name, tongue in names.items() if _plain(folder / name)}
+        if len(there) > 1:
+            there = {k: v for k, v in there.items() if k == _language(folder.parent)} or there
+        if len(there) > 1:
+            files = " and ".join(each.name for each in there.values())
+            raise MissingError(f"{files} are there: only one can be meant, leave the other out")
+        for tongue, path in there.items():
+            return Found(path, tongue)
+    raise MissingError(f"not handed in: there is no {wanted}")
+
+
+def _folders(top: Path, name: str) -> list[Path]:
+    found, level = [], [top]
+    for _ in range(DEPTH + 1):
+        found += [each / name for each in level if _folder(each / name)]
+        level = [each for one in level for each in _inside(one) if _folder(each)][:MOST_FILES]
+    return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _plain(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _language(folder: Path) -> str:
+    try:
+        content = _read(folder / "course.json", LARGEST_STATE)
+        return msgspec.json.decode(content, type=_State).language
+    except (OSError, msgspec.DecodeError, MissingError):
+        return ""
+
+
+def copy(found: Found, place: Path, user: User | None, *, beside: bool) -> Path:
+    """Where it lies then; beside: with the plain files beside it. Raises MissingError."""
+    files, taken = [found.path], 0
+    if beside:
+        files += [each for each in sorted(found.path.parent.iterdir()) if each != found.path]
+    for each in [each for each in files if _plain(each)][:MOST_FILES]:
+        try:
+            content = _read(each, MOST_BYTES - taken)
+        except OSError as error:
+            raise MissingError(f"cannot read {each.name}: {error.strerror}") from None
+        taken += len(content)
+        (place / each.name).write_bytes(content)
+    if user:
+        for path in (place, *place.iterdir()):
+            os.chown(path, user.uid, user.gid)
+    return place / found.path.name
+
+
+def _read(path: Path, most: int) -> bytes:
+    """A plain file that is no link; what is longer is no program."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise MissingError(f"{path.name} is no plain file")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise MissingError(f"there are more than {MOST_BYTES // 1024 // 1024} MiB beside it")
+    return content

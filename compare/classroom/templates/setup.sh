@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Once, when Gradescope makes the image. Choose Ubuntu 24.04 there: Python 3.11 is needed.
+set -euo pipefail
+apt-get update
+apt-get install -y --no-install-recommends python3 python3-venv gcc libc6-dev nodejs util-linux
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "this image has $(python3 --version), and 3.11 is needed: choose Ubuntu 24.04" >&2
+  exit 1
+}
+id -u student >/dev/null 2>&1 || useradd --system --no-create-home student
+python3 -m venv /opt/compare
+if compgen -G "/autograder/source/wheels/*.whl" >/dev/null; then
+  /opt/compare/bin/pip install --no-cache-dir /autograder/source/wheels/*.whl
+else
+  /opt/compare/bin/pip install --no-cache-dir "aionet-compare==@VERSION@"
+fi
+chmod -R go= /autograder/source

@@ -1,0 +1,164 @@
+"""A worker under watch: it has so long for each of its words, and leaves nobody behind."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from compare.classroom.worker import Job, Said
+from compare.host import kin
+from compare.host.launch import LaunchError, ending_of, kill, start, why_not_started
+from compare.host.tail import Tail
+
+APART = ("unshare", "--pid", "--mount-proc", "--net", "--ipc", "--fork", "--kill-child")
+WORKER = "compare.classroom.worker"
+TRY_S = 10.0
+END_S = 15.0  # that many processes may take to end
+ROUNDS = 200  # in which nobody is left who could fork
+LONGEST = 64 * 1024 * 1024  # bytes of a word
+
+
+class GoneError(Exception):
+    """It ended before it was done, and how."""
+
+
+@functools.cache
+def apart() -> tuple[str, ...]:
+    """What gives a command processes and a network of its own; nothing where that is not allowed.
+
+    With them goes whoever was born there, however many they are.
+    """
+    if os.geteuid() != 0:
+        return ()
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run([*APART, "true"], check=False, capture_output=True, timeout=TRY_S)
+        return APART if done.returncode == 0 else ()
+    return ()
+
+
+class Worker:
+    """As a context manager. Raises LaunchError where nothing can be started here."""
+
+    def __init__(self, job: Job) -> None:
+        before = set(kin.children(os.getpid()))
+        heard, errors = os.pipe()
+        silence, told = os.pipe()
+        package = Path(__file__).parents[2]
+        self._apart = apart() if job.user else ()
+        command = [*self._apart, sys.executable, "-P", "-m", WORKER]
+        try:
+            self._process = start(
+                command,
+                (),
+                stdin=silence,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd="/",
+                env={"PYTHONPATH": str(package)},
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            os.close(heard)
+            os.close(told)
+            raise why_not_started(error, command) from None
+        finally:
+            os.close(errors)
+            os.close(silence)
+        self._ours = {*before, *kin.children(os.getpid())} - {self._process.pid}
+        self._stderr = Tail(heard)
+        self._came = bytearray()
+        with contextlib.suppress(BrokenPipeError), os.fdopen(told, "wb") as file:
+            file.write(msgspec.json.encode(job))
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._apart:
+            self._process.kill()  # and so its child, the first of those processes, and so all
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_S)
+        else:
+            _stop_all(self._process.pid, self._ours)
+        kill(self._process)
+        _end_all(self._ours)
+
+    def hear(self, deadline: float) -> Said | None:
+        """Its next word; None where it does not come in time. Raises GoneError."""
+        assert self._process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._came:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    return None
+                piece = os.read(self._process.stdout.fileno(), 65536)
+                if not piece or len(self._came) > LONGEST:
+                    raise GoneError(self._ending())
+                self._came += piece
+        line, _, rest = bytes(self._came).partition(b"\n")
+        self._came = bytearray(rest)
+        try:
+            return msgspec.json.decode(line, type=Said)
+        except msgspec.DecodeError:
+            raise GoneError("it said what nobody can read") from None
+
+    def _ending(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        said = self._stderr.now().decode(errors="replace").strip().splitlines()
+        return ending_of(self._process.poll()) + (f"; {said[-1]}" if said else "")
+
+
+def _alive(ours: set[int], pid: int | None = None) -> list[int]:
+    """Whoever was born of `pid`, and who came to us since, with theirs."""
+    roots = [each for each in kin.children(os.getpid()) if each not in ours and each != pid]
+    found = [each for root in roots for each in kin.tree(root)]
+    return found + (kin.tree(pid) if pid else [])
+
+
+def _stop_all(pid: int, ours: set[int]) -> None:
+    """Whoever is stopped cannot fork, so that after some rounds there is nobody left who can.
+
+    Whole groups at once, as far as they began with somebody among them.
+    """
+    stopped: set[int] = set()
+    groups: set[int] = set()
+    for _ in range(ROUNDS):
+        fresh = [each for each in _alive(ours, pid) if each not in stopped]
+        if not fresh:
+            return
+        for each in fresh:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if (group := os.getpgid(each)) in {*fresh, *stopped} - groups:
+                    groups.add(group)
+                    os.killpg(group, signal.SIGSTOP)
+            _send(each, signal.SIGSTOP)
+        stopped.update(fresh)
+
+
+def _end_all(ours: set[int]) -> None:
+    """All that came to us when the worker was gone."""
+    deadline = time.monotonic() + END_S
+    while (left := _alive(ours)) and time.monotonic() < deadline:
+        for each in reversed(left):
+            _send(each, signal.SIGKILL)
+        for each in left:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(each, os.WNOHANG)
+        time.sleep(0.002)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+__all__ = ["GoneError", "LaunchError", "Worker", "apart"]

@@ -1,0 +1,63 @@
+"""Another user of this machine, as whom a program runs that we start and do not trust."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import resource
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROCESSES = 1200  # of that user, threads included: a thread for each of 1,024 clients is allowed
+LARGEST = 256 * 1024 * 1024  # bytes of a file that it writes
+WITHIN_S = 10.0  # for what takes milliseconds
+
+
+class UserError(Exception):
+    """One cannot become that user; the message is a line that says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class User:
+    """By its numbers; it has no other groups."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @classmethod
+    def find(cls, name: str) -> User:
+        """Raises UserError."""
+        try:
+            row = pwd.getpwnam(name)
+        except KeyError:
+            raise UserError(f"there is no user {name!r} here: useradd -r {name}") from None
+        if row.pw_uid == 0:
+            raise UserError(f"{name} may do everything: name a user without rights")
+        if os.geteuid() != 0:
+            raise UserError(f"only root may run what is another user's, {name}'s: use sudo")
+        return cls(name, row.pw_uid, row.pw_gid)
+
+    def options(self) -> dict[str, Any]:
+        """Of subprocess."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": ()}
+
+    def can(self, right: str, path: str | Path) -> bool:
+        """Whether that user may read (r), write (w) or run (x) it, as test(1) has it."""
+        words = ["test", f"-{right}", str(path)]
+        done = subprocess.run(words, check=False, cwd="/", timeout=WITHIN_S, **self.options())
+        return done.returncode == 0
+
+
+def bind() -> None:
+    """In the child, before it becomes another program: what it may take of this machine."""
+    for what, most in (
+        (resource.RLIMIT_NPROC, PROCESSES),
+        (resource.RLIMIT_FSIZE, LARGEST),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (least, least))

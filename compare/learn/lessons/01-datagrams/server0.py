@@ -1,0 +1,12 @@
+"""An echo by datagrams: server.py HOST PORT."""
+
+import socket
+import sys
+
+host, port = sys.argv[1], int(sys.argv[2])
+
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind((host, port))
+while True:
+    data, sender = sock.recvfrom(1024)
+    sock.sendto(data, sender)

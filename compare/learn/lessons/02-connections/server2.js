@@ -1,0 +1,12 @@
+// An echo over TCP, one message for each client: server.js HOST PORT
+"use strict";
+
+const net = require("node:net");
+
+const [host, port] = process.argv.slice(2);
+const server = net.createServer({ allowHalfOpen: true }, (conn) => {
+  conn.once("data", (data) => conn.end(data));
+  conn.once("end", () => conn.end());
+});
+
+server.listen({ port: Number(port), host, backlog: 4096 });

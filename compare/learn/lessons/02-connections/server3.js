@@ -1,0 +1,16 @@
+// An echo over TCP, one message for each client: server.js HOST PORT
+"use strict";
+
+const net = require("node:net");
+
+const [host, port] = process.argv.slice(2);
+const server = net.createServer({ allowHalfOpen: true }, (conn) => {
+  conn.once("data", (data) => conn.end(data));
+  conn.once("end", () => conn.end());
+});
+
+server.on("error", (error) => {
+  console.error(`cannot listen at ${host} port ${port}: ${error.code}`);
+  process.exit(1);
+});
+server.listen({ port: Number(port), host, backlog: 4096 });

@@ -1,0 +1,19 @@
+// An echo over TCP: server.js HOST PORT
+"use strict";
+
+const net = require("node:net");
+
+const [host, port] = process.argv.slice(2);
+const server = net.createServer({ allowHalfOpen: true }, (conn) => {
+  conn.once("data", (message) => {
+    if (message.toString().trim() === "quit") conn.end();
+    else conn.end(message);
+  });
+  conn.on("end", () => conn.end());
+});
+
+server.on("error", (error) => {
+  console.error(`cannot listen at ${host} port ${port}: ${error.code}`);
+  process.exit(1);
+});
+server.listen({ port: Number(port), host, backlog: 4096 });

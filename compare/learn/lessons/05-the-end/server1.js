@@ -1,0 +1,18 @@
+// Sends back what comes: server.js HOST PORT
+"use strict";
+
+const net = require("node:net");
+
+const [host, port] = process.argv.slice(2);
+
+const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  socket.on("data", (data) => socket.write(data));
+  socket.on("end", () => socket.end());
+});
+
+server.on("error", (error) => {
+  console.error(`cannot listen at port ${port}: ${error.code}`);
+  process.exit(1);
+});
+server.listen({ host, port, backlog: 4096 });
+process.on("SIGTERM", () => server.close());

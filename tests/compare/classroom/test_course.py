@@ -1,0 +1,225 @@
+"""What `class new` makes, and what is said of a course.toml that cannot be meant."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from class_lessons import RIGHT, hand_in
+from click.testing import CliRunner, Result
+
+from compare.__main__ import main
+from compare.classroom.course import Course
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, ["class", *words])
+
+
+def test_new_course_is_what_can_be_graded(tmp_path: Path) -> None:
+    result = run(
+        "new", str(tmp_path / "net"), "--lessons", "1-1,4", "--due", "2027-01-31T23:59+01:00"
+    )
+    assert result.exit_code == 0, result.output
+    made = result.stdout.split()
+    assert all(Path(each).is_file() for each in made)
+    course = Course(tmp_path / "net")
+    assert course.words.name == "net"
+    assert [each.number for each in course.words.lesson] == [1, 4]
+    first, second = (each.due for each in course.words.lesson)
+    assert first is not None
+    assert second is not None
+    assert (second - first).days == 7
+    assert course.asked(1)[0].name == "1 echo life/0"
+    assert stat.S_IMODE((tmp_path / "net" / "secret").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "net" / "autograder.zip").stat().st_mode) == 0o600
+    assert len(course.secret()) == 64
+
+
+def test_each_course_has_a_secret_of_its_own(tmp_path: Path) -> None:
+    for name in "ab":
+        run("new", str(tmp_path / name))
+    assert Course(tmp_path / "a").secret() != Course(tmp_path / "b").secret()
+
+
+def test_new_overwrites_nothing(course: Path) -> None:
+    before = {each: each.read_bytes() for each in course.iterdir() if each.is_file()}
+    result = run("new", str(course))
+    assert result.exit_code == 2
+    assert f"{course} is not empty; name a folder that is not there yet" in result.stderr
+    assert {each: each.read_bytes() for each in course.iterdir() if each.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("12", "there is no lesson 12; there are 1, 4"),
+        ("4-1", "there is no lesson 4-1; there are 1, 4"),
+        ("1-3", "there is no lesson 2; there are 1, 4"),
+        ("all", "'all' is no lesson: such as 1-12, or 1,3,5-7"),
+        ("", "'' is no lesson"),
+    ],
+)
+def test_lessons_that_are_not_there_are_refused(words: str, said: str, tmp_path: Path) -> None:
+    result = run("new", str(tmp_path / "net"), "--lessons", words)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+    assert not (tmp_path / "net").exists()
+
+
+FAULTS = [
+    ("max_s = 1080", "max_s = 0", "max_s is 0: seconds, above 0"),
+    ("max_s = 1080", 'max_s = "long"', "Expected `float`, got `str` - at `$.max_s`"),
+    ("max_s = 1080", "most_s = 1080", "unknown field `most_s`"),
+    ("per_day = 0.1", "per_day = 10", "late.per_day is 10: a share, from 0 to 1"),
+    ("number = 1 ", "number = 2 ", "there is no lesson 2; there are 1, 4"),
+    (
+        '"echo tcp/1" = 1',
+        '"echo tcp/99" = 1',
+        'in "echo tcp/99" is no check of tcp-echo',
+    ),
+    ('"echo tcp/1" = 1', '"echo fr/1" = 1', "'fr/1' in \"echo fr/1\" is no check of tcp-echo"),
+    ('"echo tcp/1" = 1', '"eco tcp/1" = 1', "lesson 1 has no program 'eco'; it has echo"),
+    ('"echo tcp/1" = 1', '"echo tcp/1" = -1', '"echo tcp/1" has -1 points: a number, 0 or more'),
+    ('"echo tcp/1" = 1', '"echo tcp/1" = nan', '"echo tcp/1" has nan points'),
+    ("hidden = []", 'hidden = ["echo tcp/2"]', '"echo tcp/2" has no points, and is in hidden'),
+    ("hidden = []", 'max_s = {"echo tcp/1" = -1}', 'max_s of "echo tcp/1" is -1'),
+    ('visibility = "after_published"', 'visibility = "never"', "Invalid enum value 'never'"),
+    ("+00:00", "", "due has no time zone: such as 2027-01-31T23:59:00+01:00"),
+    ("[[lesson]]", "[[[lesson", "is no TOML"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"), FAULTS, ids=[each[1] or "no-zone" for each in FAULTS]
+)
+def test_value_that_cannot_be_meant_is_named(
+    old: str, new: str, said: str, course: Path, tmp_path: Path
+) -> None:
+    path = course / "course.toml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    result = run("grade", str(tmp_path), "--course", str(course), "--student", "ana")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert str(path) in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_secret_that_is_none_is_named(course: Path, tmp_path: Path) -> None:
+    for text, said in (("xyz", "is not of hexadecimal digits"), ("00", "has 2 digits")):
+        (course / "secret").write_text(text, encoding="utf-8")
+        result = run("grade", str(tmp_path), "--course", str(course), "--student", "ana")
+        assert result.exit_code == 2
+        assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--lesson", "7"], "the course has no lesson 7; it has 1"),
+        (["--student", ""], "'' is no name"),
+        (["--student", "a\nb"], "is no name"),
+        (["--submitted", "soon"], "'soon' is no time: such as 2027-01-31T23:59+01:00"),
+        (["--json", "/nowhere/there.json"], "cannot write /nowhere/there.json"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(
+    options: list[str], said: str, course: Path, tmp_path: Path
+) -> None:
+    words = ["grade", str(tmp_path), "--course", str(course), "--student", "ana", *options]
+    result = run(*words)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+
+
+def test_bundle_is_made_anew_with_what_the_course_says_now(course: Path, tmp_path: Path) -> None:
+    path = course / "course.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("1080", "99"), encoding="utf-8")
+    (tmp_path / "mine.whl").write_bytes(b"wheel")
+    result = run("bundle", str(course), "--wheel", str(tmp_path / "mine.whl"))
+    assert result.exit_code == 0, result.output
+    with zipfile.ZipFile(course / "autograder.zip") as archive:
+        assert "max_s = 99" in archive.read("course/course.toml").decode()
+        assert archive.read("wheels/mine.whl") == b"wheel"
+        modes = {each.filename: each.external_attr >> 16 for each in archive.infolist()}
+    assert modes["setup.sh"] & 0o111
+    assert modes["run_autograder"] & 0o111
+    assert not modes["course/secret"] & 0o077
+
+
+def test_programs_of_the_bundle_are_shells(course: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(course / "autograder.zip") as archive:
+        archive.extractall(tmp_path / "bundle")
+    for name in ("setup.sh", "run_autograder"):
+        assert "@VERSION" not in (tmp_path / "bundle" / name).read_text(encoding="utf-8")
+        subprocess.run(["bash", "-n", str(tmp_path / "bundle" / name)], check=True)
+
+
+def test_workflow_takes_the_course_by_its_tag_and_keeps_no_credentials(course: Path) -> None:
+    text = (course / ".github" / "workflows" / "grade.yml").read_text(encoding="utf-8")
+    assert "ref: refs/tags/${{ inputs.tag }}" in text
+    assert "workflow_dispatch" in text
+    assert "pull_request" not in text
+    assert text.count("persist-credentials: false") == text.count("actions/checkout@")
+    script = text.partition("      - name: Grade\n")[2].partition("        run: |\n")[2]
+    assert "${{" not in script.partition("      - uses")[0]  # what a name holds is not run
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="as Gradescope does, as root")
+def test_gradescope_bundle_grades_a_submission(course: Path, tmp_path: Path) -> None:
+    base = tmp_path / "autograder"
+    with zipfile.ZipFile(course / "autograder.zip") as archive:
+        archive.extractall(base / "source")
+    hand_in(base / "submission", RIGHT)
+    known = {"created_at": "2026-05-01T12:00:00.000000-08:00", "users": [{"email": " Ana@X.edu"}]}
+    (base / "submission_metadata.json").write_text(json.dumps(known), encoding="utf-8")
+    # Of this package, with lessons of the test: what an installed one has by itself.
+    kit = tmp_path / "kit"
+    kit.mkdir()
+    (kit / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if '-P' in sys.orig_argv:\n"
+        "    from pathlib import Path\n"
+        "    from compare.learn import lesson\n"
+        f"    lesson.LESSONS = Path({str(tmp_path / 'lessons')!r})\n",
+        encoding="utf-8",
+    )
+    env = os.environ | {
+        "AUTOGRADER": str(base),
+        "COMPARE_PYTHON": sys.executable,
+        "AS_USER": "nobody",
+        "PYTHONPATH": f"{kit}:{os.environ.get('PYTHONPATH', '')}:{Path(__file__).parents[3]}",
+    }
+    done = subprocess.run(
+        ["bash", str(base / "source" / "run_autograder")],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((base / "results" / "results.json").read_text(encoding="utf-8"))
+    assert [each["score"] for each in found["tests"]] == [1, 1, 1, 1], done.stdout + done.stderr
+    assert stat.S_IMODE((base / "results").stat().st_mode) == 0o700
+
+
+def test_gradescope_bundle_that_cannot_begin_says_so(course: Path, tmp_path: Path) -> None:
+    base = tmp_path / "autograder"
+    with zipfile.ZipFile(course / "autograder.zip") as archive:
+        archive.extractall(base / "source")
+    (base / "submission").mkdir()
+    env = os.environ | {"AUTOGRADER": str(base), "COMPARE_PYTHON": "/bin/false"}
+    subprocess.run(["bash", str(base / "source" / "run_autograder")], env=env, check=True)
+    found = json.loads((base / "results" / "results.json").read_text(encoding="utf-8"))
+    assert found == {"score": 0, "output": "The autograder could not begin: ask your teacher."}

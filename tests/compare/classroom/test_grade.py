@@ -1,0 +1,295 @@
+"""What is graded, for how many points: one maximum, whatever becomes of the program."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from class_lessons import ECHO, RIGHT, RIGHT_C, hand_in, write_course
+from click.testing import CliRunner
+
+from compare.__main__ import main
+from compare.classroom.seeds import seed_of
+from compare.commands import classroom
+from compare.learn.lesson import lessons
+
+from .conftest import Grade
+
+pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(60)]
+
+
+def test_right_program_has_all_points(grade: Grade) -> None:
+    graded = grade(RIGHT)
+    assert graded.points == (4, 4)
+    assert graded.result.exit_code == 0
+    assert graded.kept["finished"]
+    assert set(graded.states.values()) == {"passed"}
+
+
+def test_program_in_c_is_compiled(grade: Grade, tmp_path: Path) -> None:
+    path = hand_in(tmp_path / "c", RIGHT_C, "01-an-echo/echo.c")
+    assert grade(path).points == (4, 4)
+
+
+def test_what_does_not_compile_has_no_point_and_is_told_what_the_compiler_says(
+    grade: Grade, tmp_path: Path
+) -> None:
+    graded = grade(hand_in(tmp_path / "c", "int main( {", "01-an-echo/echo.c"))
+    assert graded.points == (0, 4)
+    graded.all_say("it does not compile")
+    assert "expected" in graded.gradescope["tests"][0]["output"]
+
+
+def test_server_that_does_not_start_has_no_point_and_all_say_why(grade: Grade) -> None:
+    graded = grade("import sys; sys.exit('no such luck')")
+    assert graded.points == (0, 4)
+    assert graded.result.exit_code == 1
+    graded.all_say("no such luck")
+    assert graded.suite.get("errors") == "4"
+
+
+def test_empty_submission_has_no_point_of_the_same_maximum(grade: Grade, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    graded = grade(tmp_path / "empty")
+    assert graded.points == (0, 4)
+    graded.all_say("not handed in: there is no 01-an-echo/echo.py or echo.c or echo.js")
+
+
+DIES_AFTER = """
+import os, pathlib, sys
+count = pathlib.Path("count")
+with count.open("a") as file:
+    file.write("x")
+if count.stat().st_size > 2:
+    sys.exit("no more")
+"""
+
+
+def test_server_that_starts_no_more_has_what_it_earned(grade: Grade) -> None:
+    graded = grade(DIES_AFTER + RIGHT)
+    assert graded.points == (2, 4)
+    assert list(graded.states.values()) == ["passed", "passed", "failed", "failed"]
+    graded.all_say("no more")
+
+
+def test_server_that_goes_into_the_background_has_no_point(grade: Grade) -> None:
+    graded = grade("import os\nif os.fork(): os._exit(0)\nos.setsid()\n" + RIGHT)
+    assert graded.points == (0, 4)
+    graded.all_say("it went into the background")
+
+
+def test_check_that_takes_too_long_fails_and_the_next_ones_are_made(
+    grade: Grade, course: Path
+) -> None:
+    path = course / "course.toml"
+    text = path.read_text(encoding="utf-8").replace("hidden = []", 'max_s = {"echo tcp/1" = 0.01}')
+    path.write_text(text, encoding="utf-8")
+    graded = grade(RIGHT)
+    assert graded.states == dict.fromkeys(ECHO, "passed") | {"tcp/1": "failed"}
+    assert graded.points == (3, 4)
+    graded.all_say("it took longer than 0.01 s")
+
+
+def test_time_for_all_that_is_over_leaves_what_was_earned(grade: Grade, course: Path) -> None:
+    slow = "import time; time.sleep(1)\n" + RIGHT
+    text = (course / "course.toml").read_text(encoding="utf-8")
+    (course / "course.toml").write_text(text.replace("max_s = 1080", "max_s = 3.5", 1), "utf-8")
+    graded = grade(slow)
+    assert 0 < graded.points[0] < 4
+    assert graded.points[1] == 4
+    graded.all_say("not asked: the 3.5 s for all were over")
+
+
+def test_what_is_late_has_less_of_the_same_maximum(grade: Grade) -> None:
+    graded = grade(RIGHT, "--submitted", "2026-06-02T13:00+00:00")
+    assert graded.points == (3.2, 4)
+    graded.all_say("lesson 1 was handed in 2 days late: 80% of its points")
+    assert grade(RIGHT, "--submitted", "2026-06-20T13:00+00:00").points == (0, 4)
+
+
+def test_hidden_check_counts_and_is_not_named_where_all_can_read(
+    grade: Grade, course: Path
+) -> None:
+    path = course / "course.toml"
+    text = path.read_text(encoding="utf-8").replace("hidden = []", 'hidden = ["echo tcp/6"]')
+    path.write_text(text, encoding="utf-8")
+    graded = grade("import sys; sys.exit('no such luck')")
+    assert graded.points == (0, 4)
+    seen = {each["name"]: each["visibility"] for each in graded.gradescope["tests"]}
+    assert seen.pop("1 echo tcp/6") == "after_published"
+    assert set(seen.values()) == {"visible"}
+    assert "tcp/6" not in graded.gradescope["output"]
+    assert "3 checks from" in graded.gradescope["output"]
+    assert graded.gradescope["stdout_visibility"] == "hidden"
+
+
+def test_failure_has_the_seed_that_makes_the_same_run(
+    grade: Grade, course: Path, tmp_path: Path
+) -> None:
+    wrong = RIGHT.replace("conn.sendall(data)", "conn.sendall(data[:50000])")
+    graded = grade(wrong)
+    seed = seed_of((course / "secret").read_text(encoding="utf-8").strip(), "ana", 1)
+    assert graded.kept["seeds"] == {"1": seed}
+    assert f"--seed {seed}" in graded.result.stdout
+    (failed,) = [each for each in graded.kept["marks"] if each["state"] == "failed"][:1]
+    words = failed["again"].split()
+    assert words[:3] == ["compare", "check", "--profile"]
+    words[words.index("python")] = sys.executable
+    again = CliRunner().invoke(main, words[1:])
+    assert failed["asked"]["check"] in again.stdout
+    assert "failed" in again.stdout
+
+
+def test_seeds_are_of_student_and_lesson_and_secret() -> None:
+    secret, other = "00" * 32, "11" * 32
+    found = {
+        seed_of(*each)
+        for each in ((secret, "ana", 1), (secret, "bea", 1), (secret, "ana", 2), (other, "ana", 1))
+    }
+    assert len(found) == 4
+    assert seed_of(secret, "ana", 1) == seed_of(secret, "ana", 1) < 2**63
+
+
+def test_zeros_are_there_before_the_first_check(
+    course: Path, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def run(*given: object) -> object:
+        seen.append(json.loads((out / "g.json").read_text(encoding="utf-8")))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(classroom.Grading, "run", run)
+    path = hand_in(tmp_path / "handed", RIGHT)
+    words = ["class", "grade", str(path), "--course", str(course), "--student", "ana"]
+    result = CliRunner().invoke(main, [*words, "--gradescope", str(out / "g.json")])
+    assert result.exit_code == 130
+    assert [each["score"] for each in seen[0]["tests"]] == [0, 0, 0, 0]
+    assert [each["max_score"] for each in seen[0]["tests"]] == [1, 1, 1, 1]
+    assert "interrupted" in (out / "g.json").read_text(encoding="utf-8")
+
+
+def test_ctrl_c_keeps_what_was_graded(course: Path, tmp_path: Path, out: Path) -> None:
+    """And leaves nobody behind."""
+    waits = DIES_AFTER.replace('sys.exit("no more")', "__import__('time').sleep(60)")
+    path = hand_in(tmp_path / "handed", waits + RIGHT)
+    code = (
+        "from pathlib import Path; from compare.learn import lesson; "
+        f"lesson.LESSONS = Path({str(tmp_path / 'lessons')!r}); "
+        "from compare.__main__ import main; main()"
+    )
+    words = ["class", "grade", str(path), "--course", str(course), "--student", "ana"]
+    words += ["--submitted", "2026-05-01T00:00+00:00", "--gradescope", str(out / "g.json")]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True
+    ) as process:
+        while not (out / "g.json").exists() or points_in(out / "g.json") < 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "2 of 4 points" in said
+    assert points_in(out / "g.json") == 2
+    assert "interrupted" in (out / "g.json").read_text(encoding="utf-8")
+
+
+def points_in(path: Path) -> float:
+    return float(sum(each["score"] for each in json.loads(path.read_text("utf-8"))["tests"]))
+
+
+def test_one_file_is_of_one_lesson(grade: Grade, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(RIGHT, encoding="utf-8")
+    assert grade(path, "--lesson", "1").points == (4, 4)
+
+
+def test_file_on_top_is_taken_where_one_lesson_is_asked(grade: Grade, tmp_path: Path) -> None:
+    assert grade(hand_in(tmp_path / "flat", RIGHT, "echo.py"), "--lesson", "1").points == (4, 4)
+
+
+def test_folder_within_a_folder_is_found(grade: Grade, tmp_path: Path) -> None:
+    hand_in(tmp_path / "zip", RIGHT, "net-main/01-an-echo/echo.py")
+    assert grade(tmp_path / "zip").points == (4, 4)
+
+
+def test_two_programs_of_one_name_are_told_to_be_too_many_unless_the_course_says_which(
+    grade: Grade, tmp_path: Path
+) -> None:
+    path = hand_in(tmp_path / "both", RIGHT)
+    hand_in(path, "int main( {", "01-an-echo/echo.c")
+    graded = grade(path)
+    assert graded.points == (0, 4)
+    graded.all_say("echo.py and echo.c are there")
+    hand_in(path, '{"language": "python"}', "course.json")
+    assert grade(path).points == (4, 4)
+
+
+SUMMER = (Path(__file__).parents[1] / "check" / "servers" / "frames.py").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("student", "speaks", "earned"), [("ana", "own", 3), ("ana", "4,bytes", 0)]
+)
+def test_frames_are_those_of_the_student(
+    student: str, speaks: str, earned: int, tmp_path: Path, grade: Grade, course: Path
+) -> None:
+    from compare.check.variant import DEFAULT, of_student
+
+    names = (f"{student}{number}" for number in range(100))
+    name = next(each for each in names if of_student(each) != DEFAULT)
+    spoken = str(of_student(name)) if speaks == "own" else speaks
+    shutil.rmtree(course)
+    write_course(course, 4)
+    code = re.sub(r"sys\.argv\[1\]", repr(f"none:{spoken}"), SUMMER)
+    graded = grade(hand_in(tmp_path / "sum", code, "04-frames/summer.py"), student=name)
+    assert graded.points == (earned, 3)
+    assert graded.kept["variant"] == str(of_student(name))
+    if not earned:
+        graded.all_say(f"--variant {of_student(name)}")
+        assert "it speaks another variant" in graded.gradescope["tests"][0]["output"]
+
+
+def test_lessons_are_graded_together_with_one_maximum(
+    grade: Grade, course: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(course)
+    write_course(course, 1, 4)
+    graded = grade(RIGHT)
+    assert graded.points == (4, 7)
+    graded.all_say("not handed in: there is no 04-frames/summer.py")
+    assert grade(RIGHT, "--lesson", "1").points == (4, 4)
+
+
+@pytest.mark.parametrize(("code", "earned"), [(RIGHT, 4), ("import sys; sys.exit(1)", 0)])
+def test_check_that_is_of_other_languages_counts_as_the_rest_of_the_program(
+    code: str, earned: int, grade: Grade, tmp_path: Path
+) -> None:
+    path = tmp_path / "lessons" / "01-an-echo" / "lesson.toml"
+    text = path.read_text(encoding="utf-8").replace(", 'tcp/6']", "]")
+    step = text[text.index("[[part.step]]") : text.index("[see]")]
+    other = step.replace("checks = [", "checks = ['tcp/6'] #").replace(
+        "[[part.step]]", "[[part.step]]\nonly = ['c']"
+    )
+    path.write_text(text.replace("[see]", other + "[see]"), encoding="utf-8")
+    lessons.cache_clear()
+    graded = grade(code)
+    assert graded.points == (earned, 4)
+    graded.all_say(
+        "not asked in python: it counts as the others of echo do"
+    ) if not earned else None
+    assert graded.result.exit_code == (0 if earned else 1)
+
+
+@pytest.mark.parametrize("module", ["aionet", "blocking", "compare"])
+def test_our_own_servers_are_no_answer(module: str, grade: Grade) -> None:
+    graded = grade(f"import {module}\n{RIGHT}")
+    assert graded.points == (0, 4)
+    graded.all_say(f"No module named '{module}'")
