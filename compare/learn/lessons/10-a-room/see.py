@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 HELD = "futex(): a lock that another one holds"
-CALLS = {44: "send", 45: "recv", 202: HELD, 288: "accept()"}  # of x86_64
-CALLS |= {206: "send", 207: "recv", 98: HELD, 242: "accept()"}  # of aarch64
+CALLS = {"44": "send", "45": "recv", "202": HELD, "288": "accept()"}  # of x86_64
+CALLS |= {"206": "send", "207": "recv", "98": HELD, "242": "accept()"}  # of aarch64
 
 
 def enter(port, name):
@@ -32,7 +32,7 @@ def whose(pid, fd, names):
 def show(pid, names):
     for thread in sorted(os.listdir(f"/proc/{pid}/task"), key=int):
         words = Path(f"/proc/{pid}/task/{thread}/syscall").read_text().split()
-        call = CALLS.get(int(words[0]), words[0])
+        call = CALLS.get(words[0], words[0])
         if call in ("send", "recv"):
             call += f"() on the connection of {whose(pid, int(words[1], 16), names)}"
         print(f"  a thread in {call}")
