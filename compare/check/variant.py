@@ -117,8 +117,8 @@ class Variant:
             f"unsigned and big-endian: {exact} of 32 bits, signed and big-endian. Its answer is "
             f"{self.header} bytes, {means}, and 8 bytes, the sum of the numbers, 64 bits, signed "
             f"and big-endian. {ends} ends the connection at once, without an answer. The numbers "
-            f"1, 2 and -4 are {question}, and the answer is {answer}. All else is as in "
-            "docs/protocols.md."
+            f"1, 2 and -4 are {question}, and the answer is {answer}. All else is the same "
+            "for everybody."
         )
 
 

@@ -10,21 +10,26 @@ from pathlib import Path
 
 from compare.classroom.course import FILE, SECRET
 
-ZIP = "autograder.zip"
+ZIPS = "autograder*.zip"
 VERSION = metadata.version("aionet-compare")
 PROGRAMS = ("setup.sh", "run_autograder")
 EPOCH = (2020, 1, 1, 0, 0, 0)  # so that the same course makes the same bundle
 
 
-def pack(folder: Path, wheels: Sequence[Path] = ()) -> Path:
-    """Make it anew of what the folder has now; only its owner may read it. Raises OSError."""
-    path = folder / ZIP
-    new = folder / f".{ZIP}.{os.getpid()}"
+def pack(folder: Path, wheels: Sequence[Path] = (), numbers: Sequence[int] = ()) -> Path:
+    """Make it anew of what the folder has now; only its owner may read it. Raises OSError.
+
+    numbers: the lessons of an assignment, if that is not all.
+    """
+    lessons = [str(each) for each in numbers]
+    path = folder / ("-".join(["autograder", *lessons]) + ".zip")
+    new = folder / f".{path.name}.{os.getpid()}"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w") as archive:
         for name in PROGRAMS:
             text = resources.files("compare.classroom").joinpath("templates", name)
             words = text.read_text("utf-8").replace("@VERSION@", VERSION)
+            words = words.replace("@LESSONS@", " ".join(lessons))
             archive.writestr(_entry(name, 0o755), words)
         archive.writestr(_entry(f"course/{FILE}", 0o600), (folder / FILE).read_bytes())
         archive.writestr(_entry(f"course/{SECRET}", 0o600), (folder / SECRET).read_bytes())

@@ -150,12 +150,16 @@ class Grading:
             try:
                 said = worker.hear(last)
             except GoneError as error:
+                if each is None:  # nothing of theirs was run yet
+                    why = f"this machine: what makes the checks has ended: {error}"
+                    yield from [self._marks.skip(one, why) for one in list(asked)]
+                    return
                 what = "what made the checks was ended meanwhile"
                 yield self._fail(mine, job, found, f"{what}: {error}")
                 return
             if said is None:
                 if time.monotonic() < self._until:
-                    what = "it took" if each else "its compiler took"
+                    what = "it took" if each else "to make it ready took"
                     yield self._fail(mine, job, found, f"{what} longer than {limit:g} s")
                 return
             if said.unbuilt:

@@ -30,13 +30,13 @@ def lay_out(folder: Path, numbers: Sequence[int], due: datetime.datetime) -> lis
             raise CourseError(f"{folder} is not empty; name a folder that is not there yet")
         _put(folder / FILE, course_text(folder.resolve().name, chosen, due))
         _put(folder / SECRET, f"{new_secret()}\n", 0o600)
-        _put(folder / ".gitignore", f"{SECRET}\n{bundle.ZIP}\n")
+        _put(folder / ".gitignore", f"{SECRET}\n{bundle.ZIPS}\n")
         (folder / WORKFLOW).parent.mkdir(parents=True)
         _put(folder / WORKFLOW, workflow_text())
-        bundle.pack(folder)
+        made = bundle.pack(folder)
     except OSError as error:
         raise CourseError(f"cannot write to {folder}: {error.strerror}") from None
-    return [folder / name for name in (FILE, SECRET, bundle.ZIP, WORKFLOW)]
+    return [folder / FILE, folder / SECRET, made, folder / WORKFLOW]
 
 
 def _put(path: Path, text: str, mode: int = 0o644) -> None:

@@ -44,6 +44,10 @@ class Marks:
     def find(self, asked: Asked, finding: Finding, again: str = "") -> Mark:
         """What a check found: its points, less what lateness takes."""
         passed = finding.state == "passed"
+        reason = finding.reason or finding.actual
+        for each in self._hidden_beside(asked):  # of which nothing is told by another one
+            if reason == f"not asked: {each} comes first":
+                reason = "not asked: a hidden check comes first"
         late = self._late.get(asked.lesson, Lateness())
         earned = round(asked.points * late.factor, PLACES) if passed else 0.0
         return self._put(
@@ -51,11 +55,17 @@ class Marks:
                 asked=asked,
                 state=finding.state,
                 earned=earned,
-                reason=late.reason if passed else finding.reason or finding.actual,
+                reason=late.reason if passed else reason,
                 again=again,
                 finding=finding,
             )
         )
+
+    def _hidden_beside(self, asked: Asked) -> list[str]:
+        """Hidden checks of the same program."""
+        mine = asked.lesson, asked.part
+        found = [each.asked for each in self if each.asked.hidden]
+        return [each.check for each in found if (each.lesson, each.part) == mine]
 
     def fail(self, asked: Asked, reason: str, *, again: str = "") -> Mark:
         """Without a finding."""

@@ -27,6 +27,13 @@ ROUNDS = 200  # in which nobody is left who could fork
 LONGEST = 64 * 1024 * 1024  # bytes of a word
 
 
+def _paths() -> str:
+    """Where our modules are; nothing of where we stand, which may be what was handed in."""
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    ours = [str(Path(__file__).parents[2]), *(each for each in given if Path(each).is_absolute())]
+    return os.pathsep.join(ours)
+
+
 class GoneError(Exception):
     """It ended before it was done, and how."""
 
@@ -52,7 +59,6 @@ class Worker:
         before = set(kin.children(os.getpid()))
         heard, errors = os.pipe()
         silence, told = os.pipe()
-        package = Path(__file__).parents[2]
         self._apart = apart() if job.user else ()
         command = [*self._apart, sys.executable, "-P", "-m", WORKER]
         try:
@@ -63,7 +69,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd="/",
-                env={"PYTHONPATH": str(package)},
+                env={"PYTHONPATH": _paths()},
             )
         except (OSError, subprocess.SubprocessError) as error:
             os.close(heard)

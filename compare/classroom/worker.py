@@ -27,7 +27,7 @@ from compare.check import variant
 from compare.check.bench import Subject
 from compare.check.catalogue import Profile
 from compare.check.runner import Finding, run
-from compare.host.user import User, bind
+from compare.host.user import User
 from compare.learn import program
 from compare.learn.lesson import Tongue
 
@@ -99,7 +99,7 @@ def _command(job: Job) -> tuple[str, ...]:
         resource.setrlimit(resource.RLIMIT_AS, (BUILD_BYTES, BUILD_BYTES))
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(job.build_s),) * 2)
         if job.user:
-            bind()
+            job.user.bind()
 
     options: dict[str, Any] = {"cwd": job.place, "timeout": job.build_s, "preexec_fn": prepare}
     options |= {"stdin": subprocess.DEVNULL, "env": environment(job.place)}

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from compare.check import variant
 from compare.classroom import bundle
-from compare.classroom.course import Course, CourseError, lesson_of
+from compare.classroom.course import SECRET, Course, CourseError, lesson_of
 from compare.classroom.files import About, Files
 from compare.classroom.grade import Grading, PythonError
 from compare.classroom.laid_out import lay_out
@@ -111,11 +111,15 @@ def new(folder: Path, numbers: list[int] | None, due: datetime.datetime | None) 
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Of this package, to be installed from the bundle and not from the network.",
 )
-def make_bundle(folder: Path, wheels: tuple[Path, ...]) -> None:
-    """Make autograder.zip anew, after a change to course.toml."""
+@click.option("--lesson", "numbers", metavar="N", type=int, multiple=True, help="[default: all]")
+def make_bundle(folder: Path, wheels: tuple[Path, ...], numbers: tuple[int, ...]) -> None:
+    """Make autograder.zip anew, after a change to course.toml; or one of a lesson."""
     try:
-        Course(folder).secret()
-        click.echo(bundle.pack(folder, wheels))
+        course = Course(folder)
+        course.secret()
+        for number in numbers:
+            course.rules(number)
+        click.echo(bundle.pack(folder, wheels, numbers))
     except CourseError as error:
         raise click.BadParameter(str(error), param_hint="'FOLDER'") from None
     except OSError as error:
@@ -225,7 +229,7 @@ def _user(name: str | None, folder: Path, outputs: list[Path]) -> User | None:
         raise click.BadParameter(str(error), param_hint=hint) from None
     if not user.can("x", place := tempfile.gettempdir()):
         raise click.BadParameter(f"{name} cannot enter {place}: set TMPDIR=/tmp", param_hint=hint)
-    for each in (folder / "secret", folder / bundle.ZIP):
+    for each in (folder / SECRET, *folder.glob(bundle.ZIPS)):
         if user.can("r", each.resolve()):
             raise click.BadParameter(f"{name} can read {each}: chmod 600 {each}", param_hint=hint)
     for path in outputs:

@@ -20,7 +20,7 @@ from typing import Any
 from compare.host import kin
 from compare.host.place import Place
 from compare.host.tail import Tail
-from compare.host.user import User, bind
+from compare.host.user import User
 from compare.models.starting import why_not
 
 READY_TIMEOUT_S = 10.0
@@ -94,7 +94,7 @@ def start(
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         if user:
-            bind()
+            user.bind()
 
     with _interruptions_after() as came, _or_nobody():
         process = subprocess.Popen(

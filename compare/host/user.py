@@ -21,11 +21,12 @@ class UserError(Exception):
 
 @dataclass(frozen=True)
 class User:
-    """By its numbers; it has no other groups."""
+    """By its numbers; it has no other groups, and so many processes and threads at most."""
 
     name: str
     uid: int
     gid: int
+    processes: int
 
     @classmethod
     def find(cls, name: str) -> User:
@@ -38,7 +39,7 @@ class User:
             raise UserError(f"{name} may do everything: name a user without rights")
         if os.geteuid() != 0:
             raise UserError(f"only root may run what is another user's, {name}'s: use sudo")
-        return cls(name, row.pw_uid, row.pw_gid)
+        return cls(name, row.pw_uid, row.pw_gid, PROCESSES)
 
     def options(self) -> dict[str, Any]:
         """Of subprocess."""
@@ -50,14 +51,13 @@ class User:
         done = subprocess.run(words, check=False, cwd="/", timeout=WITHIN_S, **self.options())
         return done.returncode == 0
 
-
-def bind() -> None:
-    """In the child, before it becomes another program: what it may take of this machine."""
-    for what, most in (
-        (resource.RLIMIT_NPROC, PROCESSES),
-        (resource.RLIMIT_FSIZE, LARGEST),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(what)[1]
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (least, least))
+    def bind(self) -> None:
+        """In the child, before it becomes another program: what it may take of this machine."""
+        for what, most in (
+            (resource.RLIMIT_NPROC, self.processes),
+            (resource.RLIMIT_FSIZE, LARGEST),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            hard = resource.getrlimit(what)[1]
+            least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(what, (least, least))

@@ -198,6 +198,7 @@ KILL = "import os; os.killpg(os.getpgid(os.getppid()), 9) if os.getppid() > 1 el
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only another user's processes can be counted")
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("code", [FORKS, LEAVES], ids=["forks", "leaves"])
 def test_program_that_forks_for_ever_is_ended_with_all_of_it(code: str, grade: Grade) -> None:

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from class_lessons import RIGHT, hand_in
+from class_lessons import RIGHT, hand_in, write_course
 from click.testing import CliRunner, Result
 
 from compare.__main__ import main
@@ -157,11 +157,23 @@ def test_bundle_is_made_anew_with_what_the_course_says_now(course: Path, tmp_pat
     assert not modes["course/secret"] & 0o077
 
 
+def test_bundle_of_a_lesson_asks_for_that_one(tmp_path: Path) -> None:
+    course = write_course(tmp_path / "both", 1, 4)
+    assert run("bundle", str(course), "--lesson", "4").stdout.strip().endswith("autograder-4.zip")
+    with zipfile.ZipFile(course / "autograder-4.zip") as archive:
+        assert 'lessons="4"' in archive.read("run_autograder").decode()
+    result = run("bundle", str(course), "--lesson", "5")
+    assert result.exit_code == 2
+    assert "the course has no lesson 5; it has 1, 4" in result.stderr
+
+
 def test_programs_of_the_bundle_are_shells(course: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(course / "autograder.zip") as archive:
         archive.extractall(tmp_path / "bundle")
     for name in ("setup.sh", "run_autograder"):
-        assert "@VERSION" not in (tmp_path / "bundle" / name).read_text(encoding="utf-8")
+        text = (tmp_path / "bundle" / name).read_text(encoding="utf-8")
+        assert "@VERSION" not in text
+        assert "@LESSONS" not in text
         subprocess.run(["bash", "-n", str(tmp_path / "bundle" / name)], check=True)
 
 

@@ -16,6 +16,7 @@ from class_lessons import ECHO, RIGHT, RIGHT_C, hand_in, write_course
 from click.testing import CliRunner
 
 from compare.__main__ import main
+from compare.classroom import watched
 from compare.classroom.seeds import seed_of
 from compare.commands import classroom
 from compare.learn.lesson import lessons
@@ -107,6 +108,16 @@ def test_time_for_all_that_is_over_leaves_what_was_earned(grade: Grade, course: 
     graded.all_say("not asked: the 3.5 s for all were over")
 
 
+def test_what_is_wrong_with_this_machine_is_not_said_to_be_the_programs_fault(
+    grade: Grade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "WORKER", "compare.classroom.not_there")
+    graded = grade(RIGHT)
+    assert graded.points == (0, 4)
+    assert set(graded.states.values()) == {"skipped"}
+    graded.all_say("this machine: what makes the checks has ended")
+
+
 def test_what_is_late_has_less_of_the_same_maximum(grade: Grade) -> None:
     graded = grade(RIGHT, "--submitted", "2026-06-02T13:00+00:00")
     assert graded.points == (3.2, 4)
@@ -128,6 +139,17 @@ def test_hidden_check_counts_and_is_not_named_where_all_can_read(
     assert "tcp/6" not in graded.gradescope["output"]
     assert "3 checks from" in graded.gradescope["output"]
     assert graded.gradescope["stdout_visibility"] == "hidden"
+
+
+def test_hidden_check_that_comes_first_is_not_told_of(grade: Grade, course: Path) -> None:
+    path = course / "course.toml"
+    text = path.read_text(encoding="utf-8").replace("hidden = []", 'hidden = ["echo tcp/4"]')
+    path.write_text(text, encoding="utf-8")
+    graded = grade(RIGHT.replace("with conn:", "if True:").replace("pass", "keep.append(conn)"))
+    assert graded.states["tcp/4"] == "failed"
+    visible = [e for e in graded.gradescope["tests"] if e["visibility"] == "visible"]
+    assert "tcp/4" not in json.dumps([graded.gradescope["output"], visible])
+    assert "not asked: a hidden check comes first" in json.dumps(visible)
 
 
 def test_failure_has_the_seed_that_makes_the_same_run(
