@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from compare.check import symptoms
 from compare.check.failure import Failed, shown
 from compare.check.variant import ALL, DEFAULT, Variant
-from compare.check.wire import Wire
+from compare.check.wire import RESET, Wire
 
 READ_BYTES = 4096
 
@@ -77,6 +77,7 @@ def spoken(at: tuple[str, int], asked: Variant, within: float) -> str:
         for each in (each for each in ALL if each != asked):
             with contextlib.suppress(OSError):
                 sock = opened.enter_context(socket.create_connection(at, within))
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)  # leaves nothing
                 sock.sendall(frame(numbers, each))
                 selector.register(sock, selectors.EVENT_READ, each)
         while selector.get_map() and (left := deadline - time.monotonic()) > 0:

@@ -52,8 +52,6 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     name: str
-    repository: str = "OWNER/REPOSITORY"
-    tag: str = "v1"
     max_s: float = 1080.0
     check_max_s: float = 120.0
     visibility: Visibility = "after_published"

@@ -7,9 +7,10 @@ import json
 import os
 import pty
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -208,3 +209,47 @@ def test_python_is_not_that_of_our_environment() -> None:
     words = grading.python_for(None, None)
     assert words[1:] == ["-E", "-s"]
     assert not words[0].startswith(os.environ.get("VIRTUAL_ENV", "/nowhere"))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _is_theirs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[-4].endswith(b"echo.py")
+    except (OSError, IndexError):
+        return False
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["apart", "plain"])
+def test_grader_that_is_killed_leaves_nobody_behind(
+    apart: bool,
+    tmp_path: Path,
+    course: Path,
+    offspring: Callable[[int], set[int]],
+    wait_until: Callable[[Callable[[], object], str], None],
+) -> None:
+    if apart and not watched.apart():
+        pytest.skip("processes of one's own are not permitted here")
+    user = ["--as", "nobody"] if apart else []
+    code = "import os, time\nif os.fork() == 0: os.setsid()\ntime.sleep(300)\n"
+    path = hand_in(tmp_path / "handed", code)
+    begin = (
+        "from pathlib import Path; from compare.learn import lesson; "
+        f"lesson.LESSONS = Path({str(tmp_path / 'lessons')!r}); "
+        "from compare.__main__ import main; main()"
+    )
+    words = ["class", "grade", str(path), "--course", str(course), "--student", "ana", *user]
+    with subprocess.Popen(
+        [sys.executable, "-c", begin, *words], stdout=subprocess.DEVNULL
+    ) as process:
+        # The worker (with who began it), the program and its child, and who sees to their ends.
+        wait_until(lambda: sum(map(_is_theirs, offspring(process.pid))) == 2, "the program to run")
+        there = offspring(process.pid)
+        process.kill()
+        process.wait(30)
+    wait_until(lambda: not any(map(_lives, there)), "all to be gone")
