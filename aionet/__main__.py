@@ -35,8 +35,7 @@ def serve(task: Serve) -> int:
         try:
             tls = server_context(*task.tls)
         except (OSError, ValueError) as error:
-            files = " and ".join(file for file in task.tls if file)
-            fail(f"cannot use {files} for TLS: {error}; it takes PEM files that belong together")
+            fail(f"cannot serve TLS: {error}")
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(Opened(task.workers, task.timeouts.write))
         for address in task.addresses:

@@ -219,9 +219,9 @@ def parse(
             raise ValueError("--tls-key needs --tls-cert FILE")
         if certificate and args.service == "udp-echo":
             raise ValueError("udp-echo cannot have --tls-cert: TLS needs a stream")
+        limits, timeouts = read_options(args)
     except ValueError as error:
         (chat if args.command == "chat" else serve).error(str(error))
-    limits, timeouts = read_options(args)
     return Serve(
         args.service,
         getattr(args, option),

@@ -145,6 +145,9 @@ class StreamConnection(Connection):
     def writable(self) -> None:
         self.stream.writable()
 
+    def stays(self) -> bool:
+        return self.stream.relayed
+
     def cut(self, finished: bool) -> None:
         self._cut = not finished
 

@@ -46,7 +46,8 @@ class Limits:
     write_buffer: while more than this is waiting to be sent to a peer, nothing is read
         from it: whoever does not read is not listened to.
     outbox: a peer for which more than this is waiting, when others say still more to it, is
-        dropped: they talk faster than it reads. Answers to what it said itself wait instead.
+        dropped: they talk faster than it reads. Answers to what it said itself wait instead, up to
+        `write_buffer`, so this is at least that.
     min_rate: bytes a second that a peer takes at least of what waits for it, on average over
         Timeouts.write (Kestrel's MinResponseDataRate, and its value).
     udp_rate: datagrams sent in a second to one source, counted as `per_peer` does. Two servers that
@@ -79,6 +80,11 @@ class Limits:
             if value is None and name in optional:
                 continue
             check_whole(f"Limits.{name}", value, MAX_INT)
+        if self.outbox < self.write_buffer:
+            raise ValueError(
+                f"Limits.outbox is {self.outbox!r}; it must be at least Limits.write_buffer, which "
+                f"is {self.write_buffer!r}: what a peer is let wait of its own must not drop it"
+            )
         if self.on_full not in ("queue", "reject"):
             raise ValueError(f"Limits.on_full is {self.on_full!r}; it must be 'queue' or 'reject'")
         check_flag("Limits.udp_low_ports", self.udp_low_ports)

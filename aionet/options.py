@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Any
 
-from aionet.limits import Limits, Timeouts
+from aionet.limits import MAX_INT, Limits, Timeouts
 
 NONE = "none"
 
@@ -48,6 +48,9 @@ _OPTIONS = {
     "linger": _Option("linger-timeout", "for a peer to close first after the service closed it"),
 }
 _BYTES = ("message", "write_buffer", "outbox")
+_DEFAULT: dict[str, Any] = {field.name: field.default for field in fields(Limits)}
+# Beside which either of the two may have any value.
+_WIDE: dict[str, Any] = {"write_buffer": 1, "outbox": MAX_INT}
 
 
 def add_options(parser: argparse.ArgumentParser, wanted: Collection[str] | None = None) -> None:
@@ -84,13 +87,26 @@ def add_options(parser: argparse.ArgumentParser, wanted: Collection[str] | None 
 
 
 def read_options(args: argparse.Namespace) -> tuple[Limits, Timeouts]:
-    """What `add_options` has read; what was not asked for has its default."""
+    """What `add_options` has read; what was not asked for has its default.
+
+    An outbox that was not asked for is never less than the write buffer. Raises ValueError for one
+    that was and is.
+    """
 
     def given(kind: type[Limits] | type[Timeouts]) -> dict[str, Any]:
         keys = {field.name: _key(kind, field.name) for field in fields(kind)}
         return {name: getattr(args, key) for name, key in keys.items() if hasattr(args, key)}
 
-    return Limits(**given(Limits)), Timeouts(**given(Timeouts))
+    limits = given(Limits)
+    buffer, outbox = (limits.get(name, _DEFAULT[name]) for name in ("write_buffer", "outbox"))
+    if outbox < buffer:
+        if outbox != _DEFAULT["outbox"]:
+            raise ValueError(
+                f"--outbox {outbox} is less than --write-buffer, which is {buffer}: raise the one "
+                "or lower the other"
+            )
+        limits["outbox"] = buffer
+    return Limits(**limits), Timeouts(**given(Timeouts))
 
 
 def limiting(limits: Limits, timeouts: Timeouts) -> dict[str, str]:
@@ -99,10 +115,15 @@ def limiting(limits: Limits, timeouts: Timeouts) -> dict[str, str]:
     for each in (limits, timeouts):
         for field in fields(each):
             value = getattr(each, field.name)
-            if value != field.default and value is not None:
+            if value != field.default and value is not None and not _follows(limits, field.name):
                 key = _key(type(each), field.name)
                 found[key] = f"--{_OPTIONS[key].name}"
     return found
+
+
+def _follows(limits: Limits, name: str) -> bool:
+    """Whether it is what it is for another's sake: `read_options`."""
+    return name == "outbox" and _DEFAULT[name] < limits.outbox == limits.write_buffer
 
 
 def _key(kind: type, name: str) -> str:
@@ -122,7 +143,7 @@ def _reader(kind: type[Limits] | type[Timeouts], name: str, option: str) -> Any:
                 value = int(text) if text.isascii() and text.isdigit() else -1
             else:
                 value = float(text)
-            kind(**{name: value})  # type: ignore[arg-type]
+            _check(kind, name, value)
         except ValueError:
             what = "a number of seconds above 0 and up to 86400"
             if kind is Limits:
@@ -135,9 +156,15 @@ def _reader(kind: type[Limits] | type[Timeouts], name: str, option: str) -> Any:
     return read
 
 
+def _check(kind: type[Limits] | type[Timeouts], name: str, value: float | None) -> None:
+    """Raises ValueError for what the setting cannot be, whatever the others are."""
+    beside = _WIDE if kind is Limits else {}
+    kind(**{**beside, name: value})
+
+
 def _is_optional(kind: type[Limits] | type[Timeouts], name: str) -> bool:
     try:
-        kind(**{name: None})  # type: ignore[arg-type]
+        _check(kind, name, None)
     except ValueError:
         return False
     return True

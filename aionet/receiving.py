@@ -152,14 +152,15 @@ class ReceiveHalf:
             self._messages += 1
         return self._cut(*found)
 
-    async def receive_line(self) -> bytes | None:
+    async def receive_line(self, limit: int | None = None) -> bytes | None:
         """The next line without its end; None once the peer has finished sending.
 
         LF ends a line and a CR before it is dropped; what stands after the last LF when the peer
         finishes sending is a line, too, but not when the server stops (IncompleteError). A line
-        over Limits.message ends the connection: BrokenStreamError, `oversize`.
+        over the limit ends the connection: BrokenStreamError, `oversize`. limit: bytes of a line,
+        without its end; Limits.message if it is not given.
         """
-        return await self.receive_message(_lines(self._limit))
+        return await self.receive_message(_lines(self._limit if limit is None else limit))
 
     async def receive_until(self, separator: bytes, limit: int | None = None) -> bytes | None:
         """What comes before the next `separator`, which is dropped; None once there is no more.
@@ -184,9 +185,9 @@ class ReceiveHalf:
         while (message := await self.receive_message(framing)) is not None:
             yield message
 
-    async def lines(self) -> AsyncIterator[bytes]:
+    async def lines(self, limit: int | None = None) -> AsyncIterator[bytes]:
         """Every line, as `receive_line` gives them."""
-        framing = _lines(self._limit)
+        framing = _lines(self._limit if limit is None else limit)
         while (line := await self.receive_message(framing)) is not None:
             yield line
 

@@ -38,6 +38,7 @@ class Stream(ReceiveHalf):
     def __init__(self, conn: StreamConnection, limit: int) -> None:
         super().__init__(conn, limit)
         self.closed_by_handler = False
+        self.relayed = False  # so a drain leaves it until its deadline: who knows what is half
         self._finished = False  # sending, by this program
         self._room: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] | None = None

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import Any, Literal, cast
 
+from aionet.pem import Path, load_authorities, load_pair
 from aionet.throttle import throttled
 
-Path = str | PathLike[str]
 Pair = tuple[Path, Path | None]  # the files of a certificate and of its key
 ClientCertificate = Literal["none", "optional", "required"]
 
@@ -47,17 +47,13 @@ class ServerContext(ssl.SSLContext):
     def reload(self) -> None:
         """Read all files again, for connections from now on.
 
-        Raises OSError (ssl.SSLError is one), and changes nothing of the pair then. A key of another
-        kind (RSA, EC) is used beside the one before it: OpenSSL has a place for each.
+        Raises OSError (ssl.SSLError is one) with the name of the file, and changes nothing of the
+        pair then. A key of another kind (RSA, EC) is used beside the one before it: OpenSSL has a
+        place for each.
         """
         read = self._look()
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._pair)  # whether it can
-        except OSError as error:
-            if error.filename is None:  # and OpenSSL's errors name none at all
-                error.filename = " and ".join(str(path) for path in self._pair if path is not None)
-            raise
-        self.load_cert_chain(*self._pair)
+        load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *self._pair)  # whether it can
+        load_pair(self, *self._pair)
         self._read = self._seen = read
         for context in self._hosts.values():
             context.reload()
@@ -149,12 +145,23 @@ def server_context(
         it in get_extra_info("peercert").
     alpn: what is spoken, the best first, such as "h2" (RFC 7301).
 
-    Raises OSError (ssl.SSLError is one) where files cannot be read or do not belong together, and
-    ValueError for client certificates that nobody may sign, and for what cannot be meant.
+    Raises OSError (ssl.SSLError is one) where a file cannot be read, is not PEM, or does not belong
+    to the other, and where a key is encrypted: it names the file. And ValueError for client
+    certificates that nobody may sign, and for what cannot be meant.
     """
-    for what, path in (("certificate", certificate), ("key", key), ("client_ca", client_ca)):
-        if not isinstance(path, str | PathLike) and (path is not None or what == "certificate"):
-            raise ValueError(f"{what} is {path!r}; it must be the path of a PEM file")
+    pairs = {
+        name: files if isinstance(files, tuple) else (files, None)
+        for name, files in (hosts or {}).items()
+    }
+    _check_path("certificate", certificate)
+    for what, path in (("key", key), ("client_ca", client_ca)):
+        if path is not None:
+            _check_path(what, path)
+    for name, files in pairs.items():
+        if len(files) != 2:
+            raise ValueError(f"hosts[{name!r}] is {files!r}; it must be a file, or two of them")
+        for path in files[: 1 if files[1] is None else 2]:
+            _check_path(f"hosts[{name!r}]", path)
     if isinstance(alpn, str):
         raise ValueError(f"alpn is {alpn!r}; it must be a list, such as [{alpn!r}]")
     need: object = client_cert
@@ -171,15 +178,16 @@ def server_context(
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         context.use(pair, hosts)
         if client_ca is not None:
-            context.load_verify_locations(client_ca)
+            load_authorities(context, client_ca)
         context.verify_mode = _VERIFY[need]
         if protocols:
             context.set_alpn_protocols(protocols)
         return context
 
     protocols = list(alpn)
-    others = {
-        name: make(files if isinstance(files, tuple) else (files, None), {})
-        for name, files in (hosts or {}).items()
-    }
-    return make((certificate, key), others)
+    return make((certificate, key), {name: make(pair, {}) for name, pair in pairs.items()})
+
+
+def _check_path(what: str, path: object) -> None:
+    if not isinstance(path, str | PathLike) or "\0" in str(path):
+        raise ValueError(f"{what} is {path!r}; it must be the path of a PEM file")

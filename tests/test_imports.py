@@ -45,6 +45,7 @@ FOR_CONTENDERS = {
     "aionet.core",
     "aionet.descriptors",
     "aionet.loops",
+    "aionet.pktinfo",
     "aionet.protocol",
     "aionet.signals",
     "aionet.sockets",

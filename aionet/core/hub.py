@@ -329,13 +329,13 @@ class Hub:
     # The end, and time.
 
     def drain(self) -> None:
-        """Treat every peer as having finished sending what has arrived already."""
+        """Treat every peer as having finished sending what has arrived already, but who stays."""
         self.draining = True
         self.talk.say_goodbye()
         for peer in list(self.open):
             if peer.state is not State.WAITING:
                 peer.reason = peer.reason or CloseReason.DRAIN
-                if not peer.closing:
+                if not peer.closing and not peer.stays():
                     peer.todo = Todo.SHUT_RD
                     self.touch(peer)
 

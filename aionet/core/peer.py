@@ -182,6 +182,10 @@ class Peer:
 
     # What only a shell knows, and what it may want to be told.
 
+    def stays(self) -> bool:
+        """Whether it is heard on in a drain, until the deadline of that."""
+        return False
+
     def unacked(self) -> int:
         """Bytes of what was taken that have not been acknowledged by the peer, wherever they are.
 

@@ -38,8 +38,7 @@ class Talk:
         )
         self.greets = type(self._service).connect is not Service.connect
         self._is_done_at_eof = type(self._service).receive_eof is Service.receive_eof
-        # Up to write_buffer it is listened to, so that much may wait of its own answers.
-        self._most = max(hub.limits.outbox, hub.limits.write_buffer)
+        self._most = hub.limits.outbox
         self._busy = 0  # calls of the service, or what they answered, under way
         self.turns = Turns(hub)
         self._asked: Peer | None = None  # whose generator is
@@ -175,7 +174,8 @@ class Talk:
             else:
                 self._deliver(to, what)
         if own and not peer.closing:
-            extra_of(peer).rest = iter(own)
+            own.reverse()  # so that each is let go when it is taken
+            extra_of(peer).rest = (own.pop() for _ in range(len(own)))
             self._regulate(peer)
 
     def _deliver(self, to: Any, what: bytes | Close) -> None:

@@ -54,7 +54,7 @@ class Framed(Service):
         second = next(messages, None)
         if second is None and not reader.too_long:
             return self._service.receive_data(peer, first)
-        begun = [first] if second is None else [first, second]
+        begun = iter([first] if second is None else [first, second])  # lets go of them at its end
         return self._hear(peer, reader, chain(begun, messages))
 
     def _hear(self, peer: Any, reader: Reader, messages: Iterator[bytes]) -> Iterator[Delivery]:

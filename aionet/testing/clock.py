@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -18,12 +18,16 @@ class InMemory:
 
 
 class ClockLoop(asyncio.SelectorEventLoop):
-    """A loop whose time stands still until it is moved."""
+    """A loop whose time stands still until it is moved.
+
+    rested: called whenever nothing is left to be done at a time; what it raises, the caller gets.
+    """
 
     def __init__(self) -> None:
         self._now = 0.0
         self._due: list[float] = []  # a heap of when timers ring
         self._busy = False
+        self.rested: Callable[[], None] | None = None
         super().__init__()
 
     def time(self) -> float:
@@ -65,6 +69,8 @@ class ClockLoop(asyncio.SelectorEventLoop):
             self._busy = False
             super().call_soon(self.stop)
             self.run_forever()
+        if self.rested is not None:
+            self.rested()
 
     def advance(self, seconds: float) -> None:
         until = self._now + seconds
@@ -92,6 +98,7 @@ class ClockLoop(asyncio.SelectorEventLoop):
 
         Raises RuntimeError if one does not end all the same.
         """
+        self.rested = None
         try:
             if not self.is_closed():
                 left = asyncio.all_tasks(self)

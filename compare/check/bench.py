@@ -27,26 +27,10 @@ from compare.host.place import Place, free_port
 from compare.host.user import User
 
 PATIENCE_S = 3.0  # for what takes milliseconds
-USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idle machine
-CALIBRATE_S = 0.05
 AT_REST_S = 0.1  # that nothing has changed
 END_S = 0.5  # after which one that is ending can be asked how it ended
 ROUNDS = 3  # of clients that come and go, in which what is kept for later levels off
 KEPT = 4  # descriptors by which it may
-
-
-def slowness() -> float:
-    """How many times slower than an idle machine this one is now; at least 1."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        rounds, began = 0, time.perf_counter()
-        while (spent := time.perf_counter() - began) < CALIBRATE_S:
-            ours.send(b"x")
-            theirs.recv(1)
-            theirs.send(b"x")
-            ours.recv(1)
-            rounds += 1
-    return max(1.0, spent / rounds * 1e6 / USUAL_ROUND_US)
 
 
 @dataclass(frozen=True)
@@ -298,17 +282,28 @@ class Bench:
 
     def _must_see_inside(self) -> None:
         """Raises Skipped where its processes cannot be looked into, Failed where it has ended."""
+        try:
+            self._seen_inside = self._seen_inside or self._has_its_socket()
+        except OSError:
+            if not self.ending():
+                raise
+        # Asked last: it may end, and be nowhere, while it is looked for.
         if ending := self.ending():
             raise Failed("the server to be there", f"it has ended: {ending}")
-        if self._seen_inside:
-            return
-        inodes = {each.inode for each in self.place.bound()}
-        if not any(inodes & process.socket_inodes(each) for each in process.tree(self.server.pid)):
+        if not self._seen_inside:
             raise Skipped(
                 "none of the processes that were started has the socket at which it listens, as if "
                 "it were in a container: cannot look inside"
             )
-        self._seen_inside = True
+
+    def _has_its_socket(self) -> bool:
+        """Whether one of the processes that were started has the socket of the server."""
+        inodes = {each.inode for each in self.place.bound()}
+        for each in process.tree(self.server.pid):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it is gone
+                if inodes & process.socket_inodes(each):
+                    return True
+        return False
 
     def descriptors(self) -> int:
         self._must_see_inside()
@@ -326,6 +321,7 @@ class Bench:
     def memory_kb(self) -> int:
         self._must_see_inside()
         if not (memory := process.pss_kb(self.server.pid, anonymous=True)):
+            self._must_see_inside()  # or it has ended meanwhile
             raise Skipped("this machine does not show its memory (/proc/PID/smaps_rollup)")
         return memory
 
@@ -378,4 +374,4 @@ class Bench:
         return wait_until(condition, self.patience)
 
 
-__all__ = ["Bench", "Failed", "LaunchError", "Skipped", "Subject", "free_port", "slowness"]
+__all__ = ["Bench", "Failed", "LaunchError", "Skipped", "Subject", "free_port"]

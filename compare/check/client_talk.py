@@ -74,6 +74,7 @@ def shows_at_once(bench: ClientBench) -> None:
     mistake="epoll(7) with input() or readline(): that reads all three and gives one, and the "
     "descriptor is not readable any more. Use read(2) and find the lines yourself.",
     calls="read(2): os.read(0, 65536); epoll_wait(2).",
+    needs="cl/1",
 )
 def sends_all_lines(bench: ClientBench) -> None:
     wire = bench.meet()
@@ -91,6 +92,7 @@ def sends_all_lines(bench: ClientBench) -> None:
     mistake="decode() of each piece: keep what is incomplete (codecs.getincrementaldecoder), or "
     "write the bytes as they came.",
     calls="recv(2); utf-8(7).",
+    needs="cl/2",
 )
 def shows_characters_whole(bench: ClientBench) -> None:
     wire = bench.meet()
@@ -137,6 +139,7 @@ def _last_words(bench: ClientBench, keyboard: str) -> None:
     mistake="Closing, or EOFError, at the end of the input: shutdown(SHUT_WR) tells the server, "
     "and reading goes on until recv() returns 0.",
     calls="read(2): 0 is the end; shutdown(2): SHUT_WR.",
+    needs="cl/1",
 )
 def shows_last_words(bench: ClientBench) -> None:
     _last_words(bench, "pipe")
@@ -149,6 +152,7 @@ def shows_last_words(bench: ClientBench) -> None:
     why="It is how people end a client, and a terminal is no pipe: it hangs up for nobody.",
     mistake="Reading on after read() has returned 0, which waits for keys again.",
     calls="termios(3): VEOF; isatty(3).",
+    needs="cl/5",
 )
 def shows_last_words_at_a_terminal(bench: ClientBench) -> None:
     _last_words(bench, "terminal")
@@ -163,6 +167,7 @@ def shows_last_words_at_a_terminal(bench: ClientBench) -> None:
     mistake="One thread that waits in sendall() and listens no more; or what send() did not take "
     "is dropped. Keep the rest, wait for EPOLLOUT, and leave the keyboard alone meanwhile.",
     calls="send(2): EAGAIN, and fewer bytes than asked for; epoll_wait(2): EPOLLOUT.",
+    needs="cl/2 cl/3",
 )
 def listens_while_it_cannot_send(bench: ClientBench) -> None:
     wire = bench.meet(receive_buffer=SMALL_BUFFER)
@@ -247,6 +252,7 @@ class _Typing:
     mistake="epoll_ctl() refuses a regular file with EPERM, since it never waits: read it without "
     "asking epoll. Or the end of the file is taken for the end of all.",
     calls="epoll_ctl(2): EPERM.",
+    needs="cl/3 cl/5",
 )
 def sends_a_file(bench: ClientBench) -> None:
     lines = _lines(bench, FILE_LINES)

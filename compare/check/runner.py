@@ -33,12 +33,13 @@ from compare.check import (
     tcp,
     udp,
 )
-from compare.check.bench import PATIENCE_S, Bench, Subject, slowness
+from compare.check.bench import PATIENCE_S, Bench, Subject
 from compare.check.blame import Attention, Skipped, of_this_machine
 from compare.check.catalogue import CHECKS, CLIENTS, Check, Kind
 from compare.check.client_bench import ClientBench
 from compare.check.failure import Differs, Failed
 from compare.check.postmortem import Look
+from compare.check.slowness import slowness
 from compare.host.launch import LaunchError, ProtocolError, SilentError, UnableError
 from compare.host.limits import raise_descriptors
 from compare.host.place import ANYWHERE, LOOPBACKS

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Iterator
-from pathlib import Path
 
 from compare.check.bench import Bench
 from compare.check.catalogue import check
 from compare.check.failure import Failed
 from compare.check.hello import STREAMS, begun
+from compare.check.postmortem import Conn
 from compare.host import process
-from compare.host.place import socket_rows
 
 ONE_THREAD = "one-thread"
-LISTENS = "0A"  # tcp_states.h, as /proc/net/tcp has it
 SENT = 64 * 1024
 BESIDE = "while a client is active, one is silent and one stands in the middle of a message"
 
@@ -43,15 +39,15 @@ def one_thread(bench: Bench) -> None:
     if profile != "chat":
         with contextlib.suppress(Failed):
             half.send_until_stuck(begun(profile, bytes(SENT), bench.subject.variant), 0)
-    bench.wait_until(lambda: len(list(_connections(bench))) >= len((silent, active, half)))
+    bench.wait_until(lambda: len(_held(bench)) >= len((silent, active, half)))
     _must_be_one(bench, BESIDE)
-    if not (found := list(_connections(bench))):
+    if not (held := _held(bench)):
         raise Failed("to see the connections that it has accepted", "it holds none")
-    for pid, fd in found:
-        if not _flags(pid, fd) & os.O_NONBLOCK:
+    for conn in held:
+        if conn.blocking:
             raise Failed(
                 "each accepted connection non-blocking",
-                f"descriptor {fd} is a client's, and has no O_NONBLOCK",
+                f"the descriptor of {conn.whose} has no O_NONBLOCK",
             )
     for wire in (silent, active, half):
         wire.close()
@@ -66,19 +62,6 @@ def _must_be_one(bench: Bench, when: str) -> None:
         raise Failed(f"one thread {when}", f"it has {size.threads} threads")
 
 
-def _connections(bench: Bench) -> Iterator[tuple[int, int]]:
-    """The accepted sockets of the server: process and descriptor."""
-    here = f":{bench.place.port:04X}"
-    rows = map(str.split, socket_rows("tcp"))
-    inodes = {row[9] for row in rows if row[1].endswith(here) and row[3] != LISTENS}
-    for pid in process.tree(bench.server.pid):
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                kind, _, inode = os.readlink(f"/proc/{pid}/fd/{fd}").rstrip("]").partition(":[")
-                if kind == "socket" and inode in inodes:
-                    yield pid, int(fd)
-
-
-def _flags(pid: int, fd: int) -> int:
-    rows = Path(f"/proc/{pid}/fdinfo/{fd}").read_text().splitlines()
-    return int(next(row for row in rows if row.startswith("flags:")).split()[1], 8)
+def _held(bench: Bench) -> list[Conn]:
+    """The connections that the server has accepted."""
+    return [each for each in bench.look().conns if each.held and each.state != "LISTEN"]

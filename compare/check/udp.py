@@ -380,6 +380,7 @@ def _must_listen_anywhere(bench: Bench) -> None:
     mistake="sendto() from a socket that is bound to all addresses: the kernel takes the one that "
     "is nearest to the client.",
     calls="recvmsg(2) with IP_PKTINFO, and sendmsg(2) with what it gave: ip(7).",
+    limit="asked-address",
 )
 def from_the_address_that_was_asked(bench: Bench) -> None:
     _must_listen_anywhere(bench)

@@ -25,6 +25,7 @@ LONGEST_LINE = 16 * 1024 * 1024  # bytes, more than any that is waited for
 REMEMBERED = 400  # calls; what went wrong is near the end
 _MIN_RTT_AT = 148  # in struct tcp_info, include/uapi/linux/tcp.h: microseconds
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset
+RESET_SAID = f"recv() said {errno.errorcode[errno.ECONNRESET]}"
 
 
 class Call(NamedTuple):
@@ -172,6 +173,8 @@ class Wire:
             try:
                 piece = self.receive_some(len(data) - len(received))
             except Failed as failure:
+                if received and not self._said_all and RESET_SAID in failure.actual:
+                    failure.likely = symptoms.CLOSED
                 raise _broken_off(received, data, what, failure) from None
             if not piece:
                 if received and data.startswith(received) and not self._said_all:
@@ -338,7 +341,7 @@ def _broken_off(
     if data:
         actual = f"{'all' if all_came else 'only'} {came:,} bytes came, then {failure.actual}"
     # Where bytes are missing, too, silence is no missing end; a reset may be what took them.
-    known = all_came or failure.likely == symptoms.RESET
+    known = all_came or failure.likely in (symptoms.RESET, symptoms.CLOSED)
     return Failed(what, actual, came, likely=failure.likely if known else "")
 
 

@@ -24,6 +24,7 @@ from gevent.socket import socket as gevent_socket
 
 from aionet.command import Serve
 from aionet.core import Hub, State, Todo
+from aionet.pktinfo import answering
 from aionet.sockets import BURST, RECV_SIZE
 from compare.contenders import connection
 from compare.contenders.answers import Answers
@@ -173,7 +174,7 @@ def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
     signalled = _signalled()
     ours = gevent_socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
     if task.datagrams:
-        gevent.spawn(echo_datagrams, Answers(task, ours), ours)
+        gevent.spawn(echo_datagrams, Answers(task, ours), answering(ours))
         ready()
         signalled.wait()
         return

@@ -69,9 +69,6 @@ _MET_NOBODY = dict.fromkeys(
     "two clients are never in the room at the same time",
 )
 _CLOSED_LATE = "rloop 0.5 closes sockets many at a time, some time after it was told to"
-_ANSWERS_FROM = {
-    "udp/11": "its library's sendto() says nothing of where an answer comes from (IP_PKTINFO)"
-}
 _AS_MANY = "as many clients are served at a time as there are"
 
 
@@ -267,7 +264,7 @@ MODELS: dict[str, Model] = {
             ),
             cannot={"chat": _APART},
         ),
-        _framework("gevent", "a greenlet for each connection (libev)", exceptions=_ANSWERS_FROM),
+        _framework("gevent", "a greenlet for each connection (libev)"),
         _framework(
             "rloop",
             "an asyncio.Protocol for each connection, on a loop in Rust",
@@ -282,7 +279,6 @@ MODELS: dict[str, Model] = {
                 ),
                 **dict.fromkeys(("udp/1", "udp/7"), "it does not answer an empty datagram"),
                 "tcp/26": "rloop 0.5 listens with a backlog of its own, 100",
-                **_ANSWERS_FROM,
             },
         ),
         _framework(
@@ -290,12 +286,8 @@ MODELS: dict[str, Model] = {
             "a coroutine for each connection, on IOStream over asyncio",
             cannot={"udp-echo": "Tornado has nothing for datagrams"},
         ),
-        _framework("trio", "a task for each connection", exceptions=_ANSWERS_FROM),
-        _framework(
-            "twisted",
-            "a Protocol for each connection, on its own reactor (epoll)",
-            exceptions=_ANSWERS_FROM,
-        ),
+        _framework("trio", "a task for each connection"),
+        _framework("twisted", "a Protocol for each connection, on its own reactor (epoll)"),
         _bare(
             "bare-epoll",
             "the shortest epoll echo loop, without any protection",

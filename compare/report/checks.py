@@ -112,15 +112,19 @@ def junit(findings: Sequence[Finding], subject: str) -> bytes:
     return body
 
 
+def points(finding: Finding) -> int:
+    """Of a check that has passed; a limit and what is ours alone have none."""
+    return 1 if finding.kind in ("MUST", "STYLE") else 0
+
+
 def gradescope(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The results.json of a Gradescope autograder: a point for each MUST check that passed.
+    """The results.json of a Gradescope autograder: a point for each check of points() that passed.
 
     What could not be checked is in it, too, so that the maximum is the same wherever and however
     it is checked; which of them those are is said above all.
     """
     tests = []
     for each in findings:
-        points = 1 if each.kind in ("MUST", "STYLE") else 0
         output = CHECKS[each.id].what
         if each.state == "failed":
             output += f"\nexpected: {each.expected}\nactual: {each.actual}"
@@ -129,13 +133,13 @@ def gradescope(findings: Sequence[Finding]) -> dict[str, Any]:
             output += f"\nnot checked: {each.reason}"
         test = {
             "name": each.id,
-            "score": points if each.state == "passed" else 0,
-            "max_score": points,
+            "score": points(each) if each.state == "passed" else 0,
+            "max_score": points(each),
             "output": output,
         }
         # It knows no third state; without one it judges by the points, and of none there is none.
         tests.append(test if each.state == "skipped" else test | {"status": each.state})
-    unchecked = [each.id for each in findings if each.state == "skipped" and each.kind == "MUST"]
+    unchecked = [each.id for each in findings if each.state == "skipped" and points(each)]
     words = f"not checked, and without their points: {', '.join(unchecked)}" if unchecked else ""
     if reasons := {each.actual for each in findings if not each.started}:
         tested = CHECKS[findings[0].id].tested

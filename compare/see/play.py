@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from compare.check.bench import PATIENCE_S, Subject, free_port, slowness
+from compare.check.bench import PATIENCE_S, Subject, free_port
 from compare.check.runner import SAY_WHERE, SLOWEST
+from compare.check.slowness import slowness
 from compare.host.launch import LaunchError, ProtocolError, Server, SilentError
 from compare.host.limits import raise_descriptors
 from compare.host.place import Place

@@ -1,7 +1,6 @@
 """A subset of Redis (PING, ECHO, GET, SET, DEL, INCR) over RESP, as a service."""
 
 import sys
-from itertools import chain
 
 from resp import Requests, is_number
 
@@ -30,10 +29,10 @@ class Database(aionet.Service):
 
     def receive_data(self, peer: aionet.Peer, data: bytes) -> aionet.Answer:
         pieces = self.requests[peer].receive_data(data, self.answer)
-        piece = next(pieces)
-        if (more := next(pieces, None)) is None:
+        if piece := next(pieces):  # all that there is
             return piece
-        return ((peer, each) for each in chain((piece, more), pieces))  # made as they are taken
+        # Made as they are taken, and none is kept, as by a generator that waits.
+        return map(lambda each: (peer, each), pieces)  # noqa: C417
 
     def answer(self, command: bytes, words: list[bytes]) -> bytes:
         match command, words:

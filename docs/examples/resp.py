@@ -23,20 +23,20 @@ class Requests:
     def receive_data(
         self, data: bytes, answer: Callable[[bytes, list[bytes]], bytes]
     ) -> Iterator[bytes | aionet.Close]:
-        """What is answered to all that is whole now, in pieces."""
+        """What is answered to all that is whole now: one piece, or an empty one and then others."""
         self.buffer += data
-        answers, size = list[bytes](), 0
+        said = bytearray()
         try:
             while words := next(self.parsed):
-                answers.append(answer(words[0].upper(), words[1:]))
-                if (size := size + len(answers[-1])) > PIECE:
-                    yield b"".join(answers)
-                    answers, size = [], 0
+                said += answer(words[0].upper(), words[1:])
+                if len(said) > PIECE:
+                    yield b""
+                    yield taken(said)
         except ValueError:
-            yield b"".join([*answers, b"-ERR Protocol error\r\n"])
+            yield b""
+            yield taken(said) + b"-ERR Protocol error\r\n"
             yield aionet.CLOSE
-        else:
-            yield b"".join(answers)
+        yield taken(said)
 
     def parse(self) -> Iterator[list[bytes] | None]:
         """The words of each request, and None wherever more has to come."""
@@ -68,6 +68,12 @@ class Requests:
                 if words:
                     self.count += 1
                     yield words
+
+
+def taken(said: bytearray) -> bytes:
+    piece = bytes(said)
+    said.clear()  # or it would be there as long as the piece is on its way
+    return piece
 
 
 def is_number(text: bytes) -> bool:

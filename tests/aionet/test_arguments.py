@@ -101,6 +101,7 @@ def test_chat_is_told_where_and_as_whom() -> None:
         ("serve echo --outbox 1.5", "'1.5' is not a number of bytes"),
         ("serve echo --outbox many", "'many' is not a number of bytes"),
         ("serve echo --outbox \u0663", "'\u0663' is not a number of bytes"),
+        ("serve chat --outbox 7", "--outbox 7 is less than --write-buffer, which is 65536: "),
         ("serve echo --drain-timeout -1", "argument --drain-timeout"),
         ("serve echo --drain-timeout 0", "'0' is not a number of seconds"),
         ("serve echo --drain-timeout soon", "'soon' is not a number of seconds"),
@@ -199,7 +200,7 @@ OF_CONNECTIONS = (
     *("--min-rate 3", "--idle-timeout 3", "--half-closed-timeout 3", "--write-timeout 3"),
     "--linger-timeout 3",
 )
-OF_LINES = ("--max-message 3", "--outbox 3", "--message-timeout 3")
+OF_LINES = ("--max-message 3", "--outbox 70000", "--message-timeout 3")
 OF_DATAGRAMS = ("--udp-rate 3", "--udp-rate-loopback 3", "--udp-low-ports")
 KEPT = {
     "echo": OF_CONNECTIONS,

@@ -27,7 +27,26 @@ def test_every_field_is_tested_here() -> None:
 @pytest.mark.parametrize("name", [*OPTIONAL_LIMITS, *SIZES])
 @pytest.mark.parametrize("value", [1, 2**31 - 1])
 def test_a_limit_is_anything_from_one_to_what_a_c_int_holds(name: str, value: int) -> None:
-    assert getattr(Limits(**{name: value}), name) == value
+    wide = {"write_buffer": 1, "outbox": 2**31 - 1}
+    assert getattr(Limits(**{**wide, name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"outbox": 16384}, "Limits.outbox is 16384; .* Limits.write_buffer, which is 65536: "),
+        (
+            {"write_buffer": 2_000_000},
+            "Limits.outbox is 1048576; .* Limits.write_buffer, which is 2000000: ",
+        ),
+    ],
+)
+def test_an_outbox_below_the_write_buffer_is_refused_whichever_was_given(
+    given: dict[str, int], line: str
+) -> None:
+    with pytest.raises(ValueError, match=line):
+        Limits(**given)  # type: ignore[arg-type]
+    assert Limits(write_buffer=7, outbox=7).outbox == 7
 
 
 @pytest.mark.parametrize("name", [*OPTIONAL_LIMITS, *SIZES])

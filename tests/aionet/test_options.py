@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aionet.limits import Limits, Timeouts
-from aionet.options import add_options, read_options
+from aionet.options import add_options, limiting, read_options
 
 # The option of each setting.
 LIMITS = {
@@ -81,6 +81,8 @@ def test_a_limit_is_read(name: str, option: str) -> None:
     value, text = ("reject", "=reject") if name == "on_full" else (7, "=7")
     if name == "udp_low_ports":
         value, text = True, ""
+    if name == "outbox":
+        value, text = 70_000, "=70000"
     assert read(option + text) == (Limits(**{name: value}), Timeouts())
 
 
@@ -139,9 +141,25 @@ def test_the_message_says_what_would_be_right(
     assert refused(capsys, argv) == line
 
 
+def test_an_outbox_below_the_write_buffer_is_refused() -> None:
+    line = "^--outbox 7 is less than --write-buffer, which is 65536: raise the one or lower the"
+    with pytest.raises(ValueError, match=line):
+        read("--outbox", "7")
+    with pytest.raises(ValueError, match="outbox 70000 is less than --write-buffer"):
+        read("--outbox", "70000", "--write-buffer", "70001")
+    assert read("--outbox", "7", "--write-buffer", "7")[0] == Limits(outbox=7, write_buffer=7)
+
+
+def test_an_outbox_that_was_not_asked_for_rises_with_the_write_buffer() -> None:
+    limits, timeouts = read("--write-buffer", "2000000")
+    assert limits == Limits(write_buffer=2_000_000, outbox=2_000_000)
+    assert limiting(limits, timeouts) == {"write_buffer": "--write-buffer"}
+    assert "outbox" in limiting(*read("--write-buffer", "70000", "--outbox", "70000"))
+
+
 def test_only_what_is_wanted_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
-    assert read("--outbox", "7", "--linger-timeout", "2", wanted=("outbox", "linger")) == (
-        Limits(outbox=7),
+    assert read("--outbox", "70000", "--linger-timeout", "2", wanted=("outbox", "linger")) == (
+        Limits(outbox=70_000),
         Timeouts(linger=2),
     )
     line = refused(capsys, "--write-buffer", "7", wanted=("outbox", "linger"))

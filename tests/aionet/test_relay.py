@@ -152,7 +152,7 @@ def test_upload_that_a_drain_cuts_is_reset_and_not_ended(run: Run[Any]) -> None:
         async with proxied(upstream) as (server, behind), Client(server) as client:
             await client.send(b"half an upload")
             await begun.wait()
-            await server.drain()
+            await server.drain(0.1)
             with pytest.raises(ConnectionResetError):
                 await client.receive_rest()
             while behind.stats.open:

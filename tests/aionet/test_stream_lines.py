@@ -183,3 +183,44 @@ def test_a_slow_line_is_timed_from_line_to_line() -> None:
             assert peer.closed is None
         server.advance(5)
         assert peer.closed is CloseReason.SLOW_MESSAGE
+
+
+@pytest.mark.parametrize("receive", ["receive_line", "lines"])
+@pytest.mark.parametrize("of_the_server", [3, 4096])
+def test_a_limit_of_its_own_is_that_of_the_call(receive: str, of_the_server: int) -> None:
+    seen: list[Any] = []
+
+    async def handler(stream: Stream) -> None:
+        try:
+            while True:
+                if receive == "lines":
+                    seen.append(await anext(stream.lines(LIMIT)))
+                else:
+                    seen.append(await stream.receive_line(limit=LIMIT))
+        except BrokenStreamError as error:
+            seen.append(error.reason)
+
+    with MemoryServer(handler, limits=Limits(message=of_the_server)) as server:
+        peer = server.connect()
+        peer.send(b"12345678\r\n1234567")
+        assert seen == [b"12345678"]
+        peer.send(b"89")
+        assert seen == [b"12345678", CloseReason.OVERSIZE]
+        peer.finish()
+        assert peer.closed is CloseReason.OVERSIZE
+
+
+def test_lines_of_one_stream_may_have_different_limits() -> None:
+    seen: list[Any] = []
+
+    async def handler(stream: Stream) -> None:
+        seen.append(await stream.receive_line(100))
+        while True:
+            seen.append(await anext(stream.lines()))
+
+    with MemoryServer(handler, limits=Limits(message=LIMIT)) as server:
+        peer = server.connect()
+        peer.send(b"x" * 100 + b"\n" + b"y" * LIMIT + b"\n" + b"z" * (LIMIT + 1))
+        assert seen == [b"x" * 100, b"y" * LIMIT]
+        peer.finish()
+        assert peer.closed is CloseReason.OVERSIZE

@@ -13,7 +13,7 @@ OPTIONS = {
     "--on-full": "reject",
     "--max-message": "3",
     "--write-buffer": "3",
-    "--outbox": "3",
+    "--outbox": "70000",
     "--min-rate": "3",
     "--idle-timeout": "3",
     "--message-timeout": "3",

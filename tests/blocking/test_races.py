@@ -291,7 +291,8 @@ def test_who_is_answered_does_not_wait_until_nobody_tells_others_anything() -> N
 
 def test_who_waits_for_a_slow_peer_has_seen_to_the_others_before() -> None:
     """On coroutines; their service may tell them something as the slow one takes its answer."""
-    limits = Limits(write_buffer=63 * len(PIECE))  # full, and not when some of it has gone
+    full = 63 * len(PIECE)  # and not when some of it has gone
+    limits = Limits(write_buffer=full, outbox=full)
     with _not_running(coroutines, Echo(), limits) as (server, (slow, other), _):
         slow.sock.setblocking(False)
         answer = [(slow, PIECE * 64), (other, b"news"), (slow, PIECE)]

@@ -34,14 +34,7 @@ ONE_THREAD = ("select", "poll", "epoll", "epoll-et", "coroutines", "asyncio", "u
 # What its processes are dealt decides; when it gets to close what it was told to.
 BY_CHANCE = ("prefork-reuseport", "rloop")
 # What ends the server, looks at how it grows from its beginning on, or begins in an empty room.
-AFRESH = {
-    "tcp/8",
-    "tcp/13",
-    "tcp/19",
-    "udp/11",
-    "life/1",
-    *(id_ for id_ in CHECKS if "chat/" in id_),
-}
+AFRESH = {"tcp/8", "tcp/13", "tcp/19", "life/1", *(id_ for id_ in CHECKS if "chat/" in id_)}
 
 
 def _marks(name: str, server: Server) -> list[pytest.MarkDecorator]:
@@ -158,8 +151,14 @@ def test_handshakes_have_a_time_limit(model, interpreter, must_run, certificate)
     _must_pass(Subject("tcp-echo", command, limits={"handshake": 0.5}, cwd=str(ROOT)), "life/3")
 
 
-@pytest.mark.parametrize("model", ONE_THREAD)
-@pytest.mark.parametrize("profile", ["tcp-echo", "chat"])
+@pytest.mark.parametrize(
+    ("model", "profile"),
+    [
+        pytest.param(model, profile, marks=_marks(model, OURS[f"{model}-{profile}"]))
+        for model in ONE_THREAD
+        for profile in ("tcp-echo", "chat")
+    ],
+)
 def test_model_of_one_thread_is_one(model, profile, interpreter, must_run):
     server = OURS[f"{model}-{profile}"]
     must_run(server.package)

@@ -48,7 +48,11 @@ def test_setting_has_the_default_and_the_option_of_the_table(row: list[str]) -> 
     assert type(getattr(settings[kind], name)) is type(default)
     parser = argparse.ArgumentParser()
     add_options(parser)
-    sample: int | str | bool = {"on_full": "reject", "udp_low_ports": True}.get(name, 77)
+    sample: int | str | bool = {
+        "on_full": "reject",
+        "udp_low_ports": True,
+        "outbox": 70_000,
+    }.get(name, 77)
     said = [] if sample is True else [str(sample)]
     args = parser.parse_args([row[2].strip("`"), *said])
     settings[kind] = type(settings[kind])(**{name: sample})

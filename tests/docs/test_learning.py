@@ -62,7 +62,13 @@ def test_command_runs(command: str, tmp_path: Path) -> None:
         assert (tmp_path / name).stat().st_size > 1000
 
 
-@pytest.mark.parametrize(("command", "text"), SHOWN, ids=[each for each, _ in SHOWN])
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        pytest.param(command, text, id=command, marks=[pytest.mark.slow] * (number > 0))
+        for number, (command, text) in enumerate(SHOWN)
+    ],
+)
 def test_what_is_shown_is_what_comes(command: str, text: str, tmp_path: Path) -> None:
     """The calls; when what changes is a matter of milliseconds."""
     said = run(command.removeprefix("$ "), tmp_path)

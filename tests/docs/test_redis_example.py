@@ -48,10 +48,27 @@ def test_redis_answers_are_made_as_they_are_taken(server: Any) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 2 << 20
+    assert peak < 1 << 20
     assert ask(ann, b"PING") == b"+PONG\r\n"
     greedy.start_reading()
     assert len(greedy.take()) == 100 * len(b"$100000\r\n%b\r\n" % value)
+
+
+@pytest.mark.parametrize("size", [1000, 60_000, 250_000])
+def test_redis_answers_that_wait_are_kept_once(server: Any, size: int) -> None:
+    ann, greedy = server.connect(), server.connect(reads=False)
+    assert ask(ann, b"SET", b"k", bytes(size)) == b"+OK\r\n"
+    tracemalloc.start()
+    try:
+        greedy.send(b"GET k\r\n" * 100)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    waits = server.peers[1].pending
+    assert waits >= min(size, 64 * 1024)
+    assert kept < waits + 32 * 1024
+    greedy.start_reading()
+    assert len(greedy.take()) == 100 * len(b"$%d\r\n%b\r\n" % (size, bytes(size)))
 
 
 def test_redis_keys_and_values_have_one_bound(

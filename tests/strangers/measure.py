@@ -90,7 +90,7 @@ class Server:
 def check(server: Server, wanted: Collection[str]) -> dict[str, str]:
     """How each check ended, by its ID; one that is made twice has passed if both have."""
     states: dict[str, str] = {}
-    compare = [sys.executable, "-m", "compare", "check", "--json", "-"]
+    compare = [sys.executable, "-m", "compare", "check", "--regardless", "--json", "-"]
     compare += ["--profile", server.profile, *(["--alone"] if server.alone else [])]
     for declared, options in [("", ()), *server.limits]:
         ids = [each for each in server.ids(declared) if each not in server.exceptions]
@@ -186,7 +186,9 @@ _BLOCKING: Limits = (
     ("per-peer=2", ("--max-per-peer", "2")),
 )
 _AIONET: Limits = (*_BLOCKING, ("workers=2", ("--workers", "2")))
+_UDP: Limits = (("asked-address=1", ()),)
 _AIONET_UDP: Limits = (
+    *_UDP,
     ("no-privileged=1", ()),
     ("rate=50", ("--udp-rate-loopback", "50")),
     ("no-broadcast=1", ()),
@@ -208,22 +210,22 @@ _STREAMS: Limits = (
     ("idle=1s", ("--idle-timeout", "1")),
 )
 _OURS: dict[str, dict[Profile, Limits]] = {
-    "blocking": {"tcp-echo": _ONE_AT_A_TIME, "udp-echo": (), "chat": ()},
-    "threaded": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
-    "epoll": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
+    "blocking": {"tcp-echo": _ONE_AT_A_TIME, "udp-echo": _UDP, "chat": ()},
+    "threaded": {"tcp-echo": _BLOCKING, "udp-echo": _UDP, "chat": _CHAT},
+    "epoll": {"tcp-echo": _BLOCKING, "udp-echo": _UDP, "chat": _CHAT},
     "asyncio": {"tcp-echo": _AIONET, "udp-echo": _AIONET_UDP, "chat": _CHAT},
     "uvloop": {"tcp-echo": _AIONET, "udp-echo": _AIONET_UDP, "chat": _CHAT},
-    "select": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
-    "poll": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
-    "epoll-et": {"tcp-echo": _BLOCKING, "udp-echo": (), "chat": _CHAT},
+    "select": {"tcp-echo": _BLOCKING, "udp-echo": _UDP, "chat": _CHAT},
+    "poll": {"tcp-echo": _BLOCKING, "udp-echo": _UDP, "chat": _CHAT},
+    "epoll-et": {"tcp-echo": _BLOCKING, "udp-echo": _UDP, "chat": _CHAT},
     "coroutines": {"tcp-echo": _BLOCKING, "chat": _CHAT},
     "threadpool": {"tcp-echo": (*_ONE_AT_A_TIME, *_CAPPED), "chat": _CHAT},
     "fork": {"tcp-echo": (*_ONE_AT_A_TIME, *_CAPPED)},
-    "prefork": {"tcp-echo": _ONE_AT_A_TIME, "udp-echo": ()},
-    "prefork-reuseport": {"tcp-echo": _WRITE, "udp-echo": ()},
+    "prefork": {"tcp-echo": _ONE_AT_A_TIME, "udp-echo": _UDP},
+    "prefork-reuseport": {"tcp-echo": _WRITE, "udp-echo": _UDP},
     "asyncio-streams": {"tcp-echo": _STREAMS, "chat": _CHAT},
     "uvloop-streams": {"tcp-echo": _STREAMS, "chat": _CHAT},
-    "gevent": {"tcp-echo": _FRAMEWORK, "udp-echo": (), "chat": _CHAT},
+    "gevent": {"tcp-echo": _FRAMEWORK, "udp-echo": _UDP, "chat": _CHAT},
     "rloop": {"tcp-echo": (), "udp-echo": (), "chat": ()},
     "tornado": {"tcp-echo": _FRAMEWORK, "chat": _CHAT},
     "trio": {"tcp-echo": _FRAMEWORK, "udp-echo": (), "chat": _CHAT},

@@ -17,7 +17,7 @@ from scripted_service import LARGEST, Scripted
 from aionet.core import Peer, State
 from aionet.limits import CloseReason, Limits, Timeouts
 
-SIZES = [(16 * KIB, 64 * KIB), (48 * KIB, 8 * KIB)]  # write_buffer, outbox
+SIZES = [(16 * KIB, 64 * KIB), (48 * KIB, 48 * KIB)]  # write_buffer, outbox
 POLITE = {CloseReason.EOF, CloseReason.DONE, CloseReason.OVERSIZE, CloseReason.DRAIN}
 COMMANDS = "eebblggttoocOkxyzrEmmds"
 PIECES = 3  # at once

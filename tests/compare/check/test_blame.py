@@ -226,8 +226,37 @@ def test_server_that_is_gone_holds_nothing_and_fails() -> None:
             bench.descriptors()
 
 
+def test_server_that_ends_while_it_is_looked_into_is_not_said_to_be_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def end(bench: Bench) -> None:
+        os.kill(bench.server.pid, signal.SIGKILL)
+        assert wait_until(bench.ending, 10.0)
+
+    def tree(pid: int) -> list[int]:
+        end(bench)
+        return looked(pid)
+
+    def pss_kb(pid: int, *, anonymous: bool) -> int:
+        end(bench)
+        return 0
+
+    looked = process.tree
+    with Bench(Subject("tcp-echo", ours()), 7, 3.0) as bench, monkeypatch.context() as patched:
+        patched.setattr(process, "tree", tree)
+        with pytest.raises(Failed, match="it has ended: killed by SIGKILL"):
+            bench.descriptors()
+    with Bench(Subject("tcp-echo", ours()), 7, 3.0) as bench:
+        monkeypatch.setattr(process, "pss_kb", pss_kb)
+        with pytest.raises(Failed, match="it has ended: killed by SIGKILL"):
+            bench.memory_kb()
+
+
 @needs_descriptors(200 + 64)
-def test_server_that_goes_into_the_background_in_mid_check_is_told_so() -> None:
+def test_server_that_goes_into_the_background_in_mid_check_is_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blame, "HELD_UP_S", 1000.0)  # that is another question
     script = f"{sys.executable} {SERVERS}/tcp.py leaks-descriptors $0 & sleep 0.4; exit 0"
     (finding,) = found("tcp/6", command=("sh", "-c", script, "{port}"))
     assert (finding.state, finding.started) == ("failed", False)

@@ -57,7 +57,7 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
 }
 SCRIPTS = {"client": "tcp.py", "udp-client": "udp.py"}
 LIMITS: dict[Profile, dict[str, float]] = {"client": {"connect": 2.0}, "udp-client": {}}
-QUICK = {"epoll-of-a-file", "traceback-of-a-refusal", "cuts"}
+QUICK = {"epoll-of-a-file", "cuts"}
 CASES = [
     pytest.param(
         profile,
@@ -73,7 +73,7 @@ CASES = [
 def findings(profile: Profile, *command: str, ids: list[str] | None = None) -> list[Finding]:
     subject = Subject(profile, command, limits=LIMITS[profile])
     wanted = ids or [each.id for each in of_profile(profile)]
-    return list(run(subject, wanted, SEED, lambda text: None))
+    return list(run(subject, wanted, SEED, lambda text: None, regardless=True))
 
 
 def failed(found: list[Finding]) -> dict[str, str]:
@@ -107,6 +107,7 @@ def test_each_check_has_a_mistake_that_fails_it() -> None:
         assert set.union(*MISTAKES[profile].values()) == {each.id for each in of_profile(profile)}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("profile", CLIENTS)
 def test_client_without_a_mistake_passes(profile: Profile) -> None:
@@ -154,6 +155,18 @@ OURS: list[tuple[Profile, tuple[str, ...]]] = [
 @pytest.mark.parametrize(("profile", "words"), OURS, ids=CLIENTS)
 def test_our_own_clients_pass(profile: Profile, words: tuple[str, ...]) -> None:
     assert failed(findings(profile, sys.executable, "-m", "blocking", *words)) == {}
+
+
+@pytest.mark.timeout(60)
+def test_what_a_client_cannot_do_without_another_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
+    command = script("tcp.py", "listens-when-asked")
+    made = run(Subject("client", command), ["cl/2", "cl/4"], SEED, lambda text: None)
+    found = {each.id: each for each in made}
+    assert found["cl/2"].state == "failed"
+    assert found["cl/4"].reason == "not asked: cl/2 comes first"
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 from compare.check import runner, symptoms
 from compare.check.bench import Subject
-from compare.check.catalogue import Profile
+from compare.check.catalogue import Profile, of_profile
 from compare.check.runner import Finding, run
 
 SERVERS = Path(__file__).parent / "servers"
@@ -38,6 +38,14 @@ def test_byte_order_is_told_by_what_it_does(mistake: str, said: str) -> None:
     (finding,) = found("frames", mistake, "fr/3")
     assert said in finding.actual
     assert "83,886,080" in finding.likely
+
+
+@pytest.mark.timeout(60)
+def test_of_what_only_its_protocol_asks_a_server_passes_all_but_its_mistake() -> None:
+    ids = [each.id for each in of_profile("frames") if each.profiles == ("frames",)]
+    states = {each.id: each.state for each in found("frames", "one-frame-a-read", *ids)}
+    assert len(ids) == 8
+    assert states == dict.fromkeys(ids, "passed") | {"fr/2": "failed"}
 
 
 @pytest.mark.slow

@@ -204,6 +204,16 @@ def test_maximum_of_a_profile_is_its_must_checks(tmp_path: Path) -> None:
     ]
 
 
+def test_point_is_lost_by_no_check_that_was_not_declared(check: Check, tmp_path: Path) -> None:
+    """Nor has it one: where it listens is the server's own business."""
+    server = (sys.executable, str(SERVERS / "udp.py"), "none", "{port}")
+    check(*server, options=("--profile", "udp-echo"), only=["udp/6", "udp/11"])
+    assert points(tmp_path) == (1, 1)
+    content = json.loads((tmp_path / "gradescope").read_text(encoding="utf-8"))
+    assert "output" not in content
+    assert "--limit asked-address" in content["tests"][1]["output"]
+
+
 def test_point_that_could_not_be_had_here_is_named(check: Check, tmp_path: Path) -> None:
     check(*RIGHT, options=("--alone",), only=["tcp/4", "tcp/5"])
     content = json.loads((tmp_path / "gradescope").read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,11 +23,12 @@ STYLES: list[tuple[Profile, str, str, str]] = [
 ]
 
 
-def found(
-    profile: Profile, id_: str, script: str, *words: str, style: str | None = None
-) -> Finding:
+ADDRESS = {"asked-address": 1.0}
+
+
+def found(profile: Profile, id_: str, script: str, *words: str, **more: Any) -> Finding:
     command = (sys.executable, str(SERVERS / script), *words)
-    (finding,) = run(Subject(profile, command, style=style), [id_], 7, lambda text: None)
+    (finding,) = run(Subject(profile, command, **more), [id_], 7, lambda text: None)
     return finding
 
 
@@ -75,7 +77,7 @@ def test_short_backlog_is_told_by_its_queue(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.timeout(60)
 def test_answer_from_another_address_than_was_asked_is_found() -> None:
-    finding = found("udp-echo", "udp/11", "udp.py", "none", "{port}", "{host}")
+    finding = found("udp-echo", "udp/11", "udp.py", "none", "{port}", "{host}", limits=ADDRESS)
     assert finding.state == "failed"
     assert finding.actual == "it came from 127.0.0.1"
     assert "IP_PKTINFO" not in finding.likely
@@ -84,6 +86,6 @@ def test_answer_from_another_address_than_was_asked_is_found() -> None:
 
 @pytest.mark.timeout(60)
 def test_server_at_one_address_is_not_asked_at_another() -> None:
-    finding = found("udp-echo", "udp/11", "udp.py", "none", "{port}")
+    finding = found("udp-echo", "udp/11", "udp.py", "none", "{port}", limits=ADDRESS)
     assert finding.state == "skipped"
     assert "{host}" in finding.reason

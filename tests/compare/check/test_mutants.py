@@ -143,7 +143,7 @@ SCRIPTS: dict[Profile, str] = {
     "frames": "frames.py",
     "later": "later.py",
 }
-QUICK = {("udp-echo", "cuts"), ("frames", "one-frame-a-read")}
+QUICK = {("udp-echo", "cuts")}
 HASTY = ("frames", "later")  # no fault of theirs takes long to see
 CASES = [
     pytest.param(

@@ -28,7 +28,7 @@ def choice(name: str) -> list[str]:
 def test_what_is_for_lines_is_refused_for_echo(
     name: str, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = refused(["echo", option, "3", *choice(name)], capsys)
+    said = refused(["echo", option, "70000", *choice(name)], capsys)
     assert said == f"error: {option} does nothing for echo; leave it out\n"
 
 
@@ -49,5 +49,5 @@ def test_talk_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_for_connections_is_refused_for_datagrams(
     name: str, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = refused(["udp-echo", option, "3", *choice(name)], capsys)
+    said = refused(["udp-echo", option, "70000", *choice(name)], capsys)
     assert said == f"error: {option} does nothing for udp-echo; leave it out\n"

@@ -25,6 +25,7 @@ EACH = pytest.mark.parametrize(
     ALL,
     ids=[f"{lesson.number}-{part.file}-{tongue}" for lesson, part, tongue in ALL],
 )
+pytestmark = pytest.mark.slow
 NEEDS = {"python": "python3", "c": "cc", "js": "node"}
 
 

@@ -1,0 +1,78 @@
+/* A chat room: a thread for each member, and one lock. */
+#include <arpa/inet.h>
+#include <err.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { LONGEST = 2000, NAME = 32, OUTBOX = 128 * 1024 };
+static struct member {
+    int fd;
+    char name[NAME + 1];
+    struct member *next;
+} *members; /* who have given a name */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* around all that they share */
+
+/* Nobody is waited for: who does not read what the kernel keeps for it is sent away. */
+static void put(struct member *to, const char *text) {
+    ssize_t size = strlen(text);
+    if (send(to->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) != size) shutdown(to->fd, SHUT_RDWR);
+}
+
+/* All the others hear it; the lock is held, so that all hear all in one order. */
+static void tell(struct member *me, const char *format, const char *text) {
+    char line[LONGEST + NAME + 20];
+    sprintf(line, format, me->name, text);
+    for (struct member *each = members; each; each = each->next)
+        if (each != me) put(each, line);
+}
+
+static void *serve(void *fd) {
+    struct member me = {.fd = (long)fd}, **at = &members;
+    char line[LONGEST], rest[2];
+    FILE *in = fdopen(me.fd, "r"); /* keeps what comes after the end of a line */
+    put(&me, "Welcome! What is your name?\n");
+    if (fgets(line, LONGEST, in) && strchr(line, '\n') &&
+        sscanf(line, "%32[a-zA-Z0-9]%1s", me.name, rest) == 1) {
+        pthread_mutex_lock(&lock);
+        put(&me, "* Here are:");
+        for (me.next = members; *at; at = &(*at)->next) put(&me, " "), put(&me, (*at)->name);
+        put(&me, "\n");
+        tell(&me, "* %s has come\n", "");
+        members = &me;
+        pthread_mutex_unlock(&lock);
+        while (fgets(line, LONGEST, in) && strchr(line, '\n')) {
+            line[strcspn(line, "\r\n")] = 0;
+            pthread_mutex_lock(&lock);
+            tell(&me, "[%s] %s\n", line);
+            pthread_mutex_unlock(&lock);
+        }
+        pthread_mutex_lock(&lock);
+        for (at = &members; *at != &me;) at = &(*at)->next;
+        *at = me.next;
+        tell(&me, "* %s has left\n", "");
+        pthread_mutex_unlock(&lock);
+    }
+    fclose(in);
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3) errx(2, "which HOST and PORT?");
+    int on = 1, outbox = OUTBOX, listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
+    inet_pton(AF_INET, argv[1], &address.sin_addr);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(listener, SOL_SOCKET, SO_SNDBUF, &outbox, sizeof outbox); /* of whom it accepts */
+    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (bind(listener, (struct sockaddr *)&address, sizeof address)) err(1, "port %s", argv[2]);
+    listen(listener, 4096);
+    for (;;) {
+        pthread_t thread;
+        long fd = accept(listener, NULL, NULL);
+        if (fd >= 0 && !pthread_create(&thread, NULL, serve, (void *)fd)) pthread_detach(thread);
+    }
+}
