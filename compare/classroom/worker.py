@@ -31,6 +31,7 @@ from compare.host.user import User
 from compare.learn import program
 from compare.learn.lesson import Tongue
 
+LONGEST = 4000  # characters of what a compiler says
 BUILD_BYTES = 2 * 1024**3  # of memory, for a compiler
 _PR_SET_DUMPABLE = 4  # prctl(2)
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
@@ -112,7 +113,7 @@ def _said(job: Job) -> Iterator[Said]:
     try:
         command = _command(job)
     except program.BuildError as error:
-        yield Said(unbuilt=str(error))
+        yield Said(unbuilt=str(error)[:LONGEST])
         return
     except subprocess.TimeoutExpired:
         yield Said(unbuilt=f"the compiler took longer than {job.build_s:g} s")
@@ -131,6 +132,7 @@ def _said(job: Job) -> Iterator[Said]:
         style=job.style,
         variant=variant.read(job.variant),
         user=job.user,
+        obeys=True,
     )
     for finding in run(subject, job.ids, job.seed, lambda text: None, failed=job.failed):
         yield Said(finding=finding)
