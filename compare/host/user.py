@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
 import resource
@@ -13,6 +14,8 @@ from typing import Any
 PROCESSES = 1200  # of that user, threads included: a thread for each of 1,024 clients is allowed
 LARGEST = 256 * 1024 * 1024  # bytes of a file that it writes
 WITHIN_S = 10.0  # for what takes milliseconds
+_PR_SET_NO_NEW_PRIVS = 38  # prctl(2)
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class UserError(Exception):
@@ -52,7 +55,11 @@ class User:
         return done.returncode == 0
 
     def bind(self) -> None:
-        """In the child, before it becomes another program: what it may take of this machine."""
+        """In the child, before it becomes another program: what it may take of this machine.
+
+        No program that it starts gives it more rights, as sudo and crontab would.
+        """
+        _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         for what, most in (
             (resource.RLIMIT_NPROC, self.processes),
             (resource.RLIMIT_FSIZE, LARGEST),

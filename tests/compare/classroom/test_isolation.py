@@ -46,6 +46,10 @@ open_ = [each for each in os.listdir("/proc/self/fd") if int(each) > 2]
 found.append(f"open {{len(open_) - 1}}")
 found.append(f"secrets {{sorted(each for each in os.environ if 'TOKEN' in each)}}")
 found.append(f"processes {{sum(each.isdigit() for each in os.listdir('/proc'))}}")
+with open("/proc/self/oom_score_adj") as file:
+    found.append("memory " + file.read().strip())
+with open("/proc/self/status") as file:
+    found += [line.strip() for line in file if line.startswith("NoNewPrivs")]
 sys.exit("; ".join(found))
 """
 
@@ -75,6 +79,7 @@ def test_program_is_another_users_who_reads_and_writes_nothing_of_ours(
     said = next(each["reason"] for each in graded.kept["marks"])
     assert "user 65534; groups []" in said
     assert "no secret; no gradescope; no autograder.zip; writes not; open 0; secrets []" in said
+    assert "memory 500; NoNewPrivs:\t1" in said
     if watched.apart():
         assert "processes 2" in said or "processes 3" in said
         assert graded.kept["isolation"] == "as nobody, with processes and a network of its own"
