@@ -75,7 +75,7 @@ def environment(place: str) -> dict[str, str]:
 
 
 def _goes_first() -> None:
-    """Where there is no memory left, we are ended with what we have started, and who grades is not."""
+    """Where memory ends we are ended with what we have started, and who grades is not."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(WORTH, encoding="ascii")
 
@@ -151,6 +151,8 @@ def main() -> None:
     _without_terminal()
     _loopback_up()
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    if job.user:
+        job.user.look_as()
     known = environment(job.place)
     os.environ.clear()  # of which all that is started would have a copy
     os.environ.update(known)
