@@ -19,7 +19,8 @@ from compare.host import kin
 from compare.host.launch import LaunchError, ending_of, kill, start, why_not_started
 from compare.host.tail import Tail
 
-APART = ("unshare", "--pid", "--mount-proc", "--net", "--ipc", "--fork", "--kill-child")
+APART = ("unshare", "--pid", "--mount-proc", "--fork", "--kill-child")
+OF_ROOT, OF_OTHERS = ("--net", "--ipc"), ("--user", "--map-current-user")
 WORKER = "compare.classroom.worker"
 TRY_S = 10.0
 END_S = 15.0  # that many processes may take to end
@@ -40,15 +41,16 @@ class GoneError(Exception):
 
 @functools.cache
 def apart() -> tuple[str, ...]:
-    """What gives a command processes and a network of its own; nothing where that is not allowed.
+    """What gives a command processes of its own, and if we are root a network; nothing where that
+    is not allowed.
 
-    With them goes whoever was born there, however many they are.
+    Nobody else can be seen from there, and with the command goes whoever was born of it, however
+    many they are.
     """
-    if os.geteuid() != 0:
-        return ()
+    words = (*APART, *(OF_ROOT if os.geteuid() == 0 else OF_OTHERS))
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        done = subprocess.run([*APART, "true"], check=False, capture_output=True, timeout=TRY_S)
-        return APART if done.returncode == 0 else ()
+        done = subprocess.run([*words, "true"], check=False, capture_output=True, timeout=TRY_S)
+        return words if done.returncode == 0 else ()
     return ()
 
 
@@ -59,7 +61,7 @@ class Worker:
         before = set(kin.children(os.getpid()))
         heard, errors = os.pipe()
         silence, told = os.pipe()
-        self._apart = apart() if job.user else ()
+        self._apart = apart()
         command = [*self._apart, sys.executable, "-P", "-m", WORKER]
         try:
             self._process = start(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 import signal
 import sys
@@ -180,7 +181,9 @@ def grade(
     user = _user(name, folder, [path for path in outputs.values() if path])
     marks = Marks(asked, late)
     isolation = f"as {user.name}" if user else "as who grades"
-    isolation += ", with processes and a network of its own" if user and apart() else ""
+    if apart():
+        network = " and a network" if os.geteuid() == 0 else ""
+        isolation += f", with processes{network} of its own"
     files = Files(
         About(
             course=course.words.name,

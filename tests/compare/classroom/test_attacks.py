@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from class_lessons import RIGHT, hand_in, write_course
 
+from compare.classroom import watched
+
 from .conftest import Grade, Graded
 
 AS = [(), *([("--as", "nobody")] if os.geteuid() == 0 else [])]
@@ -101,6 +103,18 @@ os.killpg(os.getpgid(os.getppid()), signal.SIGKILL)
 STOPS_PARENT = """
 import os, signal, time
 os.kill(os.getppid(), signal.SIGSTOP)
+time.sleep(60)
+"""
+STOPS_ALL = """
+import os, signal, time
+for name in os.listdir("/proc"):
+    if name.isdigit() and int(name) != os.getpid():
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                if b"class" in file.read():
+                    os.kill(int(name), signal.SIGSTOP)
+        except OSError:
+            pass
 time.sleep(60)
 """
 FORKS = """
@@ -197,6 +211,15 @@ def test_program_that_ends_what_started_it_has_no_point(
 
 
 @EACH_USER
+@pytest.mark.usefixtures("quick")
+def test_program_finds_nobody_who_grades(options: tuple[str, ...], grade: Grade) -> None:
+    """Whom it could stop, where it has our rights."""
+    if not options and not watched.apart():
+        pytest.skip("processes of one's own are not permitted here")
+    none_earned(grade(STOPS_ALL, *options))
+
+
+@EACH_USER
 def test_program_that_serves_and_kills_has_what_it_earned_before(
     options: tuple[str, ...], grade: Grade
 ) -> None:
@@ -205,7 +228,7 @@ def test_program_that_serves_and_kills_has_what_it_earned_before(
         "except OSError:\n            pass", f"except OSError:\n            {KILL}"
     )
     graded = grade(code, *options)
-    assert graded.points == ((4, 4) if options else (3, 4))
+    assert graded.points == ((4, 4) if options or watched.apart() else (3, 4))
 
 
 KILL = "import os; os.killpg(os.getpgid(os.getppid()), 9) if os.getppid() > 1 else None"
