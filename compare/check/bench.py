@@ -23,7 +23,7 @@ from compare.check.wire import Timeline, Wire, wait_until
 from compare.host import process
 from compare.host.launch import LaunchError, Server
 from compare.host.limits import SPARE_DESCRIPTORS, per_process
-from compare.host.place import Place, free_port
+from compare.host.place import ANYWHERE, LOOPBACKS, Place, free_port
 from compare.host.user import User
 
 PATIENCE_S = 3.0  # for what takes milliseconds
@@ -56,6 +56,7 @@ class Subject:
     style: str | None = None
     variant: Variant = DEFAULT  # of frames
     user: User | None = None  # as whom the command runs, if not as we do
+    obeys: bool = False  # it must be where it is told to be: nobody else is to be asked
     patience_s: float | None = None
 
     @property
@@ -124,6 +125,13 @@ class Bench:
             raise LaunchError(
                 f"it serves {server.scheme.upper()}, by its own words, and --profile "
                 f"{self.subject.profile} asks {self.subject.scheme.upper()}"
+            )
+        said = Place(server.scheme, server.host, server.port)
+        if self.subject.obeys and not (said.port == wanted.port and _is_here(said.host)):
+            server.__exit__(None, None, None)
+            raise LaunchError(
+                f"it said READY at {said.host}:{said.port}, and was told to listen at "
+                f"{wanted.host}:{wanted.port}"
             )
         self._server = server
         self.place = Place(server.scheme, server.host, server.port)
@@ -372,6 +380,10 @@ class Bench:
 
     def wait_until(self, condition: Callable[[], object]) -> bool:
         return wait_until(condition, self.patience)
+
+
+def _is_here(host: str) -> bool:
+    return host in (*LOOPBACKS, *ANYWHERE)
 
 
 __all__ = ["Bench", "Failed", "LaunchError", "Skipped", "Subject", "free_port"]

@@ -31,6 +31,8 @@ from compare.host.user import User
 from compare.learn import program
 from compare.learn.lesson import Tongue
 
+LONGEST = 4000  # characters of what a compiler says
+WORTH = "500"  # proc(5): of -1000 to 1000, where 1000 goes first
 BUILD_BYTES = 2 * 1024**3  # of memory, for a compiler
 _PR_SET_DUMPABLE = 4  # prctl(2)
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
@@ -70,6 +72,12 @@ def environment(place: str) -> dict[str, str]:
     kept = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
     found = {name: os.environ[name] for name in kept if name in os.environ}
     return found | {"HOME": place, "TMPDIR": place}
+
+
+def _goes_first() -> None:
+    """Where memory ends we are ended with what we have started, and who grades is not."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(WORTH, encoding="ascii")
 
 
 def _is_nobodys_to_read() -> None:
@@ -112,7 +120,7 @@ def _said(job: Job) -> Iterator[Said]:
     try:
         command = _command(job)
     except program.BuildError as error:
-        yield Said(unbuilt=str(error))
+        yield Said(unbuilt=str(error)[:LONGEST])
         return
     except subprocess.TimeoutExpired:
         yield Said(unbuilt=f"the compiler took longer than {job.build_s:g} s")
@@ -131,16 +139,20 @@ def _said(job: Job) -> Iterator[Said]:
         style=job.style,
         variant=variant.read(job.variant),
         user=job.user,
+        obeys=True,
     )
     for finding in run(subject, job.ids, job.seed, lambda text: None, failed=job.failed):
         yield Said(finding=finding)
 
 
 def main() -> None:
+    _goes_first()
     _is_nobodys_to_read()
     _without_terminal()
     _loopback_up()
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    if job.user:
+        job.user.look_as()
     known = environment(job.place)
     os.environ.clear()  # of which all that is started would have a copy
     os.environ.update(known)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from class_lessons import RIGHT, hand_in, write_course
@@ -171,6 +173,18 @@ def test_results_that_a_program_prints_are_not_taken(
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user")
 def test_another_user_writes_into_no_pipe_of_ours(grade: Grade) -> None:
     none_earned(grade(INTO_PIPES, "--as", "nobody"))
+
+
+@EACH_USER
+def test_program_cannot_send_the_checks_to_somebody_else(
+    options: tuple[str, ...], grade: Grade, serve: Callable[..., Any]
+) -> None:
+    """To a server that is right, and none of its own."""
+    other = serve("aionet", "serve", "echo", "--listen", "tcp://127.0.0.1:0")
+    code = f"print('READY tcp://127.0.0.1:{other.port}', flush=True)\nimport time; time.sleep(60)"
+    graded = grade(code, *options)
+    none_earned(graded)
+    graded.all_say(f"it said READY at 127.0.0.1:{other.port}, and was told to listen at")
 
 
 @EACH_USER

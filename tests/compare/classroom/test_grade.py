@@ -17,8 +17,8 @@ from click.testing import CliRunner
 
 from compare.__main__ import main
 from compare.classroom import watched
+from compare.classroom.grade import Grading
 from compare.classroom.seeds import seed_of
-from compare.commands import classroom
 from compare.learn.lesson import lessons
 
 from .conftest import Grade
@@ -188,7 +188,7 @@ def test_zeros_are_there_before_the_first_check(
         seen.append(json.loads((out / "g.json").read_text(encoding="utf-8")))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(classroom.Grading, "run", run)
+    monkeypatch.setattr(Grading, "run", run)
     path = hand_in(tmp_path / "handed", RIGHT)
     words = ["class", "grade", str(path), "--course", str(course), "--student", "ana"]
     result = CliRunner().invoke(main, [*words, "--gradescope", str(out / "g.json")])

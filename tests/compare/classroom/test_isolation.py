@@ -28,6 +28,14 @@ ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not ROOT, reason="only root may become another user")
 pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(60)]
 
+DOCKERS = [
+    *("+chown", "+dac_override", "+fowner", "+fsetid", "+kill", "+setgid", "+setuid", "+setpcap"),
+    *("+net_bind_service", "+net_raw", "+sys_chroot", "+mknod", "+audit_write", "+setfcap"),
+]
+BEGIN = (
+    "from pathlib import Path; from compare.learn import lesson; "
+    "lesson.LESSONS = Path({!r}); from compare.__main__ import main; main()"
+)
 REPORTS = """
 import os, resource, sys
 found = [f"user {{os.getuid()}}", f"groups {{os.getgroups()}}"]
@@ -46,6 +54,10 @@ open_ = [each for each in os.listdir("/proc/self/fd") if int(each) > 2]
 found.append(f"open {{len(open_) - 1}}")
 found.append(f"secrets {{sorted(each for each in os.environ if 'TOKEN' in each)}}")
 found.append(f"processes {{sum(each.isdigit() for each in os.listdir('/proc'))}}")
+with open("/proc/self/oom_score_adj") as file:
+    found.append("memory " + file.read().strip())
+with open("/proc/self/status") as file:
+    found += [line.strip() for line in file if line.startswith("NoNewPrivs")]
 sys.exit("; ".join(found))
 """
 
@@ -75,6 +87,7 @@ def test_program_is_another_users_who_reads_and_writes_nothing_of_ours(
     said = next(each["reason"] for each in graded.kept["marks"])
     assert "user 65534; groups []" in said
     assert "no secret; no gradescope; no autograder.zip; writes not; open 0; secrets []" in said
+    assert "memory 500; NoNewPrivs:\t1" in said
     if watched.apart():
         assert "processes 2" in said or "processes 3" in said
         assert graded.kept["isolation"] == "as nobody, with processes and a network of its own"
@@ -115,6 +128,29 @@ def test_who_forks_for_ever_is_ended_without_processes_of_its_own_too(
             assert grade(code, "--as", "nobody").points == (0, 4)
     finally:
         watched.apart.cache_clear()
+
+
+@as_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="util-linux has it")
+def test_root_of_a_container_grades_as_another_user_too(
+    tmp_path: Path, course: Path, out: Path
+) -> None:
+    """With what Docker leaves to it, which is not to look into the processes of others."""
+    path = hand_in(tmp_path / "handed", RIGHT)
+    words = ["class", "grade", str(path), "--course", str(course), "--student", "ana"]
+    words += ["--submitted", "2026-05-01T00:00+00:00", "--as", "nobody"]
+    rights = ["setpriv", "--bounding-set", f"-all,{','.join(DOCKERS)}", "--inh-caps", "-all"]
+    begin = BEGIN.format(str(tmp_path / "lessons"))
+    done = subprocess.run(
+        [*rights, sys.executable, "-c", begin, *words, "--json", str(out / "json")],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = json.loads((out / "json").read_text(encoding="utf-8"))
+    assert (kept["points"], kept["isolation"]) == (4, "as nobody")
 
 
 def test_another_user_is_refused_where_one_may_not_become_it(
@@ -176,11 +212,7 @@ sys.exit("a terminal")
 def test_program_has_no_terminal_of_who_grades(tmp_path: Path, course: Path, out: Path) -> None:
     """Begun in one, as from a shell."""
     path = hand_in(tmp_path / "handed", TERMINAL)
-    code = (
-        "from pathlib import Path; from compare.learn import lesson; "
-        f"lesson.LESSONS = Path({str(tmp_path / 'lessons')!r}); "
-        "from compare.__main__ import main; main()"
-    )
+    code = BEGIN.format(str(tmp_path / "lessons"))
     words = ["class", "grade", str(path), "--course", str(course), "--student", "ana"]
     child, terminal = pty.fork()
     if child == 0:
@@ -238,11 +270,7 @@ def test_grader_that_is_killed_leaves_nobody_behind(
     user = ["--as", "nobody"] if apart else []
     code = "import os, time\nif os.fork() == 0: os.setsid()\ntime.sleep(300)\n"
     path = hand_in(tmp_path / "handed", code)
-    begin = (
-        "from pathlib import Path; from compare.learn import lesson; "
-        f"lesson.LESSONS = Path({str(tmp_path / 'lessons')!r}); "
-        "from compare.__main__ import main; main()"
-    )
+    begin = BEGIN.format(str(tmp_path / "lessons"))
     words = ["class", "grade", str(path), "--course", str(course), "--student", "ana", *user]
     with subprocess.Popen(
         [sys.executable, "-c", begin, *words], stdout=subprocess.DEVNULL
