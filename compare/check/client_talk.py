@@ -68,8 +68,8 @@ def shows_at_once(bench: ClientBench) -> None:
 @check(
     "cl/3",
     "client",
-    what="Types three lines in one go, as pasting does; all three must be sent, though no key is "
-    "touched after that.",
+    what="Types three lines in one go, as a pipe does, or a paste into a terminal without line "
+    "mode; all three must be sent, though no key is touched after that.",
     why="What is read ahead is in the program's own buffer, of which the kernel knows nothing.",
     mistake="epoll(7) with input() or readline(): that reads all three and gives one, and the "
     "descriptor is not readable any more. Use read(2) and find the lines yourself.",

@@ -154,7 +154,8 @@ def byte_order(bench: Bench) -> None:
     why="What is empty is a message, too, and is what breaks a protocol first.",
     mistake="`if not body` or a length of 0 taken for the end; recv(0), which returns 0 bytes, as "
     "at the end; waiting for one byte more.",
-    calls="recv(2) with a length of 0 returns 0.",
+    calls="recv(2) for a length of 0 bytes: in C it waits for some, in Python and for a file it "
+    "returns none at once. Call it only while bytes are missing.",
     content=True,
 )
 def empty_frame(bench: Bench) -> None:
@@ -163,6 +164,7 @@ def empty_frame(bench: Bench) -> None:
     for numbers in lots:
         wire.send(bench.subject.variant.frame(numbers))
         _hear(bench, wire, numbers, f"a sum of {sum(numbers):,}, {len(numbers)} numbers")
+    wire.close()
     bench.must_serve("the server to go on after empty frames")
 
 

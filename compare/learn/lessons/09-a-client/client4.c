@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECT_MS = 2000 };
+enum { CONNECT_MS = 3000 };
 
 static const char *host, *port;
 

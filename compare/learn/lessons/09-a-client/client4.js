@@ -4,7 +4,7 @@
 const net = require("node:net");
 
 const [host, port] = process.argv.slice(2);
-const CONNECT_MS = 2000;
+const CONNECT_MS = 3000;
 let typing = true;
 
 function fail(why) {

@@ -10,7 +10,7 @@ import time
 
 KEYS, SCREEN = 0, 1
 HOST, PORT = sys.argv[1], int(sys.argv[2])
-CONNECT_S = 2
+CONNECT_S = 3
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 

@@ -12,7 +12,7 @@ lock = threading.Lock()
 def tell(line, but):
     """All the others hear it."""
     with lock:
-        for conn in members:
+        for conn in list(members):
             if conn is not but:
                 send(conn, line)
 
@@ -28,7 +28,7 @@ def converse(conn):
     if not (line := conn.recv(1024)):
         return
     name = line.decode().strip()
-    others = ", ".join(filter(None, members.values()))
+    others = ", ".join(filter(None, list(members.values())))
     members[conn] = name
     tell(f"* {name} has come\n".encode(), conn)
     send(conn, f"* Here are: {others}\n".encode())

@@ -8,7 +8,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-static const struct timeval IDLE = {.tv_sec = 1};  /* in which nothing comes; short, for the lesson */
+static const struct timeval IDLE = {.tv_sec = 2};  /* in which nothing comes; short, for the lesson */
 static const struct timeval WRITE = {.tv_sec = 2}; /* in which nothing is read */
 static const struct linger RESET = {.l_onoff = 1}; /* for 0 s: what is not sent is dropped */
 

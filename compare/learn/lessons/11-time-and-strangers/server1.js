@@ -2,7 +2,7 @@
 "use strict";
 const net = require("node:net");
 
-const IDLE_MS = 1000; // in which nothing comes; short, for the lesson
+const IDLE_MS = 2000; // in which nothing comes; short, for the lesson
 const WRITE_MS = 2000; // in which nothing is read
 
 const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {

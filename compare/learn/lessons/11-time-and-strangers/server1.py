@@ -6,7 +6,7 @@ import struct
 import sys
 import threading
 
-IDLE_S = 1  # in which nothing comes; short, for the lesson
+IDLE_S = 2  # in which nothing comes; short, for the lesson
 WRITE_S = 2  # in which nothing is read
 RESET = struct.pack("ii", 1, 0)  # linger for 0 s: what is not sent is dropped
 
