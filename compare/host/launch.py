@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from compare.host import kin
+from compare.host.last_words import gist
 from compare.host.place import Place
 from compare.host.tail import Tail
 from compare.host.user import User
@@ -36,8 +37,6 @@ WELL_ENDED = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 OURS = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 _READY = re.compile(r"READY (tcp|udp)://(\S+):(\d+)\r?\n")
-_FRAME = re.compile(r'^\W*File ".*", line \d+', re.MULTILINE)  # of a Python traceback
-_RAISED = re.compile(r"\W*\w+(\.\w+)*(: |$)")
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -181,11 +180,8 @@ def ending_of(status: int | None) -> str:
 
 
 def and_stderr(tail: str) -> str:
-    """What it said in the end; of a traceback the line that says what it was."""
-    if _FRAME.search(tail):
-        said = [line for line in tail.splitlines() if _RAISED.match(line)]
-        tail = said[-1].strip(" |") if said else tail
-    return f"; stderr: {tail}" if tail else ""
+    """What it said in the end, in short."""
+    return f"; stderr: {gist(tail)}" if tail else ""
 
 
 class Server:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import threading
 import time
 
 KEPT_BYTES = 65536
+PIPE_BYTES = 1024 * 1024
 NAP_S = 0.01  # between two reads of one who writes a lot
 
 
@@ -17,6 +19,8 @@ class Tail:
 
     def __init__(self, descriptor: int) -> None:
         os.set_blocking(descriptor, False)
+        with contextlib.suppress(OSError):  # who prints each message must not wait for our nap
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._descriptor = descriptor
         self._lock = threading.Lock()
         self._kept = bytearray()
