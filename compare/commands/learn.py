@@ -15,10 +15,11 @@ from rich.text import Text
 from compare.commands.check import Request, perform
 from compare.commands.output import INTERRUPTED, interrupt
 from compare.host.place import loopback_fault
-from compare.learn import experiment, judge, screen
-from compare.learn.course import Course, CourseError
+from compare.learn import experiment, judge, program, screen
+from compare.learn.course import HINTS, Course, CourseError
 from compare.learn.lesson import TONGUES, Lesson, Part, Tongue, lessons
 from compare.learn.program import BuildError
+from compare.learn.screen import Page
 from compare.learn.watch import Watch
 
 
@@ -57,7 +58,7 @@ def _built(made: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         return made(*args, **kwargs)
     except BuildError as error:
-        raise click.ClickException(f"it does not compile:\n{error}") from None
+        raise click.ClickException(f"it cannot be run:\n{error}") from None
 
 
 @click.group(invoke_without_command=True)
@@ -88,6 +89,9 @@ def learn(context: click.Context, lesson: Lesson | None) -> None:
         Watch(course, _draw).run(lambda key, at: _aside(key, course, at))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except CourseError as error:
+        click.echo()
+        raise click.ClickException(str(error)) from None
     finally:
         click.echo()
 
@@ -102,6 +106,8 @@ def start(folder: Path, tongue: Tongue, student: str | None) -> None:
         Course.start(folder, tongue, student)
     except CourseError as error:
         raise click.ClickException(str(error)) from None
+    if missing := program.missing(tongue):
+        click.echo(f"{missing}: install it before you begin", err=True)
     first = lessons()[0]
     click.echo(
         f"{len(lessons())} lessons are in {folder}. Read {folder / first.name / first.text.name}, "
@@ -112,31 +118,47 @@ def start(folder: Path, tongue: Tongue, student: str | None) -> None:
 @learn.command("list")
 def list_lessons() -> None:
     """All lessons, and what is done."""
-    click.echo("\n".join(screen.overview(_course())))
+    click.echo("\n".join(Page().overview(_course())))
 
 
 @learn.command()
 @click.argument("lesson", type=LESSON, required=False)
 def hint(lesson: Lesson | None) -> None:
-    """The three hints to the step that is to be done next, or to all when none is."""
+    """A hint to the step that is to be done next: a question, then the call, then the line.
+
+    Each time one more; of a lesson that is done, all.
+    """
     course = _course()
     lesson = lesson or course.at
     at = course.part_at(lesson)
     for part in [at] if at else lesson.words.part:
         steps = lesson.steps(part, course.tongue)
+        taken = course.take_hint(lesson, part) if at else HINTS
         for step in [steps[course.done(lesson, part)]] if at else steps:
             click.echo(f"{part.file}, {' '.join(step.checks)}")
-            for number in range(1, screen.HINTS + 1):
+            for number in range(1, taken + 1):
                 text = screen.hint(step, course, number)
-                click.echo("\n".join(screen.row(f"{number} of {screen.HINTS}", text, 20)))
+                click.echo("\n".join(Page().row(f"{number} of {HINTS}", text, 20)))
 
 
 @learn.command()
 @click.argument("lesson", type=LESSON, required=False)
 @click.option("--part", "name", metavar="FILE", help="Of a lesson that has two programs.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
-@click.option("--junit", "junit_path", type=click.Path(dir_okay=False))
-@click.option("--gradescope", "gradescope_path", type=click.Path(dir_okay=False))
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Write all that was found there, - for stdout.",
+)
+@click.option(
+    "--junit", "junit_path", type=click.Path(dir_okay=False), help="The same for a CI server."
+)
+@click.option(
+    "--gradescope",
+    "gradescope_path",
+    type=click.Path(dir_okay=False),
+    help="The same as results.json of Gradescope.",
+)
 def check(
     lesson: Lesson | None,
     name: str | None,
@@ -197,7 +219,7 @@ def _see(course: Course, lesson: Lesson, predict: int | None) -> None:
     if predict is None:
         if not sys.stdin.isatty():
             raise click.UsageError(f"say what you expect: --predict, from 1 to {most}")
-        predict = click.prompt("Your answer", type=click.IntRange(1, most))
+        predict = click.prompt("Your answer", value_proc=lambda text: _answer(text, most))
     elif predict > most:
         raise click.BadParameter(f"{predict} is not from 1 to {most}", param_hint="'--predict'")
     click.echo()
@@ -207,6 +229,12 @@ def _see(course: Course, lesson: Lesson, predict: int | None) -> None:
         sys.exit(status)
     click.echo()
     click.echo("\n".join(experiment.told(lesson, predict)))
+
+
+def _answer(text: str, most: int) -> int:
+    if text.strip() not in map(str, range(1, most + 1)):
+        raise click.UsageError(f"{text.strip()!r} is not one of the numbers from 1 to {most}")
+    return int(text)
 
 
 @learn.command()
@@ -222,7 +250,7 @@ def _measure(course: Course, lesson: Lesson) -> int:
     if words is None:
         raise click.ClickException(f"there is nothing to measure in {lesson.words.title}")
     assert lesson.words.measure is not None
-    click.echo("\n".join(screen.wrapped(lesson.words.measure.question)))
+    click.echo("\n".join(Page().wrapped(lesson.words.measure.question)))
     return experiment.measure(words, click.echo)
 
 
@@ -233,7 +261,8 @@ def reset(lesson: Lesson) -> None:
     course = _course()
     for part in lesson.words.part:
         kept = course.reset(lesson, part)
-        click.echo(f"{course.path(lesson, part)} is as in the beginning; yours is {kept.name}")
+        yours = f"; yours is {kept.name}" if kept else ""
+        click.echo(f"{course.path(lesson, part)} is as in the beginning{yours}")
 
 
 def _must_have_loopback() -> None:

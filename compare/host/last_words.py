@@ -8,8 +8,7 @@ _FRAME = re.compile(r'^\W*File "(.+)", line (\d+)', re.MULTILINE)  # of a Python
 _RAISED = re.compile(r"\W*\w+(\.\w+)*(: |$)")
 _THROWN = re.compile(r"^(?:Uncaught )?\w*Error(?: \[\w+\])?: .*$", re.MULTILINE)  # by Node
 _THROWN_AT = re.compile(
-    r"^(?P<top>/\S+\.[cm]?js):(?P<line>\d+)$|^ +at .*?\(?(?P<at>/\S+\.[cm]?js):(?P<where>\d+):\d+\)?$",
-    re.MULTILINE,
+    r"^(/\S+\.[cm]?js):(\d+)$|^ +at .*?\(?(/\S+\.[cm]?js):(\d+):\d+\)?$", re.MULTILINE
 )
 
 

@@ -14,6 +14,7 @@ from compare.learn.lesson import SUFFIX, TONGUES, Lesson, Part, Tongue, lessons
 STATE = "course.json"
 BUILT = ".built"  # what compilers make, in each lesson's folder
 SOLUTION = "solution"
+HINTS = 3  # to each step
 
 
 class CourseError(Exception):
@@ -21,12 +22,16 @@ class CourseError(Exception):
 
 
 class State(msgspec.Struct, kw_only=True):
-    """What course.json has. at: the lesson that is worked on. done: steps, by lesson/file."""
+    """What course.json has. at: the lesson that is worked on.
+
+    done: steps, by lesson/file. hints: that were asked for, of the step after those.
+    """
 
     language: Tongue
     student: str | None = None
     at: str = ""
     done: dict[str, int] = {}
+    hints: dict[str, int] = {}
 
 
 class Course:
@@ -34,19 +39,28 @@ class Course:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        path = folder / STATE
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read anew what may have been written by another program. Raises CourseError."""
+        path = self.folder / STATE
         try:
             self._state = msgspec.json.decode(path.read_bytes(), type=State)
         except OSError as error:
             raise CourseError(f"cannot read {path}: {error.strerror}") from None
         except msgspec.DecodeError as error:
-            raise CourseError(f"{path} is no course's: {error}") from None
+            raise CourseError(
+                f"{path} is no course's: {error}; take it from a copy, or begin another course "
+                "beside this one and copy your programs there"
+            ) from None
 
     @classmethod
     def start(cls, folder: Path, tongue: Tongue, student: str | None = None) -> Course:
         """Lay out all lessons in a folder that is empty or not there yet."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if (folder / STATE).exists():
+                raise CourseError(f"{folder} has a course; cd {folder}, and: compare learn")
             if any(folder.iterdir()):
                 raise CourseError(f"{folder} is not empty; name a folder that is not there yet")
             for lesson in lessons():
@@ -98,12 +112,12 @@ class Course:
     def built(self, lesson: Lesson) -> Path:
         """For what a compiler makes."""
         place = self.folder / lesson.name / BUILT
-        place.mkdir(exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
         return place
 
     def done(self, lesson: Lesson, part: Part) -> int:
         """How many of its steps have been passed."""
-        passed = self._state.done.get(f"{lesson.name}/{part.file}", 0)
+        passed = self._state.done.get(_key(lesson, part), 0)
         return min(passed, len(lesson.steps(part, self.tongue)))
 
     def part_at(self, lesson: Lesson) -> Part | None:
@@ -115,31 +129,46 @@ class Course:
 
     def pass_step(self, lesson: Lesson, part: Part) -> None:
         """One more; with the last of a part our solution is laid beside it."""
-        self._state.done[f"{lesson.name}/{part.file}"] = self.done(lesson, part) + 1
+        self._state.done[_key(lesson, part)] = self.done(lesson, part) + 1
+        self._state.hints.pop(_key(lesson, part), None)
         self._keep()
         if self._whole(lesson, part):
             ours = lesson.source(part, self.tongue, self.done(lesson, part))
             place = self.folder / lesson.name / SOLUTION
-            place.mkdir(exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ours, place / self.path(lesson, part).name)
 
-    def reset(self, lesson: Lesson, part: Part) -> Path:
-        """Begin anew; where what was written lies now."""
+    def hints(self, lesson: Lesson, part: Part) -> int:
+        """How many were asked for, of the step that is next."""
+        return min(self._state.hints.get(_key(lesson, part), 0), HINTS)
+
+    def take_hint(self, lesson: Lesson, part: Part) -> int:
+        """One more, as long as there are some."""
+        taken = min(self.hints(lesson, part) + 1, HINTS)
+        self._state.hints[_key(lesson, part)] = taken
+        self._keep()
+        return taken
+
+    def reset(self, lesson: Lesson, part: Part) -> Path | None:
+        """Begin anew; where what was written lies now, if there was something."""
         path = self.path(lesson, part)
-        kept = next(
-            each
-            for number in range(1, 10_000)
-            if not (each := path.with_name(f"{path.name}.{number}")).exists()
-        )
+        path.parent.mkdir(exist_ok=True)
+        kept = None
         if path.exists():
-            path.rename(kept)
+            names = (path.with_name(f"{path.name}.{number}") for number in range(1, 10_000))
+            kept = path.rename(next(each for each in names if not each.exists()))
         shutil.copyfile(lesson.source(part, self.tongue, 0), path)
-        self._state.done.pop(f"{lesson.name}/{part.file}", None)
+        for each in (self._state.done, self._state.hints):
+            each.pop(_key(lesson, part), None)
         self._keep()
         return kept
 
     def _keep(self) -> None:
         _write(self.folder, self._state)
+
+
+def _key(lesson: Lesson, part: Part) -> str:
+    return f"{lesson.name}/{part.file}"
 
 
 def _tell(text: Path, lesson: Lesson, student: str | None) -> None:

@@ -7,9 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from compare.learn import program, screen
+from compare.learn import program
 from compare.learn.course import Course
 from compare.learn.lesson import Lesson
+from compare.learn.screen import Page
 
 US = (sys.executable, "-P", "-m", "compare")  # -P: nothing is imported from the learner's folder
 YOURS = "yours"
@@ -18,9 +19,10 @@ YOURS = "yours"
 def predicted(lesson: Lesson) -> list[str]:
     """The question, and what one may answer, numbered."""
     see = lesson.words.see
-    lines = screen.wrapped(see.question)
+    page = Page()
+    lines = page.wrapped(see.question)
     for number, choice in enumerate(see.choices, 1):
-        lines += screen.wrapped(f"  {number}  {choice}", 5)
+        lines += page.wrapped(f"  {number}  {choice}", 5)
     return lines
 
 
@@ -37,9 +39,9 @@ def play(course: Course, lesson: Lesson) -> int:
 def told(lesson: Lesson, prediction: int) -> list[str]:
     """What it was, afterwards."""
     see = lesson.words.see
-    right = f"{see.right + 1}  {see.choices[see.right]}"
-    verdict = "You said so." if prediction == see.right + 1 else f"You said {prediction}."
-    return [*screen.wrapped(f"It is {right}. {verdict}"), *screen.wrapped(see.then)]
+    right = f"{see.right + 1}, as you said" if prediction == see.right + 1 else f"{see.right + 1}"
+    page = Page()
+    return [*page.wrapped(f"It is {right}: {see.choices[see.right]}"), *page.wrapped(see.then)]
 
 
 def measured(course: Course, lesson: Lesson) -> tuple[str, ...] | None:

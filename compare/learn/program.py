@@ -10,6 +10,7 @@ from typing import Any
 
 from compare.learn.lesson import Tongue
 
+NEEDED: dict[Tongue, str] = {"c": "cc", "js": "node"}
 CC = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread")
 
 
@@ -22,13 +23,16 @@ def command(tongue: Tongue, source: Path, place: Path, **options: Any) -> tuple[
 
     options: of subprocess, for the compiler. Raises BuildError.
     """
-    if tongue == "python":
-        return (sys.executable, str(source), "{host}", "{port}")
-    if tongue == "js":
-        return (_needed("node"), str(source), "{host}", "{port}")
+    if not source.exists():
+        raise BuildError(f"{source} is not there")
+    if why := missing(tongue):
+        raise BuildError(why)
+    if tongue != "c":
+        found = shutil.which(NEEDED[tongue]) if tongue in NEEDED else sys.executable
+        return (str(found), str(source), "{host}", "{port}")
     made = place / source.stem
     built = subprocess.run(
-        [_needed("cc"), *CC, "-o", str(made), str(source)],
+        [NEEDED[tongue], *CC, "-o", str(made), str(source)],
         capture_output=True,
         text=True,
         errors="replace",
@@ -36,11 +40,12 @@ def command(tongue: Tongue, source: Path, place: Path, **options: Any) -> tuple[
         **options,
     )
     if built.returncode:
-        raise BuildError(built.stderr.strip() or f"cc ended with {built.returncode}")
+        said = built.stderr.replace(f"{source}:", f"{source.name}:").strip()
+        raise BuildError(said or f"cc ended with {built.returncode}")
     return (str(made), "{host}", "{port}")
 
 
-def _needed(program: str) -> str:
-    if (found := shutil.which(program)) is None:
-        raise BuildError(f"there is no {program} in PATH")
-    return found
+def missing(tongue: Tongue) -> str | None:
+    """What there must be to take the course in a language, and is not."""
+    program = NEEDED.get(tongue)
+    return f"there is no {program} in PATH" if program and not shutil.which(program) else None

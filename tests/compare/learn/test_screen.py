@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from compare.check.catalogue import CHECKS
 from compare.check.runner import Finding
-from compare.learn import screen
 from compare.learn.course import Course
 from compare.learn.lesson import Lesson
-from compare.learn.screen import News
+from compare.learn.screen import News, Page
 
 TEXT = st.text(st.sampled_from(string.printable + "é漢\x1b\u202e"), max_size=2000)
 FINDINGS = st.builds(
@@ -35,22 +34,37 @@ NEWS = st.builds(
     passed=st.lists(FINDINGS, max_size=60),
     failed=st.none() | FINDINGS,
     broken=st.just("") | TEXT,
-    hints=st.integers(0, 3),
     remark=TEXT,
 )
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
-@given(NEWS, st.integers(10, 60))
-def test_a_page_fits(course: Course, small: list[Lesson], news: News, height: int) -> None:
-    lines = screen.page(course, small[0], news, height)
+@given(NEWS, st.integers(40, 200), st.integers(12, 60), st.integers(0, 3))
+def test_a_page_fits(
+    course: Course, small: list[Lesson], news: News, width: int, height: int, hints: int
+) -> None:
+    (part,) = small[0].words.part
+    for _ in range(hints):
+        course.take_hint(small[0], part)
+    lines = Page(width, height).of(course, small[0], part, news)
     assert len(lines) <= min(24, height)
-    assert max(map(len, lines)) < 80
+    assert max(map(len, lines)) < min(80, width)
     assert all(each.isprintable() for each in lines)
-    assert lines[-1] == screen.KEYS
+    assert lines[-1].endswith("quit")
 
 
 def test_what_is_left_out_is_said(course: Course, small: list[Lesson]) -> None:
     failed = Finding(id="tcp/1", kind="MUST", state="failed", took_s=1.0, actual="x " * 900)
-    lines = screen.page(course, small[0], News(failed=failed), 12)
+    lines = Page(80, 10).of(course, small[0], small[0].words.part[0], News(failed=failed))
     assert "... all of it: compare learn check 1" in lines
+
+
+def test_calls_are_named_when_that_was_asked_for(course: Course, small: list[Lesson]) -> None:
+    failed = Finding(id="tcp/1", kind="MUST", state="failed", took_s=1.0, look_up="recv()")
+    (part,) = small[0].words.part
+    shown = []
+    for _ in range(3):
+        lines = Page().of(course, small[0], part, News(failed=failed))
+        shown.append(any("look up" in each for each in lines))
+        course.take_hint(small[0], part)
+    assert shown == [False, False, True]

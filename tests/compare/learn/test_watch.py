@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import termios
 
 import psutil
 import pytest
-from small_course import Watched, write
+from small_course import Learn, Watched, write
 
 from compare.learn.course import Course
+from compare.learn.lesson import Lesson
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -61,7 +63,9 @@ def test_hints_come_one_after_the_other_and_end_with_the_step(
         terminal.type(b"h")
         terminal.wait_for(b"hint 1/3")
         terminal.wait_for(b"What does it do after its first answer?")
-        terminal.type(b"hh")
+        terminal.type(b"h")
+        terminal.wait_for(b"hint 2/3")
+        terminal.type(b"h")
         terminal.wait_for(b"hint 3/3")
         write(course, 1, 1)
         assert b"hint 3/3" not in terminal.wait_for(b"failed  tcp/5").partition(b"step 2 of 2")[2]
@@ -76,7 +80,9 @@ def test_what_is_not_done_is_left_when_that_is_said_twice(course: Course, watche
         terminal.type(b"l")
         terminal.wait_for(b">  2 Two programs")
         terminal.wait_for(b"any key goes back")
-        terminal.type(b"?n")
+        terminal.type(b"?")
+        terminal.wait_for(b"q quit")
+        terminal.type(b"n")
         terminal.wait_for(b"n again leaves it")
 
 
@@ -99,7 +105,7 @@ def test_the_experiment_asks_before_it_shows(course: Course, watched: Watched) -
         assert b"seen" not in terminal.wait_for(b"Your answer: ")
         terminal.type(b"2\n")
         terminal.wait_for(b"seen\r\n")
-        terminal.wait_for(b"It is 1  the client. You said 2.")
+        terminal.wait_for(b"It is 1: the client")
         terminal.wait_for(b"Enter goes back")
         terminal.type(b"\n")
         terminal.wait_for(b"failed  tcp/2")
@@ -125,3 +131,78 @@ def test_nothing_is_left_of_what_was_being_checked(
         status = terminal.process.wait()
     assert status == (-ended if ended is signal.SIGKILL else 130)
     assert not psutil.wait_procs(left, 10)[1]
+
+
+def test_a_program_that_was_done_and_is_not_any_more_is_shown(
+    course: Course, watched: Watched
+) -> None:
+    write(course, 2, 2)
+    with watched(course.folder, "--lesson", "2") as terminal:
+        terminal.wait_for(b"step 1 of 1, 2-again/other.py")
+        terminal.wait_for(b"failed  tcp/2")
+        path = course.folder / "2-again" / "server.py"
+        path.write_text(path.read_text() + "garbage(\n")
+        terminal.wait_for(b"was done, and fails now, 2-again/server.py")
+        terminal.wait_for(b"(server.py, line")
+
+
+def test_a_file_that_is_gone_is_said(course: Course, watched: Watched) -> None:
+    path = course.folder / "1-a-stream" / "server.py"
+    with watched(course.folder) as terminal:
+        terminal.wait_for(b"failed  tcp/2")
+        path.unlink()
+        terminal.wait_for(b"server.py is not there: put it back, or r begins anew.")
+        terminal.type(b"r")
+        terminal.wait_for(b"r again")
+        terminal.type(b"r")
+        terminal.wait_for(b"begun anew")
+        terminal.wait_for(b"failed  tcp/2")
+
+
+def test_a_reset_elsewhere_is_heard_of(
+    course: Course, watched: Watched, small: list[Lesson], learn: Learn
+) -> None:
+    write(course, 1, 2)
+    with watched(course.folder) as terminal:
+        terminal.wait_for(b"1 A stream: done")
+        assert learn("reset", "1").exit_code == 0
+        terminal.wait_for(b"1 A stream: step 1 of 2")
+        terminal.wait_for(b"failed  tcp/2")
+
+
+def test_a_save_takes_back_the_first_of_two_keys(course: Course, watched: Watched) -> None:
+    with watched(course.folder) as terminal:
+        terminal.wait_for(b"failed  tcp/2")
+        terminal.type(b"r")
+        terminal.wait_for(b"r again")
+        write(course, 1, 1)
+        terminal.wait_for(b"failed  tcp/5")
+        terminal.type(b"r")
+        terminal.wait_for(b"r again")
+
+
+@pytest.mark.parametrize("key", [b"\x1bOQ", b"\x1b[A", b"\x1b[1~"])
+def test_a_key_that_is_no_letter_does_nothing(course: Course, watched: Watched, key: bytes) -> None:
+    with watched(course.folder) as terminal:
+        terminal.wait_for(b"failed  tcp/2")
+        terminal.type(key)
+        terminal.type(b"x")
+        before = terminal.wait_for(b"no such key: ")
+        assert b"no such key" not in before[:-13]
+        terminal.type(b"q")
+        assert terminal.process.wait() == 0
+
+
+def test_who_was_stopped_goes_on_with_the_terminal_as_it_was(
+    course: Course, watched: Watched
+) -> None:
+    with watched(course.folder) as terminal:
+        terminal.wait_for(b"failed  tcp/2")
+        os.kill(terminal.process.pid, signal.SIGSTOP)
+        settings = termios.tcgetattr(terminal.inside)
+        settings[3] |= termios.ICANON | termios.ECHO  # as a shell has it
+        termios.tcsetattr(terminal.inside, termios.TCSANOW, settings)
+        os.kill(terminal.process.pid, signal.SIGCONT)
+        terminal.wait_for(b"q quit")
+        terminal.type(b"h")
+        terminal.wait_for(b"hint 1/3")
