@@ -10,6 +10,7 @@ import select
 import socket
 import time
 
+from compare.check.bench import END_S
 from compare.check.catalogue import check
 from compare.check.client_bench import LARGEST, ClientBench, Question
 from compare.check.failure import Failed
@@ -35,7 +36,12 @@ class _Server:
     def ask(self, text: str) -> Question:
         """Type a question, and wait until it comes. Raises LaunchError if that is the first one."""
         first = self.asked_s is None
-        self.bench.type(f"{text}\n".encode())
+        try:
+            self.bench.type(f"{text}\n".encode())
+        except Failed:  # it has closed its keyboard, or is gone already
+            if first and self.bench.program.ends_within(END_S):
+                raise LaunchError(self.bench.not_seen("asked", self.bench.ending())) from None
+            raise
         within = self.bench.start_s if first else self.bench.patience
         question = self.next(text, within)
         if question is None:
