@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,9 @@ def test_commands_of_the_course_run_in_order(tmp_path: Path) -> None:
     assert "12 lessons are in net" in run(ours[0], tmp_path)
     for command in ours[3:]:  # the third one is for a terminal
         failing = command.startswith("compare learn check")
+        if command.startswith("compare learn measure"):  # of what does not answer there is nothing
+            solution = lessons()[2].folder / "server3.py"
+            shutil.copyfile(solution, tmp_path / "net" / "03-a-stream" / "server.py")
         run(command, tmp_path / "net", status=1 if failing else 0)
 
 
