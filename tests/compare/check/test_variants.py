@@ -21,6 +21,11 @@ SERVER = Path(__file__).parent / "servers" / "frames.py"
 FR = [each.id for each in of_profile("frames") if each.id.startswith("fr/")]
 EACH = pytest.mark.parametrize("variant", ALL, ids=map(str, ALL))
 OTHERS = [(mine, asked) for mine in ALL for asked in ALL if mine != asked]
+QUICK = [(read("2,numbers"), DEFAULT), (DEFAULT, read("2,bytes"))]  # and the others take their time
+
+
+def _slow(whether: bool) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] if whether else []
 
 
 def found(mistake: str, speaks: Variant, asked: Variant, *ids: str) -> list[Finding]:
@@ -34,7 +39,10 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.timeout(90)
-@EACH
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(each, id=str(each), marks=_slow(each != read("2,numbers"))) for each in ALL],
+)
 def test_right_server_of_a_variant_passes_all_that_is_asked_of_frames(variant: Variant) -> None:
     others = ("tcp/5", "tcp/6", "tcp/12", "tcp/18", "life/1")
     findings = found("none", variant, variant, "life/0", *FR, *others)
@@ -42,7 +50,13 @@ def test_right_server_of_a_variant_passes_all_that_is_asked_of_frames(variant: V
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize(("speaks", "asked"), OTHERS, ids=[f"{a}-for-{b}" for a, b in OTHERS])
+@pytest.mark.parametrize(
+    ("speaks", "asked"),
+    [
+        pytest.param(*each, id=f"{each[0]}-for-{each[1]}", marks=_slow(each not in QUICK))
+        for each in OTHERS
+    ],
+)
 def test_right_server_of_another_variant_is_told_which_one_it_speaks(
     speaks: Variant, asked: Variant
 ) -> None:
@@ -54,6 +68,7 @@ def test_right_server_of_another_variant_is_told_which_one_it_speaks(
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", ["length-little-endian", "numbers-little-endian"])
 @EACH
 def test_byte_order_is_told_in_each(variant: Variant, mistake: str) -> None:

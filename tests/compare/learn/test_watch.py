@@ -118,7 +118,13 @@ def test_what_does_not_start_is_said_with_its_last_words(course: Course, watched
         terminal.wait_for(b"No module named 'sockets'")
 
 
-@pytest.mark.parametrize("ended", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "ended",
+    [
+        *(signal.SIGHUP, signal.SIGKILL),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGTERM)),
+    ],
+)
 def test_nothing_is_left_of_what_was_being_checked(
     course: Course, watched: Watched, ended: signal.Signals
 ) -> None:
@@ -181,11 +187,11 @@ def test_a_save_takes_back_the_first_of_two_keys(course: Course, watched: Watche
         terminal.wait_for(b"r again")
 
 
-@pytest.mark.parametrize("key", [b"\x1bOQ", b"\x1b[A", b"\x1b[1~"])
-def test_a_key_that_is_no_letter_does_nothing(course: Course, watched: Watched, key: bytes) -> None:
+def test_a_key_that_is_no_letter_does_nothing(course: Course, watched: Watched) -> None:
     with watched(course.folder) as terminal:
         terminal.wait_for(b"failed  tcp/2")
-        terminal.type(key)
+        for key in (b"\x1bOQ", b"\x1b[A", b"\x1b[1~"):  # F2, an arrow, Home
+            terminal.type(key)
         terminal.type(b"x")
         before = terminal.wait_for(b"no such key: ")
         assert b"no such key" not in before[:-13]
