@@ -13,7 +13,7 @@ from compare.learn import program
 from compare.learn.lesson import Lesson, Part, Tongue
 
 SEED = 7
-PATIENCE_S = 1.0  # for what takes milliseconds: who waits for a verdict will not wait long
+PATIENCE_S = 0.8  # for what takes milliseconds: who waits for a verdict will not wait long
 
 
 def variant_of(part: Part, student: str | None) -> Variant:
