@@ -19,6 +19,9 @@ from compare.check.postmortem import (
     Look,
 )
 
+MANY = 100  # clients one after the other
+MANY_AREAS = 10_000  # of memory: two for each thread whose stack is there
+FEW_THREADS = 64
 SHORT = 128  # of a backlog: what many programs take for large
 _ENDINGS = (  # what stands in its status or in its last words, and what it is a sign of
     (r"killed by SIGPIPE", symptoms.SIGPIPE),
@@ -55,6 +58,26 @@ def of_crowd(look: Look) -> str:
     if listener is not None and 0 < listener.unsent < SHORT:
         return symptoms.BACKLOG.format(backlog=listener.unsent)
     return ""
+
+
+def of_thousands(look: Look, clients: int, areas: int) -> str:
+    """What is left of each client that has ended. areas: of memory that it has mapped."""
+    if areas > MANY_AREAS > FEW_THREADS > len(look.doing) > 0:
+        return symptoms.NOT_JOINED.format(clients=f"{clients:,}")
+    return symptoms.DESERTED if clients > MANY and _deserts(look) else ""
+
+
+def _deserts(look: Look) -> bool:
+    """Whether all its threads are in accept(), and hold connections that wait for one."""
+    left = [each for each in look.conns if each.held and each.state == "CLOSE_WAIT"]
+    return bool(left) and all(each.whom == LISTENER and each.call for each in look.doing)
+
+
+def are_together(look: Look) -> bool:
+    """Whether several threads wait for what one connection says; there is one who hears it."""
+    reading = [each.whom for each in look.doing if each.call in RECEIVING and each.whom]
+    sending = [each.whom for each in look.doing if each.call in SENDING and each.whom]
+    return any(len(each) > len({*each}) for each in (reading, sending))
 
 
 def of_look(look: Look, waiting: str | None) -> str:

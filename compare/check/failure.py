@@ -13,8 +13,11 @@ PIECE = 64  # bytes, of which fewer are no piece that a call took or left
 class Failed(Exception):  # noqa: N818  a verdict on the server, no error of ours
     """The server did not do what it must. `at_byte` is where two byte strings part.
 
-    likely: the mistake, where what was seen tells it, whichever check it was seen by.
+    likely: the mistake, where what was seen tells it, whichever check it was seen by. sure: what
+    the server was doing then says no more.
     """
+
+    sure = False
 
     def __init__(
         self, expected: str, actual: str, at_byte: int | None = None, *, likely: str = ""

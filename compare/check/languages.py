@@ -79,6 +79,13 @@ _CALLS: dict[str, dict[Language, str]] = {
         "go": "go serve(conn) in the loop around Accept",
         "java": "an ExecutorService or virtual threads, or one Selector over all channels",
     },
+    "own": {
+        "python": "threading.Thread(target=serve, args=(conn,)); no global, no variable of a loop",
+        "c": "pthread_create(3): what it returns; its last argument (void *)(intptr_t)fd, not &fd",
+        "js": "let and const within the callback, no variable outside of it",
+        "go": "go serve(conn) with an argument, and conn declared within the loop",
+        "java": "a final local variable of the loop, no field that all threads share",
+    },
     "pressure": {
         "python": "asyncio: pause_writing(), await writer.drain(); epoll: drop EPOLLIN meanwhile",
         "c": "epoll_ctl(2) EPOLL_CTL_MOD: no EPOLLIN while much is unsent, EPOLLOUT instead",
@@ -170,10 +177,14 @@ _BY_SYMPTOM = {
     symptoms.SILENT: "stream",
     symptoms.OTHERS: "bytes",
     symptoms.COUNTED: "memory",
+    symptoms.HANDED_OVER: "own",
+    symptoms.DESERTED: "own",
+    symptoms.NOT_GIVEN_BACK: "end",
 }
 _BEGINNINGS = {  # of symptoms in which a name or a number is put
     "each": (symptoms.BLOCKED_IN_SEND, symptoms.BLOCKED_IN_RECV),
     "queue": (symptoms.BACKLOG,),
+    "memory": (symptoms.NOT_JOINED,),
 }
 _BY_CHECK = {
     "tcp/1": "bytes",

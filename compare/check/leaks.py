@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from compare.check import symptoms
+from compare.check import diagnosis, symptoms
 from compare.check.bench import Bench
 from compare.check.blame import Skipped, of_this_machine
 from compare.check.catalogue import check
@@ -25,6 +25,7 @@ from compare.check.room import (
     visit,
 )
 from compare.check.udp import ask_of_many
+from compare.host import process
 
 KIB = 1024
 LOT = 2500  # connections
@@ -75,18 +76,34 @@ def must_stay_level(
     symptom: what it is likely to be if one fails; nothing is known then of what is kept.
     """
 
+    done = 0
+
     def some(until: float) -> int:
+        nonlocal done
         for number in range(0, lot, at_once):
             try:
                 do(number)
             except Failed as failure:
                 failure.likely = failure.likely or symptom
                 raise
+            done += at_once
             if time.monotonic() > until:
                 return number + at_once
         return lot
 
-    must_level_off(bench, some, what)
+    try:
+        must_level_off(bench, some, what)
+    except Failed as failure:
+        if likely := _of_thousands(bench, done):
+            failure.likely, failure.sure = likely, True
+        raise
+
+
+def _of_thousands(bench: Bench, clients: int) -> str:
+    """What a server that was started here shows to have been left of so many."""
+    if not bench.inside or bench.ending():
+        return ""
+    return diagnosis.of_thousands(bench.look(), clients, process.areas(bench.server.pid))
 
 
 def come_and_go(bench: Bench, data: bytes, answer: bytes) -> None:

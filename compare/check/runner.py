@@ -297,7 +297,9 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
         # What it did with its connections says nothing then.
         look = Look()
         likely = diagnosis.of_ending(ending) or check.mistake
-    elif not isinstance(failed, Differs):
+    elif diagnosis.are_together(look):
+        likely = symptoms.HANDED_OVER
+    elif not isinstance(failed, Differs) and not failed.sure:
         closed = failed.likely == symptoms.CLOSED and diagnosis.of_close(look)
         likely = closed or diagnosis.of_look(look, stuck) or likely
     language = bench.subject.language

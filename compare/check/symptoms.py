@@ -150,6 +150,26 @@ NEXT_ONE = (
     "It waits in accept() for the next client, with unread input of this one: it has answered once "
     "and gone on. Go on reading until recv() returns 0, with a thread for each or with epoll."
 )
+HANDED_OVER = (
+    "Several of its threads serve one connection, and others have nobody: the address of the "
+    "variable into which accept() puts the next connection was handed to the thread (&conn), or "
+    "all threads use one variable. Hand over the value, or a copy of its own for each."
+)
+DESERTED = (
+    "It holds connections that no thread serves, and is in accept(): the thread was not started, "
+    "and nobody looked at what pthread_create() returned; or it serves another connection, whose "
+    "number it found in a variable that all share (&conn); or it has ended without close()."
+)
+NOT_JOINED = (
+    "After about {clients} clients no thread came for a new one: of those that have ended the "
+    "stacks are all still there, as they are neither detached nor joined. pthread_detach() each, "
+    "or create it detached, and look at what pthread_create() returns."
+)
+NOT_GIVEN_BACK = (
+    "A connection that is gone is closed by nobody: who serves it must close() it on every way "
+    "out, after recv() has returned 0, after an error, and where already its first call fails. A "
+    "thread that was handed the address of accept()'s variable (&conn) closes another one."
+)
 LOCKED = (
     "All its threads wait for each other (a lock, a queue, a join), and nobody for the clients: "
     "something is held that another one needs, such as a lock during a send() that blocks."

@@ -1,0 +1,67 @@
+"""What a failure shows is named by what was seen: of made-up looks, and of programs in C."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from compare.check import diagnosis, runner, symptoms
+from compare.check.bench import Subject
+from compare.check.postmortem import LISTENER, Conn, Doing, Look
+from compare.check.runner import run
+
+SERVERS = Path(__file__).parent / "servers"
+IN_ACCEPT = Doing("S", "accept", LISTENER)
+QUEUE = Conn(LISTENER, "LISTEN", 0, 4096, True)
+
+
+def conn(number: int, state: str = "ESTABLISHED", unread: int = 0, unsent: int = 0) -> Conn:
+    return Conn(f"client {number}", state, unread, unsent, True)
+
+
+def test_two_threads_that_read_one_connection_were_handed_the_same_variable() -> None:
+    both = [Doing("S", "recvfrom", "client 2"), Doing("S", "recvfrom", "client 2")]
+    look = Look([IN_ACCEPT, *both], [QUEUE, conn(1, unread=13), conn(2)])
+    assert diagnosis.are_together(look)
+    # Two threads for each client are no mistake: one reads, and the other one writes.
+    pair = [Doing("S", "recvfrom", "client 2"), Doing("S", "sendto", "client 2")]
+    assert not diagnosis.are_together(Look([IN_ACCEPT, *pair], look.conns))
+    apart = [Doing("S", "recvfrom", "client 1"), Doing("S", "recvfrom", "client 2")]
+    assert not diagnosis.are_together(Look([IN_ACCEPT, *apart], look.conns))
+
+
+def test_stacks_without_threads_are_of_those_that_nobody_joined() -> None:
+    look = Look([IN_ACCEPT], [QUEUE, conn(1, "CLOSE_WAIT", 14)])
+    assert diagnosis.of_thousands(look, 32_000, 65_000).startswith("After about 32,000 clients")
+    assert diagnosis.of_thousands(look, 32_000, 60) == symptoms.DESERTED
+    assert diagnosis.of_thousands(Look([IN_ACCEPT], [QUEUE]), 32_000, 60) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("mistake", "id_", "likely"),
+    [
+        ("not-joined", "tcp/13", symptoms.NOT_JOINED),
+        ("handed-over", "tcp/12-held", symptoms.HANDED_OVER),
+        ("handed-over", "tcp/7", symptoms.NOT_GIVEN_BACK),
+    ],
+)
+def test_thread_for_each_client_in_c_is_named(
+    mistake: str, id_: str, likely: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("there is no cc")
+    program, source = str(tmp_path / "threads"), SERVERS / "threads.c"
+    subprocess.run(
+        ["cc", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, source], check=True
+    )
+    monkeypatch.setattr(runner, "PATIENCE_S", 1.0)
+    subject = Subject("tcp-echo", (program, mistake, "{port}"))
+    (finding,) = run(subject, [id_], 7, lambda text: None)
+    if finding.state == "skipped":
+        pytest.skip(finding.reason)
+    assert finding.likely.startswith(likely.partition("{")[0]), (finding.actual, finding.seen)
