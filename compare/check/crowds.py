@@ -198,8 +198,9 @@ def to_each_its_own(bench: Bench) -> None:
     while whose:
         events = poll.poll(bench.patience * 1000)
         if not events:
-            came = min(received[number] for number in whose.values())
-            likely = symptoms.CHANGED if came else symptoms.WAITS
+            came, number = min((received[number], number) for number in whose.values())
+            bench.timeline.stuck = wires[number].name
+            likely = _of_missing(bench, wires[number].name) if came else symptoms.WAITS
             raise Failed(what, f"{came:,} bytes came back to one, then nothing", likely=likely)
         chance.shuffle(events)
         for fd, event in events:
@@ -219,6 +220,14 @@ def to_each_its_own(bench: Bench) -> None:
             if received[number] == EACH:
                 poll.unregister(fd)
                 del whose[fd]
+
+
+def _of_missing(bench: Bench, name: str) -> str:
+    """Why not all came of what one has sent, of which some has come."""
+    conn = bench.look().of(name)
+    if conn is None or not conn.held or conn.unread or conn.unsent or "ET" in (conn.watched or ""):
+        return symptoms.CHANGED
+    return symptoms.LET_DROP
 
 
 def must_be_its_own(

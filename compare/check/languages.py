@@ -154,6 +154,10 @@ _CALLS: dict[str, dict[Language, str]] = {
 _BY_SYMPTOM = {
     symptoms.GAP: "partial",
     symptoms.TWICE: "partial",
+    symptoms.LET_DROP: "partial",
+    symptoms.ALTERED: "bytes",
+    symptoms.TO_TEXT: "bytes",
+    symptoms.AT_A_NUL: "bytes",
     symptoms.CUT_SHORT: "end",
     symptoms.RESET: "end",
     symptoms.NO_END: "end",

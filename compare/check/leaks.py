@@ -108,11 +108,10 @@ def _of_thousands(bench: Bench, clients: int) -> str:
 
 def come_and_go(bench: Bench, data: bytes, answer: bytes) -> None:
     """One client, which says `data` and waits until as much as `answer` has come back."""
-    changed = symptoms.UNHEEDED.get(bench.subject.profile, symptoms.CHANGED)
+    changed, left = symptoms.UNHEEDED.get(bench.subject.profile, symptoms.CHANGED), len(answer)
     try:
         with socket.create_connection(bench.place[1:], bench.patience) as sock:
             sock.sendall(data)
-            left = len(answer)
             while left and (piece := sock.recv(left)):
                 left -= len(piece)
     except OSError as error:
@@ -123,11 +122,16 @@ def come_and_go(bench: Bench, data: bytes, answer: bytes) -> None:
             ) from None
         if of_this_machine(error):
             raise
-        likely = changed if data and isinstance(error, TimeoutError) else ""
+        silent = isinstance(error, TimeoutError)
+        likely = changed if data and silent else ""
         if isinstance(error, ConnectionResetError):
             likely = symptoms.RESET
         what = "connections one after the other"
-        raise Failed(what, f"one said {error}", likely=likely) from None
+        actual = f"one said {error}"
+        if data and silent:
+            actual = f"of one {len(answer) - left:,} of {len(answer):,} bytes came back, then "
+            actual += f"nothing for {bench.patience:.1f} s"
+        raise Failed(what, actual, likely=likely) from None
     if left:
         actual = f"the end came {left:,} bytes before"
         raise Failed(f"{len(answer):,} bytes back", actual, likely=changed)

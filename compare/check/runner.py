@@ -66,6 +66,7 @@ MODULES = (
 )  # which enter their checks into the catalogue
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer
 TRIES = 2  # to start, before it is asked no more; and of a check that we did not attend to
+FIRST_OF_BYTES = "tcp/2"  # which is one of those to make pass first
 SAY_WHERE = (
     "; put {port} into the command where it is told where to listen, or let it print READY "
     "tcp://HOST:PORT"
@@ -323,8 +324,11 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
 
 def _usual(check: Check, failed: Failed) -> str:
     """The mistake that the check is for, unless other bytes came back than were sent."""
-    changed = isinstance(failed, Differs) and failed.changed and not check.content
-    return symptoms.CHANGED if changed else check.mistake
+    if not (isinstance(failed, Differs) and failed.changed):
+        return check.mistake
+    if check.id == FIRST_OF_BYTES:
+        return symptoms.ALTERED
+    return check.mistake if check.content else symptoms.CHANGED
 
 
 def _finding(check: Check, state: State, began: float, **more: Any) -> Finding:

@@ -16,6 +16,19 @@ CHANGED = (
     "first, or udp/1 and udp/7. If they do, it is what could not be sent at once: send() takes "
     "only some of it, and the rest is yours to keep."
 )
+ALTERED = (
+    "What comes back is not what was sent: a text was made of the bytes, or a line, or lower case, "
+    "or a NUL was taken for their end; or a buffer was filled anew before it was sent. Send on the "
+    "bytes as they are, and as many as recv() said."
+)
+TO_TEXT = (
+    "The bytes were made a text and then bytes again, and what is no text in that encoding became "
+    "EF BF BD (U+FFFD), two other bytes, or nothing. Pass bytes on as they are, and decode nothing."
+)
+AT_A_NUL = (
+    'A 00 was taken for the end of what came: strlen(), printf("%s") and strcpy() stop there. A '
+    "byte may have any value, and recv() has said how many came: send so many."
+)
 ADDED = (
     "Something comes that no client has sent: a greeting, a prompt, a word before or after each "
     "message, a line end or a NUL that is added. An echo is what came, and nothing else."
@@ -129,6 +142,11 @@ TWICE = (
 ONCE = (
     "It answers what comes first and closes: a connection is served until its client ends it. "
     "Read in a loop, and answer each piece, until recv() returns 0."
+)
+LET_DROP = (
+    "Bytes are missing, and nobody has them any more: they are not in the kernel, nor does the "
+    "server keep them. send() took only part of what it was given, and nobody looked at what it "
+    "returned. Keep the rest, and send it when there is room (EPOLLOUT, POLLOUT)."
 )
 CUT_SHORT = (
     "The end came before all had: the connection was closed with bytes still unsent in the "

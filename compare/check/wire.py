@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from compare.check import symptoms
 from compare.check.blame import of_this_machine
-from compare.check.failure import Differs, Failed, must_equal, shown
+from compare.check.failure import Differs, Failed, is_first_nul, must_equal, shown, so_many
 
 PIECE = 256 * 1024
 SLOW_PIECE, SLOW_S = 16 * 1024, 0.0005  # of who reads slowly
@@ -263,6 +263,8 @@ class Wire:
                 must_equal(received, answer, what, origin=origin, so_far=True)
                 at, of = origin + len(received), origin + len(answer)
                 likely = symptoms.ONCE if received and ended == "the end" else ""
+                if "nothing" in ended and is_first_nul(answer, len(received)):
+                    likely = symptoms.AT_A_NUL
                 actual = f"{at:,} of {of:,} bytes came back, then {ended}"
                 raise Failed(what, actual, at, likely="" if self._said_all else likely)
         must_equal(received, answer, what, origin=origin)
@@ -349,8 +351,8 @@ def _ended_early(
     received: bytearray, data: bytes, what: str, likely: str, origin: int = 0
 ) -> Differs:
     came, all_ = origin + len(received), origin + len(data)
-    actual = f"only the first {came:,} of {all_:,} bytes came, then the end"
-    return Differs(what, actual, came, likely=likely, changed=False)
+    actual = f"{so_many(came, all_)}, then the end"
+    return Differs(what, actual, came or None, likely=likely, changed=False)
 
 
 def wait_until(condition: Callable[[], object], within: float) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from compare.check import diagnosis, runner, symptoms
 from compare.check.bench import Subject
+from compare.check.failure import Differs, must_equal
 from compare.check.postmortem import LISTENER, Conn, Doing, Look
 from compare.check.runner import run
 
@@ -38,6 +39,65 @@ def test_stacks_without_threads_are_of_those_that_nobody_joined() -> None:
     assert diagnosis.of_thousands(look, 32_000, 65_000).startswith("After about 32,000 clients")
     assert diagnosis.of_thousands(look, 32_000, 60) == symptoms.DESERTED
     assert diagnosis.of_thousands(Look([IN_ACCEPT], [QUEUE]), 32_000, 60) == ""
+
+
+BYTES = bytes(range(1, 256)) * 3
+MADE_A_TEXT = [
+    BYTES.decode(errors="replace").encode(),
+    BYTES.decode(errors="ignore").encode(),
+    BYTES.decode("latin-1").encode(),
+    BYTES.decode("ascii", errors="replace").encode(),
+]
+
+
+@pytest.mark.parametrize("came", MADE_A_TEXT)
+@pytest.mark.parametrize("begin", [0, 100, 126])
+def test_bytes_that_were_made_a_text_are_known(came: bytes, begin: int) -> None:
+    sent = BYTES[begin:]
+    with pytest.raises(Differs) as failed:
+        must_equal(came[begin:], sent, "the same back")
+    assert failed.value.likely == symptoms.TO_TEXT
+
+
+def test_character_that_is_another_one_is_no_text_made_of_bytes() -> None:
+    for sent in ("Gr\u00fc\u00dfe".encode(), b"\xef\xbf\xbd", BYTES):
+        with pytest.raises(Differs) as failed:
+            must_equal(b"?" + sent[1:], sent, "the same back")
+        assert failed.value.likely != symptoms.TO_TEXT
+
+
+@pytest.mark.parametrize("came", [b"some words and more", b"some", b"some words"])
+def test_stop_at_the_first_nul_is_known(came: bytes) -> None:
+    with pytest.raises(Differs) as failed:
+        must_equal(came, b"some\0 words\0 and more", "the same back")
+    assert (failed.value.likely == symptoms.AT_A_NUL) == (came != b"some words and more")
+
+
+def test_nothing_is_not_the_first_0_bytes() -> None:
+    with pytest.raises(Differs, match=r"none of 4 bytes came$") as failed:
+        must_equal(b"", b"some", "the same back")
+    assert failed.value.at_byte is None
+
+
+def test_connections_that_were_not_looked_into_are_as_the_others() -> None:
+    conns = [QUEUE, *(conn(number) for number in range(1, 5))]
+    conns[2] = conns[2]._replace(blocking=False)
+    assert Look([IN_ACCEPT], conns).rows()[2:] == ["client 1, 2, 3, 4: ESTABLISHED, non-blocking"]
+    conns[3] = conns[3]._replace(blocking=True)
+    assert Look([IN_ACCEPT], conns).rows()[2:] == [
+        "client 1, 4: ESTABLISHED",
+        "client 2: ESTABLISHED, non-blocking",
+        "client 3: ESTABLISHED, blocking",
+    ]
+
+
+def test_end_of_a_client_is_no_byte() -> None:
+    conns = [conn(1, "CLOSE_WAIT", 1), conn(2, "CLOSE_WAIT", 3), conn(3, unread=1)]
+    assert Look([IN_ACCEPT], conns).rows()[1:] == [
+        "client 1: CLOSE_WAIT, the end unread by the server",
+        "client 2: CLOSE_WAIT, 2 bytes and the end unread by the server",
+        "client 3: ESTABLISHED, 1 byte unread by the server",
+    ]
 
 
 @pytest.mark.slow
