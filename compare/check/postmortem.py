@@ -78,6 +78,10 @@ class Look:
         return next((each for each in self.conns if each.whose == whose), None)
 
     @property
+    def is_of_one_thread(self) -> bool:
+        return len(self.doing) == 1 and not self.children
+
+    @property
     def listener(self) -> Conn | None:
         return self.of(LISTENER)
 

@@ -303,6 +303,8 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
     elif not isinstance(failed, Differs) and not failed.sure:
         closed = failed.likely == symptoms.CLOSED and diagnosis.of_close(look)
         likely = closed or diagnosis.of_look(look, stuck) or likely
+    if likely == check.mistake and look.is_of_one_thread:
+        likely = symptoms.ONE_THREAD.get(check.id, likely)
     language = bench.subject.language
     return _finding(
         check,

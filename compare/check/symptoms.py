@@ -70,6 +70,23 @@ UNGREETED = (
     "such as the name of another one, or takes fewer than ten. Accept newcomers and wait for names "
     "at the same time."
 )
+NO_LINE_END = (
+    "Something came, and no line end after it: who reads lines waits for it for ever. Put the "
+    "newline that was taken off, or that was never there, at the end of each line that is said."
+)
+LINE_PER_RECV = (
+    "Several lines that come in one segment are taken for one: each recv() is taken for a line. "
+    "Keep what has come, take out each line as far as there is an LF, and keep the rest for the "
+    "next time. chat/4 asks for just this."
+)
+OWN_WORDS = "What one says comes back to who said it: say it to all members but its own connection."
+ONE_THREAD = {  # the mistake, where there is one thread, which nobody else can interrupt
+    "chat/8": "A newcomer is told of others who came at the same time, and then again by the "
+    "roster, or of neither: make the roster, tell the others, and enter it into the room at once, "
+    "when its name is there, and tell nobody who has given none.",
+    "chat/9": "A send() that takes only part of a line, whose rest is dropped or comes after "
+    "another one's; telling the sender, too. Give each member an outbox, and send from there.",
+}
 SAID = (
     "What is said reaches the others, but not as `[name] text` and nothing else: a time, other "
     "brackets, a colon. chat/10 asks for just this."

@@ -77,6 +77,7 @@ class Wire:
         self._lines = bytearray()
         self._said_all = False
         self.alone = alone
+        self.member = ""  # of a chat room, by its name
 
     def note(self, call: str, result: str = "") -> None:
         self._timeline.note(self.name, call, result)
@@ -316,7 +317,11 @@ class Wire:
             try:
                 data = self.receive_some(within=within)
             except Failed as failure:
-                raise Failed(what, failure.actual) from None
+                came = bytes(self._lines)
+                if not came:
+                    raise Failed(what, failure.actual) from None
+                actual = f"{shown(came)} came, without a line end, then {failure.actual}"
+                raise Failed(what, actual, likely=symptoms.NO_LINE_END) from None
             if not data:
                 if self._lines:
                     raise Failed(
