@@ -41,9 +41,20 @@ _ENDINGS = (  # what stands in its status or in its last words, and what it is a
 )
 
 
+_OF_CLIENTS_TOO = (symptoms.MEMORY_FAULT, symptoms.SELECT, symptoms.DECODED, symptoms.AGAIN)
+
+
 def of_ending(ending: str) -> str:
     """What a server that ended without having been told to did wrong, by how it ended."""
     return next((likely for signs, likely in _ENDINGS if re.search(signs, ending)), "")
+
+
+def of_clients_ending(ending: str, *, input_has_ended: bool) -> str:
+    """The same of a client: what it is a sign of there, and not in a server only."""
+    likely = of_ending(ending)
+    if likely == symptoms.OVER:
+        return symptoms.LEFT_EARLY if input_has_ended else ""
+    return likely if likely in _OF_CLIENTS_TOO else ""
 
 
 def of_close(look: Look) -> str:

@@ -291,21 +291,22 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
         return _not_started(check, began, away)
     actual, stuck = failed.actual, bench.timeline.stuck
     look = bench.look() if isinstance(bench, Bench) else Look()
-    likely = failed.likely or _usual(check, failed)
+    language = bench.subject.language
+    usual = languages.mistake_of(check.id, check.mistake, language)
+    likely = failed.likely or _usual(check, failed, usual)
     if ending := bench.unasked_ending():
         if "it has ended: " not in actual:
             actual = f"it has ended: {ending}; before that, {actual}"
         # What it did with its connections says nothing then.
         look = Look()
-        likely = diagnosis.of_ending(ending) or check.mistake
+        likely = _of_ending(bench, ending) or usual
     elif diagnosis.are_together(look):
         likely = symptoms.HANDED_OVER
     elif not isinstance(failed, Differs) and not failed.sure:
         closed = failed.likely == symptoms.CLOSED and diagnosis.of_close(look)
         likely = closed or diagnosis.of_look(look, stuck) or likely
-    if likely == check.mistake and look.is_of_one_thread:
+    if likely == usual and look.is_of_one_thread:
         likely = symptoms.ONE_THREAD.get(check.id, likely)
-    language = bench.subject.language
     return _finding(
         check,
         "failed",
@@ -324,13 +325,20 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
     )
 
 
-def _usual(check: Check, failed: Failed) -> str:
+def _of_ending(bench: Bench | ClientBench, ending: str) -> str:
+    if isinstance(bench, ClientBench):
+        has_ended = bench.input_has_ended
+        return diagnosis.of_clients_ending(ending, input_has_ended=has_ended)
+    return diagnosis.of_ending(ending)
+
+
+def _usual(check: Check, failed: Failed, mistake: str) -> str:
     """The mistake that the check is for, unless other bytes came back than were sent."""
     if not (isinstance(failed, Differs) and failed.changed):
-        return check.mistake
+        return mistake
     if check.id == FIRST_OF_BYTES:
         return symptoms.ALTERED
-    return check.mistake if check.content else symptoms.CHANGED
+    return mistake if check.content else symptoms.CHANGED
 
 
 def _finding(check: Check, state: State, began: float, **more: Any) -> Finding:

@@ -145,7 +145,22 @@ OVER = (
     "one client and is over lacks the loop around accept(); or an error was caught outside of it."
 )
 
+LEFT_EARLY = (
+    "It left at the end of its input, while the other side had more to say: shutdown(SHUT_WR) "
+    "tells that nothing more comes, and one reads on until recv() returns 0."
+)
+
 # By what came.
+
+TAKES_TURNS = (
+    "The first line came, and the second one is not sent before the server has said something: "
+    "the client takes turns, input(), send(), recv(). Wait for the keyboard and the socket at "
+    "once, by poll(), or by a thread each."
+)
+PIECES_AS_LINES = (
+    "A line end is added to each piece that comes: print(), puts(), println() and console.log() "
+    "do so. What recv() returns is no line: write the bytes as they came, and nothing else."
+)
 
 GAP = (
     "A piece in the middle is missing, and what follows it came: send() took only part of what it "
