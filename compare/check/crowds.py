@@ -50,7 +50,9 @@ def _crowd(bench: Bench, *, held: bool) -> None:
             events = epoll.poll(quiet)
             if not events:
                 all_came = not held and all(received[fd] == answer[fd] for fd in unserved)
-                likely = symptoms.NO_END if all_came else diagnosis.of_crowd(bench.look())
+                look = bench.look()
+                likely = diagnosis.of_no_end(look) if all_came else ""
+                likely = likely or diagnosis.of_crowd(look, held=held)
                 actual = f"{len(unserved)} were not, and nothing happened for {quiet:.0f} s"
                 raise Failed(what, actual, likely=likely)
             for fd, event in events:
@@ -68,7 +70,9 @@ def _crowd(bench: Bench, *, held: bool) -> None:
                     if bench.wait_until(bench.ending) and (ending := bench.ending()):
                         raise Failed(what, f"it has ended: {ending}") from None
                     at_end = not held and received[fd] == answer[fd]
-                    likely = symptoms.RESET if at_end else diagnosis.of_crowd(bench.look())
+                    likely = (
+                        symptoms.RESET if at_end else diagnosis.of_crowd(bench.look(), held=held)
+                    )
                     raise Failed(what, f"one was not: {error.strerror}", likely=likely) from None
                 received[fd] += data
                 if received[fd] == answer[fd] and (held or not data):
@@ -76,7 +80,12 @@ def _crowd(bench: Bench, *, held: bool) -> None:
                     unserved.remove(fd)
                 elif not data or not answer[fd].startswith(received[fd]):
                     own = f"each of {len(wires):,} clients its own message"
-                    must_be_its_own(received[fd], answer[fd], list(answer.values()), own)
+                    try:
+                        must_be_its_own(received[fd], answer[fd], list(answer.values()), own)
+                    except Failed as failure:
+                        likely = failure.likely or diagnosis.of_crowd(bench.look(), held=held)
+                        failure.likely = likely
+                        raise
 
 
 @check(

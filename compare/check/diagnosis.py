@@ -63,12 +63,20 @@ def of_close(look: Look) -> str:
     return symptoms.ONCE if _alone(look) and in_accept else ""
 
 
-def of_crowd(look: Look) -> str:
-    """Why not all of a crowd that came at once were served."""
+def of_crowd(look: Look, *, held: bool = False) -> str:
+    """Why not all of a crowd that came at once were served. held: and stayed."""
     listener = look.listener
     if listener is not None and 0 < listener.unsent < SHORT:
         return symptoms.BACKLOG.format(backlog=listener.unsent)
-    return ""
+    by_select = any(each.call in ("select", "pselect6") for each in look.doing)
+    return symptoms.SELECT if held and by_select else ""
+
+
+def of_no_end(look: Look) -> str:
+    """Why those are not let go who have had all, and have closed their side."""
+    left = [each for each in look.conns if each.state == "CLOSE_WAIT" and each.held]
+    by_edge = bool(left) and all("ET" in (each.watched or "") for each in left)
+    return symptoms.EDGE_OF_END if by_edge else symptoms.NO_END
 
 
 def of_thousands(look: Look, clients: int, areas: int) -> str:
@@ -139,6 +147,9 @@ def of_running(look: Look) -> str:
         return symptoms.ALWAYS_OUT
     if any(each.state == "CLOSE_WAIT" and each.held for each in look.conns):
         return symptoms.END_AGAIN
+    conns = [each for each in look.conns if each.held and each.state != "LISTEN"]
+    if any(each.unread and not each.unsent for each in conns):
+        return symptoms.PASSED_OVER
     return symptoms.SPINS
 
 
@@ -160,6 +171,8 @@ def _of_listener(look: Look, conn: Conn | None) -> str:
 def _of_interest(look: Look, conn: Conn) -> str:
     """It waits, but not for this client, or for something that has come already."""
     waits = any(each.call in WAITING_FOR_ANY for each in look.doing)
+    if waits and not look.by_epoll and conn.held and conn.unread and not conn.unsent:
+        return symptoms.UNASKED
     if not (waits and look.by_epoll and conn.held):
         return symptoms.NO_END if conn.state == "CLOSE_WAIT" and not conn.unread else ""
     if conn.unread and conn.watched and "ET" in conn.watched:

@@ -131,9 +131,9 @@ _CALLS: dict[str, dict[Language, str]] = {
     "soon": {
         "python": "setsockopt(IPPROTO_TCP, TCP_NODELAY, 1), one sendall() for each answer",
         "c": "setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); one send(2) or writev(2)",
-        "js": "socket.setNoDelay(), or net.createServer({noDelay: true}); one write() an answer",
+        "js": "socket.setNoDelay() (TCP_NODELAY), and one write() for each answer",
         "go": "TCP_NODELAY is set; one Write for each answer: bufio.Writer, Flush()",
-        "java": "socket.setTcpNoDelay(true), and one write() for each answer",
+        "java": "socket.setTcpNoDelay(true) (TCP_NODELAY), and one write() for each answer",
     },
     "reuse": {
         "python": "setsockopt(SOL_SOCKET, SO_REUSEADDR, 1) before bind(); create_server() has it",
@@ -193,6 +193,10 @@ _BY_SYMPTOM = {
     symptoms.ONCE: "stream",
     symptoms.NEXT_ONE: "each",
     symptoms.SPINS: "wait",
+    symptoms.PASSED_OVER: "wait",
+    symptoms.UNASKED: "wait",
+    symptoms.EDGE_OF_END: "edge",
+    symptoms.CLOSED_UNANSWERED: "stream",
     symptoms.ALWAYS_OUT: "wait",
     symptoms.SLEEPS: "wait",
     symptoms.SELECT: "each",

@@ -66,6 +66,7 @@ MODULES = (
 )  # which enter their checks into the catalogue
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer
 TRIES = 2  # to start, before it is asked no more; and of a check that we did not attend to
+OF_ANOTHER = "life/6"  # server than the one that can be looked at
 FIRST_OF_BYTES = "tcp/2"  # which is one of those to make pass first
 SAY_WHERE = (
     "; put {port} into the command where it is told where to listen, or let it print READY "
@@ -290,7 +291,8 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
     if away := bench.background():
         return _not_started(check, began, away)
     actual, stuck = failed.actual, bench.timeline.stuck
-    look = bench.look() if isinstance(bench, Bench) else Look()
+    is_seen = check.id != OF_ANOTHER
+    look = bench.look() if isinstance(bench, Bench) and is_seen else Look()
     language = bench.subject.language
     usual = languages.mistake_of(check.id, check.mistake, language)
     likely = failed.likely or _usual(check, failed, usual)

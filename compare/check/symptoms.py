@@ -244,6 +244,25 @@ EDGE = (
     "An edge was missed: with EPOLLET one is told once, and here are unread bytes of which nobody "
     "is told again. Read until recv() says EAGAIN after each event, also when reading was put off."
 )
+EDGE_OF_END = (
+    "An edge was missed: with EPOLLET the bytes of a client and its end that follows them are told "
+    "of once, if both are there. Read until recv() says EAGAIN or returns 0, after each event."
+)
+UNASKED = (
+    "It waits in select() or poll(), and this connection, which has unread input, is not among "
+    "those that it asks for: the sets are to be filled anew before each select(), whose first "
+    "argument is the highest descriptor and 1 more; or an index of poll()'s array is off by one."
+)
+PASSED_OVER = (
+    "It runs all the time, and there is unread input: select(), poll() or epoll_wait() returns at "
+    "once, as somebody is ready, and the loop passes over just this one, such as by `i < max` in "
+    "place of `i <= max`, by a wrong index, or by an event that is not looked at."
+)
+CLOSED_UNANSWERED = (
+    "It accepts and closes without an answer. With a socket that does not block, recv() said "
+    "EAGAIN, since nothing had come yet: that is no error and no end, so wait until it is ready. "
+    "Or close() comes before the answer; or an exception is caught; or it is another --profile's."
+)
 EDGE_OF_LISTENER = (
     "An edge was missed: with EPOLLET the listener tells once of several newcomers. Call accept() "
     "until it says EAGAIN."

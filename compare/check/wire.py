@@ -345,11 +345,11 @@ def _broken_off(
     must_equal(received, data, what, origin=origin, so_far=True)
     came, all_came = origin + len(received), len(received) == len(data)
     actual = failure.actual
-    if data:
+    if data and came:
         actual = f"{'all' if all_came else 'only'} {came:,} bytes came, then {failure.actual}"
     # Where bytes are missing, too, silence is no missing end; a reset may be what took them.
     known = all_came or failure.likely in (symptoms.RESET, symptoms.CLOSED)
-    return Failed(what, actual, came, likely=failure.likely if known else "")
+    return Failed(what, actual, came or None, likely=failure.likely if known else "")
 
 
 def _ended_early(

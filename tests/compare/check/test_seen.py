@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from compare.check import diagnosis, runner, symptoms
 from compare.check.bench import Subject
-from compare.check.failure import Differs, must_equal
+from compare.check.catalogue import CHECKS
+from compare.check.failure import Differs, Failed, must_equal
+from compare.check.idleness import must_be_little
+from compare.check.languages import LANGUAGES, look_up
 from compare.check.postmortem import LISTENER, Conn, Doing, Look
 from compare.check.runner import run
 
@@ -39,6 +43,65 @@ def test_stacks_without_threads_are_of_those_that_nobody_joined() -> None:
     assert diagnosis.of_thousands(look, 32_000, 65_000).startswith("After about 32,000 clients")
     assert diagnosis.of_thousands(look, 32_000, 60) == symptoms.DESERTED
     assert diagnosis.of_thousands(Look([IN_ACCEPT], [QUEUE]), 32_000, 60) == ""
+
+
+def test_end_that_came_with_the_bytes_is_an_edge_that_was_missed() -> None:
+    waits = [Doing("S", "epoll_wait", None)]
+    left = [conn(number, "CLOSE_WAIT")._replace(watched="IN|OUT|ET") for number in (1, 2)]
+    assert diagnosis.of_no_end(Look(waits, [QUEUE, *left], by_epoll=True)) == symptoms.EDGE_OF_END
+    left[0] = left[0]._replace(watched="IN")
+    assert diagnosis.of_no_end(Look(waits, [QUEUE, *left], by_epoll=True)) == symptoms.NO_END
+
+
+def test_select_that_holds_a_crowd_is_named() -> None:
+    look = Look([Doing("S", "pselect6", None)], [QUEUE])
+    assert diagnosis.of_crowd(look, held=True) == symptoms.SELECT
+    assert diagnosis.of_crowd(look) == ""
+    assert diagnosis.of_crowd(Look([Doing("S", "poll", None)], [QUEUE]), held=True) == ""
+
+
+def test_input_that_a_loop_passes_over_is_no_asking_without_waiting() -> None:
+    runs = [Doing("R", None, None)]
+    assert diagnosis.of_look(Look(runs, [QUEUE, conn(1)]), "client 1") == symptoms.SPINS
+    over = Look(runs, [QUEUE, conn(1, unread=6)])
+    assert diagnosis.of_look(over, "client 1") == symptoms.PASSED_OVER
+    waits = Look([Doing("S", "pselect6", None)], [QUEUE, conn(1, unread=6)])
+    assert diagnosis.of_look(waits, "client 1") == symptoms.UNASKED
+
+
+EAGAIN_IS_AN_END = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    conn, _ = listener.accept()
+    conn.setblocking(False)
+    try:
+        conn.send(conn.recv(65536))
+    except BlockingIOError:
+        conn.close()
+"""
+
+
+@pytest.mark.timeout(60)
+def test_who_closes_unanswered_is_told_of_eagain(tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(EAGAIN_IS_AN_END)
+    subject = Subject("tcp-echo", (sys.executable, str(script), "{port}"))
+    (finding,) = run(subject, ["life/0"], 7, lambda text: None)
+    if finding.state == "passed":  # the hello was there when it looked
+        pytest.skip("we were faster than it")
+    assert finding.likely == symptoms.CLOSED_UNANSWERED
+
+
+def test_lesson_on_not_reading_names_poll_and_an_answer_in_time_names_nagle() -> None:
+    assert "poll(2)" in look_up("tcp/8", CHECKS["tcp/8"].mistake, "c")
+    for language in LANGUAGES:
+        assert "NODELAY" in look_up("tcp/23", "", language).upper()
+
+
+def test_share_of_a_core_is_no_more_than_all_of_it() -> None:
+    with pytest.raises(Failed, match="for 100% of the time"):
+        must_be_little(1.012, "now", 1.0)
 
 
 BYTES = bytes(range(1, 256)) * 3
