@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from compare.check import blame, postmortem
+from compare.check import blame, postmortem, symptoms
 from compare.check.blame import Skipped
 from compare.check.catalogue import Profile
 from compare.check.failure import Failed
@@ -357,6 +357,7 @@ class Bench:
             "as many descriptors as before",
             f"{' and '.join(map(str, left))} more are open{each}: connections that are gone are "
             "still held",
+            likely=symptoms.NOT_GIVEN_BACK,
         )
 
     @contextlib.contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 import string
 import time
 
+from compare.check import symptoms
 from compare.check.bench import Bench
 from compare.check.catalogue import check
 from compare.check.failure import Failed
@@ -154,7 +155,8 @@ def all_at_once(bench: Bench) -> None:
         for name in members:
             own = [line for line in lines if line.startswith(f"[{name}]")]
             if name == hearer and own:
-                raise Failed("its own words not said to who said them", f"{own[0]!r} came")
+                what = "its own words not said to who said them"
+                raise Failed(what, f"{own[0]!r} came", likely=symptoms.OWN_WORDS)
             expected = [f"[{name}] {text}" for text in said[name] if name != hearer]
             must_agree(own, expected, "in its sender's order")
         must_agree(
@@ -181,6 +183,7 @@ def any_text(bench: Bench) -> None:
     name, listening = words.name(), words.name()
     present = {listening: join(bench, listening)}
     member = enter(bench, words, name, present)
+    _must_hear_both(words, member, present[listening], name)
     texts = [words.text(size) for size in range(1, MESSAGE + 1)]
     texts += [char + words.text(12) for char in string.punctuation + " " + ALPHANUMERIC]
     texts += [*string.punctuation, *TRICKY, *("a" * MESSAGE, f"{'a ' * (MESSAGE // 2 - 1)}aa")]
@@ -191,6 +194,18 @@ def any_text(bench: Bench) -> None:
         member.send("".join(f"{text}\n" for text in burst).encode())
         for text in burst:
             must_hear(present[listening], name, text)
+
+
+def _must_hear_both(words: Words, member: Wire, other: Wire, name: str) -> None:
+    """Two lines in one segment are two; that one alone is heard is known."""
+    texts = words.plain(20), words.plain(20)
+    member.send("".join(f"{text}\n" for text in texts).encode())
+    try:
+        for text in texts:
+            must_hear(other, name, text)
+    except Failed as failure:
+        failure.likely = symptoms.LINE_PER_RECV
+        raise
 
 
 @check(

@@ -28,6 +28,7 @@ from compare.check.room import (
     must_hear_nothing,
     must_list,
     must_tell_of,
+    of_own_words,
     roster,
     shown,
     visit,
@@ -84,7 +85,8 @@ def _must_hear_each_other(words: Words, present: dict[str, Wire]) -> None:
         wire.say(text)
         for name, hearer in present.items():
             if name != speaker and (told := lines_until_heard(hearer, speaker, text)):
-                raise Failed("not a word more to those in the room", f"{shown(told[0])} came")
+                what, likely = "not a word more to those in the room", of_own_words(hearer, told[0])
+                raise Failed(what, f"{shown(told[0])} came", likely=likely)
 
 
 @check(
@@ -159,7 +161,7 @@ def _illegal_names(words: Words) -> list[bytes]:
     "lock around all of them.",
     calls="none: it is the order in which threads do them.",
     together=True,
-    needs="chat/6",
+    needs="chat/6 chat/11",
 )
 def races(bench: Bench) -> None:
     words = Words(bench, "chat/8")
@@ -225,7 +227,8 @@ def _must_know(name: str, wire: Wire, told: list[str], others: set[str]) -> None
     "hear nothing but one greeting, then who is there without itself and who has left, and then "
     "only what is said from now on. Up to ten at a time.",
     why="Who has not said its name is nobody; and what was said before was said to others.",
-    mistake="A list of connections in place of one of members; a history; a roster that is taken "
+    mistake="A list of connections in place of one of members, so that those are told who have "
+    "given no name; a history; a roster that is taken "
     "after the newcomer is in it, or is not sent where the room is empty.",
     calls="none: it is who is told what.",
     together=True,

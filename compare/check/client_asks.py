@@ -69,7 +69,10 @@ class _Server:
     def must_ask_again(self, text: str, what: str, within: float) -> Question:
         question = self.next(text, within)
         if question is None:
-            raise Failed(what, f"nothing came within {within:.0f} s")
+            ended = self.bench.ending()
+            raise Failed(
+                what, f"nothing came within {within:.0f} s" if not ended else "nothing came"
+            )
         return question
 
     def answer(self, question: Question, sock: socket.socket | None = None) -> None:

@@ -48,6 +48,7 @@ class ClientBench:
         self._program: Program | None = None
         self._may_end = False
         self._marks = (0, 0)
+        self.input_has_ended = False
 
     def __enter__(self) -> ClientBench:
         return self
@@ -142,6 +143,7 @@ class ClientBench:
         if self._program is not None:
             self._program.__exit__(None, None, None)
         self._may_end = False
+        self.input_has_ended = isinstance(keyboard, bytes)
         subject = self.subject
         self._program = Program(
             subject.argv(place), keyboard, cwd=subject.cwd, env=subject.env, user=subject.user
@@ -173,6 +175,7 @@ class ClientBench:
 
     def end_input(self) -> None:
         self.timeline.note("keyboard", "the end")
+        self.input_has_ended = True
         self.program.end_input()
 
     def say(self, wire: Wire, data: bytes) -> None:

@@ -7,9 +7,10 @@ import itertools
 import time
 from collections.abc import Iterator
 
+from compare.check import symptoms
 from compare.check.catalogue import check
 from compare.check.client_bench import ClientBench
-from compare.check.failure import Failed, must_equal
+from compare.check.failure import Failed, must_equal, shown
 from compare.check.wire import PIECE, Wire
 
 SMALL_BUFFER = 4096  # of the server, so that not much is on its way
@@ -43,10 +44,16 @@ def _lines(bench: ClientBench, many: int) -> bytes:
 )
 def sends_a_line(bench: ClientBench) -> None:
     wire = bench.meet()
-    for _ in range(2):
-        line = _lines(bench, 1)
-        bench.type(line)
-        bench.must_hear(wire, line, "the line that was typed, with its end")
+    what = "the line that was typed, with its end"
+    first, second = _lines(bench, 1), _lines(bench, 1)
+    bench.type(first)
+    bench.must_hear(wire, first, what)
+    bench.type(second)
+    came = wire.poll(bench.patience, write=False)[0]
+    if not came and bench.ending() is None:
+        actual = f"the first one came, and of the second one nothing within {bench.patience:.1f} s"
+        raise Failed(what, actual, likely=symptoms.TAKES_TURNS)
+    bench.must_hear(wire, second, what)
 
 
 @check(
@@ -105,10 +112,22 @@ def shows_characters_whole(bench: ClientBench) -> None:
             wire.wait_until_delivered()
             # So that it is not read together with the next one.
             bench.program.screen.wait(lambda came: False, bench.soon_s / 3)
+    _must_add_nothing(bench, line, since)
     for character in CUT:
         if character != " ":
             bench.must_show(character, f"the characters of {CUT!r}, each in one piece", since=since)
     bench.must_show(line.decode().split()[-1], "the rest of the line", since=since)
+
+
+def _must_add_nothing(bench: ClientBench, line: bytes, since: int) -> None:
+    """To each piece, such as a line end; what is not shown at all is told elsewhere."""
+    text, screen = line.strip(), bench.program.screen
+    word = text.split()[-1]
+    screen.wait(lambda came: word in came.replace(b"\n", b""), bench.patience, since)
+    came = screen.since(since)
+    if text not in came and text in came.replace(b"\n", b""):
+        what, actual = f"the characters of {CUT!r}, each in one piece", f"{shown(came)} was shown"
+        raise Failed(what, actual, likely=symptoms.PIECES_AS_LINES)
 
 
 def _last_words(bench: ClientBench, keyboard: str) -> None:

@@ -50,7 +50,9 @@ def _crowd(bench: Bench, *, held: bool) -> None:
             events = epoll.poll(quiet)
             if not events:
                 all_came = not held and all(received[fd] == answer[fd] for fd in unserved)
-                likely = symptoms.NO_END if all_came else diagnosis.of_crowd(bench.look())
+                look = bench.look()
+                likely = diagnosis.of_no_end(look) if all_came else ""
+                likely = likely or diagnosis.of_crowd(look, held=held)
                 actual = f"{len(unserved)} were not, and nothing happened for {quiet:.0f} s"
                 raise Failed(what, actual, likely=likely)
             for fd, event in events:
@@ -68,7 +70,9 @@ def _crowd(bench: Bench, *, held: bool) -> None:
                     if bench.wait_until(bench.ending) and (ending := bench.ending()):
                         raise Failed(what, f"it has ended: {ending}") from None
                     at_end = not held and received[fd] == answer[fd]
-                    likely = symptoms.RESET if at_end else diagnosis.of_crowd(bench.look())
+                    likely = (
+                        symptoms.RESET if at_end else diagnosis.of_crowd(bench.look(), held=held)
+                    )
                     raise Failed(what, f"one was not: {error.strerror}", likely=likely) from None
                 received[fd] += data
                 if received[fd] == answer[fd] and (held or not data):
@@ -76,7 +80,12 @@ def _crowd(bench: Bench, *, held: bool) -> None:
                     unserved.remove(fd)
                 elif not data or not answer[fd].startswith(received[fd]):
                     own = f"each of {len(wires):,} clients its own message"
-                    must_be_its_own(received[fd], answer[fd], list(answer.values()), own)
+                    try:
+                        must_be_its_own(received[fd], answer[fd], list(answer.values()), own)
+                    except Failed as failure:
+                        likely = failure.likely or diagnosis.of_crowd(bench.look(), held=held)
+                        failure.likely = likely
+                        raise
 
 
 @check(
@@ -198,8 +207,9 @@ def to_each_its_own(bench: Bench) -> None:
     while whose:
         events = poll.poll(bench.patience * 1000)
         if not events:
-            came = min(received[number] for number in whose.values())
-            likely = symptoms.CHANGED if came else symptoms.WAITS
+            came, number = min((received[number], number) for number in whose.values())
+            bench.timeline.stuck = wires[number].name
+            likely = _of_missing(bench, wires[number].name) if came else symptoms.WAITS
             raise Failed(what, f"{came:,} bytes came back to one, then nothing", likely=likely)
         chance.shuffle(events)
         for fd, event in events:
@@ -219,6 +229,14 @@ def to_each_its_own(bench: Bench) -> None:
             if received[number] == EACH:
                 poll.unregister(fd)
                 del whose[fd]
+
+
+def _of_missing(bench: Bench, name: str) -> str:
+    """Why not all came of what one has sent, of which some has come."""
+    conn = bench.look().of(name)
+    if conn is None or not conn.held or conn.unread or conn.unsent or "ET" in (conn.watched or ""):
+        return symptoms.CHANGED
+    return symptoms.LET_DROP
 
 
 def must_be_its_own(

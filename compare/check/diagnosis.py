@@ -19,6 +19,9 @@ from compare.check.postmortem import (
     Look,
 )
 
+MANY = 100  # clients one after the other
+MANY_AREAS = 10_000  # of memory: two for each thread whose stack is there
+FEW_THREADS = 64
 SHORT = 128  # of a backlog: what many programs take for large
 _ENDINGS = (  # what stands in its status or in its last words, and what it is a sign of
     (r"killed by SIGPIPE", symptoms.SIGPIPE),
@@ -38,9 +41,20 @@ _ENDINGS = (  # what stands in its status or in its last words, and what it is a
 )
 
 
+_OF_CLIENTS_TOO = (symptoms.MEMORY_FAULT, symptoms.SELECT, symptoms.DECODED, symptoms.AGAIN)
+
+
 def of_ending(ending: str) -> str:
     """What a server that ended without having been told to did wrong, by how it ended."""
     return next((likely for signs, likely in _ENDINGS if re.search(signs, ending)), "")
+
+
+def of_clients_ending(ending: str, *, input_has_ended: bool) -> str:
+    """The same of a client: what it is a sign of there, and not in a server only."""
+    likely = of_ending(ending)
+    if likely == symptoms.OVER:
+        return symptoms.LEFT_EARLY if input_has_ended else ""
+    return likely if likely in _OF_CLIENTS_TOO else ""
 
 
 def of_close(look: Look) -> str:
@@ -49,12 +63,40 @@ def of_close(look: Look) -> str:
     return symptoms.ONCE if _alone(look) and in_accept else ""
 
 
-def of_crowd(look: Look) -> str:
-    """Why not all of a crowd that came at once were served."""
+def of_crowd(look: Look, *, held: bool = False) -> str:
+    """Why not all of a crowd that came at once were served. held: and stayed."""
     listener = look.listener
     if listener is not None and 0 < listener.unsent < SHORT:
         return symptoms.BACKLOG.format(backlog=listener.unsent)
-    return ""
+    by_select = any(each.call in ("select", "pselect6") for each in look.doing)
+    return symptoms.SELECT if held and by_select else ""
+
+
+def of_no_end(look: Look) -> str:
+    """Why those are not let go who have had all, and have closed their side."""
+    left = [each for each in look.conns if each.state == "CLOSE_WAIT" and each.held]
+    by_edge = bool(left) and all("ET" in (each.watched or "") for each in left)
+    return symptoms.EDGE_OF_END if by_edge else symptoms.NO_END
+
+
+def of_thousands(look: Look, clients: int, areas: int) -> str:
+    """What is left of each client that has ended. areas: of memory that it has mapped."""
+    if areas > MANY_AREAS > FEW_THREADS > len(look.doing) > 0:
+        return symptoms.NOT_JOINED.format(clients=f"{clients:,}")
+    return symptoms.DESERTED if clients > MANY and _deserts(look) else ""
+
+
+def _deserts(look: Look) -> bool:
+    """Whether all its threads are in accept(), and hold connections that wait for one."""
+    left = [each for each in look.conns if each.held and each.state == "CLOSE_WAIT"]
+    return bool(left) and all(each.whom == LISTENER and each.call for each in look.doing)
+
+
+def are_together(look: Look) -> bool:
+    """Whether several threads wait for what one connection says; there is one who hears it."""
+    reading = [each.whom for each in look.doing if each.call in RECEIVING and each.whom]
+    sending = [each.whom for each in look.doing if each.call in SENDING and each.whom]
+    return any(len(each) > len({*each}) for each in (reading, sending))
 
 
 def of_look(look: Look, waiting: str | None) -> str:
@@ -105,6 +147,9 @@ def of_running(look: Look) -> str:
         return symptoms.ALWAYS_OUT
     if any(each.state == "CLOSE_WAIT" and each.held for each in look.conns):
         return symptoms.END_AGAIN
+    conns = [each for each in look.conns if each.held and each.state != "LISTEN"]
+    if any(each.unread and not each.unsent for each in conns):
+        return symptoms.PASSED_OVER
     return symptoms.SPINS
 
 
@@ -126,6 +171,8 @@ def _of_listener(look: Look, conn: Conn | None) -> str:
 def _of_interest(look: Look, conn: Conn) -> str:
     """It waits, but not for this client, or for something that has come already."""
     waits = any(each.call in WAITING_FOR_ANY for each in look.doing)
+    if waits and not look.by_epoll and conn.held and conn.unread and not conn.unsent:
+        return symptoms.UNASKED
     if not (waits and look.by_epoll and conn.held):
         return symptoms.NO_END if conn.state == "CLOSE_WAIT" and not conn.unread else ""
     if conn.unread and conn.watched and "ET" in conn.watched:

@@ -7,14 +7,19 @@ from compare.check import symptoms
 COMPARED = 64 * 1024  # bytes at a time
 RECOGNISED = 16  # bytes that are no chance
 ENOUGH = 3  # the same, where no more came
+TEXT = 64  # bytes, of which enough are none of an encoding
+REPLACED = "\ufffd".encode()  # of what is none
 PIECE = 64  # bytes, of which fewer are no piece that a call took or left
 
 
 class Failed(Exception):  # noqa: N818  a verdict on the server, no error of ours
     """The server did not do what it must. `at_byte` is where two byte strings part.
 
-    likely: the mistake, where what was seen tells it, whichever check it was seen by.
+    likely: the mistake, where what was seen tells it, whichever check it was seen by. sure: what
+    the server was doing then says no more.
     """
+
+    sure = False
 
     def __init__(
         self, expected: str, actual: str, at_byte: int | None = None, *, likely: str = ""
@@ -59,7 +64,8 @@ def must_equal(
     at = _parting(actual, expected)
     likely, changed = "", False
     if len(actual) < len(expected) and at == len(actual):
-        seen = f"only the first {origin + at:,} of {origin + len(expected):,} bytes came"
+        seen = so_many(origin + at, origin + len(expected))
+        likely = symptoms.AT_A_NUL if is_first_nul(expected, at) else ""
     elif len(actual) > len(expected) and at == len(expected):
         seen = f"{len(actual) - len(expected):,} bytes more came: {shown(actual[at:])}"
         likely = symptoms.ADDED
@@ -67,13 +73,28 @@ def must_equal(
         seen = f"at byte {origin + at:,} came {shown(actual[at:])} instead of "
         seen += shown(expected[at:]) + _lost_or_doubled(actual, expected, at)
         likely, changed = "", True
-        if _is_added(actual, expected, at, origin):
+        if _is_of_a_text(actual, expected, at):
+            likely = symptoms.TO_TEXT
+        elif _ends_at_nul(actual, expected, at):
+            likely = symptoms.AT_A_NUL
+        elif _is_added(actual, expected, at, origin):
             likely = symptoms.ADDED
         elif apart := _moved(actual, expected, at):
             likely = symptoms.GAP if apart > 0 else symptoms.TWICE
             what_of = "are missing there" if apart > 0 else "came a second time"
             seen += f": {abs(apart):,} bytes {what_of}"
-    raise Differs(what, seen, origin + at, likely=likely, changed=changed)
+    raise Differs(
+        what,
+        seen,
+        (origin + at) if origin + at or changed else None,
+        likely=likely,
+        changed=changed,
+    )
+
+
+def so_many(came: int, of: int) -> str:
+    """That not all have come, in words."""
+    return f"only the first {came:,} of {of:,} bytes came" if came else f"none of {of:,} bytes came"
 
 
 def _parting(actual: bytes | bytearray, expected: bytes) -> int:
@@ -98,6 +119,32 @@ def _moved(actual: bytes | bytearray, expected: bytes, at: int) -> int:
     found = [place - at for place in (after, before) if place >= 0]
     nearest = min(found, key=abs, default=0)
     return nearest if abs(nearest) >= PIECE else 0
+
+
+def _is_of_a_text(actual: bytes | bytearray, expected: bytes, at: int) -> bool:
+    """Whether it is what is left of the bytes when they were decoded, and encoded again."""
+    first = max(0, at - 2)  # U+FFFD may begin as what was sent does
+    came, sent = bytes(actual[first : at + TEXT]), expected[first : at + TEXT]
+    if 0 <= (place := came.find(REPLACED)) <= at - first and not sent[place:].startswith(REPLACED):
+        return True
+    came, sent = came[at - first :], expected[at : at + 8 * TEXT]  # of which most may be lost
+    for text in (sent.decode(errors="ignore"), sent.decode("latin-1")):
+        again = text.encode()[: len(came)]
+        enough = min(len(came), len(again)) >= RECOGNISED
+        if enough and came.startswith(again) and sum(byte > 127 for byte in sent) >= ENOUGH:
+            return True
+    return False
+
+
+def _ends_at_nul(actual: bytes | bytearray, expected: bytes, at: int) -> bool:
+    """Whether what is missing begins with 00, and what follows it came."""
+    rest = bytes(actual[at : at + RECOGNISED])
+    return is_first_nul(expected, at) and len(rest) >= ENOUGH and expected.find(rest, at) > at
+
+
+def is_first_nul(data: bytes, at: int) -> bool:
+    """Whether a C string would end there."""
+    return data.find(0, 0, at + 1) == at
 
 
 def _lost_or_doubled(actual: bytes | bytearray, expected: bytes, at: int) -> str:

@@ -43,7 +43,7 @@ def must_be_little(share: float, when: str, patience: float, likely: str = "") -
     if share > SPIN:
         raise Failed(
             f"next to no CPU time {when}",
-            f"it ran or wanted to for {share:.0%} of the time, {patience:.0f} s long",
+            f"it ran or wanted to for {min(share, 1):.0%} of the time, {patience:.0f} s long",
             likely=likely,
         )
 

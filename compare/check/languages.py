@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
-from compare.check import symptoms
+from compare.check import client_languages, symptoms
+from compare.check.client_languages import Language as Language
 
-Language = Literal["python", "c", "js", "go", "java"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 NAMES: dict[Language, str] = {
     "python": "Python",
@@ -79,16 +79,37 @@ _CALLS: dict[str, dict[Language, str]] = {
         "go": "go serve(conn) in the loop around Accept",
         "java": "an ExecutorService or virtual threads, or one Selector over all channels",
     },
+    "own": {
+        "python": "threading.Thread(target=serve, args=(conn,)); no global, no variable of a loop",
+        "c": "pthread_create(3): what it returns; its last argument (void *)(intptr_t)fd, not &fd",
+        "js": "let and const within the callback, no variable outside of it",
+        "go": "go serve(conn) with an argument, and conn declared within the loop",
+        "java": "a final local variable of the loop, no field that all threads share",
+    },
+    "line": {
+        "python": "f'[{name}] {text}\\n'.encode(); rstrip() and splitlines() take the end away",
+        "c": 'snprintf(3) with "[%s] %s\\n"; what strtok(3) and strcspn(3) cut is put back',
+        "js": "`[${name}] ${text}\\n`; split('\\n') takes the end away",
+        "go": 'fmt.Fprintf(conn, "[%s] %s\\n", name, text); bufio.Scanner takes the end away',
+        "java": "out.write(text + '\\n'); BufferedReader.readLine() takes the end away",
+    },
+    "members": {
+        "python": "for other in members: if other is not member",
+        "c": "if (i != me) in the loop over all members",
+        "js": "for (const other of members) if (other !== member)",
+        "go": "for other := range members { if other != member {",
+        "java": "for (Member other : members) if (other != member)",
+    },
     "pressure": {
-        "python": "asyncio: pause_writing(), await writer.drain(); epoll: drop EPOLLIN meanwhile",
-        "c": "epoll_ctl(2) EPOLL_CTL_MOD: no EPOLLIN while much is unsent, EPOLLOUT instead",
+        "python": "asyncio: await writer.drain(); poll, epoll: drop POLLIN, EPOLLIN meanwhile",
+        "c": "poll(2) events, epoll_ctl(2) EPOLL_CTL_MOD: OUT and no IN while much is unsent",
         "js": "stream.pipe() or pipeline(); else socket.pause() until 'drain'",
         "go": "Write blocks, so do not Read into a channel or slice without bound meanwhile",
         "java": "key.interestOps(OP_WRITE) while much is unsent, in place of OP_READ",
     },
     "wait": {
         "python": "selectors.select(timeout), epoll.poll(timeout), await; modify() away EPOLLOUT",
-        "c": "epoll_wait(2) with a timeout or -1; EPOLL_CTL_MOD without EPOLLOUT when all is sent",
+        "c": "poll(2), epoll_wait(2) with a timeout or -1; no POLLOUT, EPOLLOUT when all is sent",
         "js": "events and timers, no setImmediate() in a circle",
         "go": "a Read that blocks, a channel, time.After; no select with a default in a loop",
         "java": "selector.select(), not selectNow(); interestOps without OP_WRITE when all is sent",
@@ -106,6 +127,13 @@ _CALLS: dict[str, dict[Language, str]] = {
         "js": "server.listen({port, backlog: 4096})",
         "go": "net.Listen takes net.core.somaxconn: accept at once, and serve in a goroutine",
         "java": "new ServerSocket(port, 4096), or bind(address, 4096)",
+    },
+    "soon": {
+        "python": "setsockopt(IPPROTO_TCP, TCP_NODELAY, 1), one sendall() for each answer",
+        "c": "setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); one send(2) or writev(2)",
+        "js": "socket.setNoDelay() (TCP_NODELAY), and one write() for each answer",
+        "go": "TCP_NODELAY is set; one Write for each answer: bufio.Writer, Flush()",
+        "java": "socket.setTcpNoDelay(true) (TCP_NODELAY), and one write() for each answer",
     },
     "reuse": {
         "python": "setsockopt(SOL_SOCKET, SO_REUSEADDR, 1) before bind(); create_server() has it",
@@ -147,6 +175,13 @@ _CALLS: dict[str, dict[Language, str]] = {
 _BY_SYMPTOM = {
     symptoms.GAP: "partial",
     symptoms.TWICE: "partial",
+    symptoms.LET_DROP: "partial",
+    symptoms.ALTERED: "bytes",
+    symptoms.LINE_PER_RECV: "stream",
+    symptoms.NO_LINE_END: "line",
+    symptoms.OWN_WORDS: "members",
+    symptoms.TO_TEXT: "bytes",
+    symptoms.AT_A_NUL: "bytes",
     symptoms.CUT_SHORT: "end",
     symptoms.RESET: "end",
     symptoms.NO_END: "end",
@@ -158,6 +193,10 @@ _BY_SYMPTOM = {
     symptoms.ONCE: "stream",
     symptoms.NEXT_ONE: "each",
     symptoms.SPINS: "wait",
+    symptoms.PASSED_OVER: "wait",
+    symptoms.UNASKED: "wait",
+    symptoms.EDGE_OF_END: "edge",
+    symptoms.CLOSED_UNANSWERED: "stream",
     symptoms.ALWAYS_OUT: "wait",
     symptoms.SLEEPS: "wait",
     symptoms.SELECT: "each",
@@ -170,10 +209,14 @@ _BY_SYMPTOM = {
     symptoms.SILENT: "stream",
     symptoms.OTHERS: "bytes",
     symptoms.COUNTED: "memory",
+    symptoms.HANDED_OVER: "own",
+    symptoms.DESERTED: "own",
+    symptoms.NOT_GIVEN_BACK: "end",
 }
 _BEGINNINGS = {  # of symptoms in which a name or a number is put
     "each": (symptoms.BLOCKED_IN_SEND, symptoms.BLOCKED_IN_RECV),
     "queue": (symptoms.BACKLOG,),
+    "memory": (symptoms.NOT_JOINED,),
 }
 _BY_CHECK = {
     "tcp/1": "bytes",
@@ -194,7 +237,7 @@ _BY_CHECK = {
     "tcp/20": "bytes",
     "tcp/21": "bytes",
     "tcp/22": "stream",
-    "tcp/23": "partial",
+    "tcp/23": "soon",
     "tcp/24": "bytes",
     "tcp/25": "wait",
     "life/1": "signal",
@@ -209,7 +252,21 @@ _BY_CHECK = {
     "chat/3": "bytes",
     "chat/4": "stream",
     "chat/5": "pressure",
+    "chat/15": "soon",
 }
+
+
+_OF_CLIENTS = {
+    symptoms.TAKES_TURNS: "both",
+    symptoms.LEFT_EARLY: "last",
+    symptoms.PIECES_AS_LINES: "pieces",
+}
+
+
+def mistake_of(id_: str, usual: str, language: Language | None) -> str:
+    """The mistake that the check usually finds, as it is made in that language."""
+    of_language = client_languages.MISTAKES.get(id_, {})
+    return of_language.get(language, usual) if language else usual
 
 
 def of_command(command: Sequence[str]) -> Language | None:
@@ -237,6 +294,9 @@ def _of_file(path: Path) -> Language | None:
 
 def look_up(id_: str, likely: str, language: Language) -> str:
     """The calls that matter for that mistake, found by that check; "" where there are none."""
+    if id_ in client_languages.BY_CHECK:
+        of_client = _OF_CLIENTS.get(likely, client_languages.BY_CHECK[id_])
+        return client_languages.CALLS[of_client][language]
     topic = _BY_SYMPTOM.get(likely)
     for each, texts in _BEGINNINGS.items():
         if any(likely.startswith(text.partition("{")[0]) for text in texts):

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from compare.check import symptoms
+from compare.check import diagnosis, symptoms
 from compare.check.bench import Bench
 from compare.check.blame import Skipped, of_this_machine
 from compare.check.catalogue import check
@@ -25,6 +25,7 @@ from compare.check.room import (
     visit,
 )
 from compare.check.udp import ask_of_many
+from compare.host import process
 
 KIB = 1024
 LOT = 2500  # connections
@@ -75,27 +76,42 @@ def must_stay_level(
     symptom: what it is likely to be if one fails; nothing is known then of what is kept.
     """
 
+    done = 0
+
     def some(until: float) -> int:
+        nonlocal done
         for number in range(0, lot, at_once):
             try:
                 do(number)
             except Failed as failure:
                 failure.likely = failure.likely or symptom
                 raise
+            done += at_once
             if time.monotonic() > until:
                 return number + at_once
         return lot
 
-    must_level_off(bench, some, what)
+    try:
+        must_level_off(bench, some, what)
+    except Failed as failure:
+        if likely := _of_thousands(bench, done):
+            failure.likely, failure.sure = likely, True
+        raise
+
+
+def _of_thousands(bench: Bench, clients: int) -> str:
+    """What a server that was started here shows to have been left of so many."""
+    if not bench.inside or bench.ending():
+        return ""
+    return diagnosis.of_thousands(bench.look(), clients, process.areas(bench.server.pid))
 
 
 def come_and_go(bench: Bench, data: bytes, answer: bytes) -> None:
     """One client, which says `data` and waits until as much as `answer` has come back."""
-    changed = symptoms.UNHEEDED.get(bench.subject.profile, symptoms.CHANGED)
+    changed, left = symptoms.UNHEEDED.get(bench.subject.profile, symptoms.CHANGED), len(answer)
     try:
         with socket.create_connection(bench.place[1:], bench.patience) as sock:
             sock.sendall(data)
-            left = len(answer)
             while left and (piece := sock.recv(left)):
                 left -= len(piece)
     except OSError as error:
@@ -106,11 +122,16 @@ def come_and_go(bench: Bench, data: bytes, answer: bytes) -> None:
             ) from None
         if of_this_machine(error):
             raise
-        likely = changed if data and isinstance(error, TimeoutError) else ""
+        silent = isinstance(error, TimeoutError)
+        likely = changed if data and silent else ""
         if isinstance(error, ConnectionResetError):
             likely = symptoms.RESET
         what = "connections one after the other"
-        raise Failed(what, f"one said {error}", likely=likely) from None
+        actual = f"one said {error}"
+        if data and silent:
+            actual = f"of one {len(answer) - left:,} of {len(answer):,} bytes came back, then "
+            actual += f"nothing for {bench.patience:.1f} s"
+        raise Failed(what, actual, likely=likely) from None
     if left:
         actual = f"the end came {left:,} bytes before"
         raise Failed(f"{len(answer):,} bytes back", actual, likely=changed)

@@ -78,6 +78,10 @@ class Look:
         return next((each for each in self.conns if each.whose == whose), None)
 
     @property
+    def is_of_one_thread(self) -> bool:
+        return len(self.doing) == 1 and not self.children
+
+    @property
     def listener(self) -> Conn | None:
         return self.of(LISTENER)
 
@@ -86,7 +90,7 @@ class Look:
         if not self.doing:
             return []
         alike: dict[str, list[str]] = {}
-        for conn in self.conns:
+        for conn in _filled_in(self.conns):
             alike.setdefault(_of_conn(conn), []).append(conn.whose)
         rows = [f"{_together(whose)}: {text}" for text, whose in alike.items()]
         more = [f"and {len(rows) - SHOWN:,} other states"] if len(rows) > SHOWN else []
@@ -100,6 +104,20 @@ class Look:
         rest = f", and {len(parts) - SHOWN} other ways" if len(parts) > SHOWN else ""
         children = f" in {self.children + 1} processes" if self.children else ""
         return f"{many} thread{'s' * (many > 1)}{children}: {', '.join(parts[:SHOWN])}{rest}"
+
+
+def _filled_in(conns: Sequence[Conn]) -> list[Conn]:
+    """Those that were not looked into are as the others like them, where these are all alike."""
+    known: dict[Conn, set[bool]] = {}
+    kinds = [conn._replace(whose="", blocking=None) for conn in conns]
+    for conn, kind in zip(conns, kinds, strict=True):
+        if conn.blocking is not None:
+            known.setdefault(kind, set()).add(conn.blocking)
+    filled = []
+    for conn, kind in zip(conns, kinds, strict=True):
+        found = known.get(kind, set())
+        filled.append(conn._replace(blocking=min(found)) if len(found) == 1 else conn)
+    return filled
 
 
 def _of_thread(doing: Doing) -> str:
@@ -117,7 +135,7 @@ def _of_conn(conn: Conn) -> str:
         text = f"{conn.unread} waiting to be accepted, backlog {conn.unsent}"
     else:
         text = conn.state
-        text += f", {conn.unread:,} bytes unread by the server" if conn.unread else ""
+        text += _of_unread(conn)
         text += f", {conn.unsent:,} not taken by the client" if conn.unsent else ""
     if not conn.held:
         ended = conn.state not in ("ESTABLISHED", "CLOSE_WAIT")
@@ -125,6 +143,14 @@ def _of_conn(conn: Conn) -> str:
     if conn.blocking is not None:
         text += ", blocking" if conn.blocking else ", non-blocking"
     return f"{text}, watched for {conn.watched}" if conn.watched else text
+
+
+def _of_unread(conn: Conn) -> str:
+    """The kernel counts the client's end as one byte more."""
+    ends = conn.state == "CLOSE_WAIT" and conn.unread > 0
+    many = conn.unread - ends
+    parts = [f"{many:,} byte{'s' * (many > 1)}"] * (many > 0) + ["the end"] * ends
+    return f", {' and '.join(parts)} unread by the server" if parts else ""
 
 
 def _together(whose: Sequence[str]) -> str:

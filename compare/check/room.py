@@ -78,6 +78,7 @@ def join(bench: Bench, name: str, receive_buffer: int | None = None) -> Wire:
     must_be_greeted(wire)
     wire.say(name)
     roster(wire, name)
+    wire.member = name
     return wire
 
 
@@ -95,6 +96,7 @@ def enter(bench: Bench, words: Words, name: str, present: Mapping[str, Wire]) ->
     wire = visit(bench)
     wire.say(name)
     must_list(roster(wire, name), name, present)
+    wire.member = name
     for other in present.values():
         must_tell_of(other, name, "has come")
     if present:  # else nobody's hearing it would say that it has been said
@@ -136,7 +138,14 @@ def must_tell_of(wire: Wire, name: str, what: str) -> None:
     expected = f"a line that begins with '*' and says that {name!r} {what}"
     line = wire.line(expected)
     if line is None or not line.startswith("*") or name not in line:
-        raise Failed(expected, "the end came" if line is None else f"{shown(line)} came")
+        seen = "the end came" if line is None else f"{shown(line)} came"
+        raise Failed(expected, seen, likely=of_own_words(wire, line))
+
+
+def of_own_words(wire: Wire, line: str | None) -> str:
+    """What it is a sign of if it hears what it has said itself."""
+    own = line is not None and wire.member and line.startswith(f"[{wire.member}] ")
+    return symptoms.OWN_WORDS if own else ""
 
 
 def must_hear(wire: Wire, name: str, text: str) -> None:
@@ -157,6 +166,7 @@ def must_hear(wire: Wire, name: str, text: str) -> None:
         seen += f", which from character {at + 1 - len(f'[{name}] '):,} on is {shown(line[at:])}"
         what += f", there {shown(expected[at:])}"
     likely = symptoms.SAID if text in line and not line.startswith("*") else ""
+    likely = of_own_words(wire, line) or likely
     raise Failed(what, seen, likely=likely)
 
 
@@ -172,9 +182,8 @@ def must_hear_nothing(wire: Wire, why: str) -> None:
     if not wire.poll(QUIET_S, write=False)[0]:
         return
     line = wire.line(why)
-    raise Failed(
-        f"nothing said to {why}", "the end came" if line is None else f"{shown(line)} came"
-    )
+    seen = "the end came" if line is None else f"{shown(line)} came"
+    raise Failed(f"nothing said to {why}", seen, likely=of_own_words(wire, line))
 
 
 def must_be_sent_away(wire: Wire, what: str) -> None:

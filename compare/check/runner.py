@@ -66,6 +66,8 @@ MODULES = (
 )  # which enter their checks into the catalogue
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer
 TRIES = 2  # to start, before it is asked no more; and of a check that we did not attend to
+OF_ANOTHER = "life/6"  # server than the one that can be looked at
+FIRST_OF_BYTES = "tcp/2"  # which is one of those to make pass first
 SAY_WHERE = (
     "; put {port} into the command where it is told where to listen, or let it print READY "
     "tcp://HOST:PORT"
@@ -289,18 +291,24 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
     if away := bench.background():
         return _not_started(check, began, away)
     actual, stuck = failed.actual, bench.timeline.stuck
-    look = bench.look() if isinstance(bench, Bench) else Look()
-    likely = failed.likely or _usual(check, failed)
+    is_seen = check.id != OF_ANOTHER
+    look = bench.look() if isinstance(bench, Bench) and is_seen else Look()
+    language = bench.subject.language
+    usual = languages.mistake_of(check.id, check.mistake, language)
+    likely = failed.likely or _usual(check, failed, usual)
     if ending := bench.unasked_ending():
         if "it has ended: " not in actual:
             actual = f"it has ended: {ending}; before that, {actual}"
         # What it did with its connections says nothing then.
         look = Look()
-        likely = diagnosis.of_ending(ending) or check.mistake
-    elif not isinstance(failed, Differs):
+        likely = _of_ending(bench, ending) or usual
+    elif diagnosis.are_together(look):
+        likely = symptoms.HANDED_OVER
+    elif not isinstance(failed, Differs) and not failed.sure:
         closed = failed.likely == symptoms.CLOSED and diagnosis.of_close(look)
         likely = closed or diagnosis.of_look(look, stuck) or likely
-    language = bench.subject.language
+    if likely == usual and look.is_of_one_thread:
+        likely = symptoms.ONE_THREAD.get(check.id, likely)
     return _finding(
         check,
         "failed",
@@ -319,10 +327,20 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
     )
 
 
-def _usual(check: Check, failed: Failed) -> str:
+def _of_ending(bench: Bench | ClientBench, ending: str) -> str:
+    if isinstance(bench, ClientBench):
+        has_ended = bench.input_has_ended
+        return diagnosis.of_clients_ending(ending, input_has_ended=has_ended)
+    return diagnosis.of_ending(ending)
+
+
+def _usual(check: Check, failed: Failed, mistake: str) -> str:
     """The mistake that the check is for, unless other bytes came back than were sent."""
-    changed = isinstance(failed, Differs) and failed.changed and not check.content
-    return symptoms.CHANGED if changed else check.mistake
+    if not (isinstance(failed, Differs) and failed.changed):
+        return mistake
+    if check.id == FIRST_OF_BYTES:
+        return symptoms.ALTERED
+    return mistake if check.content else symptoms.CHANGED
 
 
 def _finding(check: Check, state: State, began: float, **more: Any) -> Finding:

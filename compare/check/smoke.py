@@ -31,7 +31,8 @@ def smoke(bench: Bench) -> None:
         return
     wire.send(HELLO)
     if not wire.receive_some():
-        raise Failed("an answer to hello", "the end came, and nothing before it")
+        actual = "the end came, and nothing before it"
+        raise Failed("an answer to hello", actual, likely=symptoms.CLOSED_UNANSWERED)
 
 
 def _ask_by_datagram(bench: Bench) -> None:

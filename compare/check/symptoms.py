@@ -16,6 +16,19 @@ CHANGED = (
     "first, or udp/1 and udp/7. If they do, it is what could not be sent at once: send() takes "
     "only some of it, and the rest is yours to keep."
 )
+ALTERED = (
+    "What comes back is not what was sent: a text was made of the bytes, or a line, or lower case, "
+    "or a NUL was taken for their end; or a buffer was filled anew before it was sent. Send on the "
+    "bytes as they are, and as many as recv() said."
+)
+TO_TEXT = (
+    "The bytes were made a text and then bytes again, and what is no text in that encoding became "
+    "EF BF BD (U+FFFD), two other bytes, or nothing. Pass bytes on as they are, and decode nothing."
+)
+AT_A_NUL = (
+    'A 00 was taken for the end of what came: strlen(), printf("%s") and strcpy() stop there. A '
+    "byte may have any value, and recv() has said how many came: send so many."
+)
 ADDED = (
     "Something comes that no client has sent: a greeting, a prompt, a word before or after each "
     "message, a line end or a NUL that is added. An echo is what came, and nothing else."
@@ -57,6 +70,23 @@ UNGREETED = (
     "such as the name of another one, or takes fewer than ten. Accept newcomers and wait for names "
     "at the same time."
 )
+NO_LINE_END = (
+    "Something came, and no line end after it: who reads lines waits for it for ever. Put the "
+    "newline that was taken off, or that was never there, at the end of each line that is said."
+)
+LINE_PER_RECV = (
+    "Several lines that come in one segment are taken for one: each recv() is taken for a line. "
+    "Keep what has come, take out each line as far as there is an LF, and keep the rest for the "
+    "next time. chat/4 asks for just this."
+)
+OWN_WORDS = "What one says comes back to who said it: say it to all members but its own connection."
+ONE_THREAD = {  # the mistake, where there is one thread, which nobody else can interrupt
+    "chat/8": "A newcomer is told of others who came at the same time, and then again by the "
+    "roster, or of neither: make the roster, tell the others, and enter it into the room at once, "
+    "when its name is there, and tell nobody who has given none.",
+    "chat/9": "A send() that takes only part of a line, whose rest is dropped or comes after "
+    "another one's; telling the sender, too. Give each member an outbox, and send from there.",
+}
 SAID = (
     "What is said reaches the others, but not as `[name] text` and nothing else: a time, other "
     "brackets, a colon. chat/10 asks for just this."
@@ -115,7 +145,22 @@ OVER = (
     "one client and is over lacks the loop around accept(); or an error was caught outside of it."
 )
 
+LEFT_EARLY = (
+    "It left at the end of its input, while the other side had more to say: shutdown(SHUT_WR) "
+    "tells that nothing more comes, and one reads on until recv() returns 0."
+)
+
 # By what came.
+
+TAKES_TURNS = (
+    "The first line came, and the second one is not sent before the server has said something: "
+    "the client takes turns, input(), send(), recv(). Wait for the keyboard and the socket at "
+    "once, by poll(), or by a thread each."
+)
+PIECES_AS_LINES = (
+    "A line end is added to each piece that comes: print(), puts(), println() and console.log() "
+    "do so. What recv() returns is no line: write the bytes as they came, and nothing else."
+)
 
 GAP = (
     "A piece in the middle is missing, and what follows it came: send() took only part of what it "
@@ -129,6 +174,11 @@ TWICE = (
 ONCE = (
     "It answers what comes first and closes: a connection is served until its client ends it. "
     "Read in a loop, and answer each piece, until recv() returns 0."
+)
+LET_DROP = (
+    "Bytes are missing, and nobody has them any more: they are not in the kernel, nor does the "
+    "server keep them. send() took only part of what it was given, and nobody looked at what it "
+    "returned. Keep the rest, and send it when there is room (EPOLLOUT, POLLOUT)."
 )
 CUT_SHORT = (
     "The end came before all had: the connection was closed with bytes still unsent in the "
@@ -149,6 +199,26 @@ BLOCKED_IN_RECV = (
 NEXT_ONE = (
     "It waits in accept() for the next client, with unread input of this one: it has answered once "
     "and gone on. Go on reading until recv() returns 0, with a thread for each or with epoll."
+)
+HANDED_OVER = (
+    "Several of its threads serve one connection, and others have nobody: the address of the "
+    "variable into which accept() puts the next connection was handed to the thread (&conn), or "
+    "all threads use one variable. Hand over the value, or a copy of its own for each."
+)
+DESERTED = (
+    "It holds connections that no thread serves, and is in accept(): the thread was not started, "
+    "and nobody looked at what pthread_create() returned; or it serves another connection, whose "
+    "number it found in a variable that all share (&conn); or it has ended without close()."
+)
+NOT_JOINED = (
+    "After about {clients} clients no thread came for a new one: of those that have ended the "
+    "stacks are all still there, as they are neither detached nor joined. pthread_detach() each, "
+    "or create it detached, and look at what pthread_create() returns."
+)
+NOT_GIVEN_BACK = (
+    "A connection that is gone is closed by nobody: who serves it must close() it on every way "
+    "out, after recv() has returned 0, after an error, and where already its first call fails. A "
+    "thread that was handed the address of accept()'s variable (&conn) closes another one."
 )
 LOCKED = (
     "All its threads wait for each other (a lock, a queue, a join), and nobody for the clients: "
@@ -173,6 +243,25 @@ END_AGAIN = (
 EDGE = (
     "An edge was missed: with EPOLLET one is told once, and here are unread bytes of which nobody "
     "is told again. Read until recv() says EAGAIN after each event, also when reading was put off."
+)
+EDGE_OF_END = (
+    "An edge was missed: with EPOLLET the bytes of a client and its end that follows them are told "
+    "of once, if both are there. Read until recv() says EAGAIN or returns 0, after each event."
+)
+UNASKED = (
+    "It waits in select() or poll(), and this connection, which has unread input, is not among "
+    "those that it asks for: the sets are to be filled anew before each select(), whose first "
+    "argument is the highest descriptor and 1 more; or an index of poll()'s array is off by one."
+)
+PASSED_OVER = (
+    "It runs all the time, and there is unread input: select(), poll() or epoll_wait() returns at "
+    "once, as somebody is ready, and the loop passes over just this one, such as by `i < max` in "
+    "place of `i <= max`, by a wrong index, or by an event that is not looked at."
+)
+CLOSED_UNANSWERED = (
+    "It accepts and closes without an answer. With a socket that does not block, recv() said "
+    "EAGAIN, since nothing had come yet: that is no error and no end, so wait until it is ready. "
+    "Or close() comes before the answer; or an exception is caught; or it is another --profile's."
 )
 EDGE_OF_LISTENER = (
     "An edge was missed: with EPOLLET the listener tells once of several newcomers. Call accept() "

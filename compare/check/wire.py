@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from compare.check import symptoms
 from compare.check.blame import of_this_machine
-from compare.check.failure import Differs, Failed, must_equal, shown
+from compare.check.failure import Differs, Failed, is_first_nul, must_equal, shown, so_many
 
 PIECE = 256 * 1024
 SLOW_PIECE, SLOW_S = 16 * 1024, 0.0005  # of who reads slowly
@@ -77,6 +77,7 @@ class Wire:
         self._lines = bytearray()
         self._said_all = False
         self.alone = alone
+        self.member = ""  # of a chat room, by its name
 
     def note(self, call: str, result: str = "") -> None:
         self._timeline.note(self.name, call, result)
@@ -263,6 +264,8 @@ class Wire:
                 must_equal(received, answer, what, origin=origin, so_far=True)
                 at, of = origin + len(received), origin + len(answer)
                 likely = symptoms.ONCE if received and ended == "the end" else ""
+                if "nothing" in ended and is_first_nul(answer, len(received)):
+                    likely = symptoms.AT_A_NUL
                 actual = f"{at:,} of {of:,} bytes came back, then {ended}"
                 raise Failed(what, actual, at, likely="" if self._said_all else likely)
         must_equal(received, answer, what, origin=origin)
@@ -314,7 +317,11 @@ class Wire:
             try:
                 data = self.receive_some(within=within)
             except Failed as failure:
-                raise Failed(what, failure.actual) from None
+                came = bytes(self._lines)
+                if not came:
+                    raise Failed(what, failure.actual) from None
+                actual = f"{shown(came)} came, without a line end, then {failure.actual}"
+                raise Failed(what, actual, likely=symptoms.NO_LINE_END) from None
             if not data:
                 if self._lines:
                     raise Failed(
@@ -338,19 +345,19 @@ def _broken_off(
     must_equal(received, data, what, origin=origin, so_far=True)
     came, all_came = origin + len(received), len(received) == len(data)
     actual = failure.actual
-    if data:
+    if data and came:
         actual = f"{'all' if all_came else 'only'} {came:,} bytes came, then {failure.actual}"
     # Where bytes are missing, too, silence is no missing end; a reset may be what took them.
     known = all_came or failure.likely in (symptoms.RESET, symptoms.CLOSED)
-    return Failed(what, actual, came, likely=failure.likely if known else "")
+    return Failed(what, actual, came or None, likely=failure.likely if known else "")
 
 
 def _ended_early(
     received: bytearray, data: bytes, what: str, likely: str, origin: int = 0
 ) -> Differs:
     came, all_ = origin + len(received), origin + len(data)
-    actual = f"only the first {came:,} of {all_:,} bytes came, then the end"
-    return Differs(what, actual, came, likely=likely, changed=False)
+    actual = f"{so_many(came, all_)}, then the end"
+    return Differs(what, actual, came or None, likely=likely, changed=False)
 
 
 def wait_until(condition: Callable[[], object], within: float) -> bool:

@@ -111,6 +111,14 @@ class Size(NamedTuple):
     descriptors: int
 
 
+def areas(pid: int) -> int:
+    """How many areas of memory it has mapped, as the stacks of threads are; 0 where none shows."""
+    try:
+        return _read(f"/proc/{pid}/maps").count("\n")
+    except OSError:
+        return 0
+
+
 def size(pid: int) -> Size:
     """The size of `pid` and its descendants; what is gone counts nothing."""
     rss = threads = descriptors = 0

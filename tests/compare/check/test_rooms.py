@@ -10,7 +10,7 @@ import pytest
 
 from compare.check import runner, symptoms
 from compare.check.bench import Subject
-from compare.check.catalogue import of_profile
+from compare.check.catalogue import CHECKS, of_profile
 from compare.check.runner import Finding, run
 
 SERVERS = Path(__file__).parent / "servers"
@@ -112,6 +112,36 @@ def test_line_that_is_heard_in_another_form_is_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
     found = _findings(_budget("timestamps"), ["chat/4", "chat/6", "chat/11"], 7)
     assert [each.likely for each in found] == [symptoms.SAID] * 3
+
+
+NAMED = [  # what a first room gets wrong, the check that meets it first, and what it says
+    ("one line a read", "chat/10", symptoms.LINE_PER_RECV),
+    ("reads are lines", "chat/10", symptoms.LINE_PER_RECV),
+    ("no line ends", "chat/10", symptoms.NO_LINE_END),
+    ("no line ends", "chat/7", symptoms.NO_LINE_END),
+    ("tells the sender", "chat/9", symptoms.OWN_WORDS),
+    ("tells the sender", "chat/6", symptoms.OWN_WORDS),
+    ("tells the sender", "chat/15", symptoms.OWN_WORDS),
+]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("mistake", "id_", "likely"), NAMED)
+def test_mistake_of_a_first_room_is_named(
+    mistake: str, id_: str, likely: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
+    (finding,) = _findings(_budget(mistake), [id_], 7)
+    assert finding.likely == likely, finding.actual
+
+
+def test_who_tells_those_without_a_name_is_not_told_of_races() -> None:
+    made = [each.id for each in of_profile("chat")]
+    assert made.index("chat/11") < made.index("chat/8")
+    assert "chat/11" in CHECKS["chat/8"].needs
+    for id_, text in symptoms.ONE_THREAD.items():
+        assert "lock" in CHECKS[id_].mistake
+        assert "lock" not in text
 
 
 def test_end_of_the_server_is_said_first_and_once() -> None:

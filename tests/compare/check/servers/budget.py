@@ -94,7 +94,9 @@ class Room:
 
     def tell(self, writer: asyncio.StreamWriter, line: str) -> None:
         if not writer.is_closing():
-            writer.write((line + self.style.end).encode("latin-1", "replace"))
+            bare = self.wrong == "no line ends" and line.startswith("[")
+            end = "" if bare else self.style.end
+            writer.write((line + end).encode("latin-1", "replace"))
 
     def tell_others(self, me: asyncio.StreamWriter, line: str) -> None:
         all_ = self.connected if self.wrong == "tells the unnamed" else [*self.members]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import signal
 import socket
@@ -112,6 +113,9 @@ def on_select(listener: socket.socket) -> None:
         for sock in select.select(conns, [], [])[0]:
             if sock is listener:
                 conns.add(listener.accept()[0])
+            elif MISTAKE == "heeds-no-result" and (data := sock.recv(65536)):
+                with contextlib.suppress(BlockingIOError):
+                    sock.send(data, socket.MSG_DONTWAIT)
             elif data := sock.recv(65536):
                 sock.sendall(data)
             else:
@@ -149,7 +153,7 @@ BLOCKING = {
 if MISTAKE == "dies-of-sigpipe":
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 server = socket.create_server(("127.0.0.1", PORT), backlog=BACKLOG)
-if MISTAKE == "select":
+if MISTAKE in ("select", "heeds-no-result"):
     on_select(server)
 elif MISTAKE in BLOCKING:
     calls_that_block(server)
