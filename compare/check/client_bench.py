@@ -143,9 +143,7 @@ class ClientBench:
             self._program.__exit__(None, None, None)
         self._may_end = False
         subject = self.subject
-        self._program = Program(
-            subject.argv(place), keyboard, cwd=subject.cwd, env=subject.env, user=subject.user
-        )
+        self._program = Program(subject.argv(place), keyboard, cwd=subject.cwd, env=subject.env)
         self._opened.push(self._program)
         self._marks = (0, 0)
         self.timeline.note("client", "started", f"{place.host}:{place.port}")

@@ -27,6 +27,7 @@ from compare.check import variant
 from compare.check.bench import Subject
 from compare.check.catalogue import Profile
 from compare.check.runner import Finding, run
+from compare.host.launch import start_all_as
 from compare.host.user import User
 from compare.learn import program
 from compare.learn.lesson import Tongue
@@ -138,7 +139,6 @@ def _said(job: Job) -> Iterator[Said]:
         language=job.tongue,
         style=job.style,
         variant=variant.read(job.variant),
-        user=job.user,
         obeys=True,
     )
     for finding in run(subject, job.ids, job.seed, lambda text: None, failed=job.failed):
@@ -153,6 +153,7 @@ def main() -> None:
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
     if job.user:
         job.user.look_as()
+        start_all_as(job.user)
     known = environment(job.place)
     os.environ.clear()  # of which all that is started would have a copy
     os.environ.update(known)
