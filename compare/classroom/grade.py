@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -16,6 +17,7 @@ from compare.check.runner import Finding
 from compare.classroom import submission
 from compare.classroom.course import Asked, Course, lesson_of, part_of, tongues_of
 from compare.classroom.marks import Mark, Marks
+from compare.classroom.private import PREFIX
 from compare.classroom.submission import Found, MissingError
 from compare.classroom.watched import GoneError, LaunchError, Worker
 from compare.classroom.worker import Job
@@ -95,10 +97,11 @@ class Grading:
     def _program(
         self, found: Found, lesson: Lesson, part: Part, asked: list[Asked], path: Path
     ) -> Iterator[Mark]:
-        with tempfile.TemporaryDirectory(
-            prefix="compare-class-", ignore_cleanup_errors=True
-        ) as place:
-            copied = submission.copy(found, Path(place), self._user, beside=path.is_dir())
+        with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as outer:
+            os.chmod(outer, 0o711)  # ours, and the one in it theirs
+            place = Path(outer) / "at"
+            place.mkdir(0o700)
+            copied = submission.copy(found, place, self._user, beside=path.is_dir())
             left, failed = list(asked), list[str]()
             while left:
                 if time.monotonic() >= self._until:

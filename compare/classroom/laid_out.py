@@ -28,7 +28,7 @@ def lay_out(folder: Path, numbers: Sequence[int], due: datetime.datetime) -> lis
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise CourseError(f"{folder} is not empty; name a folder that is not there yet")
-        _put(folder / FILE, course_text(folder.resolve().name, chosen, due))
+        _put(folder / FILE, course_text(folder.resolve().name, chosen, due), 0o600)
         _put(folder / SECRET, f"{new_secret()}\n", 0o600)
         _put(folder / ".gitignore", f"{SECRET}\n{bundle.ZIPS}\n")
         (folder / WORKFLOW).parent.mkdir(parents=True)

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +16,12 @@ from rich.console import Console
 
 from compare.check import variant
 from compare.classroom import bundle
-from compare.classroom.course import SECRET, Course, CourseError, lesson_of
+from compare.classroom.course import Course, CourseError, lesson_of
 from compare.classroom.files import About, Files
 from compare.classroom.grade import Grading, PythonError
 from compare.classroom.laid_out import lay_out
 from compare.classroom.marks import Lateness, Mark, Marks
+from compare.classroom.rights import RightsError, must_be_few
 from compare.classroom.seeds import seed_of
 from compare.classroom.watched import apart
 from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt
@@ -230,17 +230,10 @@ def _user(name: str | None, folder: Path, outputs: list[Path]) -> User | None:
         user = User.find(name)
     except UserError as error:
         raise click.BadParameter(str(error), param_hint=hint) from None
-    if not user.can("x", place := tempfile.gettempdir()):
-        raise click.BadParameter(f"{name} cannot enter {place}: set TMPDIR=/tmp", param_hint=hint)
-    for each in (folder / SECRET, *folder.glob(bundle.ZIPS)):
-        if user.can("r", each.resolve()):
-            raise click.BadParameter(f"{name} can read {each}: chmod 600 {each}", param_hint=hint)
-    for path in outputs:
-        for each in (path, path.resolve().parent):
-            if user.can("w", each.resolve()):
-                raise click.BadParameter(
-                    f"{name} can write to {each}: chmod go-w {each}", param_hint=hint
-                )
+    try:
+        must_be_few(user, folder, outputs)
+    except RightsError as error:
+        raise click.BadParameter(str(error), param_hint=hint) from None
     return user
 
 

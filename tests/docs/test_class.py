@@ -29,7 +29,8 @@ COMMANDS = [
 ]
 START = (
     "from pathlib import Path; from compare.learn import lesson; "
-    "lesson.LESSONS = Path({lessons!r}); from compare.__main__ import main; main()"
+    "from compare.classroom import rights; rights.OURS = (); lesson.LESSONS = Path({lessons!r}); "
+    "from compare.__main__ import main; main()"
 )
 
 

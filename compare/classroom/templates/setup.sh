@@ -14,4 +14,6 @@ if compgen -G "/autograder/source/wheels/*.whl" >/dev/null; then
 else
   /opt/compare/bin/pip install --no-cache-dir "aionet-compare==@VERSION@"
 fi
+# Whose programs are graded may read neither the course nor our own servers, good answers.
 chmod -R go= /autograder/source
+chmod go= /opt/compare

@@ -203,7 +203,9 @@ def test_gradescope_bundle_grades_a_submission(course: Path, tmp_path: Path) -> 
         "if '-P' in sys.orig_argv:\n"
         "    from pathlib import Path\n"
         "    from compare.learn import lesson\n"
-        f"    lesson.LESSONS = Path({str(tmp_path / 'lessons')!r})\n",
+        f"    lesson.LESSONS = Path({str(tmp_path / 'lessons')!r})\n"
+        "    from compare.classroom import rights\n"
+        "    rights.OURS = ()\n",
         encoding="utf-8",
     )
     env = os.environ | {

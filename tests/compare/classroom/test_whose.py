@@ -1,4 +1,4 @@
-"""Every start of what was handed in is that of the other user: of each check, the first and more."""
+"""Every start of what was handed in is that of the other user: the first of a check, and more."""
 
 from __future__ import annotations
 
