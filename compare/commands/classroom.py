@@ -109,8 +109,8 @@ def new(folder: Path, numbers: list[int] | None, due: datetime.datetime | None) 
     "--wheel",
     "wheels",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Of this package, to be installed from the bundle and not from the network.",
+    type=click.Path(exists=True, path_type=Path),
+    help="Of this package or of what it needs, or a folder of them: installed from the bundle.",
 )
 @click.option("--lesson", "numbers", metavar="N", type=int, multiple=True, help="[default: all]")
 def make_bundle(folder: Path, wheels: tuple[Path, ...], numbers: tuple[int, ...]) -> None:
@@ -120,9 +120,11 @@ def make_bundle(folder: Path, wheels: tuple[Path, ...], numbers: tuple[int, ...]
         course.secret()
         for number in numbers:
             course.rules(number)
-        click.echo(bundle.pack(folder, wheels, numbers))
+        click.echo(bundle.pack(folder, bundle.wheels_in(wheels), numbers))
     except CourseError as error:
         raise click.BadParameter(str(error), param_hint="'FOLDER'") from None
+    except bundle.WheelError as error:
+        raise click.BadParameter(str(error), param_hint="'--wheel'") from None
     except OSError as error:
         raise click.BadParameter(
             f"cannot write to {folder}: {error.strerror}", param_hint="'FOLDER'"

@@ -11,12 +11,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from class_lessons import RIGHT, hand_in, write_course
+from class_lessons import RIGHT, hand_in, write_course, write_wheel
 from click.testing import CliRunner, Result
 
 from compare.__main__ import main
+from compare.classroom import bundle
 from compare.classroom.course import Course
 
+OURS = f"aionet_compare-{bundle.VERSION}-py3-none-any.whl"
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -145,16 +147,41 @@ def test_options_that_cannot_be_meant_are_refused(
 def test_bundle_is_made_anew_with_what_the_course_says_now(course: Path, tmp_path: Path) -> None:
     path = course / "course.toml"
     path.write_text(path.read_text(encoding="utf-8").replace("1080", "99"), encoding="utf-8")
-    (tmp_path / "mine.whl").write_bytes(b"wheel")
-    result = run("bundle", str(course), "--wheel", str(tmp_path / "mine.whl"))
+    (tmp_path / "wheels").mkdir()
+    write_wheel(tmp_path / "wheels" / "click-8.4.0-py3-none-any.whl")
+    ours = write_wheel(tmp_path / OURS)
+    result = run("bundle", str(course), "--wheel", str(tmp_path / "wheels"), "--wheel", str(ours))
     assert result.exit_code == 0, result.output
     with zipfile.ZipFile(course / "autograder.zip") as archive:
         assert "max_s = 99" in archive.read("course/course.toml").decode()
-        assert archive.read("wheels/mine.whl") == b"wheel"
+        assert archive.read(f"wheels/{OURS}") == ours.read_bytes()
+        assert "wheels/click-8.4.0-py3-none-any.whl" in archive.namelist()
+        setup = archive.read("setup.sh").decode()
+        assert f'--no-index "aionet-compare=={bundle.VERSION}" ||' in setup
+        assert "--find-links /autograder/source/wheels" in setup
         modes = {each.filename: each.external_attr >> 16 for each in archive.infolist()}
     assert modes["setup.sh"] & 0o111
     assert modes["run_autograder"] & 0o111
     assert not modes["course/secret"] & 0o077
+
+
+def test_what_pip_would_not_install_is_no_wheel(course: Path, tmp_path: Path) -> None:
+    renamed = write_wheel(tmp_path / OURS).rename(tmp_path / "aionet_compare.whl")
+    text = tmp_path / OURS
+    text.write_text("# README", encoding="utf-8")
+    other = write_wheel(tmp_path / "click-8.4.0-py3-none-any.whl")
+    (tmp_path / "none").mkdir()
+    for path, said in (
+        (renamed, "aionet_compare.whl is no name of a wheel, and pip refuses it"),
+        (text, "is called a wheel and is none"),
+        (other, f"none of them is {OURS}: add the wheel of this package"),
+        (tmp_path / "none", "there is no wheel in"),
+    ):
+        before = (course / "autograder.zip").read_bytes()
+        result = run("bundle", str(course), "--wheel", str(path))
+        assert result.exit_code == 2
+        assert said in " ".join(result.stderr.split())
+        assert (course / "autograder.zip").read_bytes() == before
 
 
 def test_bundle_of_a_lesson_asks_for_that_one(tmp_path: Path) -> None:
