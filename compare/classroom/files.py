@@ -92,16 +92,22 @@ def put(path: Path, content: bytes) -> None:
         raise
 
 
+def _was_seen(mark: Mark) -> bool:
+    """Whether it was asked, and failed."""
+    return mark.finding is not None and mark.finding.state == "failed" and mark.finding.started
+
+
 def _lines(mark: Mark) -> str:
     """What is said of a check to who made the program."""
     check, finding = CHECKS[mark.asked.check], mark.finding
     lines = [check.what]
-    if finding is not None and finding.state == "failed" and finding.started:
+    if _was_seen(mark) and finding is not None:
         lines += [f"expected: {finding.expected}", f"actual: {finding.actual}"]
         lines += [f"likely: {finding.likely}"] if finding.likely else []
         lines += [f"again: {mark.again}"] if mark.again else []
     elif mark.reason:
-        lines.append(mark.reason if mark.state != "skipped" else f"not checked: {mark.reason}")
+        machine = mark.state == "skipped" and not mark.reason.startswith("not asked: ")
+        lines.append(f"this machine could not: {mark.reason}" if machine else mark.reason)
     return clean("\n".join(lines))[:LONGEST]
 
 
@@ -133,7 +139,7 @@ def junit(marks: Marks, about: About, said: str) -> bytes:
     """For CI servers. What could not be asked is an error: green is for points only."""
     found = list(marks)
     failed = [each for each in found if each.state == "failed"]
-    started = [each for each in failed if each.finding is not None and each.finding.started]
+    started = [each for each in failed if _was_seen(each)]
     suite = ElementTree.Element(
         "testsuite",
         name=clean(f"{about.course} {about.student}"),

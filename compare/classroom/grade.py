@@ -106,7 +106,7 @@ class Grading:
             while left:
                 if time.monotonic() >= self._until:
                     why = f"not asked: the {self._course.words.max_s:g} s for all were over"
-                    yield from [self._marks.skip(each, why) for each in left]
+                    yield from [self._marks.fail(each, why) for each in left]
                     return
                 job = self._job(found, copied, lesson, part, left, failed)
                 try:

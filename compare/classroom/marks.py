@@ -10,11 +10,15 @@ from compare.check.runner import Finding, State
 from compare.classroom.course import Asked
 
 NOT_YET = "not asked: the grading was ended before that"
+COMES_FIRST = "not asked: "  # what runner.py says where another check has failed
 PLACES = 4  # of points, so that a tenth of a point is one
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one check. reason: why it has no points, in a line; finding: what was seen."""
+    """Of one check. reason: why it has no points, in a line; finding: what was seen.
+
+    state: skipped is what this machine could not ask; what failed, or needs what did, is failed.
+    """
 
     asked: Asked
     state: State = "skipped"
@@ -45,6 +49,7 @@ class Marks:
         """What a check found: its points, less what lateness takes."""
         passed = finding.state == "passed"
         reason = finding.reason or finding.actual
+        unasked = finding.state == "skipped" and reason.startswith(COMES_FIRST)
         for each in self._hidden_beside(asked):  # of which nothing is told by another one
             if reason == f"not asked: {each} comes first":
                 reason = "not asked: a hidden check comes first"
@@ -53,7 +58,7 @@ class Marks:
         return self._put(
             Mark(
                 asked=asked,
-                state=finding.state,
+                state="failed" if unasked else finding.state,
                 earned=earned,
                 reason=late.reason if passed else reason,
                 again=again,
@@ -83,7 +88,7 @@ class Marks:
         return self._put(
             Mark(
                 asked=asked,
-                state="passed" if passed else "skipped",
+                state="passed" if passed else "failed",
                 earned=round(asked.points * share, PLACES),
                 reason=reason,
             )
@@ -115,8 +120,9 @@ class Marks:
         reasons = [late.reason for late in self._late.values() if late.reason]
         counted: dict[str, list[str]] = {}
         for each in self:
-            untold = each.finding is not None and each.finding.started
-            if each.state == "passed" or (untold and each.state == "failed"):
+            seen = each.finding is not None and each.finding.state == "failed"
+            told = seen and each.finding is not None and each.finding.started
+            if each.state == "passed" or told:
                 continue
             if hidden or not each.asked.hidden:
                 counted.setdefault(each.reason, []).append(each.asked.name)

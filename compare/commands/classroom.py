@@ -285,7 +285,7 @@ def _show(mark: Mark, console: Console) -> None:
     points = f"{mark.earned:g} of {mark.asked.points:g}"
     hidden = ", hidden" if mark.asked.hidden else ""
     console.print(escape(f"{points:<8} {mark.asked.part}{hidden}"), end=" ")
-    if mark.finding is not None:
+    if mark.finding is not None and mark.finding.state == mark.state:
         checks.show_finding(mark.finding, mark.again, console)
     else:
         console.print(escape(f"{mark.state} {mark.asked.check}: {mark.reason}"), soft_wrap=True)

@@ -106,6 +106,7 @@ def test_time_for_all_that_is_over_leaves_what_was_earned(grade: Grade, course: 
     assert 0 < graded.points[0] < 4
     assert graded.points[1] == 4
     graded.all_say("not asked: the 3.5 s for all were over")
+    assert set(graded.states.values()) == {"passed", "failed"}
 
 
 def test_what_is_wrong_with_this_machine_is_not_said_to_be_the_programs_fault(
@@ -116,6 +117,25 @@ def test_what_is_wrong_with_this_machine_is_not_said_to_be_the_programs_fault(
     assert graded.points == (0, 4)
     assert set(graded.states.values()) == {"skipped"}
     graded.all_say("this machine: what makes the checks has ended")
+
+
+def test_what_needs_a_check_that_failed_has_failed_and_is_not_this_machines_matter(
+    grade: Grade,
+) -> None:
+    """Only what this machine could not ask is skipped."""
+    graded = grade(RIGHT.replace("with conn:", "if True:").replace("pass", "keep.append(conn)"))
+    assert graded.points[0] < 4
+    assert "skipped" not in graded.states.values()
+    unasked = [each for each in graded.kept["marks"] if "comes first" in each["reason"]]
+    assert unasked
+    name = unasked[0]["asked"]["check"]
+    assert graded.states[name] == "failed"
+    shown = next(e for e in graded.gradescope["tests"] if e["name"].endswith(name))
+    assert shown["status"] == "failed"
+    case = next(e for e in graded.suite.iter("testcase") if str(e.get("name")).endswith(name))
+    assert case.find("error") is not None
+    assert graded.suite.get("skipped") == "0"
+    assert f"failed {name}: not asked: " in graded.result.stdout
 
 
 def test_what_is_late_has_less_of_the_same_maximum(grade: Grade) -> None:
