@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import metadata, resources
 from pathlib import Path
 
+from compare.classroom import owner
 from compare.classroom.course import FILE, SECRET
 
 ZIPS = "autograder*.zip"
@@ -65,6 +66,7 @@ def pack(folder: Path, wheels: Sequence[Path] = (), numbers: Sequence[int] = ())
     new = folder / f".{path.name}.{os.getpid()}"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        owner.give(descriptor, folder.absolute())
         for name in PROGRAMS:
             text = resources.files("compare.classroom").joinpath("templates", name)
             words = text.read_text("utf-8").replace("@VERSION@", VERSION)

@@ -39,6 +39,7 @@ class Marks:
     """Of every check that was asked for, from the beginning on."""
 
     def __init__(self, asked: Sequence[Asked], late: dict[int, Lateness]) -> None:
+        self.notes: list[str] = []  # to be told above all
         self._late = late
         self._marks = {each.name: Mark(asked=each) for each in asked}
 
@@ -117,7 +118,7 @@ class Marks:
 
     def why(self, *, hidden: bool) -> list[str]:
         """What kept checks from being asked, each reason once; of hidden ones only if told to."""
-        reasons = [late.reason for late in self._late.values() if late.reason]
+        reasons = self.notes + [late.reason for late in self._late.values() if late.reason]
         counted: dict[str, list[str]] = {}
         for each in self:
             seen = each.finding is not None and each.finding.state == "failed"

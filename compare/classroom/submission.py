@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from compare.check.student import LONGEST, known_as
 from compare.host.user import User
 from compare.learn.lesson import SUFFIX, Lesson, Part, Tongue
 
@@ -32,6 +33,7 @@ class _State(msgspec.Struct):
     """Of the course.json in a learner's folder."""
 
     language: str = ""
+    student: str | None = None
 
 
 def find(submission: Path, lesson: Lesson, part: Part, *, alone: bool) -> Found:
@@ -50,7 +52,7 @@ def find(submission: Path, lesson: Lesson, part: Part, *, alone: bool) -> Found:
     for folder in [*_folders(submission, lesson.name), *([submission] if alone else [])]:
         there = {tongue: folder / name for name, tongue in names.items() if _plain(folder / name)}
         if len(there) > 1:
-            there = {k: v for k, v in there.items() if k == _language(folder.parent)} or there
+            there = {k: v for k, v in there.items() if k == _state(folder.parent).language} or there
         if len(there) > 1:
             files = " and ".join(each.name for each in there.values())
             raise MissingError(f"{files} are there: only one can be meant, leave the other out")
@@ -88,12 +90,22 @@ def _plain(path: Path) -> bool:
         return False
 
 
-def _language(folder: Path) -> str:
+def _state(folder: Path) -> _State:
     try:
         content = _read(folder / "course.json", LARGEST_STATE)
-        return msgspec.json.decode(content, type=_State).language
+        return msgspec.json.decode(content, type=_State)
     except (OSError, msgspec.DecodeError, MissingError):
-        return ""
+        return _State()
+
+
+def others_named(submission: Path, student: str) -> list[str]:
+    """Whose else it is by the course.json that is in it."""
+    level, found = [submission] if _folder(submission) else [], []
+    for _ in range(DEPTH + 1):
+        found += [name for each in level if (name := _state(each).student)]
+        level = [each for one in level for each in _inside(one) if _folder(each)][:MOST_FILES]
+    names = dict.fromkeys(map(known_as, found))
+    return [each[:LONGEST] for each in names if each != known_as(student)]
 
 
 def copy(found: Found, place: Path, user: User | None, *, beside: bool) -> Path:

@@ -15,7 +15,9 @@ import click
 from rich.console import Console
 
 from compare.check import variant
+from compare.check.student import read_name
 from compare.classroom import bundle
+from compare.classroom import submission as submission_files
 from compare.classroom.course import Course, CourseError, lesson_of
 from compare.classroom.files import About, Files
 from compare.classroom.grade import Grading, PythonError
@@ -32,8 +34,8 @@ from compare.report import checks
 from compare.report.progress import saying
 from compare.report.words import escape
 
-STUDENT = re.compile(r"[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,199}")
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+UNWRITTEN = 4  # exit status: the disk is full, or the folder gone
 NEW = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -154,10 +156,13 @@ def grade(
 ) -> None:
     """Grade what a student handed in: a folder of `compare learn`, or one file of a --lesson.
 
-    Exit status 0 if it has all points, 1 if not, 2 for a mistake in the options.
+    Exit status 0 if it has all points, 1 if not, 2 for a mistake in the options, 4 where results
+    could not be written.
     """
-    if not STUDENT.fullmatch(student):
-        raise click.BadParameter(f"{student!r} is no name", param_hint="'--student'")
+    try:
+        student = read_name(student)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--student'") from None
     try:
         course = Course(folder)
         secret = course.secret()
@@ -180,6 +185,7 @@ def grade(
     }
     seeds = {number: seed_of(secret, student, number) for number in wanted}
     outputs = {"gradescope": gradescope_path, "junit": junit_path, "json": json_path}
+    _must_be_others([path for path in outputs.values() if path])
     user = _user(name, folder, [path for path in outputs.values() if path])
     marks = Marks(asked, late)
     isolation = f"as {user.name}" if user else "as who grades"
@@ -199,17 +205,29 @@ def grade(
         ),
         marks,
         outputs,
+        private=user is not None,
     )
     files.write()
     for kind, reason in files.unwritten.items():
         raise click.BadParameter(reason, param_hint=f"'--{kind}'")
     until = time.monotonic() + course.words.max_s
+    for other in submission_files.others_named(submission, student):
+        marks.notes.append(
+            f"course.json is of {other}, and this is graded as {student}'s: seeds and variant are "
+            "of that name"
+        )
     try:
         grading = Grading(course, student, seeds, user, marks, until)
     except PythonError as error:
         raise click.BadParameter(str(error), param_hint="'--as'") from None
     signal.signal(signal.SIGTERM, interrupt)
     sys.exit(_perform(grading, submission, wanted, marks, files, seeds))
+
+
+def _must_be_others(outputs: list[Path]) -> None:
+    for number, path in enumerate(outputs):
+        if path.resolve() in [each.resolve() for each in outputs[:number]]:
+            raise click.UsageError(f"two outputs are to go to {path}: name another for one.")
 
 
 def _must_be_one_program(course: Course, wanted: Sequence[int]) -> None:
@@ -270,7 +288,7 @@ def _perform(
     console.print(f"{marks.earned:g} of {marks.most:g} points")
     for unwritten in files.unwritten.values():
         click.echo(unwritten, err=True)
-        status = status or FAILED
+        status = status or UNWRITTEN
     return status or (FAILED if marks.earned < marks.most else 0)
 
 

@@ -131,6 +131,8 @@ def test_secret_that_is_none_is_named(course: Path, tmp_path: Path) -> None:
         (["--lesson", "7"], "the course has no lesson 7; it has 1"),
         (["--student", ""], "'' is no name"),
         (["--student", "a\nb"], "is no name"),
+        (["--student", "a" * 201], "a name of 201 characters is too long: 200 at most"),
+        (["--json", "x.json", "--junit", "./x.json"], "two outputs are to go to x.json"),
         (["--submitted", "soon"], "'soon' is no time: such as 2027-01-31T23:59+01:00"),
         (["--json", "/nowhere/there.json"], "cannot write /nowhere/there.json"),
     ],
