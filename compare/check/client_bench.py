@@ -122,8 +122,8 @@ class ClientBench:
         """Why it has not connected, or asked."""
         if ending:
             return f"it ended before it {done}: {ending}"
-        longer = "one that needs longer takes --ready-timeout"
-        return f"it has not {done} within {self.start_s:g} s; {longer}"
+        longer = "" if self.subject.obeys else "; one that needs longer takes --ready-timeout"
+        return f"it has not {done} within {self.start_s:g} s{longer}"
 
     def datagrams(self) -> socket.socket:
         """A UDP socket at a free port."""

@@ -119,16 +119,23 @@ class Marks:
     def why(self, *, hidden: bool) -> list[str]:
         """What kept checks from being asked, each reason once; of hidden ones only if told to."""
         reasons = self.notes + [late.reason for late in self._late.values() if late.reason]
-        counted: dict[str, list[str]] = {}
+        counted: dict[str, list[Asked]] = {}
         for each in self:
             seen = each.finding is not None and each.finding.state == "failed"
             told = seen and each.finding is not None and each.finding.started
             if each.state == "passed" or told:
                 continue
             if hidden or not each.asked.hidden:
-                counted.setdefault(each.reason, []).append(each.asked.name)
-        return reasons + [f"{_listed(names)}: {reason}" for reason, names in counted.items()]
+                counted.setdefault(each.reason.partition("\n")[0], []).append(each.asked)
+        return reasons + [f"{_listed(asked)}: {reason}" for reason, asked in counted.items()]
 
 
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{len(names)} checks from {names[0]}"
+def _listed(asked: list[Asked]) -> str:
+    """By program: such as lesson 2, server (5 checks)."""
+    found: dict[str, list[str]] = {}
+    for each in asked:
+        found.setdefault(f"lesson {each.lesson}, {each.part}", []).append(each.check)
+    return "; ".join(
+        f"{name}, {checks[0]}" if len(checks) == 1 else f"{name} ({len(checks)} checks)"
+        for name, checks in found.items()
+    )

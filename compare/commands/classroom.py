@@ -270,13 +270,14 @@ def _perform(
     console = _console()
     try:
         with saying() as told:
-            shown = 0
+            shown, known = 0, ""
             for mark in grading.run(submission, wanted, told):
                 if mark.asked.lesson != shown:
                     shown = mark.asked.lesson
                     title = lesson_of(shown).words.title
                     console.print(f"lesson {shown}, {escape(title)}: seed {seeds[shown]}")
-                _show(mark, console)
+                _show(mark, console, known)
+                known = mark.reason
                 files.write()
     except KeyboardInterrupt:
         status, said = INTERRUPTED, "the grading was interrupted"
@@ -299,11 +300,13 @@ def _console() -> Console:
     return Console(highlight=False, emoji=False, width=PIPED_WIDTH, color_system=None)
 
 
-def _show(mark: Mark, console: Console) -> None:
+def _show(mark: Mark, console: Console, known: str) -> None:
+    """known: why the one before has no points; the same again is said in short."""
     points = f"{mark.earned:g} of {mark.asked.points:g}"
     hidden = ", hidden" if mark.asked.hidden else ""
     console.print(escape(f"{points:<8} {mark.asked.part}{hidden}"), end=" ")
     if mark.finding is not None and mark.finding.state == mark.state:
-        checks.show_finding(mark.finding, mark.again, console)
+        checks.show_finding(mark.finding, mark.again, console, known=known)
     else:
-        console.print(escape(f"{mark.state} {mark.asked.check}: {mark.reason}"), soft_wrap=True)
+        reason = "the same" if known == mark.reason else mark.reason
+        console.print(escape(f"{mark.state} {mark.asked.check}: {reason}"), soft_wrap=True)
