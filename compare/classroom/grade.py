@@ -48,6 +48,8 @@ def python_for(user: User | None, wanted: str | None) -> list[str]:
         if each and (user is None or user.can("x", each)) and shutil.which(each):
             return [each, "-E", "-s"]
     who = user.name if user else "you"
+    if wanted and not Path(wanted).exists() and not shutil.which(wanted):
+        raise PythonError(f"python = {wanted!r} in course.toml: there is no such program here")
     named = wanted or base
     raise PythonError(f"{who} may not run {named}: say python = '/usr/bin/python3' in course.toml")
 

@@ -78,9 +78,13 @@ class Instant(click.ParamType[datetime.datetime]):
         if isinstance(value, datetime.datetime):
             return value
         try:
-            return datetime.datetime.fromisoformat(value).astimezone()
+            found = datetime.datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is no time: such as 2027-01-31T23:59+01:00", param, context)
+        if found.tzinfo is None:
+            click.echo(f"{value} has no zone: taken as {found.astimezone().isoformat()}", err=True)
+            return found.astimezone()
+        return found
 
 
 @click.group("class")
@@ -97,6 +101,8 @@ def new(folder: Path, numbers: list[int] | None, due: datetime.datetime | None) 
     if due is None:
         late = datetime.datetime.now().astimezone().replace(hour=23, minute=59, second=0)
         due = late.replace(microsecond=0) + datetime.timedelta(days=7)
+    elif due < datetime.datetime.now().astimezone():
+        click.echo(f"{due.isoformat()} is over: all of the first lesson will be late", err=True)
     try:
         made = lay_out(folder, numbers or [each.number for each in lessons()], due)
     except CourseError as error:
@@ -219,7 +225,8 @@ def grade(
     try:
         grading = Grading(course, student, seeds, user, marks, until)
     except PythonError as error:
-        raise click.BadParameter(str(error), param_hint="'--as'") from None
+        hint = "'--course'" if course.words.python else "'--as'"
+        raise click.BadParameter(str(error), param_hint=hint) from None
     signal.signal(signal.SIGTERM, interrupt)
     sys.exit(_perform(grading, submission, wanted, marks, files, seeds))
 
