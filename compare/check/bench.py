@@ -24,7 +24,6 @@ from compare.host import process
 from compare.host.launch import LaunchError, Server
 from compare.host.limits import SPARE_DESCRIPTORS, per_process
 from compare.host.place import ANYWHERE, LOOPBACKS, Place, free_port
-from compare.host.user import User
 
 PATIENCE_S = 3.0  # for what takes milliseconds
 AT_REST_S = 0.1  # that nothing has changed
@@ -55,7 +54,6 @@ class Subject:
     language: Language | None = None  # in which one speaks of its mistakes
     style: str | None = None
     variant: Variant = DEFAULT  # of frames
-    user: User | None = None  # as whom the command runs, if not as we do
     obeys: bool = False  # it must be where it is told to be: nobody else is to be asked
     patience_s: float | None = None
 
@@ -117,7 +115,6 @@ class Bench:
             cwd=self.subject.cwd,
             env=self.subject.env,
             ready_timeout_s=self.subject.ready_timeout_s,
-            user=self.subject.user,
         )
         server.__enter__()
         if server.scheme != self.subject.scheme:

@@ -123,8 +123,8 @@ class ClientBench:
         """Why it has not connected, or asked."""
         if ending:
             return f"it ended before it {done}: {ending}"
-        longer = "one that needs longer takes --ready-timeout"
-        return f"it has not {done} within {self.start_s:g} s; {longer}"
+        longer = "" if self.subject.obeys else "; one that needs longer takes --ready-timeout"
+        return f"it has not {done} within {self.start_s:g} s{longer}"
 
     def datagrams(self) -> socket.socket:
         """A UDP socket at a free port."""
@@ -145,9 +145,7 @@ class ClientBench:
         self._may_end = False
         self.input_has_ended = isinstance(keyboard, bytes)
         subject = self.subject
-        self._program = Program(
-            subject.argv(place), keyboard, cwd=subject.cwd, env=subject.env, user=subject.user
-        )
+        self._program = Program(subject.argv(place), keyboard, cwd=subject.cwd, env=subject.env)
         self._opened.push(self._program)
         self._marks = (0, 0)
         self.timeline.note("client", "started", f"{place.host}:{place.port}")

@@ -17,7 +17,6 @@ from typing import Literal
 
 from compare.check.wire import wait_until
 from compare.host.launch import UnableError, and_stderr, ending_of, kill, start, why_not_started
-from compare.host.user import User
 
 Keyboard = Literal["pipe", "terminal"]
 
@@ -93,7 +92,6 @@ class Program:
         *,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
-        user: User | None = None,
     ) -> None:
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             try:
@@ -108,7 +106,6 @@ class Program:
                     stderr=errors,
                     cwd=cwd,
                     env=env,
-                    user=user,
                 )
             except (OSError, subprocess.SubprocessError) as error:
                 raise why_not_started(error, command) from None

@@ -227,7 +227,7 @@ def _words(error: LaunchError, subject: Subject) -> str:
         return f"{error.said}: is it of another --profile?"
     if isinstance(error, SilentError):
         more = "" if subject.takes_a_port else SAY_WHERE
-        longer = "; one that needs longer takes --ready-timeout"
+        longer = "" if subject.obeys else "; one that needs longer takes --ready-timeout"
         return f"{error}{more}{longer}"
     return str(error)
 

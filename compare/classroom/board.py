@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from compare.check.student import known_as
 from compare.classroom.files import FORMAT
 from compare.results.naming import short
 from compare.results.ranking import UNRANKED, paired
@@ -17,6 +18,7 @@ from compare.results.statistics import ratio_of
 REFERENCE = "bare-epoll"
 WIDEST = 0.25  # half an interval, of its ratio, beyond which it says too little
 OTHERS = 0.05  # of the driver's core, that others had
+ENDINGS = (".run.json", ".grade.json", ".json")
 UNCHECKED = "unchecked"
 LEADERS = "CPU of bare-epoll's"
 
@@ -58,8 +60,9 @@ class Grades(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def student_of(path: Path) -> str:
-    """Of a run: what its file is called, ana.json or ana.run.json."""
-    return path.name.partition(".")[0]
+    """Of a run: what its file is called, ana.json or ana.run.json, and no less of an address."""
+    name = next((path.name.removesuffix(e) for e in ENDINGS if path.name.endswith(e)), path.name)
+    return known_as(name)
 
 
 def standings(
@@ -69,7 +72,7 @@ def standings(
 
     Where there are grades, who has none of them or not all points has no place.
     """
-    reasons = {each.student: each.why_not() for each in grades}
+    reasons = {known_as(each.student): each.why_not() for each in grades}
     places: list[Place] = []
     left: list[Left] = []
     for student, run in runs:

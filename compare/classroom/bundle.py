@@ -3,17 +3,57 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections.abc import Sequence
 from importlib import metadata, resources
 from pathlib import Path
 
+from compare.classroom import owner
 from compare.classroom.course import FILE, SECRET
 
 ZIPS = "autograder*.zip"
 VERSION = metadata.version("aionet-compare")
 PROGRAMS = ("setup.sh", "run_autograder")
+_WHEEL = re.compile(  # PEP 427
+    r"(?P<name>[A-Za-z0-9._]+)-(?P<version>[A-Za-z0-9._+!]+)(-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl"
+)
 EPOCH = (2020, 1, 1, 0, 0, 0)  # so that the same course makes the same bundle
+
+
+class WheelError(Exception):
+    """It is none that pip would install; the message is a line that says what to do."""
+
+
+def wheels_in(paths: Sequence[Path]) -> list[Path]:
+    """Of files, and of folders with such files; this package is among them. Raises WheelError."""
+    found: list[Path] = []
+    for path in paths:
+        inner = sorted(path.glob("*.whl")) if path.is_dir() else [path]
+        if not inner:
+            raise WheelError(f"there is no wheel in {path}: pip wheel -w {path} aionet-compare")
+        found += inner
+    for each in found:
+        _must_be_a_wheel(each)
+    ours = f"aionet_compare-{VERSION}-"
+    if found and not any(each.name.startswith(ours) for each in found):
+        raise WheelError(f"none of them is {ours}py3-none-any.whl: add the wheel of this package")
+    return list({each.name: each for each in found}.values())
+
+
+def _must_be_a_wheel(path: Path) -> None:
+    if not (match := _WHEEL.fullmatch(path.name)):
+        raise WheelError(
+            f"{path.name} is no name of a wheel, and pip refuses it: leave the name that it was "
+            f"made with, such as aionet_compare-{VERSION}-py3-none-any.whl"
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        names = []
+    if f"{match['name']}-{match['version']}.dist-info/WHEEL" not in names:
+        raise WheelError(f"{path} is called a wheel and is none: pip wheel -w wheels .")
 
 
 def pack(folder: Path, wheels: Sequence[Path] = (), numbers: Sequence[int] = ()) -> Path:
@@ -26,6 +66,7 @@ def pack(folder: Path, wheels: Sequence[Path] = (), numbers: Sequence[int] = ())
     new = folder / f".{path.name}.{os.getpid()}"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        owner.give(descriptor, folder.absolute())
         for name in PROGRAMS:
             text = resources.files("compare.classroom").joinpath("templates", name)
             words = text.read_text("utf-8").replace("@VERSION@", VERSION)

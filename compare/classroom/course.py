@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from compare.check.runner import CHECKS
+from compare.classroom.course_words import said
 from compare.learn.lesson import TONGUES, Lesson, Part, Tongue, lessons
 
 FILE, SECRET = "course.toml", "secret"
@@ -36,7 +37,7 @@ class Late(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of one lesson. points, hidden, max_s: of checks, by program and check, as "echo tcp/1"."""
+    """Of one lesson. points, hidden, max_s: of checks, by program and check, as "server tcp/1"."""
 
     number: int
     due: datetime.datetime | None = None
@@ -58,6 +59,14 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     python: str | None = None
     late: Late = Late()
     lesson: list[Rules]
+
+
+_KNOWN = {
+    "": Words.__struct_fields__,
+    "late": Late.__struct_fields__,
+    "lesson": Rules.__struct_fields__,
+    "visibility": VISIBILITIES,
+}
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +92,8 @@ class Course:
         path = folder / FILE
         try:
             with path.open("rb") as file:
-                self.words = msgspec.convert(tomllib.load(file), Words)
+                content = tomllib.load(file)
+            self.words = msgspec.convert(content, Words)
         except OSError as error:
             raise CourseError(
                 f"cannot read {path}: {error.strerror}; compare class new makes one"
@@ -91,7 +101,7 @@ class Course:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise CourseError(f"{path} is no TOML: {error}") from None
         except msgspec.ValidationError as error:
-            raise CourseError(f"{path}: {error}") from None
+            raise CourseError(f"{path}: {said(str(error), content, _KNOWN)}") from None
         try:
             self._must_make_sense()
         except CourseError as error:

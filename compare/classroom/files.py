@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import msgspec
 
 from compare.check.catalogue import CHECKS
+from compare.classroom import owner
 from compare.classroom.course import Visibility
 from compare.classroom.marks import Mark, Marks
 from compare.report.checks import clean
@@ -35,9 +36,17 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Files:
-    """outputs: where to write which format, json, junit or gradescope. Raises OSError at first."""
+    """outputs: where to write which format, json, junit or gradescope. private: for nobody else."""
 
-    def __init__(self, about: About, marks: Marks, outputs: Mapping[str, Path | None]) -> None:
+    def __init__(
+        self,
+        about: About,
+        marks: Marks,
+        outputs: Mapping[str, Path | None],
+        *,
+        private: bool = False,
+    ) -> None:
+        self._mode = 0o600 if private else 0o666
         self.unwritten: dict[str, str] = {}
         self._about = about
         self._marks = marks
@@ -48,7 +57,7 @@ class Files:
         """said: above all, beside what the marks have."""
         for kind, path in self._outputs.items():
             try:
-                put(path, self._content(kind, finished, said))
+                put(path, self._content(kind, finished, said), self._mode)
                 self.unwritten.pop(kind, None)
             except OSError as error:
                 self.unwritten[kind] = f"cannot write {path}: {error.strerror}"
@@ -64,6 +73,7 @@ class Files:
             **msgspec.structs.asdict(self._about),
             "finished": finished,
             "said": said,
+            "notes": self._marks.notes,
             "points": self._marks.earned,
             "maximum": self._marks.most,
             "took_s": round(took_s, 1),
@@ -72,16 +82,20 @@ class Files:
         return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
 
 
-def put(path: Path, content: bytes) -> None:
-    """Who reads it meanwhile has the old or the new one; what lies in the way is moved away."""
+def put(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Who reads it meanwhile has the old or the new one; what lies in the way is moved away.
+
+    mode: less what the umask takes. Of root's it is the caller's. Raises OSError.
+    """
     if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe, /dev/stdout
         path.write_bytes(content)
         return
     new = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
+        with os.fdopen(descriptor, "wb") as file:
+            owner.give(file.fileno(), path.absolute().parent)
+            file.write(content)
         os.replace(new, path)
     except IsADirectoryError:
         os.replace(path, path.with_name(f"{path.name}.{time.monotonic_ns()}"))
@@ -92,16 +106,22 @@ def put(path: Path, content: bytes) -> None:
         raise
 
 
+def _was_seen(mark: Mark) -> bool:
+    """Whether it was asked, and failed."""
+    return mark.finding is not None and mark.finding.state == "failed" and mark.finding.started
+
+
 def _lines(mark: Mark) -> str:
     """What is said of a check to who made the program."""
     check, finding = CHECKS[mark.asked.check], mark.finding
     lines = [check.what]
-    if finding is not None and finding.state == "failed" and finding.started:
+    if _was_seen(mark) and finding is not None:
         lines += [f"expected: {finding.expected}", f"actual: {finding.actual}"]
         lines += [f"likely: {finding.likely}"] if finding.likely else []
         lines += [f"again: {mark.again}"] if mark.again else []
     elif mark.reason:
-        lines.append(mark.reason if mark.state != "skipped" else f"not checked: {mark.reason}")
+        machine = mark.state == "skipped" and not mark.reason.startswith("not asked: ")
+        lines.append(f"this machine could not: {mark.reason}" if machine else mark.reason)
     return clean("\n".join(lines))[:LONGEST]
 
 
@@ -133,7 +153,7 @@ def junit(marks: Marks, about: About, said: str) -> bytes:
     """For CI servers. What could not be asked is an error: green is for points only."""
     found = list(marks)
     failed = [each for each in found if each.state == "failed"]
-    started = [each for each in failed if each.finding is not None and each.finding.started]
+    started = [each for each in failed if _was_seen(each)]
     suite = ElementTree.Element(
         "testsuite",
         name=clean(f"{about.course} {about.student}"),

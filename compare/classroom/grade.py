@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -10,17 +11,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from compare.check import variant
 from compare.check.declared import read_limit
 from compare.check.runner import Finding
 from compare.classroom import submission
 from compare.classroom.course import Asked, Course, lesson_of, part_of, tongues_of
 from compare.classroom.marks import Mark, Marks
+from compare.classroom.private import PREFIX
 from compare.classroom.submission import Found, MissingError
 from compare.classroom.watched import GoneError, LaunchError, Worker
 from compare.classroom.worker import Job
 from compare.host.user import User
 from compare.learn.lesson import Lesson, Part
+from compare.learn.program import CC
 
 BUILD_S = 60.0
 START_S = 30.0  # of the worker itself, on a machine that is busy
@@ -43,6 +48,8 @@ def python_for(user: User | None, wanted: str | None) -> list[str]:
         if each and (user is None or user.can("x", each)) and shutil.which(each):
             return [each, "-E", "-s"]
     who = user.name if user else "you"
+    if wanted and not Path(wanted).exists() and not shutil.which(wanted):
+        raise PythonError(f"python = {wanted!r} in course.toml: there is no such program here")
     named = wanted or base
     raise PythonError(f"{who} may not run {named}: say python = '/usr/bin/python3' in course.toml")
 
@@ -66,11 +73,13 @@ class Grading:
         self._marks = marks
         self._until = until
         self._python = python_for(user, course.words.python)
+        self._top = Path()  # of what was handed in
 
     def run(
         self, path: Path, numbers: Sequence[int], told: Callable[[str], None]
     ) -> Iterator[Mark]:
         """A mark for each check, in order."""
+        self._top = path if path.is_dir() else path.parent
         for number in numbers:
             lesson = lesson_of(number)
             asked = self._course.asked(number)
@@ -95,15 +104,16 @@ class Grading:
     def _program(
         self, found: Found, lesson: Lesson, part: Part, asked: list[Asked], path: Path
     ) -> Iterator[Mark]:
-        with tempfile.TemporaryDirectory(
-            prefix="compare-class-", ignore_cleanup_errors=True
-        ) as place:
-            copied = submission.copy(found, Path(place), self._user, beside=path.is_dir())
+        with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as outer:
+            os.chmod(outer, 0o711)  # ours, and the one in it theirs
+            place = Path(outer) / "at"
+            place.mkdir(0o700)
+            copied = submission.copy(found, place, self._user, beside=path.is_dir())
             left, failed = list(asked), list[str]()
             while left:
                 if time.monotonic() >= self._until:
                     why = f"not asked: the {self._course.words.max_s:g} s for all were over"
-                    yield from [self._marks.skip(each, why) for each in left]
+                    yield from [self._marks.fail(each, why) for each in left]
                     return
                 job = self._job(found, copied, lesson, part, left, failed)
                 try:
@@ -163,11 +173,11 @@ class Grading:
                     yield self._fail(mine, job, found, f"{what} longer than {limit:g} s")
                 return
             if said.unbuilt:
-                why = f"it does not compile:\n{said.unbuilt}"
+                why = f"it does not compile:\n{said.unbuilt.replace(f'{job.place}/', '')}"
                 yield from [self._marks.fail(one, why) for one in list(asked)]
                 return
             if number and each and said.finding:
-                yield self._found(each, job, found, said.finding)
+                yield self._found(each, job, found, _as_handed_in(said.finding, job.place))
 
     def _found(self, asked: Asked, job: Job, found: Found, finding: Finding) -> Mark:
         failed = finding.state == "failed" and finding.started
@@ -178,13 +188,24 @@ class Grading:
         return self._marks.fail(asked, reason, again=self._again(asked, job, found))
 
     def _again(self, asked: Asked, job: Job, found: Found) -> str:
-        """The command that asks just this again: its seed makes the same run."""
+        """What asks this again, in the folder that was handed in: its seed makes the same run."""
         words = ["compare", "check", "--profile", job.profile, "--only", asked.check]
         words += ["--seed", str(job.seed)]
         words += ["--variant", job.variant] if job.variant != str(variant.DEFAULT) else []
         for name, value in job.limits.items():
             words += ["--limit", f"{name}={value:g}"]
         words += ["--style", job.style] if job.style else []
-        run = {"python": ["python", str(found.path)], "js": ["node", str(found.path)]}
-        program = run.get(found.tongue, [str(found.path.with_suffix(""))])
-        return shlex.join([*words, "--", *program, "{host}", "{port}"])
+        path = found.path.relative_to(self._top)
+        run = {"python": ["python", str(path)], "js": ["node", str(path)]}
+        made = str(path.with_suffix(""))
+        program = run.get(found.tongue, [f"./{made}"])
+        again = shlex.join([*words, "--", *program, "{host}", "{port}"])
+        if found.tongue != "c":
+            return again
+        return f"{shlex.join(['cc', *CC, '-o', made, str(path)])} && {again}"
+
+
+def _as_handed_in(finding: Finding, place: str) -> Finding:
+    """Without the name of our copy's folder."""
+    content = msgspec.json.encode(finding).replace(f"{place}/".encode(), b"")
+    return msgspec.json.decode(content, type=Finding)

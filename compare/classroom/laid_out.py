@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from compare.classroom import bundle
+from compare.classroom import bundle, owner
 from compare.classroom.course import FILE, SECRET, CourseError, lesson_of
 from compare.classroom.seeds import new_secret
 from compare.learn.lesson import Lesson
@@ -28,10 +28,13 @@ def lay_out(folder: Path, numbers: Sequence[int], due: datetime.datetime) -> lis
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise CourseError(f"{folder} is not empty; name a folder that is not there yet")
-        _put(folder / FILE, course_text(folder.resolve().name, chosen, due))
+        owner.give(folder, folder.absolute().parent)
+        _put(folder / FILE, course_text(folder.resolve().name, chosen, due), 0o600)
         _put(folder / SECRET, f"{new_secret()}\n", 0o600)
         _put(folder / ".gitignore", f"{SECRET}\n{bundle.ZIPS}\n")
-        (folder / WORKFLOW).parent.mkdir(parents=True)
+        for place in ((folder / WORKFLOW).parents[1], (folder / WORKFLOW).parent):
+            place.mkdir()
+            owner.give(place, folder)
         _put(folder / WORKFLOW, workflow_text())
         made = bundle.pack(folder)
     except OSError as error:
@@ -42,6 +45,7 @@ def lay_out(folder: Path, numbers: Sequence[int], due: datetime.datetime) -> lis
 def _put(path: Path, text: str, mode: int = 0o644) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        owner.give(descriptor, path.absolute().parent)
         file.write(text)
 
 

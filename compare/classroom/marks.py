@@ -10,11 +10,15 @@ from compare.check.runner import Finding, State
 from compare.classroom.course import Asked
 
 NOT_YET = "not asked: the grading was ended before that"
+COMES_FIRST = "not asked: "  # what runner.py says where another check has failed
 PLACES = 4  # of points, so that a tenth of a point is one
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one check. reason: why it has no points, in a line; finding: what was seen."""
+    """Of one check. reason: why it has no points, in a line; finding: what was seen.
+
+    state: skipped is what this machine could not ask; what failed, or needs what did, is failed.
+    """
 
     asked: Asked
     state: State = "skipped"
@@ -35,6 +39,7 @@ class Marks:
     """Of every check that was asked for, from the beginning on."""
 
     def __init__(self, asked: Sequence[Asked], late: dict[int, Lateness]) -> None:
+        self.notes: list[str] = []  # to be told above all
         self._late = late
         self._marks = {each.name: Mark(asked=each) for each in asked}
 
@@ -45,6 +50,7 @@ class Marks:
         """What a check found: its points, less what lateness takes."""
         passed = finding.state == "passed"
         reason = finding.reason or finding.actual
+        unasked = finding.state == "skipped" and reason.startswith(COMES_FIRST)
         for each in self._hidden_beside(asked):  # of which nothing is told by another one
             if reason == f"not asked: {each} comes first":
                 reason = "not asked: a hidden check comes first"
@@ -53,7 +59,7 @@ class Marks:
         return self._put(
             Mark(
                 asked=asked,
-                state=finding.state,
+                state="failed" if unasked else finding.state,
                 earned=earned,
                 reason=late.reason if passed else reason,
                 again=again,
@@ -83,7 +89,7 @@ class Marks:
         return self._put(
             Mark(
                 asked=asked,
-                state="passed" if passed else "skipped",
+                state="passed" if passed else "failed",
                 earned=round(asked.points * share, PLACES),
                 reason=reason,
             )
@@ -112,16 +118,24 @@ class Marks:
 
     def why(self, *, hidden: bool) -> list[str]:
         """What kept checks from being asked, each reason once; of hidden ones only if told to."""
-        reasons = [late.reason for late in self._late.values() if late.reason]
-        counted: dict[str, list[str]] = {}
+        reasons = self.notes + [late.reason for late in self._late.values() if late.reason]
+        counted: dict[str, list[Asked]] = {}
         for each in self:
-            untold = each.finding is not None and each.finding.started
-            if each.state == "passed" or (untold and each.state == "failed"):
+            seen = each.finding is not None and each.finding.state == "failed"
+            told = seen and each.finding is not None and each.finding.started
+            if each.state == "passed" or told:
                 continue
             if hidden or not each.asked.hidden:
-                counted.setdefault(each.reason, []).append(each.asked.name)
-        return reasons + [f"{_listed(names)}: {reason}" for reason, names in counted.items()]
+                counted.setdefault(each.reason.partition("\n")[0], []).append(each.asked)
+        return reasons + [f"{_listed(asked)}: {reason}" for reason, asked in counted.items()]
 
 
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{len(names)} checks from {names[0]}"
+def _listed(asked: list[Asked]) -> str:
+    """By program: such as lesson 2, server (5 checks)."""
+    found: dict[str, list[str]] = {}
+    for each in asked:
+        found.setdefault(f"lesson {each.lesson}, {each.part}", []).append(each.check)
+    return "; ".join(
+        f"{name}, {checks[0]}" if len(checks) == 1 else f"{name} ({len(checks)} checks)"
+        for name, checks in found.items()
+    )

@@ -6,6 +6,8 @@ import hashlib
 import hmac
 import secrets
 
+from compare.check.student import known_as
+
 BYTES = 32
 
 
@@ -15,6 +17,6 @@ def new_secret() -> str:
 
 def seed_of(secret: str, student: str, lesson: int) -> int:
     """As `compare check --seed` takes it."""
-    words = f"{student}\0{lesson}".encode()
+    words = f"{known_as(student)}\0{lesson}".encode()
     digest = hmac.digest(bytes.fromhex(secret), words, hashlib.sha256)
     return int.from_bytes(digest[:8], "big") >> 1

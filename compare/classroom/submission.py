@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from compare.check.student import LONGEST, known_as
 from compare.host.user import User
 from compare.learn.lesson import SUFFIX, Lesson, Part, Tongue
 
@@ -32,6 +33,7 @@ class _State(msgspec.Struct):
     """Of the course.json in a learner's folder."""
 
     language: str = ""
+    student: str | None = None
 
 
 def find(submission: Path, lesson: Lesson, part: Part, *, alone: bool) -> Found:
@@ -47,24 +49,60 @@ def find(submission: Path, lesson: Lesson, part: Part, *, alone: bool) -> Found:
                 return Found(submission, tongue)
         known = ", ".join(SUFFIX.values())
         raise MissingError(f"{submission.name} ends with none of {known}")
-    for folder in [*_folders(submission, lesson.name), *([submission] if alone else [])]:
-        there = {tongue: folder / name for name, tongue in names.items() if _plain(folder / name)}
-        if len(there) > 1:
-            there = {k: v for k, v in there.items() if k == _language(folder.parent)} or there
-        if len(there) > 1:
-            files = " and ".join(each.name for each in there.values())
-            raise MissingError(f"{files} are there: only one can be meant, leave the other out")
-        for tongue, path in there.items():
-            return Found(path, tongue)
-    raise MissingError(f"not handed in: there is no {wanted}")
+    places = _folders(submission, lesson.name)
+    there: list[Found] = []
+    hindered = [f"{_short(each, submission)} {why}" for each in places if (why := _hindrance(each))]
+    places = [each for each in places if not _odd(each)]
+    for folder in [*places, *([submission] if alone else [])]:
+        paths = {folder / name: tongue for name, tongue in names.items()}
+        found = [Found(path, tongue) for path, tongue in paths.items() if _plain(path)]
+        if len(found) > 1:
+            found = [e for e in found if e.tongue == _state(folder.parent).language] or found
+        there += found
+        hindered += [f"{_short(each, submission)} {why}" for each in paths if (why := _odd(each))]
+    if len(there) > 1:
+        files = " and ".join(_short(each.path, submission) for each in there[:3])
+        raise MissingError(f"{files} are there: only one can be meant, leave the other out")
+    if there:
+        return there[0]
+    raise MissingError("; ".join(hindered[:3]) or f"not handed in: there is no {wanted}")
+
+
+def _short(path: Path, submission: Path) -> str:
+    return str(path.relative_to(submission)) if path != submission else path.name
 
 
 def _folders(top: Path, name: str) -> list[Path]:
+    """Of that name, links to some among them."""
     found, level = [], [top]
     for _ in range(DEPTH + 1):
-        found += [each / name for each in level if _folder(each / name)]
+        found += [each / name for each in level if _folder(each / name) or _odd(each / name)]
         level = [each for one in level for each in _inside(one) if _folder(each)][:MOST_FILES]
     return found
+
+
+def _odd(path: Path) -> str:
+    """Why what is there is not taken; empty where there is none, or it is a file or a folder."""
+    try:
+        mode = path.lstat().st_mode
+    except PermissionError:
+        return "cannot be read: Permission denied"
+    except OSError:
+        return ""
+    if stat.S_ISLNK(mode):
+        return "is a link, which is not followed: hand in what it leads to"
+    return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "is no plain file"
+
+
+def _hindrance(folder: Path) -> str:
+    """Why nothing is found in a folder."""
+    if why := _odd(folder):
+        return why
+    try:
+        next(folder.iterdir(), None)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return ""
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -88,12 +126,22 @@ def _plain(path: Path) -> bool:
         return False
 
 
-def _language(folder: Path) -> str:
+def _state(folder: Path) -> _State:
     try:
         content = _read(folder / "course.json", LARGEST_STATE)
-        return msgspec.json.decode(content, type=_State).language
+        return msgspec.json.decode(content, type=_State)
     except (OSError, msgspec.DecodeError, MissingError):
-        return ""
+        return _State()
+
+
+def others_named(submission: Path, student: str) -> list[str]:
+    """Whose else it is by the course.json that is in it."""
+    level, found = [submission] if _folder(submission) else [], []
+    for _ in range(DEPTH + 1):
+        found += [name for each in level if (name := _state(each).student)]
+        level = [each for one in level for each in _inside(one) if _folder(each)][:MOST_FILES]
+    names = dict.fromkeys(map(known_as, found))
+    return [each[:LONGEST] for each in names if each != known_as(student)]
 
 
 def copy(found: Found, place: Path, user: User | None, *, beside: bool) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from compare.classroom.private import remove_left
 from compare.classroom.worker import Job, Said
 from compare.host import kin
 from compare.host.launch import LaunchError, ending_of, kill, start, why_not_started
@@ -47,9 +48,11 @@ def apart() -> tuple[str, ...]:
     Nobody else can be seen from there, and with the command goes whoever was born of it, however
     many they are.
     """
-    words = (*APART, *(OF_ROOT if os.geteuid() == 0 else OF_OTHERS))
+    root = os.geteuid() == 0
+    words = (*APART, *(OF_ROOT if root else OF_OTHERS))
+    tried = ("mount", "-t", "tmpfs", "none", "/tmp") if root else ("true",)  # see private.py
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        done = subprocess.run([*words, "true"], check=False, capture_output=True, timeout=TRY_S)
+        done = subprocess.run([*words, *tried], check=False, capture_output=True, timeout=TRY_S)
         return words if done.returncode == 0 else ()
     return ()
 
@@ -62,6 +65,8 @@ class Worker:
         heard, errors = os.pipe()
         silence, told = os.pipe()
         self._apart = apart()
+        job = msgspec.structs.replace(job, private=bool(self._apart) and os.geteuid() == 0)
+        self._user, self._began = (None if job.private else job.user), time.time()
         command = [*self._apart, sys.executable, "-P", "-m", WORKER]
         try:
             self._process = start(
@@ -98,6 +103,8 @@ class Worker:
             _stop_all(self._process.pid, self._ours)
         kill(self._process)
         _end_all(self._ours)
+        if self._user:
+            remove_left(self._user, self._began)
 
     def hear(self, deadline: float) -> Said | None:
         """Its next word; None where it does not come in time. Raises GoneError."""

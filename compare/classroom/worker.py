@@ -27,6 +27,8 @@ from compare.check import variant
 from compare.check.bench import Subject
 from compare.check.catalogue import Profile
 from compare.check.runner import Finding, run
+from compare.classroom.private import hide
+from compare.host.launch import start_all_as
 from compare.host.user import User
 from compare.learn import program
 from compare.learn.lesson import Tongue
@@ -43,6 +45,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     failed: checks that were made before, so that those that need them are not asked. python: that
     runs it, if it is Python. build_s: that a compiler may take.
+    private: what all may write to is to be its own.
     """
 
     profile: Profile
@@ -58,6 +61,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     python: list[str]
     build_s: float
     user: User | None
+    private: bool = False
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +75,17 @@ def environment(place: str) -> dict[str, str]:
     """What a program of somebody else's may know of ours."""
     kept = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
     found = {name: os.environ[name] for name in kept if name in os.environ}
+    found["PATH"] = path_without(Path(sys.prefix), found.get("PATH", os.defpath))
     return found | {"HOME": place, "TMPDIR": place}
+
+
+def path_without(prefix: Path, path: str) -> str:
+    """Without the environment that this package is installed in, if it has one of its own."""
+    own = {prefix, prefix.resolve()} if sys.prefix != sys.base_prefix else set()
+    found = [each for each in path.split(os.pathsep) if Path(each).is_absolute()]
+    return os.pathsep.join(
+        each for each in found if not any(Path(each).resolve().is_relative_to(one) for one in own)
+    )
 
 
 def _goes_first() -> None:
@@ -138,7 +152,6 @@ def _said(job: Job) -> Iterator[Said]:
         language=job.tongue,
         style=job.style,
         variant=variant.read(job.variant),
-        user=job.user,
         obeys=True,
     )
     for finding in run(subject, job.ids, job.seed, lambda text: None, failed=job.failed):
@@ -151,8 +164,13 @@ def main() -> None:
     _without_terminal()
     _loopback_up()
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    if job.private:
+        python = [Path(each).parents[1] for each in job.python[:1]]
+        ours = [Path(each) for each in (sys.prefix, sys.base_prefix, *sys.path) if each]
+        hide([Path(job.place), *python, *ours])
     if job.user:
         job.user.look_as()
+        start_all_as(job.user)
     known = environment(job.place)
     os.environ.clear()  # of which all that is started would have a copy
     os.environ.update(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import click
@@ -54,11 +55,15 @@ def make_board(
             grades.append(graded)
         else:
             made.append((student_of(Path(each)), load(each, store)))
+    if not made:
+        raise click.UsageError(
+            "all of that are grades: name a run as well, such as compare run --json makes."
+        )
     places, left = standings(made, grades)
     if gradescope_path is not None:
         _add_place(gradescope_path, made, places)
     try:
-        output.write_text(page(title, places, left), encoding="utf-8")
+        put(output, page(title, places, left).encode())
     except OSError as error:
         raise click.BadParameter(
             f"cannot write {output}: {error.strerror}", param_hint="'--output'"
@@ -87,7 +92,8 @@ def _add_place(path: Path, made: list[tuple[str, Run]], places: list[Place]) -> 
         raise click.UsageError("--gradescope is of one student: give that one's run alone.")
     try:
         results = msgspec.json.decode(path.read_bytes(), type=dict)
-        put(path, msgspec.json.encode({**results, "leaderboard": leaderboard(places)}))
+        content = msgspec.json.encode({**results, "leaderboard": leaderboard(places)})
+        put(path, content, stat.S_IMODE(path.stat().st_mode))
     except msgspec.DecodeError as error:
         raise click.BadParameter(
             f"{path} is no results.json: {error}", param_hint="'--gradescope'"

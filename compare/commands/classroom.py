@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +15,15 @@ import click
 from rich.console import Console
 
 from compare.check import variant
+from compare.check.student import read_name
 from compare.classroom import bundle
-from compare.classroom.course import SECRET, Course, CourseError, lesson_of
+from compare.classroom import submission as submission_files
+from compare.classroom.course import Course, CourseError, lesson_of
 from compare.classroom.files import About, Files
 from compare.classroom.grade import Grading, PythonError
 from compare.classroom.laid_out import lay_out
 from compare.classroom.marks import Lateness, Mark, Marks
+from compare.classroom.rights import RightsError, must_be_few
 from compare.classroom.seeds import seed_of
 from compare.classroom.watched import apart
 from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt
@@ -32,8 +34,8 @@ from compare.report import checks
 from compare.report.progress import saying
 from compare.report.words import escape
 
-STUDENT = re.compile(r"[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,199}")
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+UNWRITTEN = 4  # exit status: the disk is full, or the folder gone
 NEW = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -76,9 +78,13 @@ class Instant(click.ParamType[datetime.datetime]):
         if isinstance(value, datetime.datetime):
             return value
         try:
-            return datetime.datetime.fromisoformat(value).astimezone()
+            found = datetime.datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is no time: such as 2027-01-31T23:59+01:00", param, context)
+        if found.tzinfo is None:
+            click.echo(f"{value} has no zone: taken as {found.astimezone().isoformat()}", err=True)
+            return found.astimezone()
+        return found
 
 
 @click.group("class")
@@ -95,6 +101,8 @@ def new(folder: Path, numbers: list[int] | None, due: datetime.datetime | None) 
     if due is None:
         late = datetime.datetime.now().astimezone().replace(hour=23, minute=59, second=0)
         due = late.replace(microsecond=0) + datetime.timedelta(days=7)
+    elif due < datetime.datetime.now().astimezone():
+        click.echo(f"{due.isoformat()} is over: all of the first lesson will be late", err=True)
     try:
         made = lay_out(folder, numbers or [each.number for each in lessons()], due)
     except CourseError as error:
@@ -109,8 +117,8 @@ def new(folder: Path, numbers: list[int] | None, due: datetime.datetime | None) 
     "--wheel",
     "wheels",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Of this package, to be installed from the bundle and not from the network.",
+    type=click.Path(exists=True, path_type=Path),
+    help="Of this package or of what it needs, or a folder of them: installed from the bundle.",
 )
 @click.option("--lesson", "numbers", metavar="N", type=int, multiple=True, help="[default: all]")
 def make_bundle(folder: Path, wheels: tuple[Path, ...], numbers: tuple[int, ...]) -> None:
@@ -120,9 +128,11 @@ def make_bundle(folder: Path, wheels: tuple[Path, ...], numbers: tuple[int, ...]
         course.secret()
         for number in numbers:
             course.rules(number)
-        click.echo(bundle.pack(folder, wheels, numbers))
+        click.echo(bundle.pack(folder, bundle.wheels_in(wheels), numbers))
     except CourseError as error:
         raise click.BadParameter(str(error), param_hint="'FOLDER'") from None
+    except bundle.WheelError as error:
+        raise click.BadParameter(str(error), param_hint="'--wheel'") from None
     except OSError as error:
         raise click.BadParameter(
             f"cannot write to {folder}: {error.strerror}", param_hint="'FOLDER'"
@@ -152,10 +162,13 @@ def grade(
 ) -> None:
     """Grade what a student handed in: a folder of `compare learn`, or one file of a --lesson.
 
-    Exit status 0 if it has all points, 1 if not, 2 for a mistake in the options.
+    Exit status 0 if it has all points, 1 if not, 2 for a mistake in the options, 4 where results
+    could not be written.
     """
-    if not STUDENT.fullmatch(student):
-        raise click.BadParameter(f"{student!r} is no name", param_hint="'--student'")
+    try:
+        student = read_name(student)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--student'") from None
     try:
         course = Course(folder)
         secret = course.secret()
@@ -178,6 +191,7 @@ def grade(
     }
     seeds = {number: seed_of(secret, student, number) for number in wanted}
     outputs = {"gradescope": gradescope_path, "junit": junit_path, "json": json_path}
+    _must_be_others([path for path in outputs.values() if path])
     user = _user(name, folder, [path for path in outputs.values() if path])
     marks = Marks(asked, late)
     isolation = f"as {user.name}" if user else "as who grades"
@@ -197,17 +211,30 @@ def grade(
         ),
         marks,
         outputs,
+        private=user is not None,
     )
     files.write()
     for kind, reason in files.unwritten.items():
         raise click.BadParameter(reason, param_hint=f"'--{kind}'")
     until = time.monotonic() + course.words.max_s
+    for other in submission_files.others_named(submission, student):
+        marks.notes.append(
+            f"course.json is of {other}, and this is graded as {student}'s: seeds and variant are "
+            "of that name"
+        )
     try:
         grading = Grading(course, student, seeds, user, marks, until)
     except PythonError as error:
-        raise click.BadParameter(str(error), param_hint="'--as'") from None
+        hint = "'--course'" if course.words.python else "'--as'"
+        raise click.BadParameter(str(error), param_hint=hint) from None
     signal.signal(signal.SIGTERM, interrupt)
     sys.exit(_perform(grading, submission, wanted, marks, files, seeds))
+
+
+def _must_be_others(outputs: list[Path]) -> None:
+    for number, path in enumerate(outputs):
+        if path.resolve() in [each.resolve() for each in outputs[:number]]:
+            raise click.UsageError(f"two outputs are to go to {path}: name another for one.")
 
 
 def _must_be_one_program(course: Course, wanted: Sequence[int]) -> None:
@@ -230,17 +257,10 @@ def _user(name: str | None, folder: Path, outputs: list[Path]) -> User | None:
         user = User.find(name)
     except UserError as error:
         raise click.BadParameter(str(error), param_hint=hint) from None
-    if not user.can("x", place := tempfile.gettempdir()):
-        raise click.BadParameter(f"{name} cannot enter {place}: set TMPDIR=/tmp", param_hint=hint)
-    for each in (folder / SECRET, *folder.glob(bundle.ZIPS)):
-        if user.can("r", each.resolve()):
-            raise click.BadParameter(f"{name} can read {each}: chmod 600 {each}", param_hint=hint)
-    for path in outputs:
-        for each in (path, path.resolve().parent):
-            if user.can("w", each.resolve()):
-                raise click.BadParameter(
-                    f"{name} can write to {each}: chmod go-w {each}", param_hint=hint
-                )
+    try:
+        must_be_few(user, folder, outputs)
+    except RightsError as error:
+        raise click.BadParameter(str(error), param_hint=hint) from None
     return user
 
 
@@ -257,13 +277,14 @@ def _perform(
     console = _console()
     try:
         with saying() as told:
-            shown = 0
+            shown, known = 0, ""
             for mark in grading.run(submission, wanted, told):
                 if mark.asked.lesson != shown:
                     shown = mark.asked.lesson
                     title = lesson_of(shown).words.title
                     console.print(f"lesson {shown}, {escape(title)}: seed {seeds[shown]}")
-                _show(mark, console)
+                _show(mark, console, known)
+                known = mark.reason
                 files.write()
     except KeyboardInterrupt:
         status, said = INTERRUPTED, "the grading was interrupted"
@@ -275,7 +296,7 @@ def _perform(
     console.print(f"{marks.earned:g} of {marks.most:g} points")
     for unwritten in files.unwritten.values():
         click.echo(unwritten, err=True)
-        status = status or FAILED
+        status = status or UNWRITTEN
     return status or (FAILED if marks.earned < marks.most else 0)
 
 
@@ -286,11 +307,13 @@ def _console() -> Console:
     return Console(highlight=False, emoji=False, width=PIPED_WIDTH, color_system=None)
 
 
-def _show(mark: Mark, console: Console) -> None:
+def _show(mark: Mark, console: Console, known: str) -> None:
+    """known: why the one before has no points; the same again is said in short."""
     points = f"{mark.earned:g} of {mark.asked.points:g}"
     hidden = ", hidden" if mark.asked.hidden else ""
     console.print(escape(f"{points:<8} {mark.asked.part}{hidden}"), end=" ")
-    if mark.finding is not None:
-        checks.show_finding(mark.finding, mark.again, console)
+    if mark.finding is not None and mark.finding.state == mark.state:
+        checks.show_finding(mark.finding, mark.again, console, known=known)
     else:
-        console.print(escape(f"{mark.state} {mark.asked.check}: {mark.reason}"), soft_wrap=True)
+        reason = "the same" if known == mark.reason else mark.reason
+        console.print(escape(f"{mark.state} {mark.asked.check}: {reason}"), soft_wrap=True)

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from compare.check.student import read_name
 from compare.commands.check import Request, perform
 from compare.commands.output import INTERRUPTED, interrupt
 from compare.host.place import loopback_fault
@@ -102,6 +103,10 @@ def learn(context: click.Context, lesson: Lesson | None) -> None:
 @click.option("--student", metavar="ID", help="Who you are in a class, as it knows you.")
 def start(folder: Path, tongue: Tongue, student: str | None) -> None:
     """Lay out the lessons in FOLDER, to be done in a language."""
+    try:
+        student = read_name(student) if student is not None else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--student'") from None
     try:
         Course.start(folder, tongue, student)
     except CourseError as error:

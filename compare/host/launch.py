@@ -64,6 +64,18 @@ class ProtocolError(LaunchError):
         self.said = f"{said}{stderr}"
 
 
+_whose: User | None = None
+
+
+def start_all_as(user: User | None) -> None:
+    """From now on all that this process starts is that user's: there is no other way to start it.
+
+    None: ours again.
+    """
+    global _whose
+    _whose = user
+
+
 def start(
     command: list[str],
     cores: Collection[int],
@@ -73,15 +85,15 @@ def start(
     stderr: int,
     cwd: str | None = None,
     env: Mapping[str, str] | None = None,
-    user: User | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `command` in a process group of its own, on `cores`; of none, anywhere.
 
     It is killed by the kernel when we die, however we die, and it may open as many
     descriptors as the hard limit allows. `env` is added to our own environment. Whoever is born
-    of it ends with it in kill(), in whatever group or session. user: whose it is then.
+    of it ends with it in kill(), in whatever group or session. It is ours, or whose
+    start_all_as() says.
     """
-    parent = os.getpid()
+    parent, user = os.getpid(), _whose
     family = kin.expect()
 
     def prepare() -> None:
@@ -200,7 +212,6 @@ class Server:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         ready_timeout_s: float | None = None,
-        user: User | None = None,
     ) -> None:
         self._place = place
         self._free = [each for each in place.loopbacks() if not each.is_taken()] if place else []
@@ -217,7 +228,6 @@ class Server:
                 stderr=theirs,
                 cwd=cwd,
                 env=env,
-                user=user,
             )
         except BaseException as error:
             os.close(ours)

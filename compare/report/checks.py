@@ -14,7 +14,7 @@ from compare.report.words import escape
 
 LAST_CALLS = 12  # of the timeline, that a person is shown
 _COLOURS = {"passed": "green", "failed": "bold red", "skipped": "dim"}
-_XML_OK = {"\t", "\n", "\r"}
+_XML_OK = {"\t", "\n"}
 
 
 def show_finding(finding: Finding, repeat: str, console: Console, *, known: str = "") -> None:
@@ -148,5 +148,6 @@ def gradescope(findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def clean(text: str) -> str:
-    """Without what XML 1.0 cannot hold."""
-    return "".join(c if c.isprintable() or c in _XML_OK else "?" for c in text)
+    """Without what XML 1.0 cannot hold, and what ends no line here."""
+    lines = text.replace("\r\n", "\n")
+    return "".join(c if c.isprintable() or c in _XML_OK else "?" for c in lines)

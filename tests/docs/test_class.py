@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from class_lessons import RIGHT, hand_in, write_lessons
+from class_lessons import RIGHT, hand_in, write_lessons, write_wheel
 from made_up_records import made_up_cell, made_up_round, made_up_run
 
-from compare.classroom import laid_out
+from compare.classroom import bundle, laid_out
 from compare.classroom.course import Words
 from compare.host.user import LARGEST, PROCESSES
 
@@ -29,7 +29,8 @@ COMMANDS = [
 ]
 START = (
     "from pathlib import Path; from compare.learn import lesson; "
-    "lesson.LESSONS = Path({lessons!r}); from compare.__main__ import main; main()"
+    "from compare.classroom import rights; rights.OURS = (); lesson.LESSONS = Path({lessons!r}); "
+    "from compare.__main__ import main; main()"
 )
 
 
@@ -57,7 +58,10 @@ def place(tmp_path: Path) -> Path:
     place.mkdir(mode=0o700)
     hand_in(place / "submission", RIGHT, "02-echo/echo.py")
     (place / "echo.py").write_text(RIGHT, encoding="utf-8")
-    (place / "aionet_compare.whl").write_bytes(b"a wheel")
+    ours = write_wheel(place / f"aionet_compare-{bundle.VERSION}-py3-none-any.whl")
+    (place / "wheels").mkdir()
+    shutil.copy(ours, place / "wheels")
+    write_wheel(place / "wheels" / "click-8.4.0-py3-none-any.whl")
     cells = [
         made_up_cell(
             name,

@@ -9,9 +9,10 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
 }
 id -u student >/dev/null 2>&1 || useradd --system --no-create-home student
 python3 -m venv /opt/compare
-if compgen -G "/autograder/source/wheels/*.whl" >/dev/null; then
-  /opt/compare/bin/pip install --no-cache-dir /autograder/source/wheels/*.whl
-else
-  /opt/compare/bin/pip install --no-cache-dir "aionet-compare==@VERSION@"
-fi
+install=(/opt/compare/bin/pip install --no-cache-dir --find-links /autograder/source/wheels)
+# From the wheels of the bundle alone where they are all, else from a package index, too.
+mkdir -p /autograder/source/wheels
+"${install[@]}" --no-index "aionet-compare==@VERSION@" || "${install[@]}" "aionet-compare==@VERSION@"
+# Whose programs are graded may read neither the course nor our own servers, good answers.
 chmod -R go= /autograder/source
+chmod go= /opt/compare

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from compare.__main__ import main
 from compare.check.variant import ALL, DEFAULT, of_student
+from compare.classroom import rights
 from compare.classroom.laid_out import lay_out
 from compare.learn.lesson import SUFFIX, TONGUES, Tongue, lessons
 
@@ -23,8 +24,9 @@ NAMES = {of_student(f"student{number}"): f"student{number}" for number in range(
 
 
 @pytest.fixture(autouse=True)
-def _lessons() -> None:
+def _lessons(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours, and none of the test's own."""
+    monkeypatch.setattr(rights, "OURS", ())
 
 
 def hand_in_ours(folder: Path, tongue: Tongue) -> Path:

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from made_up_records import made_up_cell, made_up_round, made_up_run
 
 from compare.__main__ import main
-from compare.classroom.board import leaderboard, standings
+from compare.classroom.board import leaderboard, standings, student_of
 from compare.classroom.board_page import page
 from compare.contract.counts import Counts
 from compare.results.records import Cell, Run
@@ -236,3 +236,27 @@ def test_counts_are_of_no_matter() -> None:
     """Who was not served is in the verdict already."""
     run = run_of(6.0, 6.2, 6.1, counts=Counts(attempted=9, connected=9, served=9))
     assert [each.who for each in standings([("ana", run)], [])[0]] == ["ana"]
+
+
+def test_student_is_what_is_before_the_ending_and_an_address_has_dots(tmp_path: Path) -> None:
+    names = {
+        "ana.json": "ana",
+        "ana.run.json": "ana",
+        "ana.grade.json": "ana",
+        "ana@example.org.json": "ana@example.org",
+        "Ana@Example.org.run.json": "ana@example.org",
+        "j.doe.json": "j.doe",
+    }
+    assert {name: student_of(Path(name)) for name in names} == names
+    keep(tmp_path, "ana@example.org.json", run_of(6.0, 6.1, 6.0))
+    kept_grade(tmp_path, "ana@example", "passed")
+    result = board(tmp_path, "ana@example.org.json", "ana@example.grade.json")
+    assert "no place for ana@example.org: no grade of it" in result.stderr
+
+
+def test_grades_alone_make_no_board(tmp_path: Path) -> None:
+    kept_grade(tmp_path, "ana", "passed")
+    result = board(tmp_path, "ana.grade.json")
+    assert result.exit_code == 2
+    assert "all of that are grades: name a run as well" in result.stderr
+    assert not (tmp_path / "board.html").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -11,13 +12,22 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from class_lessons import RIGHT, hand_in, write_course
+from class_lessons import RIGHT, hand_in, write_course, write_wheel
 from click.testing import CliRunner, Result
 
+import compare
 from compare.__main__ import main
+from compare.classroom import bundle, laid_out
 from compare.classroom.course import Course
+from compare.learn.lesson import Lesson
 
+OURS = f"aionet_compare-{bundle.VERSION}-py3-none-any.whl"
 pytestmark = pytest.mark.timeout(60)
+
+
+def real_lessons() -> list[Lesson]:
+    folder = Path(compare.__file__).parent / "learn" / "lessons"
+    return [Lesson(each.parent) for each in sorted(folder.glob("*/lesson.toml"))]
 
 
 def run(*words: str) -> Result:
@@ -77,8 +87,8 @@ def test_lessons_that_are_not_there_are_refused(words: str, said: str, tmp_path:
 
 FAULTS = [
     ("max_s = 1080", "max_s = 0", "max_s is 0: seconds, above 0"),
-    ("max_s = 1080", 'max_s = "long"', "Expected `float`, got `str` - at `$.max_s`"),
-    ("max_s = 1080", "most_s = 1080", "unknown field `most_s`"),
+    ("max_s = 1080", 'max_s = "long"', 'max_s is a text in "...": a number is meant'),
+    ("max_s = 1080", "most_s = 1080", "there is no 'most_s'; there are name, max_s, check_max_s"),
     ("per_day = 0.1", "per_day = 10", "late.per_day is 10: a share, from 0 to 1"),
     ("number = 1 ", "number = 2 ", "there is no lesson 2; there are 1, 4"),
     (
@@ -92,7 +102,21 @@ FAULTS = [
     ('"echo tcp/1" = 1', '"echo tcp/1" = nan', '"echo tcp/1" has nan points'),
     ("hidden = []", 'hidden = ["echo tcp/2"]', '"echo tcp/2" has no points, and is in hidden'),
     ("hidden = []", 'max_s = {"echo tcp/1" = -1}', 'max_s of "echo tcp/1" is -1'),
-    ('visibility = "after_published"', 'visibility = "never"', "Invalid enum value 'never'"),
+    (
+        'visibility = "after_published"',
+        'visibility = "never"',
+        "visibility is 'never': one of hidden, after_due_date, after_published, visible",
+    ),
+    ("number = 1 ", 'number = "one" ', "[[lesson]] 1 of the file: number is a text"),
+    ('"echo tcp/1" = 1', '"echo tcp/1" = "one"', 'lesson 1: points is a text in "...": a number'),
+    ("hidden = []", "hiden = []", "lesson 1: there is no 'hiden'; there are number, due, points"),
+    (
+        "hidden = []",
+        'hidden = "echo tcp/1"',
+        'lesson 1: hidden is a text in "...": a list in [...]',
+    ),
+    ("most_days = 5", "days = 5", "there is no 'days' in late; there are per_day, most_days"),
+    ("[lesson.points]", "[lesson.max_s]", "lesson 1: there is no 'points', which is needed"),
     ("+00:00", "", "due has no time zone: such as 2027-01-31T23:59:00+01:00"),
     ("[[lesson]]", "[[[lesson", "is no TOML"),
 ]
@@ -115,6 +139,32 @@ def test_value_that_cannot_be_meant_is_named(
     assert "Traceback" not in result.output
 
 
+def test_template_names_a_program_that_lessons_have() -> None:
+    text = laid_out.template("course.toml")
+    names = {part.file for each in real_lessons() for part in each.words.part}
+    assert set(re.findall(r'"(\w+) \w+/\d+"', text)) <= names
+
+
+def test_python_that_is_not_there_is_named_as_it_is(course: Path, tmp_path: Path) -> None:
+    path = course / "course.toml"
+    path.write_text("python = '/no/python'\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    result = run("grade", str(tmp_path), "--course", str(course), "--student", "ana")
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert "python = '/no/python' in course.toml: there is no such program here" in said
+    assert "--as" not in said
+
+
+def test_due_that_is_over_or_has_no_zone_is_told_of(tmp_path: Path) -> None:
+    result = run("new", str(tmp_path / "a"), "--due", "2020-01-31T23:59+01:00")
+    assert result.exit_code == 0
+    assert (
+        "2020-01-31T23:59:00+01:00 is over: all of the first lesson will be late" in result.stderr
+    )
+    result = run("new", str(tmp_path / "b"), "--due", "2099-01-31T23:59")
+    assert "2099-01-31T23:59 has no zone: taken as 2099-01-31T23:59:00" in result.stderr
+
+
 def test_secret_that_is_none_is_named(course: Path, tmp_path: Path) -> None:
     for text, said in (("xyz", "is not of hexadecimal digits"), ("00", "has 2 digits")):
         (course / "secret").write_text(text, encoding="utf-8")
@@ -129,6 +179,8 @@ def test_secret_that_is_none_is_named(course: Path, tmp_path: Path) -> None:
         (["--lesson", "7"], "the course has no lesson 7; it has 1"),
         (["--student", ""], "'' is no name"),
         (["--student", "a\nb"], "is no name"),
+        (["--student", "a" * 201], "a name of 201 characters is too long: 200 at most"),
+        (["--json", "x.json", "--junit", "./x.json"], "two outputs are to go to x.json"),
         (["--submitted", "soon"], "'soon' is no time: such as 2027-01-31T23:59+01:00"),
         (["--json", "/nowhere/there.json"], "cannot write /nowhere/there.json"),
     ],
@@ -145,16 +197,41 @@ def test_options_that_cannot_be_meant_are_refused(
 def test_bundle_is_made_anew_with_what_the_course_says_now(course: Path, tmp_path: Path) -> None:
     path = course / "course.toml"
     path.write_text(path.read_text(encoding="utf-8").replace("1080", "99"), encoding="utf-8")
-    (tmp_path / "mine.whl").write_bytes(b"wheel")
-    result = run("bundle", str(course), "--wheel", str(tmp_path / "mine.whl"))
+    (tmp_path / "wheels").mkdir()
+    write_wheel(tmp_path / "wheels" / "click-8.4.0-py3-none-any.whl")
+    ours = write_wheel(tmp_path / OURS)
+    result = run("bundle", str(course), "--wheel", str(tmp_path / "wheels"), "--wheel", str(ours))
     assert result.exit_code == 0, result.output
     with zipfile.ZipFile(course / "autograder.zip") as archive:
         assert "max_s = 99" in archive.read("course/course.toml").decode()
-        assert archive.read("wheels/mine.whl") == b"wheel"
+        assert archive.read(f"wheels/{OURS}") == ours.read_bytes()
+        assert "wheels/click-8.4.0-py3-none-any.whl" in archive.namelist()
+        setup = archive.read("setup.sh").decode()
+        assert f'--no-index "aionet-compare=={bundle.VERSION}" ||' in setup
+        assert "--find-links /autograder/source/wheels" in setup
         modes = {each.filename: each.external_attr >> 16 for each in archive.infolist()}
     assert modes["setup.sh"] & 0o111
     assert modes["run_autograder"] & 0o111
     assert not modes["course/secret"] & 0o077
+
+
+def test_what_pip_would_not_install_is_no_wheel(course: Path, tmp_path: Path) -> None:
+    renamed = write_wheel(tmp_path / OURS).rename(tmp_path / "aionet_compare.whl")
+    text = tmp_path / OURS
+    text.write_text("# README", encoding="utf-8")
+    other = write_wheel(tmp_path / "click-8.4.0-py3-none-any.whl")
+    (tmp_path / "none").mkdir()
+    for path, said in (
+        (renamed, "aionet_compare.whl is no name of a wheel, and pip refuses it"),
+        (text, "is called a wheel and is none"),
+        (other, f"none of them is {OURS}: add the wheel of this package"),
+        (tmp_path / "none", "there is no wheel in"),
+    ):
+        before = (course / "autograder.zip").read_bytes()
+        result = run("bundle", str(course), "--wheel", str(path))
+        assert result.exit_code == 2
+        assert said in " ".join(result.stderr.split())
+        assert (course / "autograder.zip").read_bytes() == before
 
 
 def test_bundle_of_a_lesson_asks_for_that_one(tmp_path: Path) -> None:
@@ -203,7 +280,9 @@ def test_gradescope_bundle_grades_a_submission(course: Path, tmp_path: Path) -> 
         "if '-P' in sys.orig_argv:\n"
         "    from pathlib import Path\n"
         "    from compare.learn import lesson\n"
-        f"    lesson.LESSONS = Path({str(tmp_path / 'lessons')!r})\n",
+        f"    lesson.LESSONS = Path({str(tmp_path / 'lessons')!r})\n"
+        "    from compare.classroom import rights\n"
+        "    rights.OURS = ()\n",
         encoding="utf-8",
     )
     env = os.environ | {

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -46,6 +49,87 @@ def test_what_does_not_compile_has_no_point_and_is_told_what_the_compiler_says(
     assert graded.points == (0, 4)
     graded.all_say("it does not compile")
     assert "expected" in graded.gradescope["tests"][0]["output"]
+    assert graded.result.stdout.count("error: expected") == 1
+    assert "lesson 1, echo (4 checks): it does not compile:\n" in graded.result.stdout
+    assert "compare-class-" not in graded.result.stdout + json.dumps(graded.kept)
+
+
+def test_program_that_was_compiled_is_compiled_again_where_its_failure_is_asked_again(
+    grade: Grade, tmp_path: Path
+) -> None:
+    wrong = RIGHT_C.replace("sent < got; sent += some", "sent < got && !sent; sent += some + 1")
+    graded = grade(hand_in(tmp_path / "c", wrong.replace("got - sent", "1"), "01-an-echo/echo.c"))
+    again = next(each["again"] for each in graded.kept["marks"] if each["again"])
+    first, _, second = again.partition(" && ")
+    assert first.endswith("-o 01-an-echo/echo 01-an-echo/echo.c")
+    subprocess.run(shlex.split(first), cwd=tmp_path / "c", check=True)
+    with contextlib.chdir(tmp_path / "c"):
+        done = CliRunner().invoke(main, shlex.split(second)[1:])
+    assert "failed" in done.stdout
+
+
+def test_carriage_returns_of_a_program_are_none_of_a_reader(grade: Grade) -> None:
+    graded = grade("import sys; sys.exit('all well\\rno such\\r\\nluck')")
+    for test in graded.gradescope["tests"]:
+        assert "\r" not in test["output"]
+    assert "\r" not in graded.result.stdout
+    assert "\r" not in "".join(str(each.get("message")) for each in graded.suite.iter())
+
+
+RAISES = """
+import sys
+def serve():
+    raise ValueError("no such luck " + __file__)
+serve()
+"""
+
+
+def test_failure_tells_of_no_folder_of_who_grades(grade: Grade, tmp_path: Path) -> None:
+    graded = grade(RAISES)
+    graded.all_say("no such luck echo.py")
+    said = graded.result.stdout + json.dumps(graded.kept) + json.dumps(graded.gradescope)
+    assert "compare-class-" not in said
+    assert str(tmp_path / "handed") not in json.dumps(graded.gradescope)
+
+
+def test_what_does_not_listen_is_not_told_of_an_option_that_grading_has_not(
+    grade: Grade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graded = grade("import time; time.sleep(60)")
+    graded.all_say("did not say READY")
+    assert "--ready-timeout" not in graded.result.stdout + json.dumps(graded.kept)
+
+
+def test_two_copies_of_a_lesson_are_too_many(grade: Grade, tmp_path: Path) -> None:
+    path = hand_in(tmp_path / "two", RIGHT, "old/01-an-echo/echo.py")
+    hand_in(path, RIGHT, "new/01-an-echo/echo.py")
+    graded = grade(path)
+    assert graded.points == (0, 4)
+    graded.all_say("new/01-an-echo/echo.py and old/01-an-echo/echo.py are there: only one can be")
+
+
+def test_link_is_not_said_not_to_be_handed_in(grade: Grade, tmp_path: Path) -> None:
+    place = hand_in(tmp_path / "elsewhere", RIGHT) / "01-an-echo"
+    (tmp_path / "a" / "01-an-echo").mkdir(parents=True)
+    (tmp_path / "a" / "01-an-echo" / "echo.py").symlink_to(place / "echo.py")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "01-an-echo").symlink_to(place)
+    for name, what in (("a", "01-an-echo/echo.py"), ("b", "01-an-echo")):
+        graded = grade(tmp_path / name)
+        assert graded.points == (0, 4)
+        graded.all_say(f"{what} is a link, which is not followed: hand in what it leads to")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_folder_that_cannot_be_read_is_not_said_not_to_be_handed_in(
+    grade: Grade, tmp_path: Path
+) -> None:
+    path = hand_in(tmp_path / "mine", RIGHT)
+    (path / "01-an-echo").chmod(0)
+    try:
+        grade(path).all_say("01-an-echo cannot be read: Permission denied")
+    finally:
+        (path / "01-an-echo").chmod(0o700)
 
 
 def test_server_that_does_not_start_has_no_point_and_all_say_why(grade: Grade) -> None:
@@ -106,6 +190,7 @@ def test_time_for_all_that_is_over_leaves_what_was_earned(grade: Grade, course: 
     assert 0 < graded.points[0] < 4
     assert graded.points[1] == 4
     graded.all_say("not asked: the 3.5 s for all were over")
+    assert set(graded.states.values()) == {"passed", "failed"}
 
 
 def test_what_is_wrong_with_this_machine_is_not_said_to_be_the_programs_fault(
@@ -116,6 +201,25 @@ def test_what_is_wrong_with_this_machine_is_not_said_to_be_the_programs_fault(
     assert graded.points == (0, 4)
     assert set(graded.states.values()) == {"skipped"}
     graded.all_say("this machine: what makes the checks has ended")
+
+
+def test_what_needs_a_check_that_failed_has_failed_and_is_not_this_machines_matter(
+    grade: Grade,
+) -> None:
+    """Only what this machine could not ask is skipped."""
+    graded = grade(RIGHT.replace("with conn:", "if True:").replace("pass", "keep.append(conn)"))
+    assert graded.points[0] < 4
+    assert "skipped" not in graded.states.values()
+    unasked = [each for each in graded.kept["marks"] if "comes first" in each["reason"]]
+    assert unasked
+    name = unasked[0]["asked"]["check"]
+    assert graded.states[name] == "failed"
+    shown = next(e for e in graded.gradescope["tests"] if e["name"].endswith(name))
+    assert shown["status"] == "failed"
+    case = next(e for e in graded.suite.iter("testcase") if str(e.get("name")).endswith(name))
+    assert case.find("error") is not None
+    assert graded.suite.get("skipped") == "0"
+    assert f"failed {name}: not asked: " in graded.result.stdout
 
 
 def test_what_is_late_has_less_of_the_same_maximum(grade: Grade) -> None:
@@ -137,7 +241,7 @@ def test_hidden_check_counts_and_is_not_named_where_all_can_read(
     assert seen.pop("1 echo tcp/6") == "after_published"
     assert set(seen.values()) == {"visible"}
     assert "tcp/6" not in graded.gradescope["output"]
-    assert "3 checks from" in graded.gradescope["output"]
+    assert "lesson 1, echo (3 checks): " in graded.gradescope["output"]
     assert graded.gradescope["stdout_visibility"] == "hidden"
 
 
@@ -164,7 +268,9 @@ def test_failure_has_the_seed_that_makes_the_same_run(
     words = failed["again"].split()
     assert words[:3] == ["compare", "check", "--profile"]
     words[words.index("python")] = sys.executable
-    again = CliRunner().invoke(main, words[1:])
+    assert "01-an-echo/echo.py" in words  # in what was handed in, wherever that is
+    with contextlib.chdir(tmp_path / "handed"):
+        again = CliRunner().invoke(main, words[1:])
     assert failed["asked"]["check"] in again.stdout
     assert "failed" in again.stdout
 
@@ -249,7 +355,7 @@ def test_two_programs_of_one_name_are_told_to_be_too_many_unless_the_course_says
     hand_in(path, "int main( {", "01-an-echo/echo.c")
     graded = grade(path)
     assert graded.points == (0, 4)
-    graded.all_say("echo.py and echo.c are there")
+    graded.all_say("01-an-echo/echo.py and 01-an-echo/echo.c are there")
     hand_in(path, '{"language": "python"}', "course.json")
     assert grade(path).points == (4, 4)
 

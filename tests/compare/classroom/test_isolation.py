@@ -34,7 +34,8 @@ DOCKERS = [
 ]
 BEGIN = (
     "from pathlib import Path; from compare.learn import lesson; "
-    "lesson.LESSONS = Path({!r}); from compare.__main__ import main; main()"
+    "from compare.classroom import rights; rights.OURS = (); lesson.LESSONS = Path({!r}); "
+    "from compare.__main__ import main; main()"
 )
 REPORTS = """
 import os, resource, sys
