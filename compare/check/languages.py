@@ -229,7 +229,7 @@ _BY_CHECK = {
     "tcp/8": "pressure",
     "tcp/9": "each",
     "tcp/12": "queue",
-    "tcp/12-held": "queue",
+    "tcp/12-held": "each",
     "tcp/13": "memory",
     "tcp/13-kept": "memory",
     "tcp/17": "error",

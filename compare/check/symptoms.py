@@ -81,6 +81,9 @@ LINE_PER_RECV = (
 )
 OWN_WORDS = "What one says comes back to who said it: say it to all members but its own connection."
 ONE_THREAD = {  # the mistake, where there is one thread, which nobody else can interrupt
+    "tcp/12-held": "select(), whose sets hold the descriptors below FD_SETSIZE, 1,024: FD_SET() "
+    "beyond writes where something else is, and other languages raise; use poll() or epoll. Or a "
+    "table with a fixed number of places that the idle ones occupy.",
     "chat/8": "A newcomer is told of others who came at the same time, and then again by the "
     "roster, or of neither: make the roster, tell the others, and enter it into the room at once, "
     "when its name is there, and tell nobody who has given none.",

@@ -93,6 +93,26 @@ def test_who_closes_unanswered_is_told_of_eagain(tmp_path: Path) -> None:
     assert finding.likely == symptoms.CLOSED_UNANSWERED
 
 
+GOES_ON_WITHOUT_A_PORT = """
+import socket, sys
+try:
+    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+except OSError:
+    sys.exit(0)
+while True:
+    conn, _ = listener.accept()
+"""
+
+
+@pytest.mark.timeout(60)
+def test_what_the_first_server_does_is_not_told_of_the_second_one(tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(GOES_ON_WITHOUT_A_PORT)
+    subject = Subject("tcp-echo", (sys.executable, str(script), "{port}"))
+    (finding,) = run(subject, ["life/6"], 7, lambda text: None)
+    assert (finding.state, finding.actual, finding.seen) == ("failed", "it was 0", [])
+
+
 def test_lesson_on_not_reading_names_poll_and_an_answer_in_time_names_nagle() -> None:
     assert "poll(2)" in look_up("tcp/8", CHECKS["tcp/8"].mistake, "c")
     for language in LANGUAGES:
