@@ -126,6 +126,8 @@ def hint(lesson: Lesson | None) -> None:
     """The three hints to the step that is to be done next, or to all when none is."""
     course = _course()
     lesson = lesson or course.at
+    if words := course.for_variant(lesson):
+        click.echo("\n".join(screen.wrapped(words)))
     at = course.part_at(lesson)
     for part in [at] if at else lesson.words.part:
         steps = lesson.steps(part, course.tongue)

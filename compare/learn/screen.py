@@ -77,6 +77,8 @@ def _body(course: Course, lesson: Lesson, part: Part | None, news: News) -> list
         step = lesson.steps(part, course.tongue)[course.done(lesson, part)]
         for number in range(max(1, news.hints - 1), news.hints + 1):
             lines += row(f"hint {number}/{HINTS}", hint(step, course, number), 4)
+        if words := course.for_variant(lesson):
+            lines += wrapped(words)[:3]
     return lines
 
 
