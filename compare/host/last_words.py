@@ -8,7 +8,8 @@ _FRAME = re.compile(r'^\W*File "(.+)", line (\d+)', re.MULTILINE)  # of a Python
 _RAISED = re.compile(r"\W*\w+(\.\w+)*(: |$)")
 _THROWN = re.compile(r"^(?:Uncaught )?\w*Error(?: \[\w+\])?: .*$", re.MULTILINE)  # by Node
 _THROWN_AT = re.compile(
-    r"^(?P<top>/\S+\.[cm]?js):(?P<line>\d+)$|^ +at .*?\(?(?P<at>/\S+\.[cm]?js):(?P<where>\d+):\d+\)?$",
+    r"^(?P<top>/\S+\.[cm]?js):(?P<line>\d+)$|"
+    r"^ +at .*?\(?(?P<at>/\S+\.[cm]?js):(?P<where>\d+):\d+\)?$",
     re.MULTILINE,
 )
 
