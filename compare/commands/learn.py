@@ -135,6 +135,8 @@ def hint(lesson: Lesson | None) -> None:
     """
     course = _course()
     lesson = lesson or course.at
+    if words := course.for_variant(lesson):
+        click.echo("\n".join(Page().wrapped(words)))
     at = course.part_at(lesson)
     for part in [at] if at else lesson.words.part:
         steps = lesson.steps(part, course.tongue)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
 
 import msgspec
 
-from compare.check.variant import of_student
+from compare.check.variant import DEFAULT, of_student
 from compare.learn.lesson import SUFFIX, TONGUES, Lesson, Part, Tongue, lessons
 
 STATE = "course.json"
@@ -136,7 +137,26 @@ class Course:
             ours = lesson.source(part, self.tongue, self.done(lesson, part))
             place = self.folder / lesson.name / SOLUTION
             place.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ours, place / self.path(lesson, part).name)
+            solved = place / self.path(lesson, part).name
+            shutil.copyfile(ours, solved)
+            if words := self.for_variant(lesson):
+                mark = "#" if self.tongue == "python" else "//"
+                _before(solved, f"{mark} {words}\n")
+
+    def for_variant(self, lesson: Lesson) -> str:
+        """What is to be known beside our hints and solutions, which are of the usual variant."""
+        if not (self.student and _has_variants(lesson)):
+            return ""
+        variant, told = of_student(self.student), ""
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            told = (self.folder / lesson.name / lesson.text.name).read_text(encoding="utf-8")
+        words = _differs(self.student) if variant != DEFAULT else ""
+        if told and variant.words() not in told:
+            words = (
+                f"For your variant: the text here is another name's than {self.student}, which "
+                f"{STATE} has; that one's is {variant.short} (--variant {variant})."
+            )
+        return words
 
     def hints(self, lesson: Lesson, part: Part) -> int:
         """How many were asked for, of the step that is next."""
@@ -173,10 +193,29 @@ def _key(lesson: Lesson, part: Part) -> str:
 
 def _tell(text: Path, lesson: Lesson, student: str | None) -> None:
     """Who is in a class has a variant of a protocol, if the lesson is of one that has some."""
-    if student and any(part.profile == "frames" for part in lesson.words.part):
-        words = f"\n## Your variant, {student}\n\n{of_student(student).words()}\n"
-        with text.open("a", encoding="utf-8") as file:
-            file.write(words)
+    if student and _has_variants(lesson):
+        before = text.read_text(encoding="utf-8")
+        title, _, rest = before.partition("\n")
+        first = f"\n**{_differs(student)}**\n" if of_student(student) != DEFAULT else ""
+        last = f"\n## Your variant, {student}\n\n{of_student(student).words()}\n"
+        text.write_text(f"{title}\n{first}{rest}{last}", encoding="utf-8")
+
+
+def _has_variants(lesson: Lesson) -> bool:
+    return any(part.profile == "frames" for part in lesson.words.part)
+
+
+def _differs(student: str) -> str:
+    """From what is said and shown to all."""
+    variant = of_student(student)
+    return (
+        f"For your variant, {student}: {variant.short} (--variant {variant}). Where the text, a "
+        f"hint or our solution says {DEFAULT.short}, yours differs: the end of the text has it."
+    )
+
+
+def _before(path: Path, line: str) -> None:
+    path.write_text(line + path.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def _write(folder: Path, state: State) -> None:

@@ -90,6 +90,8 @@ class Page:
             yield from self.wrapped(text)
         for number in range(1, hints + 1):
             yield from self.row(f"hint {number}/{HINTS}", hint(steps[done], course, number), lines)
+        if hints and (words := course.for_variant(lesson)):
+            yield from self.wrapped(words)[:3]
 
     def _done(self, course: Course, lesson: Lesson) -> list[str]:
         if (left := course.part_at(lesson)) is not None:

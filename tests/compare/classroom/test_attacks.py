@@ -20,7 +20,13 @@ from compare.classroom import watched
 from .conftest import Grade, Graded
 
 AS = [(), *([("--as", "nobody")] if os.geteuid() == 0 else [])]
-EACH_USER = pytest.mark.parametrize("options", AS, ids=["".join(each) or "same" for each in AS])
+EACH_USER = pytest.mark.parametrize(  # where there is another one, the same takes its time
+    "options",
+    [
+        pytest.param(each, id="".join(each) or "same", marks=[pytest.mark.slow] * (each != AS[-1]))
+        for each in AS
+    ],
+)
 pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(120)]
 
 # All know where the results are to be; most look for a way to them that is open.
@@ -284,7 +290,8 @@ def test_what_is_no_plain_file_is_not_followed(
             path.symlink_to(course / "secret" if kind == "file" else "/dev/zero")
     graded = grade(place.parent, *options)
     none_earned(graded)
-    graded.all_say("not handed in")
+    what = "is no plain file" if kind == "pipe" else "is a link, which is not followed"
+    graded.all_say(what)
     assert (course / "secret").read_text(encoding="utf-8").strip() not in graded.result.stdout
 
 

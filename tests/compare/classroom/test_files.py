@@ -12,7 +12,7 @@ from class_lessons import DUE, RIGHT, hand_in
 from click.testing import CliRunner
 
 from compare.__main__ import main
-from compare.classroom import files
+from compare.classroom import files, owner
 from compare.classroom.laid_out import lay_out
 
 from .conftest import Grade
@@ -58,14 +58,14 @@ def test_disk_that_is_full_is_told_of_by_another_status_and_leaves_nothing_half(
     course: Path, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the first check on."""
-    gave = files.owner.give
+    gave = owner.give
 
     def full(file: int | Path, folder: Path) -> None:
         if (out / "x.json").exists():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         gave(file, folder)
 
-    monkeypatch.setattr(files.owner, "give", full)
+    monkeypatch.setattr(owner, "give", full)
     path = hand_in(tmp_path / "handed", RIGHT)
     words = ["class", "grade", str(path), "--course", str(course), "--student", "ana"]
     words += ["--submitted", "2026-05-01T00:00+00:00", "--json", str(out / "x.json")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shlex
 import shutil
@@ -98,38 +97,6 @@ def test_what_does_not_listen_is_not_told_of_an_option_that_grading_has_not(
     graded = grade("import time; time.sleep(60)")
     graded.all_say("did not say READY")
     assert "--ready-timeout" not in graded.result.stdout + json.dumps(graded.kept)
-
-
-def test_two_copies_of_a_lesson_are_too_many(grade: Grade, tmp_path: Path) -> None:
-    path = hand_in(tmp_path / "two", RIGHT, "old/01-an-echo/echo.py")
-    hand_in(path, RIGHT, "new/01-an-echo/echo.py")
-    graded = grade(path)
-    assert graded.points == (0, 4)
-    graded.all_say("new/01-an-echo/echo.py and old/01-an-echo/echo.py are there: only one can be")
-
-
-def test_link_is_not_said_not_to_be_handed_in(grade: Grade, tmp_path: Path) -> None:
-    place = hand_in(tmp_path / "elsewhere", RIGHT) / "01-an-echo"
-    (tmp_path / "a" / "01-an-echo").mkdir(parents=True)
-    (tmp_path / "a" / "01-an-echo" / "echo.py").symlink_to(place / "echo.py")
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "01-an-echo").symlink_to(place)
-    for name, what in (("a", "01-an-echo/echo.py"), ("b", "01-an-echo")):
-        graded = grade(tmp_path / name)
-        assert graded.points == (0, 4)
-        graded.all_say(f"{what} is a link, which is not followed: hand in what it leads to")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_folder_that_cannot_be_read_is_not_said_not_to_be_handed_in(
-    grade: Grade, tmp_path: Path
-) -> None:
-    path = hand_in(tmp_path / "mine", RIGHT)
-    (path / "01-an-echo").chmod(0)
-    try:
-        grade(path).all_say("01-an-echo cannot be read: Permission denied")
-    finally:
-        (path / "01-an-echo").chmod(0o700)
 
 
 def test_server_that_does_not_start_has_no_point_and_all_say_why(grade: Grade) -> None:
@@ -331,33 +298,6 @@ def test_ctrl_c_keeps_what_was_graded(course: Path, tmp_path: Path, out: Path) -
 
 def points_in(path: Path) -> float:
     return float(sum(each["score"] for each in json.loads(path.read_text("utf-8"))["tests"]))
-
-
-def test_one_file_is_of_one_lesson(grade: Grade, tmp_path: Path) -> None:
-    path = tmp_path / "mine.py"
-    path.write_text(RIGHT, encoding="utf-8")
-    assert grade(path, "--lesson", "1").points == (4, 4)
-
-
-def test_file_on_top_is_taken_where_one_lesson_is_asked(grade: Grade, tmp_path: Path) -> None:
-    assert grade(hand_in(tmp_path / "flat", RIGHT, "echo.py"), "--lesson", "1").points == (4, 4)
-
-
-def test_folder_within_a_folder_is_found(grade: Grade, tmp_path: Path) -> None:
-    hand_in(tmp_path / "zip", RIGHT, "net-main/01-an-echo/echo.py")
-    assert grade(tmp_path / "zip").points == (4, 4)
-
-
-def test_two_programs_of_one_name_are_told_to_be_too_many_unless_the_course_says_which(
-    grade: Grade, tmp_path: Path
-) -> None:
-    path = hand_in(tmp_path / "both", RIGHT)
-    hand_in(path, "int main( {", "01-an-echo/echo.c")
-    graded = grade(path)
-    assert graded.points == (0, 4)
-    graded.all_say("01-an-echo/echo.py and 01-an-echo/echo.c are there")
-    hand_in(path, '{"language": "python"}', "course.json")
-    assert grade(path).points == (4, 4)
 
 
 SUMMER = (Path(__file__).parents[1] / "check" / "servers" / "frames.py").read_text("utf-8")

@@ -11,6 +11,7 @@ from compare.__main__ import main
 from compare.check.student import known_as
 from compare.check.variant import DEFAULT, of_student
 from compare.classroom.seeds import seed_of
+from compare.learn.course import Course
 from compare.learn.judge import variant_of
 from compare.learn.lesson import lessons
 
@@ -25,6 +26,53 @@ def test_text_of_frames_tells_the_students_own_variant(tmp_path: Path) -> None:
     assert text.startswith("# Frames")
     assert of_student("ana").words() in text
     assert "variant" not in (tmp_path / "net" / "01-an-echo" / "text.md").read_text("utf-8")
+
+
+def _named(*, usual: bool) -> str:
+    names = (f"student{number}" for number in range(100))
+    return next(each for each in names if (of_student(each) == DEFAULT) == usual)
+
+
+def test_text_says_at_its_beginning_that_a_variant_differs(tmp_path: Path) -> None:
+    name = _named(usual=False)
+    start(str(tmp_path / "net"), "--student", name)
+    text = (tmp_path / "net" / "04-frames" / "text.md").read_text(encoding="utf-8")
+    first = text.splitlines()[2]
+    assert first.startswith(f"**For your variant, {name}: {of_student(name).short}")
+    assert "the end of the text has it" in first
+    start(str(tmp_path / "usual"), "--student", _named(usual=True))
+    text = (tmp_path / "usual" / "04-frames" / "text.md").read_text(encoding="utf-8")
+    assert "For your variant" not in text
+
+
+def test_hint_and_solution_say_what_a_variant_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = _named(usual=False)
+    start(str(tmp_path / "net"), "--student", name)
+    monkeypatch.chdir(tmp_path / "net")
+    said = CliRunner().invoke(main, ["learn", "hint", "4"], catch_exceptions=False).stdout
+    assert said.startswith(f"For your variant, {name}: ")
+    assert "variant" not in CliRunner().invoke(main, ["learn", "hint", "1"]).stdout
+    course = Course(tmp_path / "net")
+    lesson = next(each for each in lessons() if each.number == 4)
+    (tmp_path / "lessons" / "04-frames" / "summer1.py").write_text("pass\n", encoding="utf-8")
+    course.pass_step(lesson, lesson.words.part[0])
+    solved = (tmp_path / "net" / "04-frames" / "solution" / "summer.py").read_text("utf-8")
+    assert solved.startswith(f"# For your variant, {name}: {of_student(name).short}")
+
+
+def test_text_of_another_name_than_course_json_has_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, usual = _named(usual=False), _named(usual=True)
+    start(str(tmp_path / "net"), "--student", name)
+    state = tmp_path / "net" / "course.json"
+    state.write_text(state.read_text("utf-8").replace(name, usual), encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "net")
+    said = " ".join(CliRunner().invoke(main, ["learn", "hint", "4"]).stdout.split())
+    assert f"the text here is another name's than {usual}, which course.json has" in said
+    assert str(of_student(usual)) in said
 
 
 def test_who_is_in_no_class_has_the_text_as_it_is(tmp_path: Path) -> None:
