@@ -55,7 +55,8 @@ OF_FEW = ("--style", "asked-address")  # what our own have, and not each one tha
 def with_server(text: str, script: str = "tcp.py") -> str:
     """With one that is right in place of `my_server.py` or `my_client.py`."""
     if any(word in text for word in OF_FEW):
-        ours = OURS.replace("tcp:", "udp:") if script == "udp.py" else OURS
+        udp = OURS.replace("serve echo", "serve udp-echo").replace("tcp:", "udp:")
+        ours = udp if script == "udp.py" else OURS
         return re.sub("python my_server.py.*", f"{sys.executable} {ours}", text)
     server, client = (
         shlex.join([sys.executable, str(folder / script), "none"]) for folder in (SERVERS, CLIENTS)

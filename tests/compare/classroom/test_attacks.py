@@ -27,7 +27,7 @@ EACH_USER = pytest.mark.parametrize(  # where there is another one, the same tak
         for each in AS
     ],
 )
-pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(120)]
 
 # All know where the results are to be; most look for a way to them that is open.
 WRITES_RESULTS = """

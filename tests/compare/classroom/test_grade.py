@@ -53,6 +53,7 @@ def test_what_does_not_compile_has_no_point_and_is_told_what_the_compiler_says(
     assert "compare-class-" not in graded.result.stdout + json.dumps(graded.kept)
 
 
+@pytest.mark.slow
 def test_program_that_was_compiled_is_compiled_again_where_its_failure_is_asked_again(
     grade: Grade, tmp_path: Path
 ) -> None:
@@ -91,6 +92,7 @@ def test_failure_tells_of_no_folder_of_who_grades(grade: Grade, tmp_path: Path) 
     assert str(tmp_path / "handed") not in json.dumps(graded.gradescope)
 
 
+@pytest.mark.slow
 def test_what_does_not_listen_is_not_told_of_an_option_that_grading_has_not(
     grade: Grade, monkeypatch: pytest.MonkeyPatch
 ) -> None:
