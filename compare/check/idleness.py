@@ -107,10 +107,10 @@ def rests(bench: Bench) -> None:
 
 def _rests_beside_data(bench: Bench) -> None:
     """What becomes of these clients' data is another check's business."""
-    data = random.Random(bench.seed).randbytes(MIB) * (UNREAD // MIB)
+    data = random.Random(bench.seed).randbytes(MIB)
     late = bench.connect()
     with contextlib.suppress(Failed):
-        late.send_until_stuck(data, STUCK_S)
+        late.send_until_stuck(data, STUCK_S, UNREAD // MIB)
     must_rest(bench, "beside a client that does not read")
     unread = UNREAD
     with contextlib.suppress(Failed):
@@ -120,7 +120,7 @@ def _rests_beside_data(bench: Bench) -> None:
     late.close()
     half = bench.connect()
     with contextlib.suppress(Failed):
-        half.send_until_stuck(data, STUCK_S)
+        half.send_until_stuck(data, STUCK_S, UNREAD // MIB)
         half.half_close()
     must_rest(bench, "beside a client that has closed its side and does not read")
     half.reset()

@@ -169,7 +169,7 @@ def port_is_taken(bench: Bench) -> None:
 def drains(bench: Bench) -> None:
     data = random.Random(bench.seed).randbytes(1024 * 1024)
     stalled = bench.connect()
-    stalled.send_until_stuck(data * 48, 0.3)
+    stalled.send_until_stuck(data, 0.3, times=48)
     wire = bench.connect()
     wire.send(data[: 128 * 1024])
     wire.wait_until_delivered()  # what is on its way is nobody's yet
@@ -193,7 +193,8 @@ def drains(bench: Bench) -> None:
     inside=True,
 )
 def told_twice(bench: Bench) -> None:
-    bench.connect().send_until_stuck(random.Random(bench.seed).randbytes(1024 * 1024) * 48, 0.3)
+    data = random.Random(bench.seed).randbytes(1024 * 1024)
+    bench.connect().send_until_stuck(data, 0.3, times=48)
     bench.terminate()
     if not wait_until(lambda: not bench.place.is_taken(), bench.patience):
         raise Failed("newcomers to be refused after SIGTERM", "they are not")

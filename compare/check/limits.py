@@ -79,7 +79,7 @@ def idle(bench: Bench) -> None:
 def stalled_reader(bench: Bench) -> None:
     wire = bench.connect(receive_buffer=4096)
     with contextlib.suppress(Failed):  # the reset may come while we still send
-        wire.send_until_stuck(random.Random(bench.seed).randbytes(MIB) * 48, 0.5)
+        wire.send_until_stuck(random.Random(bench.seed).randbytes(MIB), 0.5, times=48)
     port = wire.sock.getsockname()[1]
     within = LATE * bench.limit + 2 * bench.patience
     if not wait_until(lambda: not bench.place.remembers(port), within):

@@ -222,14 +222,14 @@ def resets_in_the_queue(bench: Bench) -> None:
     needs="tcp/1 tcp/4",
 )
 def no_reader(bench: Bench) -> None:
-    data = _random(bench) * 48
+    data, times = _random(bench), 48
     first = bench.connect()
-    first.exchange(data[:MIB])
+    first.exchange(data)
     first.close()
     before = bench.memory_kb() if bench.inside else 0
     kept, wire = _Kept(bench), bench.connect()
-    sent = wire.send_until_stuck(data, max(STUCK_S, bench.patience / 4))
-    if sent == len(data):
+    sent = wire.send_until_stuck(data, max(STUCK_S, bench.patience / 4), times)
+    if sent == len(data) * times:
         drops = not kept.more_than(GROWTH_KB)  # of which no buffer of a kernel's is a part
         more = ", and keeps next to none of it" if drops else ""
         likely = symptoms.LET_DROP if drops else ""
@@ -238,7 +238,8 @@ def no_reader(bench: Bench) -> None:
     if bench.inside and (grown := bench.memory_kb() - before) > GROWTH_KB:
         raise Failed("the server to grow by less than 8 MiB", f"it grew by {grown / KIB:.1f} MiB")
     wire.half_close()
-    wire.must_receive_rest(data[:sent], f"the {sent:,} bytes back that it took")
+    taken = (data * (sent // MIB + 1))[:sent]
+    wire.must_receive_rest(taken, f"the {sent:,} bytes back that it took")
 
 
 @check(
@@ -255,11 +256,11 @@ def no_reader(bench: Bench) -> None:
 def no_reader_beside(bench: Bench) -> None:
     stalled, worker = bench.connect(), bench.connect()
     stalled.exchange(b"hello")
-    unsent = memoryview(_random(bench) * 48)
+    data, sent = memoryview(_random(bench)), 0
     alone = _p99_s([_ping_s(worker) for _ in range(200)])
     samples = []
-    while unsent and stalled.poll(max(STUCK_S, bench.patience / 4), read=False)[1]:
-        unsent = unsent[stalled.send_some(unsent) :]
+    while sent < 48 * MIB and stalled.poll(max(STUCK_S, bench.patience / 4), read=False)[1]:
+        sent += stalled.send_some(data[sent % MIB :])
         samples.append(_ping_s(worker))
     samples += [_ping_s(worker) for _ in range(200)]
     limit = max(0.05 * bench.patience / 3, 3 * alone)

@@ -270,11 +270,14 @@ class Wire:
                 raise Failed(what, actual, at, likely="" if self._said_all else likely)
         must_equal(received, answer, what, origin=origin)
 
-    def send_until_stuck(self, data: bytes, quiet: float) -> int:
-        """Send without reading until nothing more is taken for `quiet` s; how much was."""
+    def send_until_stuck(self, data: bytes, quiet: float, times: int = 1) -> int:
+        """Send without reading until nothing more is taken for `quiet` s; how many bytes were.
+
+        times: that `data` is to be sent, of which no copies are made.
+        """
         sent = 0
-        while sent < len(data) and self.poll(quiet, read=False)[1]:
-            sent += self.send_some(memoryview(data)[sent:])
+        while sent < len(data) * times and self.poll(quiet, read=False)[1]:
+            sent += self.send_some(memoryview(data)[sent % len(data) :])
         return sent
 
     def must_end(self, within: float, what: str) -> None:
