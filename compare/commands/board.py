@@ -10,13 +10,12 @@ import msgspec
 
 from compare.classroom.board import Grades, Place, leaderboard, standings, student_of
 from compare.classroom.files import FORMAT, put
-from compare.commands.classroom import classroom
 from compare.commands.history import load
 from compare.commands.options import store_option
 from compare.results.records import Run
 
 
-@classroom.command("board")
+@click.command("board")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "-o",

@@ -26,6 +26,7 @@ from compare.classroom.marks import Lateness, Mark, Marks
 from compare.classroom.rights import RightsError, must_be_few
 from compare.classroom.seeds import seed_of
 from compare.classroom.watched import apart
+from compare.commands.lazy import Lazy
 from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt
 from compare.host.place import loopback_fault
 from compare.host.user import User, UserError
@@ -87,7 +88,7 @@ class Instant(click.ParamType[datetime.datetime]):
         return found
 
 
-@click.group("class")
+@click.group("class", cls=Lazy, homes={"board": "board:make_board"})
 def classroom() -> None:
     """Grade the lessons of `compare learn` for a class."""
 

@@ -13,12 +13,13 @@ from typing import Any
 import click
 
 from compare.commands.encoding import forgive
+from compare.commands.lazy import Lazy
 from compare.commands.output import FAILED, INTERRUPTED
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
-class Ending(click.Group):
+class Ending(Lazy):
     """A group whose commands end in a line for a person, and never in a traceback."""
 
     def main(self, *given: Any, **named: Any) -> Any:

@@ -83,9 +83,9 @@ def test_who_waits_for_a_place_when_the_server_stops_is_answered(run: Run[Any]) 
 SLOW = """
 class Slow(aionet.Echo):
     def receive_data(self, peer, data):
-        time.sleep(0.1)
+        time.sleep(0.05)
 
-run(WHERE, factory=Slow, loop=%r, timeouts=aionet.Timeouts(drain=0.2))
+run(WHERE, factory=Slow, loop=%r, timeouts=aionet.Timeouts(drain=0.1))
 """
 
 
@@ -95,7 +95,7 @@ def test_drain_that_a_flood_delays_resets_who_is_left_and_ends_well(
 ) -> None:
     program = Program(start, SLOW % loop)
     with contextlib.ExitStack() as stack:
-        for _ in range(5):  # so that a turn of the loop takes half a second
+        for _ in range(5):  # so that a turn of the loop takes a quarter of a second
             flooder = stack.enter_context(program.connect())
             flooder.setblocking(False)
             with contextlib.suppress(BlockingIOError):

@@ -181,16 +181,18 @@ def test_interruption_is_exit_status_130_whatever_was_under_way(
     assert "Aborted" not in done.output
 
 
-def test_interruption_while_it_starts_is_silent() -> None:
-    """It comes in the middle of the imports."""
+@pytest.mark.parametrize("module", ["compare.commands.ending", "compare.measure.run"])
+def test_interruption_while_it_starts_is_silent(module: str) -> None:
+    """It comes in the middle of the imports, of all commands or of the one that is called."""
     code = (
         "import os, signal, sys\n"
         "class Finder:\n"
         "    def find_spec(name, path, target=None):\n"
-        "        if name == 'compare.commands.run': os.kill(os.getpid(), signal.SIGINT)\n"
+        "        if name == '{module}': os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Finder)\n"
-        "import compare.__main__\n"
-    )
+        "from compare.__main__ import main\n"
+        "main(['run', '--help'])\n"
+    ).replace("{module}", module)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=DEADLINE_S)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
