@@ -340,5 +340,11 @@ class Connections(RuleBasedStateMachine):
         self.nothing_is_made_up_lost_or_mixed_up()
 
 
-Connections.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+class MoreConnections(Connections):
+    """The same, many more times."""
+
+
+Connections.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestConnections = pytest.mark.timeout(300)(Connections.TestCase)
+MoreConnections.TestCase.settings = settings(max_examples=1500, stateful_step_count=40)
+TestMoreConnections = pytest.mark.slow(pytest.mark.timeout(600)(MoreConnections.TestCase))
