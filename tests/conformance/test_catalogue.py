@@ -28,8 +28,10 @@ SWITCHING = (  # `python -m blocking` with threads that switch every microsecond
 # All but those of what we cannot mend: rloop 0.5 leaves its own sockets open at its end.
 WARNINGS = ("-W", "always", "-W", "ignore::ResourceWarning:rloop.loop")
 LOGGED = {"tcp/16", "life/5"}  # that there are no descriptors left; that a worker died
-# The others share the core and take minutes; compare's gate asks some of the same.
+# The others share the core and take minutes; compare's gate asks some of the same. A server that
+# is asked one thing after the other takes less than one for each.
 ALWAYS = ("asyncio", "threaded")
+ALWAYS_AFRESH = ("asyncio",)
 ONE_THREAD = ("select", "poll", "epoll", "epoll-et", "coroutines", "asyncio", "uvloop")
 # What its processes are dealt decides; when it gets to close what it was told to.
 BY_CHANCE = ("prefork-reuseport", "rloop")
@@ -37,9 +39,10 @@ BY_CHANCE = ("prefork-reuseport", "rloop")
 AFRESH = {"tcp/8", "tcp/13", "tcp/19", "life/1", *(id_ for id_ in CHECKS if "chat/" in id_)}
 
 
-def _marks(name: str, server: Server) -> list[pytest.MarkDecorator]:
-    always = name.removesuffix(f"-{server.profile}") in ALWAYS
-    return [] if always else [pytest.mark.slow]
+def _marks(
+    name: str, server: Server, always: tuple[str, ...] = ALWAYS
+) -> list[pytest.MarkDecorator]:
+    return [] if name.removesuffix(f"-{server.profile}") in always else [pytest.mark.slow]
 
 
 def _cases() -> list[Any]:
@@ -53,7 +56,9 @@ def _cases() -> list[Any]:
                 words = shlex.join([declared, *options]) if declared else ""
                 case_id = f"{id_} {name} {words}".strip()
                 case = (server, declared, options, id_)
-                cases.append(pytest.param(*case, id=case_id, marks=_marks(name, server)))
+                cases.append(
+                    pytest.param(*case, id=case_id, marks=_marks(name, server, ALWAYS_AFRESH))
+                )
     return cases
 
 
@@ -125,6 +130,7 @@ def test_exception_is_one(name, id_, interpreter, must_run):
     assert finding.state == "failed"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("id_", ["chat/8", "chat/9", "chat/8-names", "chat/9-order"])
 def test_check_is_passed_with_threads_switching_every_microsecond(id_, interpreter):

@@ -66,6 +66,7 @@ def test_style_is_not_looked_at_where_nobody_asked() -> None:
     assert "--style one-thread" in finding.reason
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_short_backlog_is_told_by_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "PATIENCE_S", 1.0)

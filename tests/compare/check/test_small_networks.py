@@ -43,6 +43,7 @@ show("chat", "chat", "none", ["tcp/19"])
 """
 
 
+@pytest.mark.slow
 def test_checks_for_which_there_is_no_port_are_skipped() -> None:
     fault, *findings = said_in_a_network_of_its_own(WITHOUT_PORTS, str(SERVERS))
     assert "no port is left for a client here" in fault
@@ -53,6 +54,7 @@ def test_checks_for_which_there_is_no_port_are_skipped() -> None:
         assert "no port left" in reason or "descriptors" in reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [0, 1000])
 def test_restart_is_judged_only_where_the_port_was_in_time_wait(room: int) -> None:
     findings = said_in_a_network_of_its_own(WITHOUT_TIME_WAIT, str(SERVERS), str(room))

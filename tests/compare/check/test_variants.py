@@ -38,6 +38,7 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "PATIENCE_S", 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize(
     "variant",
@@ -49,6 +50,7 @@ def test_right_server_of_a_variant_passes_all_that_is_asked_of_frames(variant: V
     assert {each.id: each.actual for each in findings if each.state != "passed"} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("speaks", "asked"),
@@ -147,6 +149,7 @@ def test_variant_is_of_frames_only() -> None:
     assert "--variant goes with --profile frames" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_command_asks_for_a_variant_and_repeats_with_it() -> None:
     server = [sys.executable, str(SERVER), "none:4,bytes", "{port}"]

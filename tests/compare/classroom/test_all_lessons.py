@@ -68,6 +68,7 @@ def test_our_solutions_have_all_points(tongue: Tongue, tmp_path: Path) -> None:
     assert found["points"] == found["maximum"] > 100
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_nothing_has_no_point_of_the_same_maximum(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()

@@ -264,6 +264,7 @@ def test_workflow_takes_the_course_by_its_tag_and_keeps_no_credentials(course: P
     assert "${{" not in script.partition("      - uses")[0]  # what a name holds is not run
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="as Gradescope does, as root")
 def test_gradescope_bundle_grades_a_submission(course: Path, tmp_path: Path) -> None:
     base = tmp_path / "autograder"

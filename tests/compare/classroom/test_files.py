@@ -30,6 +30,7 @@ def test_file_has_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
     assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.slow
 @as_root
 def test_what_root_writes_under_sudo_is_the_callers(
     grade: Grade, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -54,6 +55,7 @@ def test_what_root_writes_without_sudo_is_that_of_who_has_the_folder(
     assert (found.st_uid, found.st_gid) == (1234, 1235)
 
 
+@pytest.mark.slow
 def test_disk_that_is_full_is_told_of_by_another_status_and_leaves_nothing_half(
     course: Path, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +78,7 @@ def test_disk_that_is_full_is_told_of_by_another_status_and_leaves_nothing_half(
     assert [each.name for each in out.iterdir()] == ["x.json"]
 
 
+@pytest.mark.slow
 def test_course_json_of_another_student_is_told_of(grade: Grade, tmp_path: Path) -> None:
     path = hand_in(tmp_path / "handed", RIGHT)
     (path / "course.json").write_text('{"language": "python", "student": "bea"}', "utf-8")

@@ -151,6 +151,7 @@ def test_check_that_takes_too_long_fails_and_the_next_ones_are_made(
     graded.all_say("it took longer than 0.01 s")
 
 
+@pytest.mark.slow
 def test_time_for_all_that_is_over_leaves_what_was_earned(grade: Grade, course: Path) -> None:
     slow = "import time; time.sleep(1)\n" + RIGHT
     text = (course / "course.toml").read_text(encoding="utf-8")
@@ -172,6 +173,7 @@ def test_what_is_wrong_with_this_machine_is_not_said_to_be_the_programs_fault(
     graded.all_say("this machine: what makes the checks has ended")
 
 
+@pytest.mark.slow
 def test_what_needs_a_check_that_failed_has_failed_and_is_not_this_machines_matter(
     grade: Grade,
 ) -> None:
@@ -191,6 +193,7 @@ def test_what_needs_a_check_that_failed_has_failed_and_is_not_this_machines_matt
     assert f"failed {name}: not asked: " in graded.result.stdout
 
 
+@pytest.mark.slow
 def test_what_is_late_has_less_of_the_same_maximum(grade: Grade) -> None:
     graded = grade(RIGHT, "--submitted", "2026-06-02T13:00+00:00")
     assert graded.points == (3.2, 4)
@@ -214,6 +217,7 @@ def test_hidden_check_counts_and_is_not_named_where_all_can_read(
     assert graded.gradescope["stdout_visibility"] == "hidden"
 
 
+@pytest.mark.slow
 def test_hidden_check_that_comes_first_is_not_told_of(grade: Grade, course: Path) -> None:
     path = course / "course.toml"
     text = path.read_text(encoding="utf-8").replace("hidden = []", 'hidden = ["echo tcp/4"]')
@@ -225,6 +229,7 @@ def test_hidden_check_that_comes_first_is_not_told_of(grade: Grade, course: Path
     assert "not asked: a hidden check comes first" in json.dumps(visible)
 
 
+@pytest.mark.slow
 def test_failure_has_the_seed_that_makes_the_same_run(
     grade: Grade, course: Path, tmp_path: Path
 ) -> None:
@@ -273,6 +278,7 @@ def test_zeros_are_there_before_the_first_check(
     assert "interrupted" in (out / "g.json").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_graded(course: Path, tmp_path: Path, out: Path) -> None:
     """And leaves nobody behind."""
     waits = DIES_AFTER.replace('sys.exit("no more")', "__import__('time').sleep(60)")
@@ -305,6 +311,7 @@ def points_in(path: Path) -> float:
 SUMMER = (Path(__file__).parents[1] / "check" / "servers" / "frames.py").read_text("utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("student", "speaks", "earned"), [("ana", "own", 3), ("ana", "4,bytes", 0)]
 )
@@ -327,6 +334,7 @@ def test_frames_are_those_of_the_student(
         assert "it speaks another variant" in graded.gradescope["tests"][0]["output"]
 
 
+@pytest.mark.slow
 def test_lessons_are_graded_together_with_one_maximum(
     grade: Grade, course: Path, tmp_path: Path
 ) -> None:
@@ -338,6 +346,7 @@ def test_lessons_are_graded_together_with_one_maximum(
     assert grade(RIGHT, "--lesson", "1").points == (4, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "earned"), [(RIGHT, 4), ("import sys; sys.exit(1)", 0)])
 def test_check_that_is_of_other_languages_counts_as_the_rest_of_the_program(
     code: str, earned: int, grade: Grade, tmp_path: Path
@@ -358,6 +367,7 @@ def test_check_that_is_of_other_languages_counts_as_the_rest_of_the_program(
     assert graded.result.exit_code == (0 if earned else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["aionet", "blocking", "compare"])
 def test_our_own_servers_are_no_answer(module: str, grade: Grade) -> None:
     graded = grade(f"import {module}\n{RIGHT}")

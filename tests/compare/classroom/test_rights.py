@@ -50,6 +50,7 @@ def test_our_own_servers_are_those_of_three_packages() -> None:
     assert Path(blocking.__file__).parent in set(rights._packages())
 
 
+@pytest.mark.slow
 def test_user_who_can_read_our_own_servers_is_refused(
     course: Path, reachable: Path, tmp_path: Path, grade: Grade, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +88,7 @@ def test_path_of_a_program_is_without_our_environment(monkeypatch: pytest.Monkey
 SEES_PATH = "import os, sys; sys.exit('path ' + os.environ['PATH'])"
 
 
+@pytest.mark.slow
 def test_program_is_not_handed_our_environment(grade: Grade) -> None:
     graded = grade(SEES_PATH, "--as", "nobody")
     reason = graded.kept["marks"][0]["reason"]
@@ -117,6 +119,7 @@ def test_course_that_a_user_can_write_is_refused(reachable: Path, tmp_path: Path
     assert f"nobody can write to {path}: chmod go-w {path}" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["results", "course"])
 def test_folder_that_a_user_could_put_another_one_in_place_of_is_refused(
     what: str, reachable: Path, course: Path, tmp_path: Path
@@ -134,6 +137,7 @@ def test_folder_that_a_user_could_put_another_one_in_place_of_is_refused(
     assert f"nobody can write to {around}, and {words}" in said
 
 
+@pytest.mark.slow
 def test_folder_that_is_the_users_own_is_refused(
     reachable: Path, course: Path, tmp_path: Path
 ) -> None:
@@ -160,6 +164,7 @@ sys.exit(" ".join(said))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apart", [True, False], ids=["apart", "not-apart"])
 def test_what_one_student_leaves_on_disk_serves_no_other(
     apart: bool, grade: Grade, monkeypatch: pytest.MonkeyPatch

@@ -45,21 +45,25 @@ def test_folder_that_cannot_be_read_is_not_said_not_to_be_handed_in(
         (path / "01-an-echo").chmod(0o700)
 
 
+@pytest.mark.slow
 def test_one_file_is_of_one_lesson(grade: Grade, tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(RIGHT, encoding="utf-8")
     assert grade(path, "--lesson", "1").points == (4, 4)
 
 
+@pytest.mark.slow
 def test_file_on_top_is_taken_where_one_lesson_is_asked(grade: Grade, tmp_path: Path) -> None:
     assert grade(hand_in(tmp_path / "flat", RIGHT, "echo.py"), "--lesson", "1").points == (4, 4)
 
 
+@pytest.mark.slow
 def test_folder_within_a_folder_is_found(grade: Grade, tmp_path: Path) -> None:
     hand_in(tmp_path / "zip", RIGHT, "net-main/01-an-echo/echo.py")
     assert grade(tmp_path / "zip").points == (4, 4)
 
 
+@pytest.mark.slow
 def test_two_programs_of_one_name_are_told_to_be_too_many_unless_the_course_says_which(
     grade: Grade, tmp_path: Path
 ) -> None:

@@ -228,6 +228,7 @@ def test_history_that_takes_no_more_keeps_the_run_in_part_and_says_so(
     assert capsys.readouterr().err == "kept as run 1: compare show 1\n"
 
 
+@pytest.mark.slow
 def test_history_that_is_full_from_some_cell_on_is_exit_status_1(tmp_path: Path) -> None:
     """What there is of it stays, and the tables are shown."""
     store = tmp_path / "history"

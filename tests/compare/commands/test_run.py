@@ -261,6 +261,7 @@ def test_killed_runner_leaves_neither_server_nor_driver(
 # Limits
 
 
+@pytest.mark.slow
 def test_more_connections_than_descriptors_are_told_with_what_to_type(start: Start) -> None:
     process = start(
         *("run", "--models", "epoll", "--workloads", "tcp-long", "--rounds", "1"),
@@ -277,6 +278,7 @@ def test_more_connections_than_descriptors_are_told_with_what_to_type(start: Sta
     assert "4/4" in text, text
 
 
+@pytest.mark.slow
 def test_connections_to_all_servers_at_once_are_told_with_what_to_type(start: Start) -> None:
     """One driver holds those of all models of a load."""
     process = start(

@@ -36,6 +36,7 @@ def test_each_save_shows_the_first_failure_until_the_lesson_is_done(
     assert Course(course.folder).at.number == 2
 
 
+@pytest.mark.slow
 def test_a_lesson_of_two_programs_goes_from_one_to_the_other(
     course: Course, watched: Watched
 ) -> None:
@@ -86,6 +87,7 @@ def test_what_is_not_done_is_left_when_that_is_said_twice(course: Course, watche
         terminal.wait_for(b"n again leaves it")
 
 
+@pytest.mark.slow
 def test_what_was_written_is_kept_when_one_begins_anew(course: Course, watched: Watched) -> None:
     write(course, 1, 2)
     with watched(course.folder) as terminal:
@@ -139,6 +141,7 @@ def test_nothing_is_left_of_what_was_being_checked(
     assert not psutil.wait_procs(left, 10)[1]
 
 
+@pytest.mark.slow
 def test_a_program_that_was_done_and_is_not_any_more_is_shown(
     course: Course, watched: Watched
 ) -> None:
@@ -152,6 +155,7 @@ def test_a_program_that_was_done_and_is_not_any_more_is_shown(
         terminal.wait_for(b"(server.py, line")
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_is_said(course: Course, watched: Watched) -> None:
     path = course.folder / "1-a-stream" / "server.py"
     with watched(course.folder) as terminal:
@@ -165,6 +169,7 @@ def test_a_file_that_is_gone_is_said(course: Course, watched: Watched) -> None:
         terminal.wait_for(b"failed  tcp/2")
 
 
+@pytest.mark.slow
 def test_a_reset_elsewhere_is_heard_of(
     course: Course, watched: Watched, small: list[Lesson], learn: Learn
 ) -> None:
@@ -176,6 +181,7 @@ def test_a_reset_elsewhere_is_heard_of(
         terminal.wait_for(b"failed  tcp/2")
 
 
+@pytest.mark.slow
 def test_a_save_takes_back_the_first_of_two_keys(course: Course, watched: Watched) -> None:
     with watched(course.folder) as terminal:
         terminal.wait_for(b"failed  tcp/2")
