@@ -41,12 +41,21 @@ _ENDINGS = (  # what stands in its status or in its last words, and what it is a
 )
 
 
+_MADE_TO_END = (
+    *("tcp/5-idle", "tcp/6", "tcp/7", "tcp/16", "tcp/17", "tcp/18", "udp/6", "chat/2"),
+    *("fr/6", "fr/7", "later/4", "life/5"),
+)
 _OF_CLIENTS_TOO = (symptoms.MEMORY_FAULT, symptoms.SELECT, symptoms.DECODED, symptoms.AGAIN)
 
 
 def of_ending(ending: str) -> str:
     """What a server that ended without having been told to did wrong, by how it ended."""
     return next((likely for signs, likely in _ENDINGS if re.search(signs, ending)), "")
+
+
+def of_unknown_ending(check: str, usual: str) -> str:
+    """The same where nothing shows it: the usual mistake of checks that are made to end servers."""
+    return usual if check in _MADE_TO_END else symptoms.ENDED
 
 
 def of_clients_ending(ending: str, *, input_has_ended: bool) -> str:

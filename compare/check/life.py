@@ -146,7 +146,7 @@ def port_is_taken(bench: Bench) -> None:
     traced = "Traceback (most recent call last):" in (*lines, *more)
     if traced or len(lines) > 3:
         actual = f"{len(lines) or len(more)} lines, the last {(lines or more)[-1]!r}"
-        raise Failed("a line that says which port is taken", actual)
+        raise Failed("one line that says which port is taken, or three at most", actual)
     if not any(str(bench.place.port) in line for line in (*lines, *more)):
         raise Failed(
             f"a line that names port {bench.place.port}", f"it said {lines or more or 'nothing'}"

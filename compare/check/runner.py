@@ -301,7 +301,7 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
             actual = f"it has ended: {ending}; before that, {actual}"
         # What it did with its connections says nothing then.
         look = Look()
-        likely = _of_ending(bench, ending) or usual
+        likely = _of_ending(bench, ending, check, usual)
     elif diagnosis.are_together(look):
         likely = symptoms.HANDED_OVER
     elif not isinstance(failed, Differs) and not failed.sure:
@@ -327,11 +327,11 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
     )
 
 
-def _of_ending(bench: Bench | ClientBench, ending: str) -> str:
+def _of_ending(bench: Bench | ClientBench, ending: str, check: Check, usual: str) -> str:
     if isinstance(bench, ClientBench):
         has_ended = bench.input_has_ended
-        return diagnosis.of_clients_ending(ending, input_has_ended=has_ended)
-    return diagnosis.of_ending(ending)
+        return diagnosis.of_clients_ending(ending, input_has_ended=has_ended) or usual
+    return diagnosis.of_ending(ending) or diagnosis.of_unknown_ending(check.id, usual)
 
 
 def _usual(check: Check, failed: Failed, mistake: str) -> str:

@@ -22,7 +22,8 @@ def said(error: str, content: dict[str, Any], known: dict[str, tuple[str, ...]])
     path = at.rstrip("`")
     where, table, name = _place(path, content)
     if found := re.fullmatch(r"Expected `(.*)`, got `(.*)`", what):
-        wanted = " or ".join(_KINDS.get(each, each) for each in found[1].split(" | "))
+        kinds = [each for each in found[1].split(" | ") if each != "null"]  # TOML has none
+        wanted = " or ".join(_KINDS.get(each, each) for each in kinds)
         got = _KINDS.get(found[2], found[2])
         return f"{where}{name or 'a value'} is {got}: {wanted} is meant"
     if found := re.search(r"unknown field `(.*)`", what):

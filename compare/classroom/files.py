@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import msgspec
@@ -19,6 +20,7 @@ from compare.classroom.marks import Mark, Marks
 from compare.report.checks import clean
 
 FORMAT = "compare-class/1"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 LONGEST = 4000  # characters of what is said of one check
 
 
@@ -35,6 +37,13 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     visibility: Visibility
 
 
+class Unwritten(NamedTuple):
+    """Why a file could not be written. full: by no fault of its name."""
+
+    reason: str
+    full: bool
+
+
 class Files:
     """outputs: where to write which format, json, junit or gradescope. private: for nobody else."""
 
@@ -47,7 +56,7 @@ class Files:
         private: bool = False,
     ) -> None:
         self._mode = 0o600 if private else 0o666
-        self.unwritten: dict[str, str] = {}
+        self.unwritten: dict[str, Unwritten] = {}
         self._about = about
         self._marks = marks
         self._outputs = {kind: path for kind, path in outputs.items() if path is not None}
@@ -60,7 +69,8 @@ class Files:
                 put(path, self._content(kind, finished, said), self._mode)
                 self.unwritten.pop(kind, None)
             except OSError as error:
-                self.unwritten[kind] = f"cannot write {path}: {error.strerror}"
+                reason = f"cannot write {path}: {error.strerror}"
+                self.unwritten[kind] = Unwritten(reason, error.errno in FULL)
 
     def _content(self, kind: str, finished: bool, said: str) -> bytes:
         took_s = time.monotonic() - self._began

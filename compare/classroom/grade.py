@@ -173,7 +173,7 @@ class Grading:
                     yield self._fail(mine, job, found, f"{what} longer than {limit:g} s")
                 return
             if said.unbuilt:
-                why = f"it does not compile:\n{said.unbuilt.replace(f'{job.place}/', '')}"
+                why = said.unbuilt.replace(f"{job.place}/", "")
                 yield from [self._marks.fail(one, why) for one in list(asked)]
                 return
             if number and each and said.finding:

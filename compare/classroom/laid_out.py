@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -24,10 +25,14 @@ def lay_out(folder: Path, numbers: Sequence[int], due: datetime.datetime) -> lis
     Raises CourseError.
     """
     chosen = [lesson_of(number) for number in numbers]
+    was_there = folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise CourseError(f"{folder} is not empty; name a folder that is not there yet")
+    except OSError as error:
+        raise CourseError(f"cannot write to {folder}: {error.strerror}") from None
+    try:
         owner.give(folder, folder.absolute().parent)
         _put(folder / FILE, course_text(folder.resolve().name, chosen, due), 0o600)
         _put(folder / SECRET, f"{new_secret()}\n", 0o600)
@@ -38,6 +43,10 @@ def lay_out(folder: Path, numbers: Sequence[int], due: datetime.datetime) -> lis
         _put(folder / WORKFLOW, workflow_text())
         made = bundle.pack(folder)
     except OSError as error:
+        for each in folder.iterdir():  # a half is not begun with
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+        if not was_there:
+            folder.rmdir()
         raise CourseError(f"cannot write to {folder}: {error.strerror}") from None
     return [folder / FILE, folder / SECRET, made, folder / WORKFLOW]
 

@@ -37,13 +37,12 @@ def must_be_few(user: User, folder: Path, outputs: Sequence[Path]) -> None:
     for each in (folder / FILE, folder / SECRET, *folder.glob(ZIPS)):
         if user.can("r", each.resolve()):
             raise RightsError(f"{user.name} can read {each}: chmod 600 {each}")
-    for each in OURS:
-        if user.can("r", each / "__init__.py"):
-            closed = _closed(each)
-            raise RightsError(
-                f"{user.name} can read {each}, whose servers would be good answers: "
-                f"chmod go= {closed}"
-            )
+    if readable := [each for each in OURS if user.can("r", each / "__init__.py")]:
+        closed = dict.fromkeys(str(_closed(each)) for each in readable)
+        raise RightsError(
+            f"{user.name} can read {', '.join(map(str, readable))}, whose servers would be good "
+            f"answers: chmod go= {' '.join(closed)}"
+        )
     for each in (folder / FILE, folder / SECRET, folder):
         _must_not_write(user, each)
         _must_not_move(user, each)

@@ -15,6 +15,7 @@ from compare.learn.lesson import SUFFIX, Lesson, Part, Tongue
 
 MOST_FILES, MOST_BYTES = 1000, 20 * 1024 * 1024
 LARGEST_STATE = 1024 * 1024
+PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 DEPTH = 2  # folders that may be around those of the lessons, as in what GitHub packs
 
 
@@ -65,7 +66,21 @@ def find(submission: Path, lesson: Lesson, part: Part, *, alone: bool) -> Found:
         raise MissingError(f"{files} are there: only one can be meant, leave the other out")
     if there:
         return there[0]
-    raise MissingError("; ".join(hindered[:3]) or f"not handed in: there is no {wanted}")
+    missing = f"not handed in: there is no {wanted}{_elsewhere(submission, lesson.name)}"
+    raise MissingError("; ".join(hindered[:3]) or missing)
+
+
+def _elsewhere(submission: Path, name: str) -> str:
+    """Where it may be instead, in words; we do not look into what is packed."""
+    level = [submission]
+    for _ in range(2 * DEPTH):
+        inside = [each for one in level for each in _inside(one)][:MOST_FILES]
+        if packed := next((each for each in inside if each.suffix in PACKED), None):
+            return f"; {_short(packed, submission)} is packed: unpack it first"
+        level = [each for each in inside if _folder(each)]
+        if deep := next((each for each in level if each.name == name), None):
+            return f"; {_short(deep, submission)} lies deeper than is looked"
+    return ""
 
 
 def _short(path: Path, submission: Path) -> str:

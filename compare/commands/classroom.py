@@ -215,8 +215,11 @@ def grade(
         private=user is not None,
     )
     files.write()
-    for kind, reason in files.unwritten.items():
-        raise click.BadParameter(reason, param_hint=f"'--{kind}'")
+    for kind, unwritten in files.unwritten.items():
+        if unwritten.full:
+            click.echo(unwritten.reason, err=True)
+            sys.exit(UNWRITTEN)
+        raise click.BadParameter(unwritten.reason, param_hint=f"'--{kind}'")
     until = time.monotonic() + course.words.max_s
     for other in submission_files.others_named(submission, student):
         marks.notes.append(
@@ -296,7 +299,7 @@ def _perform(
         console.print(escape(words), soft_wrap=True)
     console.print(f"{marks.earned:g} of {marks.most:g} points")
     for unwritten in files.unwritten.values():
-        click.echo(unwritten, err=True)
+        click.echo(unwritten.reason, err=True)
         status = status or UNWRITTEN
     return status or (FAILED if marks.earned < marks.most else 0)
 

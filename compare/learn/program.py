@@ -25,6 +25,8 @@ def command(tongue: Tongue, source: Path, place: Path, **options: Any) -> tuple[
     """
     if not source.exists():
         raise BuildError(f"{source} is not there")
+    if source.stat().st_size == 0:
+        raise BuildError(f"{source.name} is empty")
     if why := missing(tongue):
         raise BuildError(why)
     if tongue != "c":
@@ -41,7 +43,7 @@ def command(tongue: Tongue, source: Path, place: Path, **options: Any) -> tuple[
     )
     if built.returncode:
         said = built.stderr.replace(f"{source}:", f"{source.name}:").strip()
-        raise BuildError(said or f"cc ended with {built.returncode}")
+        raise BuildError(f"it does not compile:\n{said or f'cc ended with {built.returncode}'}")
     return (str(made), "{host}", "{port}")
 
 

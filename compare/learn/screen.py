@@ -74,8 +74,9 @@ class Page:
             took = time.monotonic() - news.since
             yield f"asking  {news.asking} ..." + (f" {took:.0f} s" if took >= 1 else "")
         if news.broken:
-            yield "failed  It cannot be run:"
-            yield from self._shortened(clean(news.broken.expandtabs()).splitlines(), 2 * lines)
+            why, *said = clean(news.broken.expandtabs()).splitlines()
+            yield from self.wrapped(f"failed  {why}", 8)[:lines]
+            yield from self._shortened(said, 2 * lines)
         hints = course.hints(lesson, part)
         if news.failed is not None:
             yield from self.failure(news.failed, lines, looks_up=hints >= LOOKS_UP)

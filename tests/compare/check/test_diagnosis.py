@@ -10,6 +10,7 @@ import pytest
 
 from compare.check import runner, symptoms
 from compare.check.bench import Subject
+from compare.check.catalogue import CHECKS
 from compare.check.languages import LANGUAGES, look_up, of_command
 from compare.check.runner import Finding, run
 
@@ -74,6 +75,17 @@ def test_what_nobody_has_any_more_was_dropped(monkeypatch: pytest.MonkeyPatch) -
     for finding in found("heeds-no-result", "tcp/3", "tcp/8"):
         assert finding.likely in (symptoms.LET_DROP, symptoms.GAP), (finding.id, finding.actual)
         assert finding.likely == symptoms.LET_DROP or finding.id != "tcp/8"
+
+
+@pytest.mark.timeout(60)
+def test_server_that_ended_for_no_known_reason_has_not_made_the_mistake_of_the_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
+    crowd, resets = found("exits", "tcp/12", "tcp/6", regardless=True)
+    assert "exit status 3" in crowd.actual
+    assert crowd.likely == symptoms.ENDED
+    assert resets.likely == CHECKS["tcp/6"].mistake
 
 
 @pytest.mark.timeout(60)

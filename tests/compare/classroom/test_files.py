@@ -12,7 +12,7 @@ from class_lessons import DUE, RIGHT, hand_in
 from click.testing import CliRunner
 
 from compare.__main__ import main
-from compare.classroom import files, owner
+from compare.classroom import bundle, files, owner
 from compare.classroom.laid_out import lay_out
 
 from .conftest import Grade
@@ -76,6 +76,37 @@ def test_disk_that_is_full_is_told_of_by_another_status_and_leaves_nothing_half(
     assert "cannot write" in result.stderr
     assert "No space left on device" in result.stderr
     assert [each.name for each in out.iterdir()] == ["x.json"]
+
+
+def test_disk_that_is_full_from_the_beginning_on_is_no_mistake_in_the_options(
+    course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int | Path, folder: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(owner, "give", full)
+    words = ["class", "grade", str(tmp_path), "--course", str(course), "--student", "ana"]
+    result = CliRunner().invoke(main, [*words, "--json", str(tmp_path / "x.json")])
+    assert result.exit_code == 4
+    assert result.stderr == f"cannot write {tmp_path}/x.json: No space left on device\n"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_course_that_cannot_be_written_as_a_whole_leaves_nothing(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object) -> Path:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder = tmp_path / "net"
+    if there:
+        folder.mkdir()
+    monkeypatch.setattr(bundle, "pack", full)
+    result = CliRunner().invoke(main, ["class", "new", str(folder)])
+    assert result.exit_code == 2
+    assert "No space left on device" in result.stderr
+    assert folder.exists() is there
+    assert not there or not list(folder.iterdir())
 
 
 @pytest.mark.slow

@@ -53,6 +53,12 @@ def test_what_does_not_compile_has_no_point_and_is_told_what_the_compiler_says(
     assert "compare-class-" not in graded.result.stdout + json.dumps(graded.kept)
 
 
+def test_empty_file_is_said_to_be_one(grade: Grade, tmp_path: Path) -> None:
+    graded = grade("")
+    assert graded.points == (0, 4)
+    graded.all_say("echo.py is empty")
+
+
 @pytest.mark.slow
 def test_program_that_was_compiled_is_compiled_again_where_its_failure_is_asked_again(
     grade: Grade, tmp_path: Path

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from class_lessons import RIGHT, hand_in
 
+from compare.classroom.course import lesson_of
+from compare.classroom.submission import MissingError, find
+
 from .conftest import Grade
 
 pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(60)]
@@ -74,3 +77,17 @@ def test_two_programs_of_one_name_are_told_to_be_too_many_unless_the_course_says
     graded.all_say("01-an-echo/echo.py and 01-an-echo/echo.c are there")
     hand_in(path, '{"language": "python"}', "course.json")
     assert grade(path).points == (4, 4)
+
+
+def test_what_is_packed_or_lies_too_deep_is_told_where_nothing_is_found(tmp_path: Path) -> None:
+    lesson = lesson_of(1)
+    part = lesson.words.part[0]
+    deep = tmp_path / "deep" / "1" / "2" / "3" / lesson.name
+    deep.mkdir(parents=True)
+    (deep / f"{part.file}.py").write_text("print()", encoding="utf-8")
+    with pytest.raises(MissingError, match=f"1/2/3/{lesson.name} lies deeper than is looked"):
+        find(tmp_path / "deep", lesson, part, alone=False)
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "all.zip").write_bytes(b"PK")
+    with pytest.raises(MissingError, match=r"all\.zip is packed: unpack it first"):
+        find(tmp_path / "packed", lesson, part, alone=False)

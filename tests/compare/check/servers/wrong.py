@@ -140,6 +140,9 @@ def calls_that_block(listener: socket.socket) -> None:
         elif MISTAKE == "serves-one-and-ends":
             echo(conn)
             return
+        elif MISTAKE == "exits":
+            echo(conn)
+            sys.exit(3)
         else:
             target = locked if MISTAKE == "one-lock" else echo
             threading.Thread(target=target, args=(conn,), daemon=True).start()
@@ -148,7 +151,7 @@ def calls_that_block(listener: socket.socket) -> None:
 KEPT: list[socket.socket] = []
 BLOCKING = {
     *("one-at-a-time", "once", "next-one", "resets-at-the-end", "serves-one-and-ends", "one-lock"),
-    "short-backlog",
+    *("short-backlog", "exits"),
 }
 if MISTAKE == "dies-of-sigpipe":
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
