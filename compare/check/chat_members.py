@@ -158,7 +158,7 @@ def _illegal_names(words: Words) -> list[bytes]:
     "those who come together must know of each other, and the roster must be the truth.",
     why="Comings and goings race with each other all day.",
     mistake="Taking the roster, telling the others and entering the room in three steps, without a "
-    "lock around all of them.",
+    "lock around all of them; or entering it before a name was given.",
     calls="none: it is the order in which threads do them.",
     together=True,
     needs="chat/6 chat/11",

@@ -35,6 +35,7 @@ _ENDINGS = (  # what stands in its status or in its last words, and what it is a
         symptoms.UNCAUGHT,
     ),
     (r"Transport endpoint is not connected|ENOTCONN|Invalid argument|EINVAL", symptoms.UNCAUGHT),
+    (r"is already registered|File exists|EEXIST", symptoms.REGISTERED),
     (r"Bad file descriptor|EBADF|KeyError|fileno", symptoms.FORGOTTEN),
     (r"MemoryError|OutOfMemory|heap out of memory|killed by SIGKILL", symptoms.OUT_OF_MEMORY),
     (r"exit status 0", symptoms.OVER),
@@ -45,6 +46,8 @@ _MADE_TO_END = (
     *("tcp/5-idle", "tcp/6", "tcp/7", "tcp/16", "tcp/17", "tcp/18", "udp/6", "chat/2"),
     *("fr/6", "fr/7", "later/4", "life/5"),
 )
+_RAISED = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception)\b.*$", re.MULTILINE)
+_ORDINARY = re.compile(r"Connection\w*Error|BrokenPipe|Timeout|Interrupt")  # as others are gone
 _OF_CLIENTS_TOO = (symptoms.MEMORY_FAULT, symptoms.SELECT, symptoms.DECODED, symptoms.AGAIN)
 
 
@@ -64,6 +67,14 @@ def of_clients_ending(ending: str, *, input_has_ended: bool) -> str:
     if likely == symptoms.OVER:
         return symptoms.LEFT_EARLY if input_has_ended else ""
     return likely if likely in _OF_CLIENTS_TOO else ""
+
+
+def of_words(stderr: str) -> str:
+    """What is said of an exception that a thread ended by, and the server with it or not."""
+    if "Traceback (most recent call last)" not in stderr:
+        return ""
+    found = [each for each in _RAISED.findall(stderr) if not _ORDINARY.search(each)]
+    return symptoms.RAISED.format(last=f"{found[-1][:120].rstrip('.')}.") if found else ""
 
 
 def of_close(look: Look) -> str:
@@ -147,6 +158,18 @@ def _of_thread(look: Look, waiting: str, conn: Conn | None) -> str:
         return symptoms.LOCKED
     if _alone(look) and conn is not None and conn.unread and look.doing[0].whom == LISTENER:
         return symptoms.NEXT_ONE
+    return _of_locks(look) if locked and not look.by_epoll else ""
+
+
+def _of_locks(look: Look) -> str:
+    """Some of its threads wait for another one, which may have a client to wait for."""
+    locked = sum(each.call == "futex" for each in look.doing)
+    busy = [each for each in look.doing if each.whom not in (None, LISTENER)]
+    held = sum(each.held and each.state != "LISTEN" for each in look.conns)
+    if any(each.whom == LISTENER for each in look.doing):
+        return symptoms.LOCKED if locked + len(busy) == held else ""
+    if busy and look.listener is not None and look.listener.unread:
+        return symptoms.JOINED.format(whom=busy[0].whom)
     return ""
 
 
@@ -174,7 +197,9 @@ def _of_listener(look: Look, conn: Conn | None) -> str:
         return ""
     if listener.watched and "ET" in listener.watched:
         return symptoms.EDGE_OF_LISTENER
-    return symptoms.LISTENER_UNWATCHED if look.by_epoll and not listener.watched else ""
+    if not look.by_epoll:
+        return symptoms.LISTENER_UNASKED
+    return "" if listener.watched else symptoms.LISTENER_UNWATCHED
 
 
 def _of_interest(look: Look, conn: Conn) -> str:

@@ -192,6 +192,8 @@ _BY_SYMPTOM = {
     symptoms.DECODED: "bytes",
     symptoms.ONCE: "stream",
     symptoms.NEXT_ONE: "each",
+    symptoms.LOCKED: "each",
+    symptoms.LISTENER_UNASKED: "wait",
     symptoms.SPINS: "wait",
     symptoms.PASSED_OVER: "wait",
     symptoms.UNASKED: "wait",
@@ -214,7 +216,7 @@ _BY_SYMPTOM = {
     symptoms.NOT_GIVEN_BACK: "end",
 }
 _BEGINNINGS = {  # of symptoms in which a name or a number is put
-    "each": (symptoms.BLOCKED_IN_SEND, symptoms.BLOCKED_IN_RECV),
+    "each": (symptoms.BLOCKED_IN_SEND, symptoms.BLOCKED_IN_RECV, symptoms.JOINED),
     "queue": (symptoms.BACKLOG,),
     "memory": (symptoms.NOT_JOINED,),
 }

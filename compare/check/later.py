@@ -71,8 +71,9 @@ def met(bench: Bench) -> Wire:
     what="Asks for lines in another order than they are due, in one segment and in lines that are "
     "cut in two; each must come once, in the order of due time.",
     why="Time-outs, retries and reminders are due in their own order, not in that of asking.",
-    mistake="A sleep for each line, one after the other; a queue where a heap belongs, so that the "
-    "first one holds up all others; taking each recv() for a line.",
+    mistake="A sleep for each line, one after the other; a wait without a timeout, which nothing "
+    "wakes when a line is due; a queue where a heap belongs, so that the first one holds up all "
+    "others; taking each recv() for a line.",
     calls="epoll_wait(2): the timeout is what is left until the first of all is due; "
     "timerfd_create(2).",
     content=True,

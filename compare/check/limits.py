@@ -8,9 +8,11 @@ import resource
 import select
 import time
 
+from compare.check import symptoms
 from compare.check.bench import Bench
 from compare.check.catalogue import check
 from compare.check.failure import Differs, Failed
+from compare.check.postmortem import SENDING
 from compare.check.room import (
     Words,
     enter,
@@ -83,9 +85,11 @@ def stalled_reader(bench: Bench) -> None:
     port = wire.sock.getsockname()[1]
     within = LATE * bench.limit + 2 * bench.patience
     if not wait_until(lambda: not bench.place.remembers(port), within):
+        waits = any(each.call in SENDING for each in bench.look().doing)
         raise Failed(
             f"a reset after {bench.limit:g} s in which nothing is read",
             f"the kernel still has the server's end, after {within:.0f} s",
+            likely=symptoms.NO_DEADLINE if waits else "",
         )
     bench.must_serve()
 

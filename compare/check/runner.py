@@ -302,6 +302,8 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
         # What it did with its connections says nothing then.
         look = Look()
         likely = _of_ending(bench, ending, check, usual)
+    elif isinstance(bench, Bench) and (raised := diagnosis.of_words(bench.stderr())):
+        likely = raised
     elif diagnosis.are_together(look):
         likely = symptoms.HANDED_OVER
     elif not isinstance(failed, Differs) and not failed.sure:
@@ -316,7 +318,7 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
         expected=failed.expected,
         actual=actual,
         at_byte=failed.at_byte,
-        likely=likely,
+        likely=_for(bench, check, likely),
         look_up=languages.look_up(check.id, likely, language) if language else "",
         seen=look.rows(),
         stderr=bench.stderr(),
@@ -325,6 +327,14 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
             for call, times in bench.timeline.calls()
         ],
     )
+
+
+def _for(bench: Bench | ClientBench, check: Check, likely: str) -> str:
+    """The same as it is told whoever made this one."""
+    likely = symptoms.IN_LANGUAGE.get(likely, {}).get(bench.subject.language or "", likely)
+    if bench.subject.style == "one-thread":
+        likely = likely.replace(symptoms.OR_THREADS, "")
+    return likely.replace(f" {check.id} asks for just this.", "")
 
 
 def _of_ending(bench: Bench | ClientBench, ending: str, check: Check, usual: str) -> str:

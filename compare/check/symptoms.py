@@ -44,8 +44,9 @@ ENDED = (
 )
 SILENT = (
     "A message alone is not answered: the server waits for more, such as a line end, a full buffer "
-    "or the client's end, or it keeps what it writes in a buffer that nobody flushes. tcp/2 and "
-    "tcp/20 ask for just this."
+    "or the client's end, or it keeps what it writes in a buffer that nobody flushes; or what "
+    "would send is never run, such as a coroutine that nobody awaits. tcp/2 and tcp/20 ask for "
+    "just this."
 )
 UNANSWERED = (
     "A datagram is not answered, though its client waits and nobody else asks: it is dropped, or "
@@ -135,6 +136,10 @@ UNCAUGHT = (
     "right after accept() fail when a client resets or leaves, which is an ordinary end: handle "
     "the error there, and close that connection."
 )
+REGISTERED = (
+    "It registers what is registered already: modify() changes what is waited for, unregister() "
+    "ends it; and a descriptor's number comes again when one was closed without unregister()."
+)
 FORGOTTEN = (
     "It used a connection that it had closed before: an event that was reported together with the "
     "one that ended it, or a place in a table that was kept."
@@ -190,14 +195,29 @@ CUT_SHORT = (
 
 # By what it was doing meanwhile.
 
+OR_THREADS = " Or give each connection a thread."
 BLOCKED_IN_SEND = (
     "Its threads are all in send(), where they wait for {whom} to read; meanwhile nobody else is "
-    "served. Make the sockets non-blocking, keep what is not taken and wait for EPOLLOUT; or give "
-    "each connection a thread."
+    "served. Make the sockets non-blocking, keep what is not taken and wait for EPOLLOUT."
+    + OR_THREADS
 )
 BLOCKED_IN_RECV = (
     "Its threads are all in recv(), where they wait for {whom} to say something; meanwhile nobody "
-    "else is served. Wait for all connections at once (epoll), or give each a thread."
+    "else is served. Wait for all connections at once (epoll)." + OR_THREADS
+)
+JOINED = (
+    "The thread that accepts waits for another one, which serves {whom}, and for no newcomer "
+    "meanwhile: a join() right after start(), or a lock that the other one holds. Start the "
+    "thread, and go on to the next accept()."
+)
+RAISED = (
+    "An exception that nobody caught: {last} The thread, task or callback that served this client "
+    "has ended there; the lines on stderr say where."
+)
+NO_DEADLINE = (
+    "It waits in send() for a client that reads nothing, and for as long as that likes: a deadline "
+    "is needed there, too (settimeout(), SO_SNDTIMEO, poll() with a timeout before it), after "
+    "which the connection is reset."
 )
 NEXT_ONE = (
     "It waits in accept() for the next client, with unread input of this one: it has answered once "
@@ -224,8 +244,9 @@ NOT_GIVEN_BACK = (
     "thread that was handed the address of accept()'s variable (&conn) closes another one."
 )
 LOCKED = (
-    "All its threads wait for each other (a lock, a queue, a join), and nobody for the clients: "
-    "something is held that another one needs, such as a lock during a send() that blocks."
+    "Threads that should serve clients wait for each other (a lock, a queue, a join): "
+    "something is held that another one needs, such as a lock during a send() or recv() that "
+    "waits, or a lock that the same thread takes a second time."
 )
 SLEEPS = (
     "It sleeps (sleep(), or a timer in the one thread), and serves nobody meanwhile: wait for the "
@@ -274,6 +295,11 @@ LISTENER_UNWATCHED = (
     "Newcomers wait to be accepted, and the listener is not among what epoll waits for: it was "
     "taken out, or never put in again."
 )
+LISTENER_UNASKED = (
+    "It waits in select() or poll(), and the listener, at which newcomers wait, is not among what "
+    "it asks for: one wait at a time, for one connection. Wait for all of them, the listener too, "
+    "in one call."
+)
 UNWATCHED = (
     "There are unread bytes, and the connection is not watched for EPOLLIN: it was taken out of "
     "epoll, or its interest changed to writing, and never given back."
@@ -297,4 +323,12 @@ UNHEEDED = {
     "for its byte order, pass first.",
     "later": "A line that is due at once is not answered as docs/protocols.md has it: make later/1 "
     "pass first.",
+}
+
+IN_LANGUAGE = {  # where its library has other words for it
+    UNWATCHED: {
+        "js": "There are unread bytes, and nobody asks for them: the socket is paused (pause(), "
+        "pauseOnConnect), or it has no 'data' handler. resume() it, or pipe(); at 'drain', where "
+        "it was paused until then.",
+    },
 }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from compare.check.bench import Subject
+from compare.check.catalogue import CHECKS
 from compare.check.declared import read_limit
 from compare.check.runner import Finding, run
 from compare.check.variant import DEFAULT, Variant, of_student
@@ -39,13 +40,30 @@ def subject_of(
     )
 
 
+def roots_first(asked: Sequence[str]) -> list[str]:
+    """The same checks, in the same order but for those that another one needs."""
+    ordered: dict[str, None] = {}
+
+    def add(check: str) -> None:
+        for each in CHECKS[check].needs:
+            if each in asked and each not in ordered:
+                add(each)
+        ordered[check] = None
+
+    for each in asked:
+        if each not in ordered:
+            add(each)
+    return list(ordered)
+
+
 def judge(
     lesson: Lesson, part: Part, subject: Subject, done: int, told: Callable[[str], None]
 ) -> Iterator[Finding | int]:
     """Findings, and after each step that is passed the number of steps that now are.
 
     It begins with the checks of the step after those that are done; then come those of the steps
-    before, which what was written since may have broken. It ends with the first failure.
+    before, which what was written since may have broken, but for what others need: that comes
+    before them, so that the root of a failure is shown. It ends with the first failure.
     """
     tongue = subject.language
     assert tongue in ("python", "c", "js")
@@ -53,7 +71,8 @@ def judge(
     known = set[str]()
     for number in range(min(done, len(steps) - 1), len(steps)):
         asked = [check for step in [steps[number], *steps[:number]] for check in step.checks]
-        for finding in run(subject, [each for each in asked if each not in known], SEED, told):
+        left = [each for each in roots_first(asked) if each not in known]
+        for finding in run(subject, left, SEED, told):
             known.add(finding.id)
             yield finding
             if finding.state == "failed":

@@ -116,7 +116,7 @@ def test_the_experiment_asks_before_it_shows(course: Course, watched: Watched) -
 def test_what_does_not_start_is_said_with_its_last_words(course: Course, watched: Watched) -> None:
     (course.folder / "1-a-stream" / "server.py").write_text("import sockets\n")
     with watched(course.folder) as terminal:
-        terminal.wait_for(b"failed  tcp/2")
+        terminal.wait_for(b"failed  life/0")
         terminal.wait_for(b"No module named 'sockets'")
 
 

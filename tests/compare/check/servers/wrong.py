@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from typing import Any
 
 MISTAKE, PORT = sys.argv[1], int(sys.argv[2])
 BACKLOG = 5 if MISTAKE in ("short-backlog", "in-turn") else 4096
@@ -79,7 +80,7 @@ def on_epoll(listener: socket.socket) -> None:
                 accept()
                 continue
             if MISTAKE == "sleeps":
-                time.sleep(0.3)
+                time.sleep(3)
             try:
                 serve(fd)
             except BlockingIOError:
@@ -93,11 +94,34 @@ def on_epoll(listener: socket.socket) -> None:
                 close(fd)
 
 
+def locked_in_recv(conn: socket.socket) -> None:
+    while True:
+        with LOCK:
+            data = conn.recv(65536)
+        if not data:
+            conn.close()
+            return
+        conn.sendall(data)
+
+
+def locked_twice(conn: socket.socket) -> None:
+    while data := conn.recv(65536):
+        with LOCK, LOCK:
+            conn.sendall(data)
+    conn.close()
+
+
 def echo(conn: socket.socket) -> None:
     """Until the end, with calls that block."""
     with conn:
         while data := conn.recv(65536):
             conn.sendall(data)
+
+
+def waits_for_one(conn: socket.socket) -> None:
+    while select.select([conn], [], [])[0] and (data := conn.recv(65536)):
+        conn.sendall(data)
+    conn.close()
 
 
 def locked(conn: socket.socket) -> None:
@@ -140,18 +164,26 @@ def calls_that_block(listener: socket.socket) -> None:
         elif MISTAKE == "serves-one-and-ends":
             echo(conn)
             return
+        elif MISTAKE == "one-wait-at-a-time":
+            waits_for_one(conn)
         elif MISTAKE == "exits":
             echo(conn)
             sys.exit(3)
         else:
-            target = locked if MISTAKE == "one-lock" else echo
-            threading.Thread(target=target, args=(conn,), daemon=True).start()
+            target = LOCKED.get(MISTAKE, echo)
+            given: Any = conn if MISTAKE == "no-tuple" else (conn,)
+            thread = threading.Thread(target=target, args=given, daemon=True)
+            thread.start()
+            if MISTAKE == "joins":
+                thread.join()
 
 
 KEPT: list[socket.socket] = []
+LOCKED = {"one-lock": locked, "lock-in-recv": locked_in_recv, "lock-twice": locked_twice}
 BLOCKING = {
     *("one-at-a-time", "once", "next-one", "resets-at-the-end", "serves-one-and-ends", "one-lock"),
-    *("short-backlog", "exits"),
+    *("short-backlog", "exits", "lock-in-recv", "lock-twice", "no-tuple", "joins"),
+    "one-wait-at-a-time",
 }
 if MISTAKE == "dies-of-sigpipe":
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
