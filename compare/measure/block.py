@@ -28,6 +28,7 @@ from compare.measure.gate import PROFILE_OF
 from compare.measure.holders import Holders
 from compare.measure.idle import hold, order_of, workers
 from compare.measure.testbed import Block, Finding, Say
+from compare.models.handler import PLAIN, Handler
 from compare.models.matrix import WORKLOADS
 from compare.models.model import WORKERS, Model, Workload
 from compare.results.aggregation import round_of
@@ -57,6 +58,18 @@ class Here:
 def close_after(load: Load, settings: Settings) -> int | None:
     """After how many bytes the server is to close a connection, if it is."""
     return load.size if settings.close == "server" and load.workload == "tcp-short" else None
+
+
+def handler_of(load: Load, settings: Settings) -> Handler:
+    """What each message is to cost a server."""
+    return Handler(
+        work_us=load.work_us,
+        wait_us=load.wait_us,
+        slow_share=load.slow_share,
+        slow_us=load.slow_us,
+        size=load.size,
+        seed=settings.seed,
+    )
 
 
 def spec_of(block: Block, targets: list[Target]) -> Spec:
@@ -165,6 +178,7 @@ def _ready(
                 settings.server_cores,
                 close_after=close_after(load, settings),
                 workers=workers(load.idle, limits_here()),
+                handler=handler_of(load, settings),
             )
         except LaunchError as error:
             found[model.name] = str(error)
@@ -232,9 +246,12 @@ def start(
     close_after: int | None = None,
     workers: int = WORKERS,
     host: str | None = None,
+    handler: Handler = PLAIN,
 ) -> Server:
     """The server of a cell, not yet ready; on loopback, if no `host` is given."""
-    argv = model.argv(workload, close_after=close_after, workers=workers, host=host)
+    argv = model.argv(
+        workload, close_after=close_after, workers=workers, host=host, handler=handler
+    )
     if not model.own:
         return Server(argv, cores, env=model.surroundings)
     subject = Subject(

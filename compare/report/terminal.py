@@ -20,7 +20,7 @@ from compare.report.words import (
     milliseconds,
     three,
 )
-from compare.results.naming import noun, operation_of, schedule
+from compare.results.naming import handling, noun, operation_of, schedule
 from compare.results.ranking import by_load
 from compare.results.records import Cell, Comparison, Metric, Run
 
@@ -83,7 +83,9 @@ def _heading(run: Run, cells: list[Cell]) -> str:
     return (
         f"[bold]{escape(load.workload)}[/]   {load.connections} {noun(load)}{at_once}"
         + (f" beside {load.idle:,} idle" if load.idle else "")
-        + f", {load.size} B, {how}, {rounds} of {each}"
+        + f", {load.size} B"
+        + (f", {costs}" if (costs := handling(load)) else "")
+        + f", {how}, {rounds} of {each}"
         f"   [dim]{pinned}{operation}[/]"
     )
 

@@ -45,6 +45,8 @@ class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
     """What all servers of a block are put under alike.
 
     size: of a message, in bytes. idle: connections that stand beside those that work.
+    work_us: CPU that the server takes for each message; slow_us: for a `slow_share` of them, beside
+    that. wait_us: from the last byte of a message until it answers.
     In an open loop so many operations are due in a second: `rate`, or `share` of what the model
     does in a closed one; or where there is neither, as many as keep the promise of the run.
     """
@@ -53,6 +55,10 @@ class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
     connections: int
     size: int
     idle: int = 0
+    work_us: Amount = 0.0
+    wait_us: Amount = 0.0
+    slow_share: Amount = 0.0
+    slow_us: Amount = 0.0
     loop: Loop = "closed"
     rate: float | None = None
     share: float | None = None
@@ -61,6 +67,11 @@ class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
     def load(self) -> Load:
         """This alone, of what has more beside it."""
         return Load(**{name: getattr(self, name) for name in Load.__struct_fields__})
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether a message costs the server more than its service."""
+        return bool(self.work_us or self.wait_us or self.slow_share)
 
     @property
     def is_promise(self) -> bool:
@@ -298,10 +309,18 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
 
 
+class Slow(msgspec.Struct, frozen=True):
+    """So large a share of the messages takes so much CPU."""
+
+    share: Amount
+    us: Amount
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for; see `Load` for what has several values. Times in seconds.
 
     sizes: none is each workload's usual one. ramp: idle connections are opened at so many a second.
+    works_us, waits_us, slows: what a message is to cost the server.
 
     interpreters: that ran the servers, where not the one that ran the rest.
     sources: checkouts that models were taken from, beside ours.
@@ -325,6 +344,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connections: list[int]
     sizes: list[int] = []
     idle: list[int] = msgspec.field(default_factory=lambda: [0])
+    works_us: list[float] = []
+    waits_us: list[float] = []
+    slows: list[Slow] = []
     ramp: float | None = None
     rounds: int
     precise: bool = False

@@ -16,7 +16,7 @@ from click.testing import Result
 from compare.commands import run as cli
 from compare.commands import where
 from compare.host.limits import limits_here
-from compare.measure.run import loads_of
+from compare.measure.loads import loads_of
 from compare.models.matrix import DEFAULT_MODELS, SETS, WORKLOADS
 from compare.results.records import Run, Settings
 
