@@ -21,6 +21,7 @@ from compare.results.store import readable
 
 ROUNDS, QUICK_ROUNDS, IDLE_ROUNDS = 11, 4, 3
 SLICE_US, OPEN_SLICE_US = 20_000.0, 100_000.0
+SLOW_ONES = 5  # that a slice has room for
 SLO_SLICE_US = 500_000.0  # near its limit a queue takes its time to build up
 LEAST_SLICE_US, MOST_SLICE_US = 5_000.0, 10_000_000.0
 SLICED_WARMUP_S = 0.5  # at most, of each server in each round
@@ -191,6 +192,8 @@ class Asked:
         idle = sorted({most(limits) if each == "most" else int(each) for each in self.held})
         paced = bool(self.rates or self.shares or self.slo)
         default_us = SLO_SLICE_US if self.slo else OPEN_SLICE_US if paced else SLICE_US
+        slowest_us = max((each.us for each in self.slows or []), default=0.0)
+        default_us = max(default_us, SLOW_ONES * slowest_us)
         alone = self._is_alone
         rounds = ROUNDS
         if idle:

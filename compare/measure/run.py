@@ -28,6 +28,7 @@ from compare.measure.tally import Tally
 from compare.measure.testbed import Block, Finding, Gone, Testbed
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
+from compare.results.breakeven import break_evens
 from compare.results.ranking import rank, rank_all
 from compare.results.records import Cell, Idle, Load, Loop, Metric, Run, Settings
 from compare.results.verdict import LATE
@@ -154,6 +155,7 @@ class _Runner:
             settings=self._settings,
             cells=cells,
             comparisons=rank_all(cells, self._settings.margin),
+            break_evens=break_evens(cells, self._settings.margin),
         )
 
     def measure_all(self, loop: Loop) -> None:

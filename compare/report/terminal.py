@@ -10,6 +10,8 @@ from rich.table import Table
 
 from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
+from compare.report.breakeven import show_break_evens
+from compare.report.slow import show_slow
 from compare.report.sweeps import show_sweeps
 from compare.report.words import (
     count,
@@ -45,6 +47,8 @@ def show(run: Run, console: Console) -> None:
                 for reason in cell.reasons:
                     console.print(f"{escape(cell.model)}: {escape(reason)}")
     show_sweeps(run.cells, console)
+    show_break_evens(run.break_evens, console)
+    show_slow(run.cells, console)
     console.print()
     whose = "drivers: " if run.settings.target else ""
     console.print(f"[dim]{whose}{escape(describe(run.machine))}[/]", soft_wrap=True)
