@@ -29,7 +29,7 @@ def selftest(comparisons: float, cores: str | None) -> None:
     was not recovered.
     """
     from compare.report.findings import show_findings
-    from compare.selftest.trials import Finding
+    from compare.selftest.finding import Finding
     from compare.selftest.trials import selftest as find
 
     pinned = pinned_to(cores)

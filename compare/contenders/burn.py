@@ -9,7 +9,7 @@ from time import thread_time_ns
 STEP = 100  # turns of an empty loop, between two looks in a calibration
 LOOKS = 200
 MOST_S = 0.02  # that a calibration may take
-BY_TURNS = 0.8  # of the work; the clock, which costs a system call, is looked at for the rest
+BY_TURNS = 0.5  # of what is left, before the clock is looked at again, which is a system call
 
 
 class Burner:
@@ -32,10 +32,9 @@ class Burner:
         """Take `ns` of CPU, that of this call and of `beside_ns` among them."""
         ns -= self.beside_ns
         end = thread_time_ns() + ns
-        for _ in range(int(ns * BY_TURNS * self._turns_per_ns)):
-            pass
-        while thread_time_ns() < end:
-            pass
+        while (left := end - thread_time_ns()) > 0:
+            for _ in range(int(left * BY_TURNS * self._turns_per_ns)):
+                pass
 
     def calibrate(self, call: Callable[[], object], ns: float) -> None:
         """Find out what `call`, which burns `ns`, takes more than that."""
