@@ -25,7 +25,7 @@ from compare.report.progress import saying
 def selftest(comparisons: float, cores: str | None) -> None:
     """Hold the instrument against servers with planted faults, and against itself.
 
-    Takes about six minutes, without the comparisons one. Exit status 1 when anything
+    Takes about seven minutes, without the comparisons two. Exit status 1 when anything
     was not recovered.
     """
     from compare.report.findings import show_findings

@@ -151,9 +151,12 @@ COST = Quantity(
     "TIME",
     lambda text: units.time_us(text, bare=1.0 if text.strip() == "0" else None),
     0,
-    1e7,
-    "0, or a time up to 10s with its unit, such as 50us or 5ms",
+    1e5,
+    "0, or a time up to 100ms with its unit, such as 50us or 5ms",
 )
+
+
+SLOW_TIME = Quantity("TIME", units.time_us, 1, 1e5, "a time from 1us to 100ms, such as 20ms")
 
 
 class SlowOnes(click.ParamType["list[Slow]"]):
@@ -174,7 +177,7 @@ class SlowOnes(click.ParamType["list[Slow]"]):
         share, colon, us = text.partition(":")
         if not colon:
             self.fail(f"{text[:40]!r} is not SHARE:TIME, such as 1%:20ms, nor 0", param, ctx)
-        return Slow(SLOW_SHARE.convert(share, param, ctx), DURATION.convert(us, param, ctx))
+        return Slow(SLOW_SHARE.convert(share, param, ctx), SLOW_TIME.convert(us, param, ctx))
 
 
 class Rounds(click.ParamType["int | str"]):

@@ -86,6 +86,7 @@ def spec_of(block: Block, targets: list[Target]) -> Spec:
         slice_s=settings.duration_s / slices,
         seed=settings.seed + block.number,
         arrivals=settings.arrivals,
+        each_s=(load.work_us + load.wait_us + load.slow_share * load.slow_us) / 1e6,
         close=settings.close,
     )
 
