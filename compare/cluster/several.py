@@ -73,7 +73,7 @@ class Several(Here):
             settings.server_cores,
             close_after=close_after(load, settings),
             workers=workers(load.idle, self.limits),
-            handler=handler_of(load, settings),
+            handler=handler_of(block),
         )
         with server:
             idle = None

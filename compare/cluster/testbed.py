@@ -118,7 +118,7 @@ class Cluster:
                     core=server.core,
                     close_after=close_after(load, settings),
                     workers=workers(load.idle, self.limits),
-                    handler=handler_of(load, settings),
+                    handler=handler_of(block),
                     connections=many,
                     limit_s=BUSY_S + limit_s,
                 )

@@ -60,15 +60,16 @@ def close_after(load: Load, settings: Settings) -> int | None:
     return load.size if settings.close == "server" and load.workload == "tcp-short" else None
 
 
-def handler_of(load: Load, settings: Settings) -> Handler:
-    """What each message is to cost a server."""
+def handler_of(block: Block) -> Handler:
+    """What each message is to cost a server; in each round others are the slow ones."""
+    load = block.load
     return Handler(
         work_us=load.work_us,
         wait_us=load.wait_us,
         slow_share=load.slow_share,
         slow_us=load.slow_us,
         size=load.size,
-        seed=settings.seed,
+        seed=block.settings.seed + block.number,
     )
 
 
@@ -179,7 +180,7 @@ def _ready(
                 settings.server_cores,
                 close_after=close_after(load, settings),
                 workers=workers(load.idle, limits_here()),
-                handler=handler_of(load, settings),
+                handler=handler_of(block),
             )
         except LaunchError as error:
             found[model.name] = str(error)
