@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aionet.address import Address
 from aionet.limits import Limits, Timeouts
@@ -31,6 +31,9 @@ SERVICES: dict[str, Callable[[Limits], Service]] = {
     "udp-echo": lambda limits: Echo(),
     "chat": lambda limits: Room(line_limit=limits.message),
 }
+# What a program that starts one of these has around its service: called with both, it gives what
+# is served in the place of that.
+AROUND: list[Callable[[Serve, Service], Any]] = []
 
 
 _OF_CONNECTIONS = frozenset(
@@ -73,8 +76,12 @@ class Serve:
 
     def make_service(self) -> Service:
         if self.close_after is not None:
-            return EchoAndClose(self.close_after)
-        return SERVICES[self.service](self.limits)
+            service: Service = EchoAndClose(self.close_after)
+        else:
+            service = SERVICES[self.service](self.limits)
+        for around in AROUND:
+            service = around(self, service)
+        return service
 
     def refuse_useless(self, never: Collection[str] = (), why: str = "") -> None:
         """One line on stderr and exit 1 for an option that would change nothing.

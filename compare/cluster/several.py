@@ -22,7 +22,7 @@ from compare.driver.meter import TimeWait
 from compare.host import process
 from compare.host.cores import Cores
 from compare.host.launch import Server
-from compare.measure.block import Here, close_after, spec_of, start, stopped
+from compare.measure.block import Here, close_after, handler_of, spec_of, start, stopped
 from compare.measure.driver_process import Driver, DriverError, Told
 from compare.measure.holders import Holders
 from compare.measure.idle import hold, order_of, workers
@@ -73,6 +73,7 @@ class Several(Here):
             settings.server_cores,
             close_after=close_after(load, settings),
             workers=workers(load.idle, self.limits),
+            handler=handler_of(block),
         )
         with server:
             idle = None

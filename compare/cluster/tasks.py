@@ -43,6 +43,7 @@ from compare.measure.block import start
 from compare.measure.driver_process import CONNECTS_PER_S, Driver, DriverError
 from compare.measure.holders import Holders
 from compare.measure.idle import look_at
+from compare.models.handler import PLAIN, Handler
 from compare.models.matrix import Model, Workload
 from compare.models.model import WORKERS
 
@@ -152,6 +153,7 @@ class ServeOrder(msgspec.Struct, frozen=True, kw_only=True):
     core: int | None
     close_after: int | None = None
     workers: int = WORKERS
+    handler: Handler = PLAIN
     connections: int
     limit_s: float
 
@@ -179,6 +181,7 @@ def serve(topic: str, name: str, order: ServeOrder) -> str:
             () if order.core is None else (order.core,),
             close_after=order.close_after,
             workers=order.workers,
+            handler=order.handler,
             host=order.host,
         ) as server,
         Guard(server.pid, order.limit_s),

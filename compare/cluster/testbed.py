@@ -12,7 +12,7 @@ from compare.cluster.tasks import ServeOrder, unsupported, why_not
 from compare.contract.spec import Target
 from compare.host.limits import SPARE_DESCRIPTORS
 from compare.host.place import Place
-from compare.measure.block import close_after, spec_of
+from compare.measure.block import close_after, handler_of, spec_of
 from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError, Told
 from compare.measure.holders import merge_held, split_order
 from compare.measure.idle import idle_of, order_of, workers
@@ -118,6 +118,7 @@ class Cluster:
                     core=server.core,
                     close_after=close_after(load, settings),
                     workers=workers(load.idle, self.limits),
+                    handler=handler_of(block),
                     connections=many,
                     limit_s=BUSY_S + limit_s,
                 )

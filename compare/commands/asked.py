@@ -16,11 +16,12 @@ from compare.measure.idle import most
 from compare.measure.run import IDLE_AT_ONCE
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
-from compare.results.records import Settings
+from compare.results.records import Settings, Slow
 from compare.results.store import readable
 
 ROUNDS, QUICK_ROUNDS, IDLE_ROUNDS = 11, 4, 3
 SLICE_US, OPEN_SLICE_US = 20_000.0, 100_000.0
+SLOW_ONES = 5  # that a slice has room for
 SLO_SLICE_US = 500_000.0  # near its limit a queue takes its time to build up
 LEAST_SLICE_US, MOST_SLICE_US = 5_000.0, 10_000_000.0
 SLICED_WARMUP_S = 0.5  # at most, of each server in each round
@@ -48,6 +49,9 @@ class Asked:
     alone: bool
     margin: float
     sizes: list[int] | None
+    works: list[float] | None
+    waits: list[float] | None
+    slows: list[Slow] | None
     rates: list[float] | None
     shares: list[float] | None
     slo: float | None
@@ -102,11 +106,13 @@ class Asked:
         elif self.ramp:
             raise click.UsageError("--ramp is how fast those of --idle are opened: say how many.")
         chosen = self.models or self.sets or self.server or self.config
-        made = self.pythons or self.sources or self.unchecked or self.closer == "server"
+        cost = self.works or self.waits or self.slows
+        made = cost or self.pythons or self.sources or self.unchecked or self.closer == "server"
         if self.target and (chosen or made):
             raise click.UsageError(
                 "--target is the one server, and stands already: leave --models, --set, --python, "
-                "--source, --server, --config, --unchecked and --close server out."
+                "--source, --server, --config, --unchecked, --close server, --work, --wait and "
+                "--slow out."
             )
         self._check_that_all_is_used()
 
@@ -186,6 +192,8 @@ class Asked:
         idle = sorted({most(limits) if each == "most" else int(each) for each in self.held})
         paced = bool(self.rates or self.shares or self.slo)
         default_us = SLO_SLICE_US if self.slo else OPEN_SLICE_US if paced else SLICE_US
+        slowest_us = max((each.us for each in self.slows or []), default=0.0)
+        default_us = max(default_us, SLOW_ONES * slowest_us)
         alone = self._is_alone
         rounds = ROUNDS
         if idle:
@@ -201,6 +209,9 @@ class Asked:
             workloads=self.workloads,
             connections=self.connections,
             sizes=self.sizes or [],
+            works_us=sorted(self.works or []),
+            waits_us=sorted(self.waits or []),
+            slows=self.slows or [],
             idle=idle or [0],
             ramp=self.ramp,
             rounds=self.rounds if isinstance(self.rounds, int) else rounds,

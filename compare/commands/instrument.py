@@ -25,11 +25,11 @@ from compare.report.progress import saying
 def selftest(comparisons: float, cores: str | None) -> None:
     """Hold the instrument against servers with planted faults, and against itself.
 
-    Takes about six minutes, without the comparisons one. Exit status 1 when anything
+    Takes about seven minutes, without the comparisons two. Exit status 1 when anything
     was not recovered.
     """
     from compare.report.findings import show_findings
-    from compare.selftest.trials import Finding
+    from compare.selftest.finding import Finding
     from compare.selftest.trials import selftest as find
 
     pinned = pinned_to(cores)

@@ -18,6 +18,7 @@ from compare.models.interpreter import Interpreter
 from compare.models.matrix import DEFAULT_MODELS, MODELS, SETS
 from compare.models.model import Model
 from compare.models.source import Source
+from compare.results.records import Slow
 from compare.results.store import Store, StoreError, default_path
 
 OWN = "compare: models of the user's own"  # of a click.Context
@@ -136,6 +137,7 @@ SECONDS = Quantity(
 SHARE = Quantity(
     "SHARE", units.share, 0.0001, 10, "a share from 0.01% to 1000%, such as 5% or 0.05"
 )
+SLOW_SHARE = Quantity("SHARE", units.share, 1e-6, 1, "a share up to 100%, such as 1% or 0.01")
 LOAD = Quantity("SHARE", units.share, 0.01, 1.5, "a share from 1% to 150%, such as 70% or 0.7")
 RATE = Quantity(
     "RATE", units.amount, 0.1, 1e7, "a number from 0.1 to 10,000,000 a second, such as 20k"
@@ -143,6 +145,39 @@ RATE = Quantity(
 SIZE = Quantity(
     "BYTES", units.size_bytes, 1, 2**30, "a number of bytes from 1 to 1G, such as 1000 or 64k"
 )
+
+
+COST = Quantity(
+    "TIME",
+    lambda text: units.time_us(text, bare=1.0 if text.strip() == "0" else None),
+    0,
+    1e5,
+    "0, or a time up to 100ms with its unit, such as 50us or 5ms",
+)
+
+
+SLOW_TIME = Quantity("TIME", units.time_us, 1, 1e5, "a time from 1us to 100ms, such as 20ms")
+
+
+class SlowOnes(click.ParamType["list[Slow]"]):
+    """`1%:20ms`, or 0; with commas between several."""
+
+    name = "SHARE:TIME,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[Slow]:
+        if isinstance(value, list):
+            return value
+        return list(dict.fromkeys(self._one(text.strip(), param, ctx) for text in value.split(",")))
+
+    def _one(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> Slow:
+        if text == "0":
+            return Slow(0.0, 0.0)
+        share, colon, us = text.partition(":")
+        if not colon:
+            self.fail(f"{text[:40]!r} is not SHARE:TIME, such as 1%:20ms, nor 0", param, ctx)
+        return Slow(SLOW_SHARE.convert(share, param, ctx), SLOW_TIME.convert(us, param, ctx))
 
 
 class Rounds(click.ParamType["int | str"]):
@@ -213,6 +248,32 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="A Python to run the servers under, such as python3.13; may be repeated.",
     )
     return models(sets(pythons(command)))
+
+
+def handler_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--work, --wait and --slow: what a message costs a server."""
+    work = click.option(
+        "--work",
+        "works",
+        type=Several(COST),
+        help="CPU that the server takes for each message, such as 50us or 0,20us,100us: from when "
+        "on is it all the same which model serves?",
+    )
+    wait = click.option(
+        "--wait",
+        "waits",
+        type=Several(COST),
+        help="From the end of a message until the server answers, as for a database: a thread "
+        "sleeps, a loop has a timer.",
+    )
+    slow = click.option(
+        "--slow",
+        "slows",
+        type=SlowOnes(),
+        help="Such as 1%:20ms: one message in a hundred takes so much CPU; what does it do to "
+        "everybody else?",
+    )
+    return work(wait(slow(command)))
 
 
 cores_option = click.option(

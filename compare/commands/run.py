@@ -27,6 +27,7 @@ from compare.commands.options import (
     alone_on,
     chosen,
     cores_option,
+    handler_options,
     model_options,
     pinned_to,
     store_option,
@@ -148,6 +149,7 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     type=Several(SIZE, whole=True),
     help="Bytes of a message.  [default: 1000; for chat 100]",
 )
+@handler_options
 @click.option(
     "--rate",
     "rates",
@@ -237,8 +239,8 @@ def run(**given: Any) -> None:
     message, shows what a model can do. An open loop shows latencies: choose it by --rate,
     --load or --slo.
 
-    --connections, --idle, --size, --rate and --load take several values, such as 16,1k,64k or
-    0.1..0.9, and what changes with them is shown, too.
+    --connections, --idle, --size, --work, --wait, --rate and --load take several values, such as
+    16,1k,64k or 0.1..0.9, and what changes with them is shown, too.
 
     Exit status 1 when a cell failed, --json could not be written or the run be kept to its end,
     130 when interrupted; what was measured is shown.

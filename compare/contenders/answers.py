@@ -16,6 +16,7 @@ class Answers:
     """Of the service that was asked for on the command line, on `sock`."""
 
     def __init__(self, task: Serve, sock: Any) -> None:
+        self.sock = sock
         self._ask = task.make_service().receive_data
         self._answerable = Answerable(task.limits, sock)
 

@@ -166,6 +166,6 @@ def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
         listening = loop.adoptStreamPort(sock.fileno(), sock.family, server)
         loop.addSystemEventTrigger("before", "shutdown", listening.stopListening)
         loop.addSystemEventTrigger("before", "shutdown", server.drain)
-    sock.close()  # the reactor has a duplicate
+        sock.close()  # the reactor has a duplicate
     loop.callWhenRunning(ready)
     loop.run()

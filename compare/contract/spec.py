@@ -41,6 +41,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     connections: to each server. warmup_s: at most; with several drivers exactly.
     slices: turns of each server, in shuffled order, whose windows last `slice_s`; where messages
         take long, the driver makes them longer, and has fewer.
+    each_s: that a server takes for a message on purpose, while others may wait for it.
     close: who ends a short connection, and whether by a reset.
     trace: whether to go on for a moment after all turns, for a picture of it.
     shard: which of several drivers this is, that put the load on one server together.
@@ -56,6 +57,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     slice_s: float
     seed: int
     arrivals: Arrivals = "fixed"
+    each_s: float = 0.0
     close: Closer = "client"
     trace: bool = False
     shard: Shard | None = None

@@ -2,7 +2,8 @@
 
 A datagram carries its number and when it was sent. One that does not come back within
 LOSS_NS counts as lost and the next is sent, so that a loss does not stall its client; if it
-comes after all, it counts as late.
+comes after all, it counts as late. Where the server takes its time on purpose, it is later by
+PATIENCE times what all clients take one after the other.
 
 In an open loop the sockets take the datagrams in turn as they are due, and any number may be
 under way. Then nothing is late: however late a reply is, that is its latency; lost is what has
@@ -26,6 +27,7 @@ from compare.driver.trace import Note, telling
 
 HEADER = struct.Struct("!QQ")  # number, ns of the driver's clock
 LOSS_NS = 100_000_000
+PATIENCE = 4
 COPIES_NS = 50_000_000  # after the last reply, for what may come a second time
 
 
@@ -207,6 +209,7 @@ class Workload:
 
     def __init__(self, load: Load) -> None:
         self._load = load
+        self._loss_ns = LOSS_NS + round(PATIENCE * 1e9 * load.spec.connections * load.spec.each_s)
         self._fillers = self._make_fillers()
         self._kind = Client if load.target.rate is None else PacedClient
         self._clients: list[Any] = []
@@ -253,7 +256,7 @@ class Workload:
 
     def tick(self, now: int) -> None:
         for client in self._clients:
-            if client.waiting and now - client.started > LOSS_NS:
+            if client.waiting and now - client.started > self._loss_ns:
                 number = client.number
                 client.on_reply()  # it may have come and not been read yet
                 if client.waiting and client.number == number:

@@ -28,6 +28,7 @@ from compare.measure.gate import PROFILE_OF
 from compare.measure.holders import Holders
 from compare.measure.idle import hold, order_of, workers
 from compare.measure.testbed import Block, Finding, Say
+from compare.models.handler import PLAIN, Handler
 from compare.models.matrix import WORKLOADS
 from compare.models.model import WORKERS, Model, Workload
 from compare.results.aggregation import round_of
@@ -59,6 +60,19 @@ def close_after(load: Load, settings: Settings) -> int | None:
     return load.size if settings.close == "server" and load.workload == "tcp-short" else None
 
 
+def handler_of(block: Block) -> Handler:
+    """What each message is to cost a server; in each round others are the slow ones."""
+    load = block.load
+    return Handler(
+        work_us=load.work_us,
+        wait_us=load.wait_us,
+        slow_share=load.slow_share,
+        slow_us=load.slow_us,
+        size=load.size,
+        seed=block.settings.seed + block.number,
+    )
+
+
 def spec_of(block: Block, targets: list[Target]) -> Spec:
     """What the driver is to do to servers that it knows no more of."""
     load, settings = block.load, block.settings
@@ -73,6 +87,7 @@ def spec_of(block: Block, targets: list[Target]) -> Spec:
         slice_s=settings.duration_s / slices,
         seed=settings.seed + block.number,
         arrivals=settings.arrivals,
+        each_s=(load.work_us + load.wait_us + load.slow_share * load.slow_us) / 1e6,
         close=settings.close,
     )
 
@@ -165,6 +180,7 @@ def _ready(
                 settings.server_cores,
                 close_after=close_after(load, settings),
                 workers=workers(load.idle, limits_here()),
+                handler=handler_of(block),
             )
         except LaunchError as error:
             found[model.name] = str(error)
@@ -232,9 +248,12 @@ def start(
     close_after: int | None = None,
     workers: int = WORKERS,
     host: str | None = None,
+    handler: Handler = PLAIN,
 ) -> Server:
     """The server of a cell, not yet ready; on loopback, if no `host` is given."""
-    argv = model.argv(workload, close_after=close_after, workers=workers, host=host)
+    argv = model.argv(
+        workload, close_after=close_after, workers=workers, host=host, handler=handler
+    )
     if not model.own:
         return Server(argv, cores, env=model.surroundings)
     subject = Subject(

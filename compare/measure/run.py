@@ -14,12 +14,13 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 
 from compare.host.cores import Cores
 from compare.measure.block import Here
+from compare.measure.loads import loads_of
 from compare.measure.progress import Progress
 from compare.measure.promise import keep, keep_up
 from compare.measure.search import highest
@@ -27,6 +28,7 @@ from compare.measure.tally import Tally
 from compare.measure.testbed import Block, Finding, Gone, Testbed
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
+from compare.results.breakeven import break_evens
 from compare.results.ranking import rank, rank_all
 from compare.results.records import Cell, Idle, Load, Loop, Metric, Run, Settings
 from compare.results.verdict import LATE
@@ -75,24 +77,6 @@ def execute(
     except Gone as gone:
         return msgspec.structs.replace(runner.snapshot(interrupted=True), ended=str(gone))
     return runner.snapshot(interrupted=False)
-
-
-def loads_of(settings: Settings) -> list[Load]:
-    """All that is asked for, fewer idle connections before more, and closed loops first."""
-    closed = [
-        Load(workload=workload, connections=connections, size=size, idle=idle)
-        for workload in settings.workloads
-        for connections in settings.connections
-        for size in settings.sizes or [WORKLOADS[workload].size]
-        for idle in sorted(settings.idle)
-    ]
-    paced: list[dict[str, Any]] = [{"rate": each} for each in settings.rates]
-    paced += [{"share": each} for each in settings.shares]
-    paced += [{}] if settings.slo_us is not None else []
-    return [
-        *([] if settings.rates else closed),
-        *(msgspec.structs.replace(load, loop="open", **how) for load in closed for how in paced),
-    ]
 
 
 class _OverError(Exception):
@@ -148,6 +132,8 @@ class _Runner:
             if self._settings.close == "server"
             and load.workload == "tcp-short"
             and not model.closes
+            else model.unhandled
+            if load.is_handled
             else None
         )
 
@@ -169,6 +155,7 @@ class _Runner:
             settings=self._settings,
             cells=cells,
             comparisons=rank_all(cells, self._settings.margin),
+            break_evens=break_evens(cells, self._settings.margin),
         )
 
     def measure_all(self, loop: Loop) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from compare.models.handler import PLAIN, Handler
 from compare.models.interpreter import Interpreter
 from compare.models.source import OURS, Source, first_on_path, folder_of
 
@@ -88,14 +89,17 @@ class Model:
         close_after: int | None = None,
         workers: int = WORKERS,
         host: str | None = None,
+        handler: Handler = PLAIN,
     ) -> list[str]:
         """The command that starts it; told to close each connection after so many bytes.
 
-        host: the address where it listens, where that is not loopback.
+        handler: what each message is to cost it. host: the address where it listens, where that is
+        not loopback.
         """
         if self.own:
             return list(self.command)
-        command = [word.format(service=workload.service, workers=workers) for word in self.command]
+        around = handler.around(self.command)
+        command = [word.format(service=workload.service, workers=workers) for word in around]
         closing = [] if close_after is None else ["--close-after", str(close_after)]
         python = self.interpreter.path if self.interpreter else sys.executable
         scheme = "udp" if workload.service == "udp-echo" else "tcp"
@@ -125,6 +129,13 @@ class Model:
         if importlib.util.find_spec(self.module) is None:
             return f"{self.module} is not installed: pip install {self.module}"
         return None
+
+    @property
+    def unhandled(self) -> str | None:
+        """Why its messages cannot be made to cost more; None if they can."""
+        if self.own:
+            return "a server of your own does for a message what it does: nobody can tell it more"
+        return "the shortest echo has no handler that could do more" if self.reference else None
 
     def at(self, source: Source) -> Model:
         """The same model, as it is in another checkout."""

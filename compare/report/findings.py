@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compare.report.words import escape
-from compare.selftest.trials import Finding
+from compare.selftest.finding import Finding
 
 _COLOURS = {"right": "green", "wrong": "bold red", "differs": "yellow", "noisy": "yellow"}
 

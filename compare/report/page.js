@@ -40,7 +40,7 @@
       styled.marker = { color: ink };
       if (trace.error_x) styled.error_x = { ...trace.error_x, color: colour("text"), thickness: 1.5, width: 5 };
     } else {
-      styled.line = { color: ink, width: 2, dash: trace.raw ? "dot" : DASHES[number % DASHES.length] };
+      styled.line = { color: trace.model ? ink : colour("soft"), width: 2, dash: trace.raw ? "dot" : DASHES[number % DASHES.length] };
       styled.marker = { color: ink, size: 9, symbol: MARKS[number % MARKS.length] };
     }
     return styled;

@@ -20,13 +20,15 @@ from rich.text import Text
 from compare.host.machine import Machine, describe
 from compare.models.matrix import group_of
 from compare.report import figures, scatter, timeline
+from compare.report.breakeven import break_even_charts
 from compare.report.figures import Figure
 from compare.report.sentences import amount, answer, loads_of
+from compare.report.slow import slow_charts
 from compare.report.sweeps import curves
 from compare.report.terminal import standing_text, standings_of
 from compare.report.words import clean, megabytes, milliseconds
 from compare.results.naming import operation_of, slug, title
-from compare.results.records import Cell, Comparison, Load, Metric, Run
+from compare.results.records import BreakEven, Cell, Comparison, Load, Metric, Run
 
 HEAT_STEPS = 6
 PER_LOAD = (
@@ -55,16 +57,19 @@ def page(given: Sequence[Given]) -> str:
     """One page on one run; of several the cells stand side by side."""
     loads: dict[Load, list[Cell]] = {}
     ranked: list[Comparison] = []
+    alike: list[BreakEven] = []
     for each in given:
         named = each.result if len(given) == 1 else _named(each.result, each.name)
         ranked += named.comparisons
+        alike += named.break_evens
         for load, cells in loads_of(named).items():
             loads.setdefault(load, []).extend(cells)
     promises = {each.result.settings.slo_us for each in given}
     promised = promises.pop() if len(promises) == 1 else None
     of_load = {load: [each for each in ranked if each.load == load] for load in loads}
     sections = [_section(load, cells) for load, cells in loads.items()]
-    swept = list(curves([cell for cells in loads.values() for cell in cells]))
+    all_cells = [cell for cells in loads.values() for cell in cells]
+    swept = [*break_even_charts(alike), *slow_charts(all_cells), *curves(all_cells)]
     everything = [*swept]
     for section in sections:
         everything += [*section["figures"], *section["timelines"]]
@@ -115,6 +120,10 @@ def _named(run: Run, name: str) -> Run:
         comparisons=[
             msgspec.structs.replace(named(each), best=f"{each.best} ({name})")
             for each in run.comparisons
+        ],
+        break_evens=[
+            msgspec.structs.replace(named(each), to=f"{each.to} ({name})")
+            for each in run.break_evens
         ],
     )
 

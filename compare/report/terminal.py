@@ -10,6 +10,8 @@ from rich.table import Table
 
 from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
+from compare.report.breakeven import show_break_evens
+from compare.report.slow import show_slow
 from compare.report.sweeps import show_sweeps
 from compare.report.words import (
     count,
@@ -20,7 +22,7 @@ from compare.report.words import (
     milliseconds,
     three,
 )
-from compare.results.naming import noun, operation_of, schedule
+from compare.results.naming import handling, noun, operation_of, schedule
 from compare.results.ranking import by_load
 from compare.results.records import Cell, Comparison, Metric, Run
 
@@ -45,6 +47,8 @@ def show(run: Run, console: Console) -> None:
                 for reason in cell.reasons:
                     console.print(f"{escape(cell.model)}: {escape(reason)}")
     show_sweeps(run.cells, console)
+    show_break_evens(run.break_evens, console)
+    show_slow(run.cells, console)
     console.print()
     whose = "drivers: " if run.settings.target else ""
     console.print(f"[dim]{whose}{escape(describe(run.machine))}[/]", soft_wrap=True)
@@ -83,7 +87,9 @@ def _heading(run: Run, cells: list[Cell]) -> str:
     return (
         f"[bold]{escape(load.workload)}[/]   {load.connections} {noun(load)}{at_once}"
         + (f" beside {load.idle:,} idle" if load.idle else "")
-        + f", {load.size} B, {how}, {rounds} of {each}"
+        + f", {load.size} B"
+        + (f", {costs}" if (costs := handling(load)) else "")
+        + f", {how}, {rounds} of {each}"
         f"   [dim]{pinned}{operation}[/]"
     )
 

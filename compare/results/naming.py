@@ -15,6 +15,8 @@ def title(load: Load) -> str:
         words += f" beside {load.idle:,} idle"
     if load.size != usual_size(load):
         words += f", {load.size:,} B"
+    if costs := handling(load):
+        words += f", {costs}"
     return words if load.loop == "closed" else f"{words}, {schedule(load) or 'open loop'}"
 
 
@@ -37,7 +39,26 @@ def short(load: Load) -> str:
         words += f" {load.size} B"
     if load.idle:
         words += f" beside {load.idle} idle"
+    if costs := handling(load):
+        words += f" {costs}"
     return words if load.loop == "closed" else f"{words} ({schedule(load) or 'open loop'})"
+
+
+def handling(load: Load) -> str:
+    """What a message costs the server beyond its service; empty where that is nothing."""
+    words = []
+    if load.work_us:
+        words.append(f"{time_of(load.work_us)} of work")
+    if load.wait_us:
+        words.append(f"{time_of(load.wait_us)} of waiting")
+    if load.slow_share:
+        words.append(f"{100 * load.slow_share:.10g}% slow by {time_of(load.slow_us)}")
+    return " and ".join(words)
+
+
+def time_of(us: float) -> str:
+    """`50us`, `5ms`, as they are typed."""
+    return f"{us:.10g}us" if us < 1000 else f"{us / 1000:.10g}ms"
 
 
 def schedule(load: Load) -> str:
@@ -56,6 +77,8 @@ def slug(load: Load) -> str:
         words.append(f"{load.size}B")
     if load.idle:
         words.append(f"idle{load.idle}")
+    if costs := handling(load):
+        words.append(costs.replace(" of ", "-").replace("%", "pc").replace(" ", "-"))
     if load.rate is not None:
         words.append(f"{load.rate:.10g}")
     if load.share is not None:

@@ -15,6 +15,10 @@ from compare.host.limits import Limits
 from compare.host.machine import Machine
 from compare.models.interpreter import Interpreter
 from compare.models.source import Source
+from compare.results.load import Amount as Amount
+from compare.results.load import Load as Load
+from compare.results.load import Loop as Loop
+from compare.results.load import Slow as Slow
 from compare.results.percentiles import Percentiles
 
 FORMAT = "compare-run/1"
@@ -34,43 +38,9 @@ Verdict = Literal[
     "not-pinned",
     "ok",
 ]
-# What nobody can have measured is refused when it is read, from a file that was edited.
-Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
+# What nobody can have counted is refused, too.
 Many = Annotated[int, msgspec.Meta(ge=0)]
 Metric = Literal["ops_per_s", "cpu_us_per_op", "p99_us"]
-Loop = Literal["closed", "open"]
-
-
-class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
-    """What all servers of a block are put under alike.
-
-    size: of a message, in bytes. idle: connections that stand beside those that work.
-    In an open loop so many operations are due in a second: `rate`, or `share` of what the model
-    does in a closed one; or where there is neither, as many as keep the promise of the run.
-    """
-
-    workload: str
-    connections: int
-    size: int
-    idle: int = 0
-    loop: Loop = "closed"
-    rate: float | None = None
-    share: float | None = None
-
-    @property
-    def load(self) -> Load:
-        """This alone, of what has more beside it."""
-        return Load(**{name: getattr(self, name) for name in Load.__struct_fields__})
-
-    @property
-    def is_promise(self) -> bool:
-        """Whether each model has a rate of its own: the highest that keeps a promise."""
-        return self.loop == "open" and self.rate is None and self.share is None
-
-    @property
-    def closed(self) -> Load:
-        """The same in a closed loop."""
-        return msgspec.structs.replace(self.load, loop="closed", rate=None, share=None)
 
 
 class Key(msgspec.Struct, frozen=True, order=True):
@@ -242,7 +212,7 @@ class Cell(Load, frozen=True, kw_only=True):
 
     model: str
     verdict: Verdict
-    verdicts: list[Verdict] = []
+    verdicts: list[Verdict] = msgspec.field(default_factory=list)
     reasons: list[str]
     ops_per_s: Amount | None = None
     ops_per_s_ci95: tuple[float, float] | None = None
@@ -253,10 +223,10 @@ class Cell(Load, frozen=True, kw_only=True):
     connect_us: Percentiles = Percentiles()
     skew_us: Percentiles | None = None
     counts: Counts = msgspec.field(default_factory=Counts)
-    errors: dict[str, int] = {}
+    errors: dict[str, int] = msgspec.field(default_factory=dict)
     server: Server = Server()
     driver: Driver = Driver()
-    rounds: list[Round] = []
+    rounds: list[Round] = msgspec.field(default_factory=list)
     latency_hdr: str | None = None
     trace: Trace | None = None
     held: Idle | None = None
@@ -290,6 +260,32 @@ class Comparison(Load, frozen=True, kw_only=True):
     needs_s: float | None = None
 
 
+class Share(msgspec.Struct, frozen=True, kw_only=True):
+    """At so much work a message, how many times the other's a metric is, and its interval."""
+
+    work_us: Amount
+    ratio: float
+    ratio_ci95: tuple[float, float] | None
+
+
+class BreakEven(Load, frozen=True, kw_only=True):
+    """From how much work a message on two models are within `margin` of each other, by one metric.
+
+    The work of the load is 0, for it is what changes. to: whom `model` is held against. shares:
+    by work, ascending.
+    from_us: interpolated; None where that is beyond all that was measured. from_us_ci95: between
+    where the nearer ends of the intervals of all shares, and where their further ends, say so.
+    """
+
+    model: str
+    metric: Metric
+    to: str
+    margin: float
+    shares: list[Share]
+    from_us: Amount | None
+    from_us_ci95: tuple[Amount | None, Amount | None] | None
+
+
 class Host(msgspec.Struct, frozen=True, kw_only=True):
     """A worker of a cluster, and the machine that it is on."""
 
@@ -302,6 +298,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for; see `Load` for what has several values. Times in seconds.
 
     sizes: none is each workload's usual one. ramp: idle connections are opened at so many a second.
+    works_us, waits_us, slows: what a message is to cost the server.
 
     interpreters: that ran the servers, where not the one that ran the rest.
     sources: checkouts that models were taken from, beside ours.
@@ -325,6 +322,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connections: list[int]
     sizes: list[int] = []
     idle: list[int] = msgspec.field(default_factory=lambda: [0])
+    works_us: list[float] = []
+    waits_us: list[float] = []
+    slows: list[Slow] = []
     ramp: float | None = None
     rounds: int
     precise: bool = False
@@ -362,6 +362,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     cells: list[Cell]
     comparisons: list[Comparison] = []
+    break_evens: list[BreakEven] = []
     hosts: list[Host] = []
     ended: str | None = None
 

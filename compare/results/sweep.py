@@ -14,6 +14,8 @@ PARAMETERS: dict[str, tuple[str, float | None]] = {
     "connections": ("connections", 0),
     "idle": ("idle connections", 0),
     "size": ("bytes of a message", 0),
+    "work_us": ("µs of CPU for a message", 0),
+    "wait_us": ("µs until a message is answered", 0),
     "rate": ("operations due in a second", None),
     "share": ("share of what each does in a closed loop", None),
 }

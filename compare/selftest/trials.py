@@ -11,45 +11,31 @@ from __future__ import annotations
 
 import json
 import math
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
-
-import msgspec
+from typing import Any, NamedTuple
 
 from compare.contract.outcome import Outcome
 from compare.contract.spec import Spec, Target
 from compare.host.cores import Cores
 from compare.host.launch import LaunchError, Server
-from compare.measure.block import measure
 from compare.measure.driver_process import Driver, DriverError
-from compare.measure.testbed import Block
 from compare.models.matrix import MODELS
 from compare.models.model import Model
-from compare.results.aggregation import cell_of, round_of
+from compare.results.aggregation import round_of
 from compare.results.ranking import METRICS, paired, rank
-from compare.results.records import Cell, Key, Load, Round, Settings
+from compare.results.records import Round
 from compare.results.statistics import ratio_of
 from compare.selftest import crosscheck, planted
 from compare.selftest.crosscheck import AGREE, CrossCheckError, compare_medians
+from compare.selftest.finding import LATENCY, Check, Finding, State
+from compare.selftest.handlers import HANDLERS
+from compare.selftest.side_by_side import side_by_side
 
-LATENCY = 0.05
 UNMOVED = 0.01  # of the stall: where a closed loop's p99 is after it
 ALLOWED = 0.05  # of the comparisons of a server with itself
-AA_MODEL, AA_ROUNDS, AA_S = "epoll", 5, 0.2  # in a round, of each
+AA_MODEL, AA_ROUNDS = "epoll", 5
 DEARER, DEARER_ROUNDS, TURNS = 0.05, 14, 3000  # of an empty loop: most of what it costs
-
-State = Literal["right", "wrong", "differs", "noisy"]
-
-
-class Finding(NamedTuple):
-    """One row: what was planted, and what the instrument said of it."""
-
-    name: str
-    planted: str
-    recovered: str
-    state: State
 
 
 class Trial(NamedTuple):
@@ -58,9 +44,6 @@ class Trial(NamedTuple):
     outcome: Outcome
     seen: Round
     did: dict[str, int]
-
-
-Check = Callable[[Cores], Iterator[Finding]]
 
 
 def trial(
@@ -269,41 +252,6 @@ LATENCIES: list[Check] = [service_time, slow_accept, stall]
 # The same twice.
 
 
-def side_by_side(
-    cores: Cores,
-    models: Sequence[Model],
-    workload: str,
-    rounds: int,
-    duration_s: float = AA_S,
-    **changes: Any,
-) -> list[Cell]:
-    """Some models as a run measures them; changes: of the load. Raises LaunchError."""
-    load = msgspec.structs.replace(Load(workload=workload, connections=16, size=100), **changes)
-    settings = Settings(
-        models=[each.name for each in models],
-        workloads=[workload],
-        connections=[load.connections],
-        rounds=rounds,
-        duration_s=duration_s,
-        warmup_s=0.05,
-        seed=1,
-        server_cores=list(cores.server),
-        driver_core=cores.driver,
-    )
-    seen: dict[str, list[Any]] = {each.name: [] for each in models}
-    for number in range(1, rounds + 1):
-        shuffled = random.Random(number).sample(models, len(models))
-        block = Block(shuffled, load, settings, number=number)
-        for name, finding in measure(block, lambda operations: None).items():
-            if not isinstance(finding, tuple):
-                raise LaunchError(str(finding))
-            seen[name].append(finding)
-    return [
-        cell_of(Key(name, load), [a for a, _ in found], [b for _, b in found], ["ok"], [])
-        for name, found in seen.items()
-    ]
-
-
 def dearer(cores: Cores) -> Iterator[Finding]:
     """Of three servers one costs 5 % more CPU: it is behind by as much, and nobody else is.
 
@@ -381,7 +329,7 @@ def cross_check(cores: Cores, told: Callable[[str], None]) -> Iterator[Finding]:
 
 def selftest(cores: Cores, comparisons: int, told: Callable[[str], None]) -> Iterator[Finding]:
     """Every row, as it is found; `told` hears what is under way."""
-    for check in (*COUNTS, *LATENCIES, dearer):
+    for check in (*COUNTS, *LATENCIES, dearer, *HANDLERS):
         told(name := getattr(check, "__name__", "").replace("_", " "))
         yield from _in_any_case(name, check(cores), "wrong")
     if crosscheck.is_installed():

@@ -57,6 +57,7 @@ def with_dask(monkeypatch: pytest.MonkeyPatch) -> None:
         (("--cluster", HERE, "--target", "no.such.host.invalid:7"), "give the address instead"),
         (("--cluster", HERE, "--target", "127.0.0.1:7", "--server", "a=b"), "is the one server"),
         (("--cluster", HERE, "--target", "127.0.0.1:7", "--close", "server"), "is the one server"),
+        (("--cluster", HERE, "--target", "127.0.0.1:7", "--wait", "5ms"), "is the one server"),
         (("--cluster", HERE, "--target", "10.0.0.1"), "'10.0.0.1' is not HOST:PORT"),
         (("--cluster", HERE, "--target", "h:99999"), "'h:99999' is not HOST:PORT"),
         (

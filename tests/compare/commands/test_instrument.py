@@ -11,7 +11,7 @@ from click.testing import Result
 
 from compare.models.matrix import MODELS, SETS, WORKLOADS
 from compare.selftest import trials
-from compare.selftest.trials import Finding
+from compare.selftest.finding import Finding
 
 Invoke = Callable[..., Result]
 

@@ -16,9 +16,9 @@ from click.testing import Result
 from compare.commands import run as cli
 from compare.commands import where
 from compare.host.limits import limits_here
-from compare.measure.run import loads_of
+from compare.measure.loads import loads_of
 from compare.models.matrix import DEFAULT_MODELS, SETS, WORKLOADS
-from compare.results.records import Run, Settings
+from compare.results.records import Run, Settings, Slow
 
 Invoke = Callable[..., Result]
 
@@ -84,6 +84,18 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--slo", "1001s", "'1001s'"),
         ("--slo", "nanms", "'nanms'"),
         ("--slo", "infs", "'infs'"),
+        ("--work", "50", "'50' is not 0, or a time up to 100ms with its unit, such as 50us or 5ms"),
+        ("--work", "0,", "''"),
+        ("--work", "-1us", "'-1us'"),
+        ("--work", "101ms", "'101ms'"),
+        ("--wait", "long", "'long'"),
+        ("--wait", "nanms", "'nanms'"),
+        ("--slow", "20ms", "'20ms' is not SHARE:TIME, such as 1%:20ms, nor 0"),
+        ("--slow", "1%:", "'' is not a time from 1us to 100ms, such as 20ms"),
+        ("--slow", "1%:0ms", "'0ms'"),
+        ("--slow", "0%:5ms", "'0%' is not a share up to 100%, such as 1% or 0.01"),
+        ("--slow", "101%:5ms", "'101%'"),
+        ("--slow", "1%:20ms,", "''"),
         ("--arrivals", "uniform", "'uniform'"),
         ("--close", "nobody", "'nobody'"),
         ("--duration", "0", "'0'"),
@@ -294,6 +306,30 @@ def test_slices_are_longer_where_a_rate_is_kept_up(asked: Callable[..., Settings
         assert asked(*options).slice_s == usual
         assert asked(*options, "--slice", "5ms").slice_s == 0.005
     assert asked("--slice", "50ms").slice_s == 0.05
+
+
+def test_what_a_message_costs_has_several_values(asked: Callable[..., Settings]) -> None:
+    settings = asked("--work", "100us,0,20us", "--wait", "0..10ms/3", "--slow", "0,1%:20ms")
+    assert settings.works_us == [0.0, 20.0, 100.0]
+    assert settings.waits_us == [0.0, 5000.0, 10_000.0]
+    assert settings.slows == [Slow(0.0, 0.0), Slow(0.01, 20_000.0)]
+    loads = loads_of(settings)
+    assert len({*loads}) == len(loads) == 4 * 3 * 3 * 2
+    assert sum(load.is_handled for load in loads) == len(loads) - 4
+
+
+def test_nothing_costs_more_than_its_service_unless_that_is_asked_for(
+    asked: Callable[..., Settings],
+) -> None:
+    settings = asked()
+    assert (settings.works_us, settings.waits_us, settings.slows) == ([], [], [])
+    assert not any(load.is_handled for load in loads_of(settings))
+
+
+def test_slices_have_room_for_slow_messages(asked: Callable[..., Settings]) -> None:
+    assert asked("--slow", "1%:20ms").slice_s == 0.1
+    assert asked("--slow", "1%:1ms").slice_s == 0.02
+    assert asked("--slow", "1%:20ms", "--slice", "50ms").slice_s == 0.05
 
 
 @pytest.mark.parametrize(("margin", "share"), [("1%", 0.01), ("0.02", 0.02), ("2.5%", 0.025)])

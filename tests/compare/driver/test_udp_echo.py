@@ -121,6 +121,25 @@ def test_datagram_that_has_come_is_not_given_up_for_being_read_late(load: Load) 
         client.sock.close()
 
 
+def test_datagram_of_a_server_that_takes_its_time_on_purpose_is_lost_later(load: Load) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        load.address = server.getsockname()
+        changes = {"workload": "udp-echo", "size": 16, "each_s": 1.0}
+        load.spec = msgspec.structs.replace(load.spec, **changes)
+        workload = udp_echo.Workload(load)
+        workload.connect()
+        workload.begin()
+        load.sending = False
+        (client,) = workload._clients
+        workload.tick(client.started + 2 * udp_echo.LOSS_NS)
+        assert client.waiting
+        workload.tick(client.started + 2 * udp_echo.LOSS_NS + 4_000_000_000)
+        assert not client.waiting
+        assert load.errors["lost"] == 1
+        client.sock.close()
+
+
 def test_datagram_just_sent_is_not_lost_because_none_came_for_long(
     made_up_spec: Callable[..., Spec],
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -17,9 +18,10 @@ from verdicts import verdict
 from compare.contract.outcome import Outcome
 from compare.contract.spec import FEWEST, HOME_S, LONGEST_S, Target
 from compare.measure import block
-from compare.measure.block import measure, spec_of
+from compare.measure.block import handler_of, measure, spec_of
 from compare.measure.driver_process import DriverError, limit_s
 from compare.measure.testbed import Block, Finding
+from compare.models.handler import Handler
 from compare.models.model import Model
 from compare.results.records import Load, Round, Settings
 
@@ -49,6 +51,13 @@ def measured(finding: Finding) -> tuple[Outcome, Round]:
 
 
 # What the driver is asked for
+
+
+def test_slow_messages_are_others_in_each_round() -> None:
+    cost = {"work_us": 5.0, "slow_share": 0.1, "slow_us": 9.0}
+    first, second = (handler_of(block_of(GOOD, number=number, **cost)) for number in (1, -2))
+    assert replace(first, seed=0) == replace(second, seed=0) == Handler(**cost, size=100, seed=0)
+    assert first.seed != second.seed
 
 
 def test_time_of_a_round_is_had_in_slices() -> None:

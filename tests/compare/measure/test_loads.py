@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from short_runs import asked
 
-from compare.measure.run import loads_of
+from compare.measure.loads import loads_of
 from compare.models.matrix import WORKLOADS
 from compare.results.records import Load
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import resource
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from made_up_instrument import ONE, TWO, Instrument
@@ -14,6 +16,10 @@ from compare.host import launch
 from compare.measure import driver_process, gate
 from compare.measure.block import Here
 from compare.models.matrix import MODELS, WORKLOADS, Model, Workload
+from compare.results.records import Slow
+
+GOOD_OWN = replace(GOOD, own=True)
+SLOW: dict[str, list[Any]] = {"slows": [Slow(0.01, 20_000.0)]}
 
 pytestmark = pytest.mark.usefixtures("nothing_left", "whom_the_gate_lets_in")
 
@@ -48,6 +54,17 @@ def test_what_a_model_cannot_do_is_unsupported_with_the_reason() -> None:
     cells = cells_of(MODELS["bare-epoll"], workloads=["chat"])
     assert cells["bare-epoll"].verdict == "unsupported"
     assert cells["bare-epoll"].reasons == [MODELS["bare-epoll"].cannot["chat"]]
+
+
+@pytest.mark.usefixtures("nothing_starts")
+@pytest.mark.parametrize("cost", [{"works_us": [50.0]}, {"waits_us": [5.0]}, SLOW])
+def test_who_cannot_be_told_to_work_or_wait_is_unsupported_and_says_why(
+    cost: dict[str, list[Any]],
+) -> None:
+    cells = cells_of(MODELS["bare-epoll"], GOOD_OWN, **cost)
+    assert {cell.verdict for cell in cells.values()} == {"unsupported"}
+    assert "no handler" in cells["bare-epoll"].reasons[0]
+    assert "of your own" in cells[GOOD_OWN.name].reasons[0]
 
 
 @pytest.mark.usefixtures("nothing_starts")

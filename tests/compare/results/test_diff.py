@@ -55,6 +55,21 @@ def _round(made_up_round: Callable[..., Round], rate: float, source: random.Rand
     return msgspec.structs.replace(each, server=server)
 
 
+def test_loads_of_more_work_are_cells_of_their_own(made_up_cell, made_up_run) -> None:
+    def run(rate: float) -> Run:
+        rates = [tuple(1000.0 + number for number in range(10)), (rate, *(rate + 1,) * 9)]
+        cells = [
+            made_up_cell(model, each, work_us=work)
+            for model in ("epoll", "bare-epoll")
+            for work, each in zip((0.0, 50.0), rates, strict=True)
+        ]
+        return made_up_run([each for each in cells if each.model == "epoll" or not each.work_us])
+
+    found = compare(run(500.0), run(250.0), metrics=["ops_per_s"])
+    answers = {each.cell: each.answer for each in found.changes}
+    assert answers == {"epoll tcp-long 4": "same", "epoll tcp-long 4 50us of work": "worse"}
+
+
 @pytest.mark.slow
 def test_same_code_is_called_worse_once_in_twenty_at_most(runs) -> None:
     answers = [compare(runs(2 * pair), runs(2 * pair + 1, drift=0.9)).answer for pair in range(40)]

@@ -13,6 +13,8 @@ from compare.models.matrix import WORKLOADS
 from compare.results.naming import short, slug, title
 from compare.results.records import Load
 
+SLOW = {"slow_share": 0.01, "slow_us": 20_000.0}
+
 
 @st.composite
 def loads(draw: st.DrawFn) -> Load:
@@ -22,6 +24,9 @@ def loads(draw: st.DrawFn) -> Load:
         connections=draw(st.integers(1, 10**6)),
         size=draw(st.integers(1, 2**24)),
         idle=draw(st.integers(0, 10**7)),
+        work_us=draw(st.sampled_from([0.0, 0.5, 20.0, 1000.0, 1500.0])),
+        wait_us=draw(st.sampled_from([0.0, 0.5, 20.0, 1000.0, 1500.0])),
+        **draw(st.sampled_from([{}, SLOW, SLOW | {"slow_us": 500.0}, SLOW | {"slow_share": 0.1}])),
         loop="closed" if due == "closed" else "open",
         # As the command line has them.
         rate=draw(st.integers(1, 10**8)) / 10 if due == "rate" else None,
@@ -56,6 +61,18 @@ def load(workload: str = "tcp-long", connections: int = 64, **changes: Any) -> L
             "tcp-long, 64 connections beside 10,000 idle",
             "tcp-long 64 beside 10000 idle",
             "tcp-long-64-closed-idle10000",
+        ),
+        (
+            load(work_us=50.0, **SLOW),
+            "tcp-long, 64 connections, 50us of work and 1% slow by 20ms",
+            "tcp-long 64 50us of work and 1% slow by 20ms",
+            "tcp-long-64-closed-50us-work-and-1pc-slow-by-20ms",
+        ),
+        (
+            load(wait_us=5000.0),
+            "tcp-long, 64 connections, 5ms of waiting",
+            "tcp-long 64 5ms of waiting",
+            "tcp-long-64-closed-5ms-waiting",
         ),
         (
             load(loop="open", rate=20_000.0),

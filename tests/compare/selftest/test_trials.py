@@ -10,23 +10,22 @@ import pytest
 
 from compare.contract.counts import Counts
 from compare.contract.outcome import Outcome
+from compare.host.cores import Cores
 from compare.host.launch import LaunchError
 from compare.measure.testbed import Block
 from compare.measure.testbed import Finding as Found
 from compare.models.model import Model
 from compare.results.records import Key, Percentiles, Round
 from compare.selftest import planted, trials
+from compare.selftest.finding import Check, Finding
+from compare.selftest.side_by_side import side_by_side
 from compare.selftest.trials import (
     COUNTS,
-    Check,
-    Cores,
-    Finding,
     Trial,
     crosscheck,
     dearer,
     same_twice,
     service_time,
-    side_by_side,
     timed,
 )
 
@@ -170,7 +169,7 @@ def find(
                 found[model.name] = made_up_outcome(), made
             return found
 
-        monkeypatch.setattr(trials, "measure", measure)
+        monkeypatch.setattr("compare.selftest.side_by_side.measure", measure)
         return keys
 
     return find
@@ -209,7 +208,7 @@ def test_server_that_fails_is_told_and_not_compared(monkeypatch: pytest.MonkeyPa
     def measure(block: Block, *_: object) -> dict[str, Found]:
         return {model.name: "no more ports" for model in block.models}
 
-    monkeypatch.setattr(trials, "measure", measure)
+    monkeypatch.setattr("compare.selftest.side_by_side.measure", measure)
     with pytest.raises(LaunchError, match="no more ports"):
         same_twice(ANYWHERE, 1, ignore)
 
@@ -233,7 +232,7 @@ def cost(
                 found[model.name] = made_up_outcome(), made_up_round(cost=us, number=block.number)
             return found
 
-        monkeypatch.setattr(trials, "measure", measure)
+        monkeypatch.setattr("compare.selftest.side_by_side.measure", measure)
 
     return cost
 
@@ -280,6 +279,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def replace(*checks: Check) -> None:
         monkeypatch.setattr(trials, "COUNTS", list(checks))
         monkeypatch.setattr(trials, "LATENCIES", [])
+        monkeypatch.setattr(trials, "HANDLERS", [])
         monkeypatch.setattr(trials, "dearer", lambda cores: iter(()))
         monkeypatch.setattr(crosscheck, "is_installed", lambda: False)
 

@@ -1,0 +1,61 @@
+"""A load: what all servers of a block are put under alike."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+# What nobody can have measured is refused when it is read, from a file that was edited.
+Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
+Loop = Literal["closed", "open"]
+
+
+class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
+    """What all servers of a block are put under alike.
+
+    size: of a message, in bytes. idle: connections that stand beside those that work.
+    work_us: CPU that the server takes for each message; slow_us: for a `slow_share` of them, beside
+    that. wait_us: from the last byte of a message until it answers.
+    In an open loop so many operations are due in a second: `rate`, or `share` of what the model
+    does in a closed one; or where there is neither, as many as keep the promise of the run.
+    """
+
+    workload: str
+    connections: int
+    size: int
+    idle: int = 0
+    work_us: Amount = 0.0
+    wait_us: Amount = 0.0
+    slow_share: Amount = 0.0
+    slow_us: Amount = 0.0
+    loop: Loop = "closed"
+    rate: float | None = None
+    share: float | None = None
+
+    @property
+    def load(self) -> Load:
+        """This alone, of what has more beside it."""
+        return Load(**{name: getattr(self, name) for name in Load.__struct_fields__})
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether a message costs the server more than its service."""
+        return bool(self.work_us or self.wait_us or self.slow_share)
+
+    @property
+    def is_promise(self) -> bool:
+        """Whether each model has a rate of its own: the highest that keeps a promise."""
+        return self.loop == "open" and self.rate is None and self.share is None
+
+    @property
+    def closed(self) -> Load:
+        """The same in a closed loop."""
+        return msgspec.structs.replace(self.load, loop="closed", rate=None, share=None)
+
+
+class Slow(msgspec.Struct, frozen=True):
+    """So large a share of the messages takes so much CPU."""
+
+    share: Amount
+    us: Amount
