@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,7 @@ class Model:
 
     command: what starts it; `{service}` and `{workers}` are replaced.
     group: with what it belongs together. module: what it needs beyond the standard library.
+    since: the oldest Python that can run it, where that is not any that runs the others.
     meaning: for a workload, what the model means there where that is not plain.
     cannot: for a workload, why there is nothing to measure.
     exceptions: checks that it cannot pass by nature, by their IDs, and why.
@@ -61,6 +63,7 @@ class Model:
     command: tuple[str, ...]
     group: Group = "your own"
     module: str | None = None
+    since: tuple[int, int] | None = None
     meaning: Mapping[str, str] = field(default_factory=dict)
     cannot: Mapping[str, str] = field(default_factory=dict)
     exceptions: Mapping[str, str] = field(default_factory=dict)
@@ -122,6 +125,10 @@ class Model:
         """Why this cell cannot run here; None if it can."""
         if workload.name in self.cannot:
             return self.cannot[workload.name]
+        version = self.interpreter.version if self.interpreter else platform.python_version()
+        if self.since and tuple(map(int, version.split(".")[:2])) < self.since:
+            oldest = ".".join(map(str, self.since))
+            return f"it needs Python {oldest} or newer, and this is {version}: --python COMMAND"
         if self.module is None:
             return None
         if self.interpreter is not None:
