@@ -17,11 +17,12 @@ import sys
 import threading
 from collections.abc import Callable
 
-from aionet import Listen, serve
 from aionet.address import IP
 from aionet.command import Chat, Serve, announce, explaining, fail, log_to_stderr, parse
 from aionet.loops import loop_factory
+from aionet.place import Listen
 from aionet.runner import Opened
+from aionet.server import serve
 from aionet.signals import end_at_once
 
 STOPS = (signal.SIGTERM, signal.SIGINT)

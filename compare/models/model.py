@@ -52,7 +52,8 @@ class Model:
     alone: it serves one connection at a time. threads: it needs for a connection.
     descriptors: the most that it can use, whatever the system allows.
     closes: it can be told to close connections before the client does.
-    own: a server of the user's: `{host}` and `{port}` are replaced, and it need not say READY.
+    own: a server of the user's: `{host}`, `{port}` and `{workers}` are replaced, and it need not
+        say READY.
     cwd, environment, cores: where it runs. unchecked: it is measured whatever it does wrong.
     ready_timeout_s: how long it may take to start, if that is more than usual.
     interpreter: the Python that runs it, where that is another one than ours.
@@ -100,7 +101,7 @@ class Model:
         not loopback.
         """
         if self.own:
-            return list(self.command)
+            return self.typed(workers)
         around = handler.around(self.command)
         command = [word.format(service=workload.service, workers=workers) for word in around]
         closing = [] if close_after is None else ["--close-after", str(close_after)]
@@ -113,6 +114,10 @@ class Model:
             where = ["--listen", f"{scheme}://{f'[{host}]' if ':' in host else host}:0"]
         # -P: nothing is imported from the folder that we happen to be in.
         return [python, "-P", *command, *closing, *where]
+
+    def typed(self, workers: int = WORKERS) -> list[str]:
+        """The command of the user's, with `{host}` and `{port}` still in it."""
+        return [word.replace("{workers}", str(workers)) for word in self.command]
 
     @property
     def surroundings(self) -> Mapping[str, str] | None:
