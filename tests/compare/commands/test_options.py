@@ -162,6 +162,8 @@ def test_two_rates_at_once_are_refused_in_a_line(invoke: Invoke, options: tuple[
         (("--unchecked",), "it goes with --server or --config"),
         (("--ready-timeout", "30s"), "it goes with --server or --config"),
         (("--cluster", "local:1", "--cores", "0,1"), "--cores are of this machine"),
+        (("--cluster", "local:1", "--server-cores", "0"), "--server-cores are of this machine"),
+        (("--cores", "0,1", "--server-cores", "0"), "leave --server-cores out"),
     ],
 )
 def test_option_that_would_do_nothing_is_refused_in_a_line(
