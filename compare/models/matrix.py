@@ -96,7 +96,7 @@ def _many(name: str, summary: str, unit: str = "processes", **more: Any) -> Mode
         summary,
         ("-m", *words, "serve", "{service}", *how, "--workers", "{workers}", "--udp-rate", "none"),
         group="asyncio",
-        module=loop if loop == "uvloop" else None,
+        module={"uvloop": "uvloop", "interpreters": "_interpreters"}.get(loop),
         meaning=dict.fromkeys(
             ("udp-echo", "tcp-short", "tcp-long"),
             f"two {unit} on the one core that a server has as a rule, which shows what dividing "
