@@ -100,7 +100,7 @@ def _many(name: str, summary: str, unit: str = "processes", **more: Any) -> Mode
         meaning=dict.fromkeys(
             ("udp-echo", "tcp-short", "tcp-long"),
             f"two {unit} on the one core that a server has as a rule, which shows what dividing "
-            "costs; with more cores one on each, which shows what it gains",
+            "costs; of several cores one for each, which shows what it gains",
         ),
         cannot={"chat": _APART if unit == "processes" else _NEVER_MEET},
         **more,
