@@ -305,7 +305,8 @@ class Scalability(Load, frozen=True, kw_only=True):
 
     one_ops_per_s, contention, coherency: of the Universal Scalability Law; see
     `compare.results.scalability`. coherency is None where it cannot be told from contention.
-    peak_cores: beyond which more cores do less. notes: what the law is not by the server alone.
+    peak_cores: beyond which more cores do less, where coherency is above 0 beyond doubt.
+    notes: what the law is not by the server alone.
     """
 
     model: str

@@ -154,16 +154,17 @@ def _of(model: str, load: Load, ladder: Sequence[Cell]) -> Scalability:
     laws = [_solve(each, (True, len(ladder) >= BOTH)) for each in by_round]
     if any(each.one <= 0 for each in laws):  # too far from any law to tell how far
         laws = []
+    contention = _constant(law.contention, [each.contention for each in laws])
+    coherency = _constant(law.coherency, [each.coherency for each in laws])
+    peak = law.peak if coherency.ci95 is None or coherency.ci95[0] > 0 else None
     return Scalability(
         **msgspec.structs.asdict(load),
         model=model,
         rungs=[_rung(cell, place, ladder[0], by_round) for place, cell in enumerate(ladder)],
         one_ops_per_s=law.one,
-        contention=_constant(law.contention, [each.contention for each in laws]),
-        coherency=_constant(law.coherency, [each.coherency for each in laws])
-        if len(ladder) >= BOTH
-        else None,
-        peak_cores=law.peak if (law.peak or math.inf) <= FORETOLD * ladder[-1].cores else None,
+        contention=contention,
+        coherency=coherency if len(ladder) >= BOTH else None,
+        peak_cores=peak if peak and peak <= FORETOLD * ladder[-1].cores else None,
         notes=list(_notes(ladder)),
     )
 

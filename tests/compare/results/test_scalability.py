@@ -204,6 +204,14 @@ def test_what_is_not_the_servers_is_said(ladder: Ladder, verdict: str, words: st
     assert words in note
 
 
+def test_where_coherency_may_be_nothing_no_peak_is_told(ladder: Ladder) -> None:
+    for seed in range(20):
+        found = only(scalabilities(ladder(Law(1000.0, 0.1), noise=0.02, seed=seed)))
+        assert found.coherency is not None
+        low, _ = found.coherency.ci95 or (0.0, 0.0)
+        assert (found.peak_cores is None) == (low == 0.0)
+
+
 def test_a_peak_far_beyond_what_was_measured_is_not_foretold(ladder: Ladder) -> None:
     found = only(scalabilities(ladder(Law(1000.0, 0.1, 1e-9))))
     assert found.coherency is not None
