@@ -131,10 +131,17 @@ def run(task: Serve, opened: Opened, one: Work) -> int:
         for places in opened.of_worker
     ]
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # of theirs: one would not wake us
+    ready, left, failed = 0, 0, False
     for each in threads:
-        each.start()
+        try:
+            each.start()
+        except RuntimeError as error:  # there are no more (ulimit -u, pids.max)
+            log.error("only %d of %d loops: %s", left, len(threads), error)
+            failed = True
+            end()
+            break
+        left += 1
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    ready, left, failed = 0, len(threads), False
     while left:
         said = os.read(reports, 1)
         if said == READY:
@@ -146,7 +153,8 @@ def run(task: Serve, opened: Opened, one: Work) -> int:
             failed |= said == FAILED
             end()
     for each in threads:
-        each.join()
+        if each.ident is not None:
+            each.join()
     return int(failed)
 
 

@@ -160,6 +160,27 @@ def test_loop_that_fails_ends_all_and_is_told(start: Start) -> None:
     assert server.wait() == 1
 
 
+FEW_THREADS = f"""
+import itertools, sys, threading
+from {NAME} import main
+numbers, start = itertools.count(), threading.Thread.start
+def start_few(thread):
+    if next(numbers) == 2:
+        raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = start_few
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.timeout(60)
+def test_where_there_are_not_so_many_threads_that_is_said(start: Start) -> None:
+    server = start("threads", "echo", code=FEW_THREADS, ready=False)
+    server.expected_status = 1
+    server.expected_stderr = f"only 2 of {LOOPS} loops: can't start new thread\n"
+    assert server.wait() == 1
+
+
 def test_where_there_are_no_interpreters_that_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
