@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import pickle
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable
 
+from aionet import command
 from aionet.address import IP
 from aionet.command import Chat, Serve, announce, explaining, fail, log_to_stderr, parse
 from aionet.loops import loop_factory
@@ -90,11 +92,13 @@ def works(task: Serve, argv: list[str]) -> Work:
     if task.option == "threads":
         return lambda *descriptors: work(argv, *descriptors)
     execute = _in_interpreters()
+    around = pickle.dumps(command.AROUND)
 
     def elsewhere(sockets: list[int], stop: int, reports: int) -> None:
         try:
             execute(
-                f"import sys\nsys.path[:] = {sys.path!r}\n"
+                f"import pickle, sys\nsys.path[:] = {sys.path!r}\n"
+                f"from aionet import command\ncommand.AROUND[:] = pickle.loads({around!r})\n"
                 f"from {NAME} import log_to_stderr, work\n"
                 f"log_to_stderr()\nwork({argv!r}, {sockets!r}, {stop}, {reports})\n"
             )
