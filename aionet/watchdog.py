@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import faulthandler
 import signal
 
 from aionet.native import handle_once
@@ -21,6 +20,8 @@ from aionet.native import handle_once
 
 def watch(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
     """Let SIGALRM kill this process when `loop` has not turned for `seconds`, from now on."""
+    import faulthandler  # here: in an interpreter beside the main one it cannot be imported
+
     signal.setitimer(signal.ITIMER_REAL, seconds / 2, seconds / 2)
     faulthandler.unregister(signal.SIGALRM)
     signal.signal(signal.SIGALRM, lambda *ignored: None)

@@ -51,6 +51,8 @@ FOR_CONTENDERS = {
     "aionet.sockets",
     "aionet.throttle",
 }
+# The one that is aionet's own server, several times in a process.
+FOR_MANY_LOOPS = {"aionet.address", "aionet.place", "aionet.runner", "aionet.server"}
 DOES_IO = {"asyncio", "os", "select", "selectors", "signal", "socket", "threading", "time"}
 
 
@@ -107,7 +109,9 @@ def test_compare_imports_no_server() -> None:
 def test_contenders_import_what_all_models_share_and_no_server() -> None:
     found = offences("compare.contenders", "aionet", "blocking", "compare")
     found = [each for each in found if "imports compare.contenders" not in each]
-    assert {each.rpartition(" ")[2] for each in found} == FOR_CONTENDERS
+    own = {each for each in found if each.startswith("compare/contenders/many_loops.py ")}
+    assert {each.rpartition(" ")[2] for each in {*found} - own} == FOR_CONTENDERS
+    assert {each.rpartition(" ")[2] for each in own} - FOR_CONTENDERS == FOR_MANY_LOOPS
 
 
 def test_compare_has_rooms_and_nothing_beside_them() -> None:

@@ -70,9 +70,9 @@ class Several(Here):
         server = start(
             model,
             WORKLOADS[load.workload],
-            settings.server_cores,
+            settings.first_cores(load.cores),
             close_after=close_after(load, settings),
-            workers=workers(load.idle, self.limits),
+            workers=workers(load, settings, self.limits),
             handler=handler_of(block),
         )
         with server:

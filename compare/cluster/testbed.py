@@ -117,7 +117,7 @@ class Cluster:
                     host=server.host,
                     core=server.core,
                     close_after=close_after(load, settings),
-                    workers=workers(load.idle, self.limits),
+                    workers=workers(load, settings, self.limits),
                     handler=handler_of(block),
                     connections=many,
                     limit_s=BUSY_S + limit_s,

@@ -67,13 +67,15 @@ class Asked:
     required: tuple[str, ...]
     quick: bool
     drivers: int
-    cores: str | None
+    server_cores: str | None
     cluster: str | None
     target: str | None
     tls_ca: Path | None
     tls_cert: Path | None
     tls_key: Path | None
     insecure: bool
+    cores: str | None = None
+    rungs: list[int] | None = None
 
     def check(self) -> None:
         """Raises click.UsageError and click.BadParameter for what cannot be meant."""
@@ -151,8 +153,17 @@ class Asked:
                 "--ready-timeout is of servers of your own: it goes with --server or --config.",
             ),
             (
-                self.cores and self.cluster,
-                "--cores are of this machine, and those of --cluster choose theirs.",
+                (self.cores or self.server_cores or self.rungs) and self.cluster,
+                f"--{'server-cores' if self.server_cores else 'cores'} are of this machine, and "
+                "those of --cluster choose theirs.",
+            ),
+            (
+                self.cores and self.server_cores,
+                "--cores names the server's, too: leave --server-cores out.",
+            ),
+            (
+                self.rungs and any(each.cores for each in self.config),
+                "a server with cores of its own in --config has no more of them by --cores.",
             ),
         ):
             if idle:
@@ -214,6 +225,7 @@ class Asked:
             slows=self.slows or [],
             idle=idle or [0],
             ramp=self.ramp,
+            rungs=sorted(self.rungs or []),
             rounds=self.rounds if isinstance(self.rounds, int) else rounds,
             precise=self.rounds == "auto",
             duration_s=self._duration_s(),

@@ -22,6 +22,7 @@ from compare.results.records import Slow
 from compare.results.store import Store, StoreError, default_path
 
 OWN = "compare: models of the user's own"  # of a click.Context
+MOST_RUNG = cores.MOST + 1
 STEPS, MOST_STEPS = 5, 100  # of a range
 
 
@@ -283,24 +284,49 @@ cores_option = click.option(
 )
 
 
-def pinned_to(text: str | None) -> Cores:
-    """Cores as `--cores` has them, or those that suit best. Raises click.BadParameter."""
-    if text is None:
-        return cores.choose()
+server_cores_option = click.option(
+    "--server-cores",
+    metavar="LIST",
+    help="Those of the server alone, such as 0-3; the driver has the best of the others.  "
+    "[default: one]",
+)
+RUNGS = click.Option(
+    ["--cores", "rungs"],
+    type=Several(
+        Quantity("N", _whole, 1, MOST_RUNG, "how many cores; --server-cores says which"), whole=True
+    ),
+    help="How many the server has, such as 1,2,4: what more of them gain. {workers} in a command "
+    "is as many.",
+)
+
+
+def pinned_to(
+    text: str | None, server: str | None = None, rungs: Sequence[int] | None = None
+) -> Cores:
+    """Cores as `--cores` has them, `--server-cores`, or both as `scale` has them; or those that
+    suit best. Raises click.BadParameter.
+    """
     try:
-        return cores.parse(text)
+        if rungs:
+            return cores.rungs(rungs, server)
+        if server is not None:
+            return cores.parse_server(server)
+        return cores.choose() if text is None else cores.parse(text)
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--cores'") from None
+        hint = "'--server-cores'" if server is not None and not rungs else "'--cores'"
+        raise click.BadParameter(str(error), param_hint=hint) from None
 
 
 @contextlib.contextmanager
 def alone_on(pinned: Cores) -> Iterator[None]:
     """Says in a line whether another run is there, too, which both would take for noise."""
+    # Of `scale`, --cores says how many.
+    option = "--cores" if "rungs" not in click.get_current_context().params else "--server-cores"
     with cores.claimed(pinned) as taken:
         if taken:
             click.echo(
                 f"another run measures on core {' and '.join(map(str, taken))}, too, and each "
-                "disturbs the other: --cores chooses others",
+                f"disturbs the other: {option} chooses others",
                 err=True,
             )
         yield

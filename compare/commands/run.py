@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from compare.commands.asked import Asked
 from compare.commands.options import (
@@ -18,6 +19,7 @@ from compare.commands.options import (
     LOAD,
     OWN,
     RATE,
+    RUNGS,
     SECONDS,
     SHARE,
     SIZE,
@@ -30,6 +32,7 @@ from compare.commands.options import (
     handler_options,
     model_options,
     pinned_to,
+    server_cores_option,
     store_option,
     whole,
 )
@@ -231,6 +234,7 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     "what is left beside the server's.",
 )
 @cores_option
+@server_cores_option
 @where_options
 def run(**given: Any) -> None:
     """Measure models under workloads and print a table for each load.
@@ -256,15 +260,24 @@ def _scale() -> click.Command:
         mine = copy.copy(param)
         if isinstance(mine, click.Option) and mine.name in defaults:
             mine.default, mine.show_default = defaults[mine.name], True
-        params.append(mine)
+        params.append(RUNGS if mine.name == "cores" else mine)  # how many, and not which
+
+    def callback(**given: Any) -> None:
+        idle = click.get_current_context().get_parameter_source("idle")
+        if given["rungs"] and idle is ParameterSource.DEFAULT:
+            given["idle"] = None
+        measure(Asked(**given))
+
     return click.Command(
         "scale",
         params=params,
-        callback=run.callback,
+        callback=callback,
         help="Measure 64 working connections beside 10, 100, 1,000, ... that stand idle.\n\n"
         "Each of the idle is served once, and stays. Where a model cannot serve them all, what "
         "gave way is named, and it is asked for no more. It is compare run --workloads tcp-long "
-        f"--idle {LADDER}.",
+        f"--idle {LADDER}.\n\n"
+        "With --cores 1,2,4 nobody stands idle, unless --idle says so, and the server has so many "
+        "cores: shown is what they gain, and what keeps them from gaining more.",
     )
 
 
@@ -277,7 +290,7 @@ def measure(asked: Asked) -> None:
     if not asked.cluster and (fault := loopback_fault()):
         raise click.ClickException(fault)
     place = asked.place()
-    pinned = pinned_to(asked.cores)
+    pinned = pinned_to(asked.cores, asked.server_cores, asked.rungs)
     own = [
         replace(
             each,

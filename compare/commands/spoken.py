@@ -36,7 +36,7 @@ def found_out(own: list[Model], workloads: Collection[str]) -> list[Model]:
 
 def _asked(model: Model) -> Model:
     try:
-        profile = spoken(model.command, model.cwd, model.surroundings)
+        profile = spoken(tuple(model.typed()), model.cwd, model.surroundings)
     except LaunchError:  # each of its cells will say so
         return model
     if profile is None:

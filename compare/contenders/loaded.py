@@ -14,7 +14,7 @@ import sys
 
 from aionet import command
 from compare.contenders.handler import Cost
-from compare.contenders.waits import Place, put_around
+from compare.contenders.waits import Around
 
 
 def main(argv: list[str]) -> None:
@@ -29,9 +29,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     given = parser.parse_args(argv)
     cost = Cost(given.work, given.wait, given.slow_share, given.slow, given.size, given.seed)
-    command.AROUND.append(
-        lambda task, service: put_around(Place(given.module, task), service, cost)
-    )
+    command.AROUND.append(Around(given.module, cost))
     sys.argv = [given.module, *given.arguments]
     runpy.run_module(given.module, run_name="__main__", alter_sys=True)
 

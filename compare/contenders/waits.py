@@ -14,6 +14,7 @@ import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ CallLater = Callable[[float, Callable[[], object]], object]
 
 SLEEP = ("blocking", "fork", "prefork", "prefork-reuseport")  # and nobody else is served there
 THREADS = ("threaded", "threadpool")
+OF_AIONET = ("aionet", "compare.contenders.many_loops")
 READINESS = ("select", "poll", "epoll", "epoll-et")
 
 
@@ -41,6 +43,17 @@ class Place(NamedTuple):
     def model(self) -> str:
         """Of `blocking`; else the loop or the framework."""
         return self.task.option
+
+
+@dataclass(frozen=True)
+class Around:
+    """Puts the cost around what `module` serves; in another interpreter, too, since it is data."""
+
+    module: str
+    cost: Cost
+
+    def __call__(self, task: Serve, service: Service) -> Any:
+        return put_around(Place(self.module, task), service, self.cost)
 
 
 def put_around(place: Place, service: Service, cost: Cost) -> Any:
@@ -255,6 +268,8 @@ def _twisted(seconds: float, callback: Callable[[], object]) -> None:
 LOOPS: dict[str, CallLater] = {
     "asyncio": _asyncio,
     "uvloop": _asyncio,
+    "threads": _asyncio,
+    "interpreters": _asyncio,
     "rloop": _asyncio,
     "tornado": _asyncio,
     "gevent": _gevent,
@@ -267,7 +282,7 @@ LOOPS: dict[str, CallLater] = {
 
 
 def _datagrams(place: Place, service: Service, wait_s: float) -> Any:
-    if place.module == "aionet":
+    if place.module in OF_AIONET:
         return _datagram_handler(service, wait_s)
     if place.module != "blocking":
         _answer_later(wait_s, LOOPS[place.model])

@@ -6,9 +6,10 @@ import contextlib
 import itertools
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MOST = 8191  # the highest number that Linux gives
 
@@ -35,20 +36,41 @@ def choose(mine: Sequence[int] | None = None, root: Path = Path("/")) -> Cores:
     allowed = sorted(os.sched_getaffinity(0)) if mine is None else sorted(mine)
     if len(allowed) < 2:
         return Cores()
-    looked = {number: _look(number, root) for number in allowed}
-    fastest = max(each.speed for each in looked.values())
-
-    def faults(pair: tuple[int, int]) -> tuple[bool, int, bool, bool]:
-        one, other = (looked[number] for number in pair)
-        return (
-            one.threads == other.threads and one.threads != "",
-            sum(each.speed < fastest for each in (one, other)),
-            (one.package, one.cache) != (other.package, other.cache),
-            0 in pair,
-        )
-
-    server, driver = min(itertools.combinations(allowed, 2), key=faults)
+    machine = _Machine(allowed, root)
+    server, driver = min(itertools.combinations(allowed, 2), key=machine.faults)
     return Cores((server,), driver)
+
+
+def beside(
+    server: Collection[int] | None = None,
+    mine: Sequence[int] | None = None,
+    root: Path = Path("/"),
+) -> Cores:
+    """Several cores for the server, all that there are or these, and one for the driver.
+
+    The server's are in the order in which it should get more and more of them: each as good beside
+    those before as `choose` has it, threads of a core that is taken after all others. The driver's
+    is none of them if another is left for us; else the last one, which it then shares.
+    """
+    allowed = sorted(os.sched_getaffinity(0)) if mine is None else sorted(mine)
+    machine = _Machine(allowed, root)
+    left = sorted(allowed if server is None else server)
+    others = [each for each in allowed if each not in left]
+    pairs = itertools.product(left, others) if others else itertools.combinations(left, 2)
+    first, driver = min(pairs, key=machine.faults, default=(left[0], left[0]))
+    order = [first]
+    while left := [each for each in left if each not in order]:
+        order.append(min(left, key=partial(_late, machine, order, driver)))
+    return Cores(tuple(order), driver)
+
+
+def _late(machine: _Machine, order: Sequence[int], driver: int, candidate: int) -> tuple[Any, ...]:
+    """Why this one should have its turn after others."""
+    return (
+        candidate == driver,
+        any(machine.faults((each, candidate))[0] for each in (*order, driver)),
+        machine.faults((order[0], candidate)),
+    )
 
 
 @contextlib.contextmanager
@@ -95,11 +117,35 @@ def parse(text: str) -> Cores:
         comma = ""
     if not comma or not server:
         raise ValueError(f"{text!r} is not SERVER,DRIVER, such as 0,1 or 0-3,4")
+    _refuse_missing(text, {*theirs, ours})
+    return Cores(theirs, ours)
+
+
+def parse_server(text: str) -> Cores:
+    """`0-3` or `0,2`: the server's; the driver has the best of the others. Raises ValueError."""
+    try:
+        theirs = numbers(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no list of cores, such as 0-3 or 0,2") from None
+    _refuse_missing(text, theirs)
+    return beside(theirs)
+
+
+def rungs(many: Sequence[int], server: str | None = None) -> Cores:
+    """So many cores of the server's, at most, of `server` or of all. Raises ValueError."""
+    found = beside() if server is None else parse_server(server)
+    if (most := max(many)) > len(found.server):
+        whose = "of --server-cores" if server else "for us"
+        have = ",".join(map(str, sorted(found.server)))
+        raise ValueError(f"{most} cores are more than there are {whose}: {have}")
+    return Cores(found.server[:most], found.driver)
+
+
+def _refuse_missing(text: str, named: Collection[int]) -> None:
     allowed = os.sched_getaffinity(0)
-    if missing := sorted({*theirs, ours} - allowed):
+    if missing := sorted({*named} - allowed):
         have = ",".join(map(str, sorted(allowed)))
         raise ValueError(f"{text}: there is no core {missing[0]} for us; there are {have}")
-    return Cores(theirs, ours)
 
 
 def numbers(text: str) -> set[int]:
@@ -112,6 +158,24 @@ def numbers(text: str) -> set[int]:
             raise ValueError(f"{part!r} is no range of cores")
         found.update(range(first, last + 1))
     return found
+
+
+class _Machine:
+    """Which cores go well together, of those that we may use."""
+
+    def __init__(self, allowed: Sequence[int], root: Path) -> None:
+        self._looked = {number: _look(number, root) for number in allowed}
+        self._fastest = max(each.speed for each in self._looked.values())
+
+    def faults(self, pair: tuple[int, int]) -> tuple[bool, int, bool, bool]:
+        """What is wrong with these two, the gravest first."""
+        one, other = (self._looked[number] for number in pair)
+        return (
+            one.threads == other.threads and one.threads != "",
+            sum(each.speed < self._fastest for each in (one, other)),
+            (one.package, one.cache) != (other.package, other.cache),
+            0 in pair,
+        )
 
 
 class _Look(NamedTuple):

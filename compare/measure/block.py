@@ -177,9 +177,9 @@ def _ready(
             servers[model.name] = start(
                 model,
                 WORKLOADS[load.workload],
-                settings.server_cores,
+                settings.first_cores(load.cores),
                 close_after=close_after(load, settings),
-                workers=workers(load.idle, limits_here()),
+                workers=workers(load, settings, limits_here()),
                 handler=handler_of(block),
             )
         except LaunchError as error:

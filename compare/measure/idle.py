@@ -64,10 +64,14 @@ def most(limits: Limits) -> int:
     return max(1, limits.descriptors - SPARE_DESCRIPTORS - RESERVED)
 
 
-def workers(idle: int, limits: Limits) -> int:
-    """Processes of a server that has several, for so many connections."""
+def workers(load: Load, settings: Settings, limits: Limits) -> int:
+    """Processes or threads of a server that has several: one on each of its cores, and as many as
+    it takes for the idle connections.
+    """
+    cores = len(settings.first_cores(load.cores))
     each = max(1, limits.descriptors - RESERVED)
-    return max(WORKERS, -(-int(idle * UNEVEN) // each)) if idle else WORKERS
+    usual = cores if cores > 1 or load.cores else WORKERS
+    return max(usual, -(-int(load.idle * UNEVEN) // each))
 
 
 def order_of(load: Load, settings: Settings, number: int) -> Order:

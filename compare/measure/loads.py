@@ -22,8 +22,10 @@ def loads_of(settings: Settings) -> list[Load]:
             wait_us=wait_us,
             slow_share=slow.share,
             slow_us=slow.us,
+            cores=cores,
         )
         for workload in settings.workloads
+        for cores in settings.rungs or [0]
         for connections in settings.connections
         for size in settings.sizes or [WORKLOADS[workload].size]
         for idle in sorted(settings.idle)

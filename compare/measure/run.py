@@ -31,6 +31,7 @@ from compare.models.model import Model
 from compare.results.breakeven import break_evens
 from compare.results.ranking import rank, rank_all
 from compare.results.records import Cell, Idle, Load, Loop, Metric, Run, Settings
+from compare.results.scalability import scalabilities
 from compare.results.verdict import LATE
 
 DECIDES: dict[Loop, tuple[Metric, ...]] = {
@@ -115,7 +116,7 @@ class _Runner:
 
     def _tally(self, model: Model, load: Load) -> Tally:
         settings = self._settings
-        cores = Cores(model.cores or tuple(settings.server_cores), settings.driver_core)
+        cores = Cores(model.cores or tuple(settings.first_cores(load.cores)), settings.driver_core)
         apart = bool(settings.cluster) or cores.apart  # there it is the hosts' affair
         many = max(1, len(cores.server))
         tally = Tally(model, load, self._unsupported(model, load), apart, many, load.rate)
@@ -156,6 +157,7 @@ class _Runner:
             cells=cells,
             comparisons=rank_all(cells, self._settings.margin),
             break_evens=break_evens(cells, self._settings.margin),
+            scalability=scalabilities(cells),
         )
 
     def measure_all(self, loop: Loop) -> None:

@@ -5,7 +5,6 @@ A workload is a row here and a file in `compare/driver/`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from compare.models.model import Group
@@ -59,6 +58,7 @@ _ONE_CALL = "what is said to a member within one turn of the loop goes out in on
 _ALL_AT_ONCE = "after each wait, all datagrams that have arrived"
 _YARDSTICK = "a yardstick for TCP echo only"
 _APART = "members in different processes would never meet"
+_NEVER_MEET = "members on different loops would never meet"
 _NOTHING_TO_HAND_OUT = "without connections there is nothing to hand out"
 _MET_NOBODY = dict.fromkeys(
     (
@@ -84,6 +84,27 @@ def _aionet(name: str, summary: str, *words: str, **more: Any) -> Model:
         command += ("--udp-rate", "none")
     module = None if loop == "asyncio" else loop
     return Model(name, summary, command, group="asyncio", module=module, **more)
+
+
+def _many(name: str, summary: str, unit: str = "processes", **more: Any) -> Model:
+    """Several loops on one port, as many as the server has cores."""
+    loop = name.partition("-")[0]
+    words = ("aionet",) if unit == "processes" else ("compare.contenders.many_loops",)
+    how = ("--loop", loop) if unit == "processes" else ("--unit", unit)
+    return Model(
+        name,
+        summary,
+        ("-m", *words, "serve", "{service}", *how, "--workers", "{workers}", "--udp-rate", "none"),
+        group="asyncio",
+        module={"uvloop": "uvloop", "interpreters": "_interpreters"}.get(loop),
+        meaning=dict.fromkeys(
+            ("udp-echo", "tcp-short", "tcp-long"),
+            f"two {unit} on the one core that a server has as a rule, which shows what dividing "
+            "costs; of several cores one for each, which shows what it gains",
+        ),
+        cannot={"chat": _APART if unit == "processes" else _NEVER_MEET},
+        **more,
+    )
 
 
 def _framework(name: str, summary: str, **more: Any) -> Model:
@@ -251,18 +272,18 @@ MODELS: dict[str, Model] = {
             "compare.contenders.asyncio_streams",
             cannot={"udp-echo": "asyncio has no streams for datagrams"},
         ),
-        replace(
-            _aionet("uvloop-workers", "several processes of uvloop on one port (SO_REUSEPORT)"),
-            command=(
-                *("-m", "aionet", "serve", "{service}", "--loop", "uvloop"),
-                *("--workers", "{workers}", "--udp-rate", "none"),
-            ),
-            meaning=dict.fromkeys(
-                ("udp-echo", "tcp-short", "tcp-long"),
-                "two processes as a rule, as many as it takes in `compare scale`; pinned to the "
-                "server's core like all, they show what dividing costs, not what it gains",
-            ),
-            cannot={"chat": _APART},
+        _many("uvloop-workers", "several processes of uvloop on one port (SO_REUSEPORT)"),
+        _many("asyncio-workers", "the same of asyncio's own loop"),
+        _many(
+            "asyncio-threads",
+            "several threads of one process, each with a loop of asyncio's own (SO_REUSEPORT)",
+            unit="threads",
+        ),
+        _many(
+            "interpreters",
+            "the same, each in an interpreter of its own with a lock of its own (PEP 734)",
+            unit="interpreters",
+            since=(3, 13),
         ),
         _framework("gevent", "a greenlet for each connection (libev)"),
         _framework(
@@ -327,6 +348,10 @@ SETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "asyncio": (
         "protocols and streams, on both loops",
         ("asyncio", "asyncio-streams", "uvloop", "uvloop-streams", "uvloop-workers"),
+    ),
+    "cores": (
+        "one loop, and one for each core: in threads, in interpreters, in processes",
+        ("asyncio", "asyncio-threads", "interpreters", "asyncio-workers", "uvloop-workers"),
     ),
     "frameworks": (
         "the frameworks, beside the loops that they are used instead of",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,7 @@ class Model:
 
     command: what starts it; `{service}` and `{workers}` are replaced.
     group: with what it belongs together. module: what it needs beyond the standard library.
+    since: the oldest Python that can run it, where that is not any that runs the others.
     meaning: for a workload, what the model means there where that is not plain.
     cannot: for a workload, why there is nothing to measure.
     exceptions: checks that it cannot pass by nature, by their IDs, and why.
@@ -50,7 +52,8 @@ class Model:
     alone: it serves one connection at a time. threads: it needs for a connection.
     descriptors: the most that it can use, whatever the system allows.
     closes: it can be told to close connections before the client does.
-    own: a server of the user's: `{host}` and `{port}` are replaced, and it need not say READY.
+    own: a server of the user's: `{host}`, `{port}` and `{workers}` are replaced, and it need not
+        say READY.
     cwd, environment, cores: where it runs. unchecked: it is measured whatever it does wrong.
     ready_timeout_s: how long it may take to start, if that is more than usual.
     interpreter: the Python that runs it, where that is another one than ours.
@@ -61,6 +64,7 @@ class Model:
     command: tuple[str, ...]
     group: Group = "your own"
     module: str | None = None
+    since: tuple[int, int] | None = None
     meaning: Mapping[str, str] = field(default_factory=dict)
     cannot: Mapping[str, str] = field(default_factory=dict)
     exceptions: Mapping[str, str] = field(default_factory=dict)
@@ -97,7 +101,7 @@ class Model:
         not loopback.
         """
         if self.own:
-            return list(self.command)
+            return self.typed(workers)
         around = handler.around(self.command)
         command = [word.format(service=workload.service, workers=workers) for word in around]
         closing = [] if close_after is None else ["--close-after", str(close_after)]
@@ -111,6 +115,10 @@ class Model:
         # -P: nothing is imported from the folder that we happen to be in.
         return [python, "-P", *command, *closing, *where]
 
+    def typed(self, workers: int = WORKERS) -> list[str]:
+        """The command of the user's, with `{host}` and `{port}` still in it."""
+        return [word.replace("{workers}", str(workers)) for word in self.command]
+
     @property
     def surroundings(self) -> Mapping[str, str] | None:
         """What is added to its environment; ours come from where we do, installed or not."""
@@ -122,6 +130,10 @@ class Model:
         """Why this cell cannot run here; None if it can."""
         if workload.name in self.cannot:
             return self.cannot[workload.name]
+        version = self.interpreter.version if self.interpreter else platform.python_version()
+        if self.since and tuple(map(int, version.split(".")[:2])) < self.since:
+            oldest = ".".join(map(str, self.since))
+            return f"it needs Python {oldest} or newer, and this is {version}: --python COMMAND"
         if self.module is None:
             return None
         if self.interpreter is not None:

@@ -20,7 +20,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One `[server.NAME]` table.
 
-    command: words, or one string in a shell's quoting; `{host}` and `{port}` are replaced.
+    command: words, or one string in a shell's quoting; `{host}`, `{port}` and
+        `{workers}` are replaced.
     workloads: what it serves, all that is asked for if it does not say. cores: where it runs.
     ready_timeout: how long it may take to start, such as 30s.
     """

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from compare.host.machine import Machine, describe
 from compare.models.matrix import group_of
-from compare.report import figures, scatter, timeline
+from compare.report import figures, scaling, scatter, timeline
 from compare.report.breakeven import break_even_charts
 from compare.report.figures import Figure
 from compare.report.sentences import amount, answer, loads_of
@@ -28,7 +28,15 @@ from compare.report.sweeps import curves
 from compare.report.terminal import standing_text, standings_of
 from compare.report.words import clean, megabytes, milliseconds
 from compare.results.naming import operation_of, slug, title
-from compare.results.records import BreakEven, Cell, Comparison, Load, Metric, Run
+from compare.results.records import (
+    BreakEven,
+    Cell,
+    Comparison,
+    Load,
+    Metric,
+    Run,
+    Scalability,
+)
 
 HEAT_STEPS = 6
 PER_LOAD = (
@@ -58,9 +66,11 @@ def page(given: Sequence[Given]) -> str:
     loads: dict[Load, list[Cell]] = {}
     ranked: list[Comparison] = []
     alike: list[BreakEven] = []
+    scaled: list[Scalability] = []
     for each in given:
         named = each.result if len(given) == 1 else _named(each.result, each.name)
         ranked += named.comparisons
+        scaled += named.scalability
         alike += named.break_evens
         for load, cells in loads_of(named).items():
             loads.setdefault(load, []).extend(cells)
@@ -70,6 +80,7 @@ def page(given: Sequence[Given]) -> str:
     sections = [_section(load, cells) for load, cells in loads.items()]
     all_cells = [cell for cells in loads.values() for cell in cells]
     swept = [*break_even_charts(alike), *slow_charts(all_cells), *curves(all_cells)]
+    swept += scaling.curves(scaled)
     everything = [*swept]
     for section in sections:
         everything += [*section["figures"], *section["timelines"]]
@@ -117,6 +128,7 @@ def _named(run: Run, name: str) -> Run:
     return msgspec.structs.replace(
         run,
         cells=[named(cell) for cell in run.cells],
+        scalability=[named(each) for each in run.scalability],
         comparisons=[
             msgspec.structs.replace(named(each), best=f"{each.best} ({name})")
             for each in run.comparisons

@@ -21,6 +21,7 @@ _COLUMNS: dict[str, Callable[[Any], object]] = {
     "wait_us": lambda cell: cell.wait_us,
     "slow_share": lambda cell: cell.slow_share,
     "slow_us": lambda cell: cell.slow_us,
+    "cores": lambda cell: cell.cores or None,
     "loop": lambda cell: cell.loop,
     "rate": lambda cell: cell.rate,
     "share": lambda cell: cell.share,

@@ -11,6 +11,7 @@ from rich.table import Table
 from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
 from compare.report.breakeven import show_break_evens
+from compare.report.scaling import show_scaling
 from compare.report.slow import show_slow
 from compare.report.sweeps import show_sweeps
 from compare.report.words import (
@@ -49,6 +50,7 @@ def show(run: Run, console: Console) -> None:
     show_sweeps(run.cells, console)
     show_break_evens(run.break_evens, console)
     show_slow(run.cells, console)
+    show_scaling(run.scalability, console)
     console.print()
     whose = "drivers: " if run.settings.target else ""
     console.print(f"[dim]{whose}{escape(describe(run.machine))}[/]", soft_wrap=True)
@@ -76,11 +78,11 @@ def _heading(run: Run, cells: list[Cell]) -> str:
         pinned = f"{drivers} driver{'s' if drivers != 1 else ''} on {settings.cluster}"
     elif settings.drivers > 1:
         pinned = f"{settings.drivers} drivers"
-    elif not settings.server_cores:
+    elif not (cores := settings.first_cores(load.cores)):
         pinned = "not pinned"
     else:
-        many = "core" if len(settings.server_cores) == 1 else "cores"
-        theirs = ",".join(map(str, settings.server_cores))
+        many = "core" if len(cores) == 1 else "cores"
+        theirs = ",".join(map(str, sorted(cores)))
         pinned = f"server on {many} {theirs}, driver on core {settings.driver_core}"
     at_once = " at a time" if load.workload == "tcp-short" else ""
     operation = f"; one operation is {what}" if (what := operation_of(load)) else ""

@@ -8,6 +8,8 @@ import msgspec
 
 # What nobody can have measured is refused when it is read, from a file that was edited.
 Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
+# What nobody can have counted is refused, too.
+Many = Annotated[int, msgspec.Meta(ge=0)]
 Loop = Literal["closed", "open"]
 
 
@@ -15,6 +17,7 @@ class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
     """What all servers of a block are put under alike.
 
     size: of a message, in bytes. idle: connections that stand beside those that work.
+    cores: so many of the server's, 0 being all.
     work_us: CPU that the server takes for each message; slow_us: for a `slow_share` of them, beside
     that. wait_us: from the last byte of a message until it answers.
     In an open loop so many operations are due in a second: `rate`, or `share` of what the model
@@ -32,6 +35,7 @@ class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
     loop: Loop = "closed"
     rate: float | None = None
     share: float | None = None
+    cores: Many = 0
 
     @property
     def load(self) -> Load:

@@ -17,7 +17,14 @@ def title(load: Load) -> str:
         words += f", {load.size:,} B"
     if costs := handling(load):
         words += f", {costs}"
+    if load.cores:
+        words += f", {on_cores(load)}"
     return words if load.loop == "closed" else f"{words}, {schedule(load) or 'open loop'}"
+
+
+def on_cores(load: Load) -> str:
+    """Where it says how many."""
+    return f"server on {load.cores} {'core' if load.cores == 1 else 'cores'}"
 
 
 def noun(load: Load) -> str:
@@ -41,6 +48,8 @@ def short(load: Load) -> str:
         words += f" beside {load.idle} idle"
     if costs := handling(load):
         words += f" {costs}"
+    if load.cores:
+        words += f", {on_cores(load)}"
     return words if load.loop == "closed" else f"{words} ({schedule(load) or 'open loop'})"
 
 
@@ -79,6 +88,8 @@ def slug(load: Load) -> str:
         words.append(f"idle{load.idle}")
     if costs := handling(load):
         words.append(costs.replace(" of ", "-").replace("%", "pc").replace(" ", "-"))
+    if load.cores:
+        words.append(f"{load.cores}cores")
     if load.rate is not None:
         words.append(f"{load.rate:.10g}")
     if load.share is not None:

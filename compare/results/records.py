@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
 from compare.contract.counts import Counts
 from compare.contract.outcome import Slice
-from compare.contract.spec import Arrivals, Closer
 from compare.contract.trace import Trace
 from compare.host.limits import Limits
 from compare.host.machine import Machine
-from compare.models.interpreter import Interpreter
-from compare.models.source import Source
 from compare.results.load import Amount as Amount
 from compare.results.load import Load as Load
 from compare.results.load import Loop as Loop
+from compare.results.load import Many as Many
 from compare.results.load import Slow as Slow
 from compare.results.percentiles import Percentiles
+from compare.results.settings import MARGIN as MARGIN
+from compare.results.settings import Settings as Settings
 
 FORMAT = "compare-run/1"
-MARGIN = 0.05  # what is nearer to the best is tied with it, if nothing else is asked for
 
 # What is to be said of a cell, the gravest first.
 Verdict = Literal[
@@ -38,8 +37,6 @@ Verdict = Literal[
     "not-pinned",
     "ok",
 ]
-# What nobody can have counted is refused, too.
-Many = Annotated[int, msgspec.Meta(ge=0)]
 Metric = Literal["ops_per_s", "cpu_us_per_op", "p99_us"]
 
 
@@ -286,64 +283,47 @@ class BreakEven(Load, frozen=True, kw_only=True):
     from_us_ci95: tuple[Amount | None, Amount | None] | None
 
 
+class Constant(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the law of scalability; its interval is over rounds, by Student's t."""
+
+    value: Amount
+    ci95: tuple[float, float] | None = None
+
+
+class Rung(msgspec.Struct, frozen=True, kw_only=True):
+    """A number of cores. efficiency: operations a second of each core, of those on the fewest."""
+
+    cores: Many
+    ops_per_s: Amount
+    cpu_us_per_op: Amount | None = None
+    efficiency: Amount
+    efficiency_ci95: tuple[float, float] | None = None
+
+
+class Scalability(Load, frozen=True, kw_only=True):
+    """What a model gains from more cores, under a load without `cores`.
+
+    one_ops_per_s, contention, coherency: of the Universal Scalability Law; see
+    `compare.results.scalability`. coherency is None where it cannot be told from contention.
+    peak_cores: beyond which more cores do less, where coherency is above 0 beyond doubt.
+    notes: what the law is not by the server alone.
+    """
+
+    model: str
+    rungs: list[Rung]
+    one_ops_per_s: Amount
+    contention: Constant
+    coherency: Constant | None = None
+    peak_cores: Amount | None = None
+    notes: list[str]
+
+
 class Host(msgspec.Struct, frozen=True, kw_only=True):
     """A worker of a cluster, and the machine that it is on."""
 
     worker: str
     role: Literal["server", "driver"]
     machine: Machine
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for; see `Load` for what has several values. Times in seconds.
-
-    sizes: none is each workload's usual one. ramp: idle connections are opened at so many a second.
-    works_us, waits_us, slows: what a message is to cost the server.
-
-    interpreters: that ran the servers, where not the one that ran the rest.
-    sources: checkouts that models were taken from, beside ours.
-    servers: the commands of the user's own, by name.
-    rounds: with fresh servers, at most; where `precise`, at most MOST_ROUNDS.
-    duration_s: that each server is measured in a round, in slices of `slice_s` by turns with the
-        others of the same load; where `alone`, in one window with nobody beside it.
-    margin: what is nearer to the best than this is tied with it.
-    rates, shares: of open loops. slo_us: the highest rate is looked for whose p99 stays below.
-    warmup_s: at most; on a cluster exactly.
-    server_cores, driver_core: where they run; none is anywhere.
-    drivers: on this machine, that put a load on one server together.
-    cluster: the scheduler's address, or local:N. target: where the server stands already.
-    """
-
-    models: list[str]
-    interpreters: list[Interpreter] = []
-    sources: list[Source] = []
-    servers: dict[str, list[str]] = {}
-    workloads: list[str]
-    connections: list[int]
-    sizes: list[int] = []
-    idle: list[int] = msgspec.field(default_factory=lambda: [0])
-    works_us: list[float] = []
-    waits_us: list[float] = []
-    slows: list[Slow] = []
-    ramp: float | None = None
-    rounds: int
-    precise: bool = False
-    duration_s: float
-    slice_s: float = 0.02
-    alone: bool = False
-    margin: float = MARGIN
-    warmup_s: float
-    seed: int
-    rates: list[float] = []
-    shares: list[float] = []
-    slo_us: float | None = None
-    arrivals: Arrivals = "fixed"
-    close: Closer = "client"
-    server_cores: list[int] = []
-    driver_core: int | None
-    drivers: int = 1
-    cluster: str | None = None
-    target: str | None = None
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -363,6 +343,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cells: list[Cell]
     comparisons: list[Comparison] = []
     break_evens: list[BreakEven] = []
+    scalability: list[Scalability] = []
     hosts: list[Host] = []
     ended: str | None = None
 

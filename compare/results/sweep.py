@@ -16,6 +16,7 @@ PARAMETERS: dict[str, tuple[str, float | None]] = {
     "size": ("bytes of a message", 0),
     "work_us": ("µs of CPU for a message", 0),
     "wait_us": ("µs until a message is answered", 0),
+    "cores": ("cores of the server", 0),
     "rate": ("operations due in a second", None),
     "share": ("share of what each does in a closed loop", None),
 }

@@ -36,6 +36,7 @@ NOT_PINNED = (
     "server and driver shared a core, or were not held to one: the driver's work is in the rate; "
     "compare CPU/op"
 )
+ONE_SHARED = "the driver had a part of one of the server's {} cores: it can do more; compare CPU/op"
 Found = tuple[Verdict, str]
 # Datagrams may be lost or late; what a stream lost is wrong.
 MISSING = {"lost": "lost", "late": "late"}
@@ -80,7 +81,7 @@ def judge(
     if rounds[0].pace is not None:
         found += _paced(workload, connections, rounds)
     elif not pinned:
-        found.append(("not-pinned", NOT_PINNED))
+        found += [("not-pinned", NOT_PINNED if cores == 1 else ONE_SHARED.format(cores))]
     elif not few:
         found += _bound(rounds, cores)
     # On a core that both share the driver waits for the server, and for nobody else.
@@ -152,10 +153,11 @@ def _bound(rounds: list[Round], cores: int) -> Iterator[Found]:
     theirs = f"{server:.0%}" if server else "we do not know what"
     if driver > BUSY and server <= BUSY * usable:
         of = f" of {usable} cores" if usable > 1 and server else ""
+        more = "; --drivers has the load put on from several cores" if usable > 1 else ""
         yield (
             "driver-bound",
-            f"{_busiest(rounds)} used {told} of its core, the server {theirs}{of}: the "
-            "server can do more than is shown; compare CPU/op",
+            f"{_busiest(rounds)} used {told} of its core, the server {theirs}{of}: the server can "
+            f"do more than is shown; compare CPU/op{more}",
         )
     elif driver > BUSY:
         full = "both" if usable == 1 else "all"

@@ -27,6 +27,13 @@ INSTEAD = {
     "compare scale": "--models epoll --idle 10,50 --duration 0.1",
     "compare scale --models epoll,uvloop --idle most --ramp 2000": "--idle 200 --duration 0.1",
     "compare scale --models uvloop-workers --hold 1000000": "--hold 2000 --duration 0.1",
+    "compare scale --cores 1,2": "--models epoll --duration 0.1 --rounds 1",
+    "compare scale --cores 1,2,4,8 --set cores --drivers 4": (
+        "--cores 1,2 --drivers 2 --duration 0.1 --rounds 1"
+    ),
+    "compare run --server-cores 0-3 --workloads tcp-long --models uvloop-workers": (
+        f"--server-cores 0 {QUICKEST}"
+    ),
     "compare selftest": "--help",
     "compare doctor": "",
 }

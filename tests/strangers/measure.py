@@ -223,6 +223,8 @@ _OURS: dict[str, dict[Profile, Limits]] = {
     "fork": {"tcp-echo": (*_ONE_AT_A_TIME, *_CAPPED)},
     "prefork": {"tcp-echo": _ONE_AT_A_TIME, "udp-echo": _UDP},
     "prefork-reuseport": {"tcp-echo": _WRITE, "udp-echo": _UDP},
+    "asyncio-threads": {"tcp-echo": _FRAMEWORK, "udp-echo": _UDP},
+    "interpreters": {"tcp-echo": _FRAMEWORK, "udp-echo": _UDP},
     "asyncio-streams": {"tcp-echo": _STREAMS, "chat": _CHAT},
     "uvloop-streams": {"tcp-echo": _STREAMS, "chat": _CHAT},
     "gevent": {"tcp-echo": _FRAMEWORK, "udp-echo": _UDP, "chat": _CHAT},

@@ -162,6 +162,8 @@ def test_two_rates_at_once_are_refused_in_a_line(invoke: Invoke, options: tuple[
         (("--unchecked",), "it goes with --server or --config"),
         (("--ready-timeout", "30s"), "it goes with --server or --config"),
         (("--cluster", "local:1", "--cores", "0,1"), "--cores are of this machine"),
+        (("--cluster", "local:1", "--server-cores", "0"), "--server-cores are of this machine"),
+        (("--cores", "0,1", "--server-cores", "0"), "leave --server-cores out"),
     ],
 )
 def test_option_that_would_do_nothing_is_refused_in_a_line(
@@ -171,6 +173,36 @@ def test_option_that_would_do_nothing_is_refused_in_a_line(
     assert result.exit_code == 2
     assert result.stdout == ""
     assert words in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--cores", "0,1"), "'0' is not how many cores; --server-cores says which"),
+        (("--cores", "9000"), "--server-cores says which"),
+        (("--cores", "8192"), "8192 cores are more than there are for us"),
+        (("--cores", "1", "--server-cores", "nine"), "is no list of cores"),
+        (("--cores", "1", "--cluster", "local:1"), "--cores are of this machine"),
+    ],
+)
+def test_number_of_cores_that_cannot_be_is_refused_in_a_line(
+    invoke: Invoke, options: tuple[str, ...], words: str
+) -> None:
+    result = invoke("scale", *options)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert words in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_server_with_cores_of_its_own_climbs_no_ladder(invoke: Invoke, tmp_path: Path) -> None:
+    config = tmp_path / "servers.toml"
+    core = min(os.sched_getaffinity(0))
+    config.write_text(f'[server.mine]\ncommand = "true"\ncores = [{core}]\n')
+    result = invoke("scale", "--cores", "1", "--config", str(config))
+    assert result.exit_code == 2
+    assert "has no more of them by --cores" in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

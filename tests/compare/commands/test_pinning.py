@@ -19,10 +19,10 @@ TINY = (*LOAD, "--models", "bare-epoll", "--json", "-")
 TWO = pytest.mark.skipif(len(MINE) < 2, reason="there is one core")
 
 
-def run(cores: Collection[int], *words: str) -> dict[str, Any]:
+def run(cores: Collection[int], *words: str, command: str = "run") -> dict[str, Any]:
     """A run that may use these cores, of `bare-epoll` and perhaps more."""
     done = subprocess.run(
-        [sys.executable, "-m", "compare", "run", *TINY, *words],
+        [sys.executable, "-m", "compare", command, *TINY, *words],
         capture_output=True,
         text=True,
         timeout=50,
@@ -75,3 +75,61 @@ def test_own_server_runs_on_the_cores_of_its_description(tmp_path: Path) -> None
     assert (tmp_path / "cores").read_text() == repr({*MINE[:2]})
     assert "not-pinned" in verdicts(found)["mine"]
     assert "not-pinned" not in verdicts(found)["bare-epoll"]
+
+
+@TWO
+def test_servers_cores_alone_are_named_and_it_has_as_many_workers(tmp_path: Path) -> None:
+    found = run(MINE[:2], "--server-cores", f"{MINE[0]},{MINE[1]}", *written(tmp_path))
+    settings = found["settings"]
+    assert sorted(settings["server_cores"]) == MINE[:2]
+    assert settings["driver_core"] == settings["server_cores"][-1]
+    assert lines(tmp_path) == [(2, {*MINE[:2]})]
+    (reason,) = [each for each in reasons(found)["mine"] if "had a part" in each]
+    assert reason.startswith("the driver had a part of one of the server's 2 cores")
+
+
+@TWO
+def test_driver_has_a_core_that_is_not_named_the_servers() -> None:
+    found = run(MINE[:2], "--server-cores", str(MINE[1]))
+    settings = found["settings"]
+    assert (settings["server_cores"], settings["driver_core"]) == ([MINE[1]], MINE[0])
+    assert not any("not-pinned" in each for each in verdicts(found).values())
+
+
+@TWO
+@pytest.mark.slow
+def test_ladder_is_climbed_and_its_law_told(tmp_path: Path) -> None:
+    found = run(MINE[:2], "--cores", "2,1", *written(tmp_path), command="scale")
+    settings = found["settings"]
+    assert settings["rungs"] == [1, 2]
+    first = {settings["server_cores"][0]}
+    assert lines(tmp_path) == [(1, first), (2, {*MINE[:2]})]
+    cells = [(cell["model"], cell["cores"], cell["idle"]) for cell in found["cells"]]
+    assert cells == [(name, many, 0) for many in (1, 2) for name in ("mine", "bare-epoll")]
+    laws = {each["model"]: each for each in found["scalability"]}
+    assert laws.keys() == {"mine", "bare-epoll"}
+    for each in laws.values():
+        assert [rung["cores"] for rung in each["rungs"]] == [1, 2]
+        assert any("on 2 cores the driver had a part" in note for note in each["notes"])
+
+
+def written(folder: Path) -> tuple[str, ...]:
+    """Options by which `mine` is measured, which writes down its workers and its cores."""
+    script = folder / "mine.py"
+    script.write_text(
+        "import os, runpy, sys\n"
+        f"with open({str(folder / 'lines')!r}, 'a') as file:\n"
+        "    print(sys.argv.pop(), *os.sched_getaffinity(0), file=file)\n"
+        f"runpy.run_path({ECHO!r}, run_name='__main__')\n"
+    )
+    command = f"{sys.executable} {script} none {{port}} {{workers}}"
+    return "--server", f"mine={command}", "--unchecked"
+
+
+def lines(folder: Path) -> list[tuple[int, set[int]]]:
+    found = [[*map(int, line.split())] for line in (folder / "lines").read_text().splitlines()]
+    return [(many, {*cores}) for many, *cores in found]
+
+
+def reasons(found: dict[str, Any]) -> dict[str, list[str]]:
+    return {cell["model"]: cell["reasons"] for cell in found["cells"]}

@@ -12,7 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare.host.cores import MOST, Cores, aside, choose, claimed, numbers, parse
+from compare.host.cores import (
+    MOST,
+    Cores,
+    aside,
+    beside,
+    choose,
+    claimed,
+    numbers,
+    parse,
+    parse_server,
+    rungs,
+)
 
 Core = Callable[..., None]
 
@@ -196,6 +207,80 @@ def test_any_cores_are_two_of_those_that_we_may_use(mine: Collection[int]) -> No
     found = pair(choose(sorted(mine), Path("/nothing/here")))
     assert found <= set(mine)
     assert 0 not in found or len(mine) == 2
+
+
+# Several for the server
+
+
+def test_more_cores_are_begun_with_the_pair_and_end_with_the_drivers(tmp_path: Path) -> None:
+    found = beside(mine=[0, 1, 2, 3], root=tmp_path)
+    assert found == Cores((1, 3, 0, 2), 2)
+    assert not found.apart
+
+
+def test_threads_of_cores_that_are_taken_come_after_all_other_cores(
+    core: Core, tmp_path: Path
+) -> None:
+    """The driver's twin, too, which would be slowed down by it."""
+    for number in range(8):
+        core(number, threads=f"{number % 4},{number % 4 + 4}", package=0, cache="0-7")
+    found = beside(mine=range(8), root=tmp_path)
+    assert found.driver == 2
+    assert {number % 4 for number in found.server[:3]} == {0, 1, 3}  # a core each
+    assert found.server[-1] == found.driver
+
+
+def test_slow_and_far_cores_come_late(core: Core, tmp_path: Path) -> None:
+    for number in range(6):
+        core(number, package=number // 4, cache="0-3" if number < 4 else "4-5", megahertz=3000)
+    core(3, megahertz=1000)
+    found = beside(mine=range(6), root=tmp_path)
+    assert found.driver == 2
+    assert found.server == (1, 0, 4, 5, 3, 2)
+
+
+def test_of_cores_that_are_named_the_driver_has_another(tmp_path: Path) -> None:
+    assert beside([2, 3], [0, 1, 2, 3], tmp_path) == Cores((2, 3), 1)
+    assert beside([1, 0], [0, 1], tmp_path) == Cores((0, 1), 1)
+    assert beside([0], [0], tmp_path) == Cores((0,), 0)
+
+
+@given(st.data(), st.sets(st.integers(0, 40), min_size=1, max_size=12))
+def test_any_cores_are_all_the_servers_each_once(data: st.DataObject, mine: set[int]) -> None:
+    named = data.draw(st.none() | st.sets(st.sampled_from(sorted(mine)), min_size=1))
+    found = beside(named, sorted(mine), Path("/nothing/here"))
+    assert sorted(found.server) == sorted(named or mine)
+    assert found.driver in mine
+    assert found.apart == bool(named and named != mine)
+
+
+def test_number_of_cores_is_of_those_that_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5, 6, 7})
+    assert rungs([2, 1]) == Cores((4, 6), 5)
+    assert rungs([1, 2], "6-7").server == (6, 7)
+    assert rungs([4]) == Cores((4, 6, 7, 5), 5)
+
+
+@pytest.mark.parametrize(
+    ("many", "server", "words"),
+    [
+        ([1, 5], None, "5 cores are more than there are for us: 4,5,6,7"),
+        ([3], "6-7", "3 cores are more than there are of --server-cores: 6,7"),
+        ([1], "3-4", "3-4: there is no core 3 for us; there are 4,5,6,7"),
+    ],
+)
+def test_more_cores_than_there_are_are_refused(
+    monkeypatch: pytest.MonkeyPatch, many: list[int], server: str | None, words: str
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5, 6, 7})
+    with pytest.raises(ValueError, match=re.escape(words)):
+        rungs(many, server)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1-", "3-1", "-1", f"0-{MOST + 1}"])
+def test_what_is_no_list_of_cores_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no list of cores, such as 0-3 or 0,2"):
+        parse_server(text)
 
 
 def test_cores_are_apart_only_where_each_has_its_own() -> None:

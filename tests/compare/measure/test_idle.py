@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ import pytest
 from machine import needs_descriptors
 from made_up_instrument import BAD, ONE, TWO, Instrument
 from planted_models import BETTER, GOOD, model_of
-from short_runs import BELIEVED, cells_of, run_of
+from short_runs import BELIEVED, asked, cells_of, run_of
 
 from compare.contract.spec import Spec
 from compare.host import process
@@ -20,7 +20,7 @@ from compare.measure.driver_process import DriverError
 from compare.measure.idle import most, workers
 from compare.models.matrix import MODELS
 from compare.models.model import WORKERS, Model
-from compare.results.records import Cell, Idle, Key, Run
+from compare.results.records import Cell, Idle, Key, Load, Run
 
 pytestmark = pytest.mark.usefixtures("nothing_left", "whom_the_gate_lets_in")
 
@@ -280,6 +280,10 @@ def test_where_all_together_are_too_many_each_has_the_machine_to_itself(
 # How many, and how many processes
 
 
+def load(**changes: int) -> Load:
+    return Load(workload="tcp-long", connections=64, size=100, **changes)
+
+
 def limits(descriptors: int) -> Limits:
     return msgspec.structs.replace(idle.limits_here(), descriptors=descriptors)
 
@@ -292,9 +296,23 @@ def test_most_is_what_one_process_may_have_with_some_to_spare() -> None:
 
 @pytest.mark.parametrize("descriptors", [1, 199, 200, 201, 1024, 20_000])
 def test_server_of_several_processes_has_two_where_nobody_is_idle(descriptors: int) -> None:
-    assert workers(0, limits(descriptors)) == WORKERS
+    for cores in ([], [3]):
+        assert workers(load(), asked(server_cores=cores), limits(descriptors)) == WORKERS
 
 
 def test_server_of_several_processes_has_as_many_as_it_takes() -> None:
-    assert workers(10_000, limits(20_000)) == WORKERS
-    assert workers(1_000_000, limits(20_000)) * (20_000 - 200) > 1_000_000
+    assert workers(load(idle=10_000), asked(), limits(20_000)) == WORKERS
+    assert workers(load(idle=1_000_000), asked(), limits(20_000)) * (20_000 - 200) > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("cores", "server_cores", "many"),
+    [(0, range(4), 4), (1, range(4), 1), (2, range(4), 2), (4, range(4), 4)],
+)
+def test_server_of_several_processes_has_one_on_each_core(
+    cores: int, server_cores: Sequence[int], many: int
+) -> None:
+    settings = asked(server_cores=[*server_cores])
+    assert settings.first_cores(cores) == [*range(many)]
+    assert workers(load(cores=cores), settings, limits(20_000)) == many
+    assert workers(load(cores=cores, idle=10_000), settings, limits(2_000)) > 4

@@ -105,6 +105,15 @@ def test_module_that_another_python_lacks_makes_a_model_unsupported(tmp_path: Pa
     assert MODELS["epoll"].under(look(str(path))).unsupported(WORKLOADS["tcp-long"]) is None
 
 
+def test_python_that_is_too_old_for_a_model_is_named_with_what_it_needs(tmp_path: Path) -> None:
+    model = MODELS["interpreters"].under(look(pretend(tmp_path, version="3.12.0", numbers=(3, 12))))
+    words = "it needs Python 3.13 or newer, and this is 3.12.0: --python COMMAND"
+    assert model.unsupported(WORKLOADS["tcp-long"]) == words
+    assert "members" in (model.unsupported(WORKLOADS["chat"]) or "")
+    ours = MODELS["interpreters"].unsupported(WORKLOADS["tcp-long"])
+    assert (ours is None) == (sys.version_info >= (3, 13))
+
+
 def run(*words: str) -> Result:
     load = ("--rounds", "1", "--duration", "0.1", "--workloads", "tcp-long", "--connections", "4")
     return CliRunner().invoke(main, ["run", *load, *words])

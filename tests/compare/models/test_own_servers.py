@@ -41,6 +41,12 @@ def test_option_is_a_name_and_a_command_in_a_shells_quoting() -> None:
     assert all(model.unsupported(each) is None for each in WORKLOADS.values())
 
 
+def test_number_of_workers_is_put_into_a_command_and_the_place_is_left() -> None:
+    model = own_servers.from_option("mine=./mine --workers={workers} {host}:{port} {else}")
+    assert model.argv(TCP_LONG, workers=4) == ["./mine", "--workers=4", "{host}:{port}", "{else}"]
+    assert model.typed() == ["./mine", "--workers=2", "{host}:{port}", "{else}"]
+
+
 def test_table_of_a_file_says_where_and_what_it_serves(tmp_path: Path) -> None:
     text = """
     [server.mine]

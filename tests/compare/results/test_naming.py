@@ -27,6 +27,7 @@ def loads(draw: st.DrawFn) -> Load:
         work_us=draw(st.sampled_from([0.0, 0.5, 20.0, 1000.0, 1500.0])),
         wait_us=draw(st.sampled_from([0.0, 0.5, 20.0, 1000.0, 1500.0])),
         **draw(st.sampled_from([{}, SLOW, SLOW | {"slow_us": 500.0}, SLOW | {"slow_share": 0.1}])),
+        cores=draw(st.integers(0, 64)),
         loop="closed" if due == "closed" else "open",
         # As the command line has them.
         rate=draw(st.integers(1, 10**8)) / 10 if due == "rate" else None,
@@ -55,6 +56,18 @@ def load(workload: str = "tcp-long", connections: int = 64, **changes: Any) -> L
             "tcp-long, 64 connections, 65,536 B",
             "tcp-long 64 65536 B",
             "tcp-long-64-closed-65536B",
+        ),
+        (
+            load(cores=1),
+            "tcp-long, 64 connections, server on 1 core",
+            "tcp-long 64, server on 1 core",
+            "tcp-long-64-closed-1cores",
+        ),
+        (
+            load(cores=16, loop="open", rate=10.0),
+            "tcp-long, 64 connections, server on 16 cores, 10/s due",
+            "tcp-long 64, server on 16 cores (10/s due)",
+            "tcp-long-64-open-16cores-10",
         ),
         (
             load(idle=10_000),

@@ -34,6 +34,7 @@ def test_what_is_alike_in_all_cells_is_no_sweep() -> None:
         ("size", [65_536, 16]),
         ("work_us", [100.0, 0.0, 20.0]),
         ("wait_us", [5000.0, 0.0]),
+        ("cores", [4, 1, 2]),
         ("rate", [20_000.0, 10.5]),
         ("share", [0.9, 0.1, 0.5]),
     ],
