@@ -80,6 +80,12 @@ def test_server_in_ten_lines_shouts(tmp_path: Path) -> None:
         assert server.wait(10) == 0
 
 
+def test_the_library_on_its_own_shows_the_same_server() -> None:
+    alone = (ROOT / "publish" / "aionet-servers" / "README.md").read_text(encoding="utf-8")
+    shown, ours = (re.sub(r"  # .*", "", text) for text in (alone, blocks("python")[0]))
+    assert ours in shown
+
+
 def command_in_the_text(start: str) -> list[str]:
     """The words of the command in the running text that begins so, and takes no time."""
     (command,) = re.findall(rf"`({re.escape(start)}[^`]*)`", README)
