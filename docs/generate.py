@@ -33,6 +33,15 @@ ends with one of these:
 | 3 | it cannot be told yet (`run --require`, `diff`) |
 | 4 | results could not be written (`class grade`) |
 | 130 | interrupted; what was found until then is shown and kept |
+
+The shell completes commands, options and the names of models, workloads and sets where it was told
+to, once in `~/.bashrc`, `~/.zshrc` or `~/.config/fish/completions/compare.fish`:
+
+```sh
+eval "$(_COMPARE_COMPLETE=bash_source compare)"
+eval "$(_COMPARE_COMPLETE=zsh_source compare)"
+_COMPARE_COMPLETE=fish_source compare | source
+```
 """
 
 
