@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
 
-import aionet
+import aionet  # noqa: E402  of this checkout
 
 project = "aionet-compare"
 version = release = aionet.__version__
@@ -30,6 +31,8 @@ autodoc_typehints = "signature"
 man_pages = [("commands", project, "measure network services side by side", "", 1)]
 man_make_section_directory = True
 
+# Pages that a forge looks for at the top of a repository, and has here a line that leads there.
+AT_THE_TOP = ("CHANGELOG", "CONTRIBUTING", "SECURITY")
 _ITEM = re.compile(r"^- \[.*?\]\(([\w-]+)\.md\)", re.MULTILINE)
 _FIELD = re.compile(r"^(\w+(?:, \w+)*): ")
 
@@ -42,6 +45,14 @@ def tracks(text: str) -> str:
         caption = section.partition("\n")[0]
         trees.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n")
     return "\n".join([text, *trees])
+
+
+def within(page: str, text: str) -> str:
+    """The same with its links as they are on the site, where all pages lie beside each other."""
+    if page.upper() in AT_THE_TOP:
+        text = (ROOT / f"{page.upper()}.md").read_text(encoding="utf-8").replace("](docs/", "](")
+    names = "|".join(AT_THE_TOP)
+    return re.sub(rf"\]\((?:\.\./)?({names})\.md", lambda link: f"]({link[1].lower()}.md", text)
 
 
 def as_rst(lines: list[str]) -> list[str]:
@@ -80,8 +91,8 @@ def as_rst(lines: list[str]) -> list[str]:
 
 def setup(app: Any) -> None:
     def read(_: Any, page: str, source: list[str]) -> None:
-        if page == "index":
-            source[0] = tracks(source[0])
+        text = within(page, source[0])
+        source[0] = tracks(text) if page == "index" else text
 
     def told(*given: Any) -> None:
         lines = given[-1]

@@ -1,22 +1,36 @@
 """Write what of these pages is made of the code: `python docs/generate.py`.
 
-docs/commands.md, of which the site makes a manual page, too, is made of what `--help` shows.
+docs/commands.md, of which the site makes a manual page, too, is made of what `--help` shows, and
+docs/schema/ of the records that are written as JSON.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
 import click  # noqa: E402
+import msgspec  # noqa: E402
 
 from compare.__main__ import main  # noqa: E402  of this checkout
+from compare.classroom.files import Grading  # noqa: E402
+from compare.host.doctor import Diagnosis  # noqa: E402
+from compare.report.catalogue import Catalogue  # noqa: E402
+from compare.report.checks import Findings, Listing  # noqa: E402
+from compare.results.diff import Diff  # noqa: E402
+from compare.results.records import Run  # noqa: E402
+from compare.see.records import Seen  # noqa: E402
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+RECORDS = (Run, Diff, Findings, Listing, Grading, Seen, Catalogue, Diagnosis)
 
 HEAD = """\
 # Every command
@@ -48,6 +62,27 @@ _COMPARE_COMPLETE=fish_source compare | source
 def files() -> Iterator[tuple[Path, str]]:
     """Each file, and what it is to hold."""
     yield DOCS / "commands.md", commands()
+    for record in RECORDS:
+        name = format_of(record).replace("/", "-")
+        yield DOCS / "schema" / f"{name}.json", json.dumps(schema(record), indent=1) + "\n"
+
+
+def format_of(record: type[msgspec.Struct]) -> str:
+    """Its name and version, which each such file begins with."""
+    (field,) = (each for each in msgspec.structs.fields(record) if each.name == "format")
+    return str(field.default)
+
+
+def schema(record: type[msgspec.Struct]) -> dict[str, Any]:
+    """Of what is written, and what an earlier version of the same format wrote."""
+    made = msgspec.json.schema(record)
+    for each in made["$defs"].values():
+        if "description" in each:
+            each["description"] = inspect.cleandoc(each["description"])
+    top = made["$defs"][record.__name__]
+    top["properties"]["format"] = {"const": format_of(record)}
+    top["required"] = ["format", *top["required"]]
+    return {"$schema": DIALECT, **made}
 
 
 def commands() -> str:
