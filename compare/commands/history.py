@@ -11,6 +11,7 @@ import click
 from compare.commands.options import SHARE, Names, json_flag, opened, store_option
 from compare.commands.output import FAILED, FORMATS, UNCLEAR, as_json, show, write
 from compare.report.changes import markdown, show_changes
+from compare.report.chart import chart
 from compare.report.history import show_entries
 from compare.report.spreadsheet import table_of
 from compare.report.terminal import show as show_run
@@ -65,6 +66,13 @@ def show_again(run: str, store: Path | None) -> None:
 @click.option("--csv", "csv_path", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--markdown", "markdown_path", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option(
+    "--svg",
+    "svg_path",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="A picture: bars of the rate under each load.",
+)
+@click.option("--dark", is_flag=True, help="The picture for a dark page.")
+@click.option(
     "--hlog",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -76,6 +84,8 @@ def export(
     json_path: str | None,
     csv_path: str | None,
     markdown_path: str | None,
+    svg_path: str | None,
+    dark: bool,
     folder: Path | None,
     store: Path | None,
 ) -> None:
@@ -83,15 +93,22 @@ def export(
 
     RUN is its number, latest, latest~1, or a JSON file.
     """
-    outputs = {"json": json_path, "csv": csv_path, "markdown": markdown_path}
+    outputs = {"json": json_path, "csv": csv_path, "markdown": markdown_path, "svg": svg_path}
     if not (any(outputs.values()) or folder):
         raise click.UsageError(
-            "say what to write: --json FILE, --csv FILE, --markdown FILE or --hlog FOLDER"
+            "say what to write: --json FILE, --csv FILE, --markdown FILE, --svg FILE or --hlog "
+            "FOLDER"
         )
+    if dark and not svg_path:
+        raise click.UsageError("--dark is of the picture: it goes with --svg")
     result = load(run, store)
+    formats = FORMATS | {
+        "csv": lambda each: table_of(each).encode(),
+        "svg": lambda each: chart(each, "dark" if dark else "light").encode(),
+    }
     for kind, to in outputs.items():
         if to:
-            write(to, table_of(result).encode() if kind == "csv" else FORMATS[kind](result), kind)
+            write(to, formats[kind](result), kind)
     if folder:
         try:
             for path in write_histograms(result, folder):

@@ -55,7 +55,15 @@ def test_every_command_of_the_page_runs(tmp_path: Path) -> None:
         assert done.returncode in told, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
     made = {path.name for path in folder.iterdir()}
-    assert {"report.html", "run.json", "run.csv", "run.md", "histograms"} <= made
+    assert {
+        "report.html",
+        "run.json",
+        "run.csv",
+        "run.md",
+        "light.svg",
+        "dark.svg",
+        "histograms",
+    } <= made
 
 
 def test_steps_of_the_workflow_are_options_that_there_are() -> None:

@@ -156,3 +156,21 @@ def test_bash_completes_what_the_command_tells_it(tmp_path: Path) -> None:
         ["bash", "-euc", script], capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.stdout, done.stderr) == ("udp-echo\n", "")
+
+
+# The picture
+
+
+def test_kept_run_is_exported_as_a_picture(run: Run, tmp_path: Path, invoke: Invoke) -> None:
+    Keeper({"json": str(tmp_path / "a.json")}, tmp_path / "history")(run)
+    light = invoke("export", str(tmp_path / "a.json"), "--svg", "-").stdout
+    dark = invoke("export", str(tmp_path / "a.json"), "--svg", "-", "--dark").stdout
+    assert light.startswith("<svg ")
+    assert light != dark
+
+
+def test_dark_is_of_the_picture(run: Run, tmp_path: Path, invoke: Invoke) -> None:
+    Keeper({"json": str(tmp_path / "a.json")}, tmp_path / "history")(run)
+    result = invoke("export", str(tmp_path / "a.json"), "--csv", "-", "--dark")
+    assert result.exit_code == 2
+    assert "it goes with --svg" in result.stderr.splitlines()[-1]
