@@ -12,7 +12,6 @@ import click
 import msgspec
 from rich.console import Console
 
-from compare.report.markdown import markdown_of
 from compare.results.records import Run
 
 FAILED, UNCLEAR, INTERRUPTED = 1, 3, 130  # exit statuses
@@ -52,9 +51,15 @@ def as_json(result: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n"
 
 
+def as_markdown(result: Run) -> bytes:
+    from compare.report.markdown import markdown_of  # which takes its time
+
+    return markdown_of(result).encode()
+
+
 FORMATS: dict[str, Callable[[Run], bytes]] = {
     "json": as_json,
-    "markdown": lambda result: markdown_of(result).encode(),
+    "markdown": as_markdown,
 }
 
 
