@@ -119,7 +119,7 @@ class Runner:
 
 def server_of(runner: Runner) -> dict[str, str]:
     command = f"{shlex.quote(sys.executable)} my_server.py {{port}}"
-    return runner.inputs | {"server": command, "options": SHORT, "rounds": "2"}
+    return runner.inputs | {"server": command, "options": SHORT, "rounds": "8"}
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_server_that_became_dearer_fails_the_job(runner: Runner) -> None:
 @pytest.mark.timeout(240)
 def test_server_that_is_much_cheaper_than_it_may_be_passes(runner: Runner) -> None:
     runner.install_this()
-    runner.inputs = server_of(runner) | {"require": "cpu<=20", "rounds": "3"}
+    runner.inputs = server_of(runner) | {"require": "cpu<=20"}
     comment = measured(runner)
     assert runner.outputs["answer"] == "kept", comment
     assert runner.step("Answer").returncode == 0
