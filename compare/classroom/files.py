@@ -44,6 +44,21 @@ class Unwritten(NamedTuple):
     full: bool
 
 
+class Grading(About, frozen=True, kw_only=True):
+    """What `compare class grade --json` writes. finished: whether all was asked. said, notes: above
+    all. points: earned of `maximum`.
+    """
+
+    format: str = FORMAT
+    finished: bool
+    said: str
+    notes: list[str]
+    points: float
+    maximum: float
+    took_s: float
+    marks: list[Mark]
+
+
 class Files:
     """outputs: where to write which format, json, junit or gradescope. private: for nobody else."""
 
@@ -78,17 +93,16 @@ class Files:
             return junit(self._marks, self._about, said)
         if kind == "gradescope":
             return msgspec.json.encode(gradescope(self._marks, self._about, said, took_s))
-        content = {
-            "format": FORMAT,
+        content = Grading(
             **msgspec.structs.asdict(self._about),
-            "finished": finished,
-            "said": said,
-            "notes": self._marks.notes,
-            "points": self._marks.earned,
-            "maximum": self._marks.most,
-            "took_s": round(took_s, 1),
-            "marks": list(self._marks),
-        }
+            finished=finished,
+            said=said,
+            notes=self._marks.notes,
+            points=self._marks.earned,
+            maximum=self._marks.most,
+            took_s=round(took_s, 1),
+            marks=list(self._marks),
+        )
         return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
 
 

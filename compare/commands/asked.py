@@ -59,6 +59,7 @@ class Asked:
     closer: Closer
     seed: int | None
     json_path: str | None
+    markdown_path: str | None
     store: Path | None
     server: list[Model]
     config: list[Model]
@@ -95,6 +96,8 @@ class Asked:
                 f"a slice lasts from {LEAST_SLICE_US / 1000:g}ms to {MOST_SLICE_US / 1e6:g}s.",
                 param_hint="'--slice'",
             )
+        if list(self.outputs.values()).count("-") > 1:
+            raise click.UsageError("--json and --markdown cannot both have stdout: name a file.")
         if self.drivers > 1 and self.cluster:
             raise click.UsageError("--drivers are on this machine, those of --cluster elsewhere.")
         if any(self.held):
@@ -181,6 +184,11 @@ class Asked:
     @property
     def _is_alone(self) -> bool:
         return self.alone or self.cluster is not None or self.drivers > 1
+
+    @property
+    def outputs(self) -> dict[str, str | None]:
+        """Where the run is to be written in which form."""
+        return {"json": self.json_path, "markdown": self.markdown_path}
 
     @property
     def held(self) -> list[int | str]:

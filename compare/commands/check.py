@@ -23,12 +23,19 @@ from compare.check.style import ONE_THREAD
 from compare.check.variant import DEFAULT, Variant
 from compare.commands.graded import NOT_YET, Graded
 from compare.commands.options import SECONDS
-from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt, show
+from compare.commands.output import (
+    FAILED,
+    INTERRUPTED,
+    PIPED_WIDTH,
+    as_json,
+    interrupt,
+    show,
+    write,
+)
 from compare.host.launch import READY_TIMEOUT_S
 from compare.host.place import Place, loopback_fault
 from compare.report import checks
 from compare.report.progress import saying
-from compare.report.words import escape
 
 PASSED = 0
 ASKED = ("MUST", "STYLE")  # of everybody, and of who was to be made so
@@ -160,17 +167,6 @@ def _place(text: str, profile: Profile, *, remote: bool) -> Place:
     return place
 
 
-def list_checks(console: Console) -> None:
-    """Every check, in the order in which to make them pass."""
-    listed = {each.id: each for profile in PROFILES for each in of_profile(profile)}
-    for each in listed.values():
-        kind = f"{each.kind} {each.limit or each.style or ''}".rstrip()
-        profiles = ", ".join(each.profiles)
-        console.print(
-            f"{each.id:<12} {kind:<22} {profiles:<26} {escape(each.what)}", soft_wrap=True
-        )
-
-
 def perform(
     request: Request,
     *,
@@ -299,7 +295,12 @@ class Words(click.ParamType[Variant]):
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=7, show_default=True)
 @click.option("--list", "listing", is_flag=True, help="Show all checks, and end.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="What was found, or the list, as JSON; - for stdout.",
+)
 @click.option("--junit", "junit_path", type=click.Path(dir_okay=False))
 @click.option("--gradescope", "gradescope_path", type=click.Path(dir_okay=False))
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -338,7 +339,10 @@ def check(
     Exit status 0 if all that is a MUST passed, 1 if not, 2 for a mistake in the options.
     """
     if listing:
-        show(list_checks)
+        if json_path:
+            write(json_path, as_json(checks.listing()), "json")
+        else:
+            show(checks.show_listing)
         return
     request = Request.read(
         profile=profile,

@@ -12,6 +12,7 @@ import msgspec
 
 from compare.check.bench import Subject
 from compare.check.runner import Finding, not_asked
+from compare.commands.output import as_json
 from compare.report import checks
 
 NOT_YET = "not asked: `compare check` was ended before that"
@@ -43,7 +44,7 @@ class Graded:
         """There is no more to be found, or no more will be, for that reason."""
         self._write(reason)
         if self._outputs.get("json") == "-":
-            sys.stdout.buffer.write(self._content("json", self._all(reason)) + b"\n")
+            sys.stdout.buffer.write(self._content("json", self._all(reason)))
 
     def _all(self, reason: str) -> list[Finding]:
         left = self._ids[len(self.findings) :]
@@ -65,5 +66,4 @@ class Graded:
             return checks.junit(found, self._name)
         if kind == "gradescope":
             return msgspec.json.encode(checks.gradescope(found))
-        content = {"format": "compare-check/1", "subject": self._name, "findings": found}
-        return msgspec.json.format(msgspec.json.encode(content), indent=1)
+        return as_json(checks.Findings(subject=self._name, findings=found))

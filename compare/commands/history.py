@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 import click
-import msgspec
 
-from compare.commands.options import SHARE, Names, opened, store_option
-from compare.commands.output import FAILED, UNCLEAR, as_json, show
+from compare.commands.options import SHARE, Names, json_flag, opened, store_option
+from compare.commands.output import FAILED, FORMATS, UNCLEAR, as_json, show, write
 from compare.report.changes import markdown, show_changes
+from compare.report.chart import chart
 from compare.report.history import show_entries
 from compare.report.spreadsheet import table_of
 from compare.report.terminal import show as show_run
@@ -64,6 +64,14 @@ def show_again(run: str, store: Path | None) -> None:
 @click.argument("run", default="latest")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--csv", "csv_path", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--markdown", "markdown_path", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option(
+    "--svg",
+    "svg_path",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="A picture: bars of the rate under each load.",
+)
+@click.option("--dark", is_flag=True, help="The picture for a dark page.")
 @click.option(
     "--hlog",
     "folder",
@@ -72,39 +80,43 @@ def show_again(run: str, store: Path | None) -> None:
 )
 @store_option
 def export(
-    run: str, json_path: str | None, csv_path: str | None, folder: Path | None, store: Path | None
+    run: str,
+    json_path: str | None,
+    csv_path: str | None,
+    markdown_path: str | None,
+    svg_path: str | None,
+    dark: bool,
+    folder: Path | None,
+    store: Path | None,
 ) -> None:
     """Write a run as other programs read it; - is stdout.
 
     RUN is its number, latest, latest~1, or a JSON file.
     """
-    if not (json_path or csv_path or folder):
-        raise click.UsageError("say what to write: --json FILE, --csv FILE or --hlog FOLDER")
+    outputs = {"json": json_path, "csv": csv_path, "markdown": markdown_path, "svg": svg_path}
+    if not (any(outputs.values()) or folder):
+        raise click.UsageError(
+            "say what to write: --json FILE, --csv FILE, --markdown FILE, --svg FILE or --hlog "
+            "FOLDER"
+        )
+    if dark and not svg_path:
+        raise click.UsageError("--dark is of the picture: it goes with --svg")
     result = load(run, store)
-    if json_path:
-        _write(json_path, as_json(result) + b"\n", "--json")
-    if csv_path:
-        _write(csv_path, table_of(result).encode(), "--csv")
+    formats = FORMATS | {
+        "csv": lambda each: table_of(each).encode(),
+        "svg": lambda each: chart(each, "dark" if dark else "light").encode(),
+    }
+    for kind, to in outputs.items():
+        if to:
+            write(to, formats[kind](result), kind)
     if folder:
         try:
             for path in write_histograms(result, folder):
-                click.echo(path, err="-" in (json_path, csv_path))
+                click.echo(path, err="-" in outputs.values())
         except OSError as error:
             raise click.BadParameter(
                 f"cannot write into {folder}: {error.strerror}", param_hint="'--hlog'"
             ) from None
-
-
-def _write(path: str, content: bytes, option: str) -> None:
-    if path == "-":
-        sys.stdout.buffer.write(content)
-        return
-    try:
-        Path(path).write_bytes(content)
-    except OSError as error:
-        raise click.BadParameter(
-            f"cannot write {path}: {error.strerror}", param_hint=f"'{option}'"
-        ) from None
 
 
 @click.command()
@@ -118,7 +130,7 @@ def _write(path: str, content: bytes, option: str) -> None:
     show_default=True,
 )
 @click.option("--force", is_flag=True, help="Compare what was not made alike, and say so.")
-@click.option("--json", "as_json_", is_flag=True, help="The answer as JSON on stdout.")
+@json_flag
 @click.option("--markdown", "as_markdown", is_flag=True, help="The answer for a pull request.")
 @store_option
 def diff(
@@ -146,7 +158,7 @@ def diff(
             f"these runs were not made alike ({error}); --force compares them all the same"
         ) from None
     if as_json_:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
+        write("-", as_json(found), "json")
     elif as_markdown:
         click.echo(markdown(found), nl=False)
     else:

@@ -8,8 +8,8 @@ from functools import partial
 
 import click
 
-from compare.commands.options import alone_on, cores_option, pinned_to, whole
-from compare.commands.output import FAILED, INTERRUPTED, interrupt, show
+from compare.commands.options import alone_on, cores_option, json_flag, pinned_to, whole
+from compare.commands.output import FAILED, INTERRUPTED, as_json, interrupt, show, write
 from compare.report.progress import saying
 
 
@@ -49,13 +49,18 @@ def selftest(comparisons: float, cores: str | None) -> None:
 
 
 @click.command()
-def doctor() -> None:
+@json_flag
+def doctor(as_json_: bool) -> None:
     """Say what is wrong with this machine for measuring, and what to type.
 
     Exit status 1 when something is.
     """
-    from compare.host.doctor import examine
+    from compare.host.doctor import diagnose, examine
 
+    if as_json_:
+        diagnosis = diagnose()
+        write("-", as_json(diagnosis), "json")
+        sys.exit(FAILED if diagnosis.ailments else 0)
     found = 0
     for each in examine():
         found += 1
@@ -67,8 +72,12 @@ def doctor() -> None:
 
 
 @click.command("list")
-def list_cells() -> None:
+@json_flag
+def list_cells(as_json_: bool) -> None:
     """Show every model and workload, and what each cell means."""
-    from compare.report.catalogue import show_catalogue
+    from compare.report.catalogue import catalogue, show_catalogue
 
-    show(show_catalogue)
+    if as_json_:
+        write("-", as_json(catalogue()), "json")
+    else:
+        show(show_catalogue)

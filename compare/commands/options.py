@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from compare.host import cores
 from compare.host.cores import Cores
@@ -50,6 +51,17 @@ class Names(click.ParamType[list[str]]):
                     ctx,
                 )
         return list(dict.fromkeys(names))
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The name that is being typed, behind the last comma."""
+        before, comma, begun = incomplete.rpartition(",")
+        return [
+            CompletionItem(f"{before}{comma}{name}")
+            for name in self._known
+            if name.startswith(begun) and name not in before.split(",")
+        ]
 
 
 class Quantity(click.ParamType[float]):
@@ -208,6 +220,9 @@ store_option = click.option(
     envvar="COMPARE_STORE",
     help="The history.  [default: in the user's data folder]",
 )
+
+
+json_flag = click.option("--json", "as_json_", is_flag=True, help="The answer as JSON on stdout.")
 
 
 def opened(path: Path | None) -> Store:

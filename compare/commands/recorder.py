@@ -1,17 +1,16 @@
-"""Keep a result while it grows: in the history, and in a JSON file where that was asked for."""
+"""Keep a result while it grows: in the history, and in files where those were asked for."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from compare.commands.growing import Growing
 from compare.commands.options import opened
-from compare.commands.output import as_json
+from compare.commands.output import FORMATS
 from compare.results.records import Run
 from compare.results.store import Store, StoreError, command_line
 
@@ -20,18 +19,21 @@ class Keeper:
     """Called after every cell with all there is. `number` is the run's ID in the history.
 
     Where it cannot be written costs a line on stderr, and never the run: it is tried again with the
-    next cell. unwritten: of the JSON file, which was asked for, why it lacks what was seen last.
-    in_part: the history has the run without that.
+    next cell. in_part: the history has the run without what was seen last.
     """
 
-    def __init__(self, json_path: str | None, store_path: Path | None) -> None:
-        """Raises click.BadParameter for a file that cannot be written."""
+    def __init__(self, outputs: Mapping[str, str | None], store_path: Path | None) -> None:
+        """outputs: where to write which of FORMATS; None is nowhere, and - is not done here.
+
+        Raises click.BadParameter for a file that cannot be written.
+        """
         self.number: int | None = None
-        self.unwritten: str | None = None
         self._lost: StoreError | None = None
-        self._target = None if json_path in (None, "-") else Path(json_path or "").resolve()
-        if self._target is not None:  # resolved, so that a link stays one
-            self._part = _beside(self._target, json_path or "")
+        self._files = [
+            Growing(path, kind, FORMATS[kind])
+            for kind, path in outputs.items()
+            if path not in (None, "-")
+        ]
         self._store: Store | None = None
         try:
             self._store = opened(store_path)
@@ -41,8 +43,8 @@ class Keeper:
             self._lost = error
 
     def __call__(self, result: Run) -> None:
-        if self._target is not None:
-            self._write(self._target, as_json(result))
+        for each in self._files:
+            each.write(result)
         if self._store is not None and result.cells:
             before = self._lost
             try:
@@ -52,6 +54,12 @@ class Keeper:
                 self._lost = error
                 if before is None:
                     sys.stderr.write(f"{error}; the run goes on\n")
+
+    @property
+    def unwritten(self) -> str | None:
+        """Why a file that was asked for lacks what was seen last."""
+        reasons = [each.unwritten for each in self._files if each.unwritten]
+        return "; ".join(reasons) or None
 
     @property
     def in_part(self) -> bool:
@@ -74,33 +82,3 @@ class Keeper:
             click.echo(self.unwritten, err=True)
         if result.ended:
             raise click.ClickException(f"{result.ended}; what was measured until then is shown")
-
-    def _write(self, target: Path, content: bytes) -> None:
-        """Whole, so that it is never half written."""
-        before = self.unwritten
-        try:
-            self._part.write_bytes(content)
-            self._part.replace(target)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                self._part.unlink()
-            self.unwritten = f"cannot write {target}: {error.strerror}"
-            if before is None:
-                sys.stderr.write(f"{self.unwritten}; the run goes on\n")
-        else:
-            self.unwritten = None
-
-
-def _beside(target: Path, named: str) -> Path:
-    """A file of ours in the same folder, to be renamed. Raises click.BadParameter."""
-    part = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
-    try:
-        if not named or (target.exists() and not target.is_file()):
-            raise OSError(errno.EINVAL, "it is not a file; use - for stdout")
-        part.touch(exist_ok=False)
-    except OSError as error:
-        raise click.BadParameter(
-            f"cannot write {named or repr(named)}: {error.strerror}", param_hint="'--json'"
-        ) from None
-    part.unlink()
-    return part

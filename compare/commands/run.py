@@ -191,6 +191,12 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     type=click.Path(dir_okay=False, allow_dash=True),
     help="Write the run there as JSON, after every cell; - for stdout.",
 )
+@click.option(
+    "--markdown",
+    "markdown_path",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="The same as Markdown, for a pull request.",
+)
 @store_option
 @click.option(
     "--server",
@@ -246,7 +252,7 @@ def run(**given: Any) -> None:
     --connections, --idle, --size, --work, --wait, --rate and --load take several values, such as
     16,1k,64k or 0.1..0.9, and what changes with them is shown, too.
 
-    Exit status 1 when a cell failed, --json could not be written or the run be kept to its end,
+    Exit status 1 when a cell failed, a file could not be written or the run be kept to its end,
     130 when interrupted; what was measured is shown.
     """
     measure(Asked(**given))
@@ -315,7 +321,7 @@ def measure(asked: Asked) -> None:
         ]
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--require'") from None
-    keep = Keeper(asked.json_path, asked.store)
+    keep = Keeper(asked.outputs, asked.store)
     signal.signal(signal.SIGTERM, interrupt)
     with (
         alone_on(Cores() if place.cluster else pinned),
@@ -338,14 +344,14 @@ def measure(asked: Asked) -> None:
         result = execute(settings, models, view.watch, keep_and_show, testbed)
     keep(result)
     try:
-        deliver(result, partial(show_run, result), asked.json_path)
+        deliver(result, partial(show_run, result), asked.outputs)
     finally:
         keep.say_where(result)
     if result.interrupted:
         sys.exit(INTERRUPTED)
     answers = check(requirements, result.cells)
     if answers:
-        show(partial(show_requirements, answers), stderr=asked.json_path == "-")
+        show(partial(show_requirements, answers), stderr="-" in asked.outputs.values())
     if keep.unwritten or keep.in_part or any(cell.verdict == "failed" for cell in result.cells):
         sys.exit(FAILED)
     statuses = [STATUSES[each.answer] for each in answers]

@@ -7,14 +7,13 @@ import sys
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
 
 from compare.check.bench import Subject
 from compare.check.blame import of_this_machine
 from compare.commands.check import words_of
 from compare.commands.options import SECONDS
-from compare.commands.output import FAILED, INTERRUPTED, interrupt
+from compare.commands.output import FAILED, INTERRUPTED, as_json, interrupt
 from compare.host.launch import READY_TIMEOUT_S, LaunchError
 from compare.host.place import loopback_fault
 from compare.report.lanes import WIDTH, Lanes
@@ -115,7 +114,7 @@ def _must_be_writable(path: str | None, option: str) -> None:
 
 def _write(seen: Seen, html_path: str | None, json_path: str | None) -> None:
     if json_path is not None:
-        data = msgspec.json.format(msgspec.json.encode(seen), indent=1) + b"\n"
+        data = as_json(seen)
         if json_path == "-":
             sys.stdout.buffer.write(data)
             sys.stdout.flush()

@@ -8,13 +8,18 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
+import msgspec
 import psutil
 
 from compare.host import cgroup, process
+from compare.host import machine as host
 from compare.host.cores import choose, numbers
+from compare.host.limits import Limits, limits_here
 
+FORMAT = "compare-doctor/1"
 DESCRIPTORS = 20_000
 BACKLOG = 4096
 PORTS = 28_000
@@ -50,6 +55,29 @@ class Machine:
     def number(self, path: str) -> int | None:
         text = self.read(path)
         return int(text) if text is not None and text.isdigit() else None
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """What `compare doctor --json` writes: the machine, what it allows, and what is wrong with it.
+
+    version: of this package.
+    """
+
+    format: str = FORMAT
+    version: str
+    machine: host.Machine
+    limits: Limits
+    ailments: list[Ailment]
+
+
+def diagnose() -> Diagnosis:
+    """All at once; takes a second or two."""
+    return Diagnosis(
+        version=metadata.version("aionet-compare"),
+        machine=host.look(),
+        limits=limits_here(),
+        ailments=list(examine()),
+    )
 
 
 def examine(machine: Machine | None = None) -> Iterator[Ailment]:

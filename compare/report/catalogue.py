@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -11,6 +12,64 @@ from rich.table import Table
 
 from compare.models.matrix import DEFAULT_MODELS, MODELS, SETS, WORKLOADS
 from compare.models.model import Group, Model
+
+FORMAT = "compare-list/1"
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload. size: of a message, in bytes, where nothing else is said."""
+
+    name: str
+    operation: str
+    connections: str
+    size: int
+
+
+class Way(msgspec.Struct, frozen=True, kw_only=True):
+    """A model. default: measured unless others are named. By workload, meaning: what it is there;
+    unsupported: why it cannot run here. exceptions: checks that it cannot pass by nature, and why.
+    """
+
+    name: str
+    group: Group
+    summary: str
+    default: bool
+    meaning: dict[str, str]
+    unsupported: dict[str, str]
+    exceptions: dict[str, str]
+
+
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+    """What `compare list --json` writes. sets: models that belong together, by name."""
+
+    format: str = FORMAT
+    workloads: list[Work]
+    sets: dict[str, list[str]]
+    models: list[Way]
+
+
+def catalogue() -> Catalogue:
+    return Catalogue(
+        workloads=[
+            Work(**{name: getattr(each, name) for name in Work.__struct_fields__})
+            for each in WORKLOADS.values()
+        ],
+        sets={name: list(models) for name, (_, models) in SETS.items()},
+        models=[_way(each) for each in MODELS.values()],
+    )
+
+
+def _way(model: Model) -> Way:
+    reasons = {name: model.unsupported(workload) for name, workload in WORKLOADS.items()}
+    return Way(
+        name=model.name,
+        group=model.group,
+        summary=model.summary,
+        default=model.name in DEFAULT_MODELS,
+        meaning=dict(model.meaning),
+        unsupported={name: reason for name, reason in reasons.items() if reason},
+        exceptions=dict(model.exceptions),
+    )
 
 
 def show_catalogue(console: Console) -> None:

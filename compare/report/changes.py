@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from compare.report.words import escape, time_text
+from compare.report.words import escape, for_markdown, markdown_table, time_text
 from compare.results.diff import METRICS, Change, Diff, Metric
 
 _COLOURS = {
@@ -47,11 +47,11 @@ def show_changes(diff: Diff, console: Console) -> None:
 
 def markdown(diff: Diff) -> str:
     """The same as GitHub-flavoured Markdown."""
-    lines = [f"**{_clean(sentence(diff))}**", ""]
+    lines = [f"**{for_markdown(sentence(diff))}**", ""]
     if diff.changes:
-        lines += [f"| {' | '.join(_HEADS)} |", "|---|---|--:|--:|--:|---|"]
-        lines += [f"| {' | '.join(_clean(word) for word in _row(each))} |" for each in diff.changes]
-    notes = [f"- {_clean(line)}" for line in _notes(diff)]
+        rows = map(_row, diff.changes)
+        lines += markdown_table(_HEADS, rows, left="cell metric answer")
+    notes = [f"- {for_markdown(line)}" for line in _notes(diff)]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
@@ -106,11 +106,3 @@ def _notes(diff: Diff) -> Iterator[str]:
         )
     if diff.answer == "worse":
         yield from diff.advice
-
-
-def _clean(text: str) -> str:
-    """Nothing that Markdown or HTML would obey."""
-    plain = "".join(each if each.isprintable() else "?" for each in text)
-    for each in "\\`*_{}[]<>|#":
-        plain = plain.replace(each, f"\\{each}")
-    return plain

@@ -6,15 +6,73 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+import msgspec
 from rich.console import Console
 
-from compare.check.catalogue import CHECKS, Check
+from compare.check.catalogue import CHECKS, PROFILES, Check, Kind, Profile, of_profile
 from compare.check.runner import Finding
 from compare.report.words import escape
 
+FORMAT, CATALOGUE = "compare-check/1", "compare-checks/1"
 LAST_CALLS = 12  # of the timeline, that a person is shown
 _COLOURS = {"passed": "green", "failed": "bold red", "skipped": "dim"}
 _XML_OK = {"\t", "\n"}
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `compare check --json` writes: of each check that was asked for. subject: its command,
+    or where it is.
+    """
+
+    format: str = FORMAT
+    subject: str
+    findings: list[Finding]
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A check as it is listed; see `Check`."""
+
+    id: str
+    kind: Kind
+    profiles: tuple[Profile, ...]
+    what: str
+    why: str
+    mistake: str
+    calls: str
+    limit: str | None
+    style: str | None
+    needs: tuple[str, ...]
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """What `compare check --list --json` writes: every check, in the order to make them pass."""
+
+    format: str = CATALOGUE
+    checks: list[Listed]
+
+
+def all_checks() -> list[Check]:
+    """Each once, in the order in which to make them pass."""
+    return list({each.id: each for profile in PROFILES for each in of_profile(profile)}.values())
+
+
+def listing() -> Listing:
+    return Listing(
+        checks=[
+            Listed(**{name: getattr(each, name) for name in Listed.__struct_fields__})
+            for each in all_checks()
+        ]
+    )
+
+
+def show_listing(console: Console) -> None:
+    """A line for each."""
+    for each in all_checks():
+        kind = f"{each.kind} {each.limit or each.style or ''}".rstrip()
+        profiles = ", ".join(each.profiles)
+        console.print(
+            f"{each.id:<12} {kind:<22} {profiles:<26} {escape(each.what)}", soft_wrap=True
+        )
 
 
 def show_finding(finding: Finding, repeat: str, console: Console, *, known: str = "") -> None:

@@ -96,15 +96,17 @@ def _heading(run: Run, cells: list[Cell]) -> str:
     )
 
 
-def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, width: int) -> Table:
-    """One workload. On a narrow terminal without bars, tails, memory and reasons."""
+def columns_of(
+    cells: Sequence[Cell], comparisons: Iterable[Comparison], *, width: int
+) -> dict[str, Callable[[Cell], str]]:
+    """What is shown of each cell of a load, with rich's markup, in so many columns of text."""
     wide, narrow = width >= WIDE, width < NARROW
     standings = standings_of(comparisons)
     top = max((cell.ops_per_s or 0 for cell in cells), default=0)
     columns: dict[str, Callable[[Cell], str]] = {
         "model": lambda cell: escape(cell.model),
         "due/s": lambda cell: count(cell.pace.offered) if cell.pace else "-",
-        "ops/s": lambda cell: (_bar(cell, top) if wide else "") + _rate(cell),
+        "ops/s": lambda cell: (_bar(cell, top) if wide else "") + rate_text(cell),
         "p50": lambda cell: milliseconds(cell.latency_us.p50),
         "p99": lambda cell: milliseconds(cell.latency_us.p99) + _tail_spread(cell),
         "p99.9": lambda cell: milliseconds(cell.latency_us.p99_9),
@@ -119,13 +121,19 @@ def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, width: int
         del columns["p99.9"], columns["memory"], columns["x least"]
     if narrow:
         del columns["p50"], columns["served"]
-        columns["ops/s"] = lambda cell: _rate(cell).partition(" ±")[0]
+        columns["ops/s"] = lambda cell: rate_text(cell).partition(" ±")[0]
         columns["p99"] = lambda cell: milliseconds(cell.latency_us.p99)
         columns["CPU/op"] = lambda cell: microseconds(cell.server.cpu_us_per_op)
     if cells[0].loop == "open" and not narrow:
         del columns["memory" if wide else "served"]
     if cells[0].loop == "closed" or narrow:
         del columns["due/s"], columns["service p99"]
+    return columns
+
+
+def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, width: int) -> Table:
+    """One workload. On a narrow terminal without bars, tails, memory and reasons."""
+    columns = columns_of(cells, comparisons, width=width)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=False)
     for name in columns:
         left = name in ("model", "ops/s", "verdict")
@@ -221,7 +229,7 @@ def _tail_spread(cell: Cell) -> str:
     return f" ±{max(interval[1] - p99, p99 - interval[0]) / p99:.0%}"
 
 
-def _rate(cell: Cell) -> str:
+def rate_text(cell: Cell) -> str:
     if cell.ops_per_s is None:
         return "-".rjust(7)
     spread = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich import markup
 
 LONGEST = 4000  # characters of what somebody else said
@@ -16,6 +18,23 @@ def clean(text: str) -> str:
 def escape(text: str) -> str:
     """The same, and no markup."""
     return markup.escape(clean(text))
+
+
+def for_markdown(text: str) -> str:
+    """Nothing that Markdown or HTML would obey."""
+    plain = "".join(each if each.isprintable() else "?" for each in text)
+    for each in "\\`*_{}[]<>|#":
+        plain = plain.replace(each, f"\\{each}")
+    return plain
+
+
+def markdown_table(heads: Iterable[str], rows: Iterable[Iterable[str]], left: str) -> list[str]:
+    """Its lines. left: the heads, with blanks between, whose columns are words and not figures."""
+    heads = list(heads)
+    rule = ["---" if each in left.split() else "--:" for each in heads]
+    rows = [heads, *([for_markdown(each) for each in row] for row in rows)]
+    head, *rest = (f"| {' | '.join(row)} |" for row in rows)
+    return [head, f"|{'|'.join(rule)}|", *rest]
 
 
 def three(value: float) -> str:

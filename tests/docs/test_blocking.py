@@ -20,9 +20,6 @@ COMMANDS = [
     for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
-COMMANDS += re.findall(
-    r"^python -m blocking send .*", (ROOT / "README.md").read_text(encoding="utf-8"), re.M
-)
 WAIT_S = 30
 
 

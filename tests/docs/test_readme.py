@@ -60,6 +60,40 @@ def test_chat_command_joins_and_leaves(command: str) -> None:
     assert b"* The room contains:" in client.stdout
 
 
+ECHO = """\
+import socketserver, sys
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(65536):
+            self.request.sendall(data)
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 1000
+    def handle_error(self, *given): pass
+Server(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_first_command_of_who_measures_and_of_who_learns_runs(tmp_path: Path) -> None:
+    (tmp_path / "my_server.py").write_text(ECHO)
+    own, learn = (each for each in commands()[2:] if each.startswith("compare "))
+    short = "--workloads tcp-long --rounds 1 --duration 0.1 --unchecked --models mine,epoll"
+    for command, told in ((f"{own} {short}", "mine "), (learn, "12 lessons are in net")):
+        words = shlex.split(command)
+        done = subprocess.run(
+            [sys.executable, "-m", "compare", *words[1:]],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert told in done.stdout
+
+
 def test_server_in_ten_lines_shouts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as placeholder:
         port = placeholder.getsockname()[1]
@@ -80,9 +114,16 @@ def test_server_in_ten_lines_shouts(tmp_path: Path) -> None:
         assert server.wait(10) == 0
 
 
+def test_the_library_on_its_own_shows_the_same_server() -> None:
+    alone = (ROOT / "publish" / "aionet-servers" / "README.md").read_text(encoding="utf-8")
+    shown, ours = (re.sub(r"  # .*", "", text) for text in (alone, blocks("python")[0]))
+    assert ours in shown
+
+
 def command_in_the_text(start: str) -> list[str]:
-    """The words of the command in the running text that begins so, and takes no time."""
-    (command,) = re.findall(rf"`({re.escape(start)}[^`]*)`", README)
+    """The words of the command in the running text that begins so."""
+    page = (ROOT / "docs" / "measuring.md").read_text(encoding="utf-8")
+    (command,) = re.findall(rf"`({re.escape(start)}[^`]*)`", page)
     return shlex.split(command)
 
 

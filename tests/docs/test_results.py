@@ -18,6 +18,7 @@ COMMANDS = [
     for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
+WORKFLOWS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 SHORT = ("--rounds", "1", "--duration", "0.1", "--workloads", "tcp-long", "--connections", "2")
 
 
@@ -54,11 +55,19 @@ def test_every_command_of_the_page_runs(tmp_path: Path) -> None:
         assert done.returncode in told, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
     made = {path.name for path in folder.iterdir()}
-    assert {"report.html", "run.json", "run.csv", "histograms"} <= made
+    assert {
+        "report.html",
+        "run.json",
+        "run.csv",
+        "run.md",
+        "light.svg",
+        "dark.svg",
+        "histograms",
+    } <= made
 
 
 def test_steps_of_the_workflow_are_options_that_there_are() -> None:
-    (text,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    (text,) = (each for each in WORKFLOWS if "compare run" in each)
     for command in ("run", "diff"):
         known = subprocess.run(
             [sys.executable, "-m", "compare", command, "--help"],

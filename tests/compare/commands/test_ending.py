@@ -115,7 +115,7 @@ def test_file_is_written_after_all_once_there_is_room(
     folder = tmp_path / "folder"
     folder.mkdir()
     path = folder / "run.json"
-    keep = Keeper(str(path), tmp_path / "history")
+    keep = Keeper({"json": str(path)}, tmp_path / "history")
     folder.rmdir()
     keep(result)
     assert keep.unwritten is not None
@@ -129,7 +129,7 @@ def test_file_is_written_after_all_once_there_is_room(
 def test_file_of_somebody_else_that_is_named_like_ours_stays(tmp_path: Path, result: Run) -> None:
     path, other = tmp_path / "run.json", tmp_path / "run.json.part"
     other.write_text("somebody's")
-    Keeper(str(path), tmp_path / "history")(result)
+    Keeper({"json": str(path)}, tmp_path / "history")(result)
     assert path.exists()
     assert other.read_text() == "somebody's"
 
@@ -158,7 +158,7 @@ def test_run_that_is_not_in_the_history_says_so_at_its_end_too(
     result: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/proc/none")
-    keep = Keeper(None, None)
+    keep = Keeper({}, None)
     assert "this run is not in the history" in capsys.readouterr().err
     keep(result)
     keep.say_where(result)
@@ -203,7 +203,7 @@ def test_history_that_takes_no_more_keeps_the_run_in_part_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    keep = Keeper(None, tmp_path / "history")
+    keep = Keeper({}, tmp_path / "history")
     keep(result)
     assert not keep.in_part
     record = keep._record
