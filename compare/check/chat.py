@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import string
 import time
+from collections.abc import Mapping
 
 from compare.check import symptoms
 from compare.check.bench import Bench
@@ -64,10 +65,12 @@ TRICKY = (
     "chat/3",
     "chat",
     what="Says NUL, invalid UTF-8, control characters, a lone CR; whatever becomes of that and of "
-    "who said it, the others must go on hearing each other.",
+    "who said it, the others must go on hearing each other, and nobody who has left may stay on "
+    "the roster.",
     why="One member must not be able to end the conversation of the others.",
     mistake="decode() that raises, in the thread or loop of all; passing it on to who cannot take "
-    "it. Decode with errors='replace', or do not decode at all.",
+    "it. Decode with errors='replace', or do not decode at all. Or it raises in the thread of who "
+    "said it, past what says good-bye for him.",
     calls="none: it is what is done with the bytes.",
     together=True,
     needs="chat/10",
@@ -76,8 +79,9 @@ def junk(bench: Bench) -> None:
     words = Words(bench, "chat/3")
     names = words.name(), words.name()
     members = {name: join(bench, name) for name in names}
+    strangers = [words.name() for _ in JUNK]
     for number, each in enumerate(JUNK):
-        stranger = join(bench, words.name())
+        stranger = join(bench, strangers[number])
         stranger.send(each + b"\n")
         speaker, other = names[number % 2], names[1 - number % 2]
         text = words.plain(40)
@@ -88,6 +92,24 @@ def junk(bench: Bench) -> None:
             what = f"the others to hear each other after {each!r}"
             raise Failed(what, failure.actual) from None
         stranger.close()
+    _must_have_left(bench, words, dict(zip(strangers, JUNK, strict=True)))
+
+
+def _must_have_left(bench: Bench, words: Words, gone: Mapping[str, bytes]) -> None:
+    """None of them is on the roster, which newcomers read. gone: what each had said, by name."""
+    left = list[str]()
+
+    def is_empty() -> bool:
+        name, wire = words.name(), visit(bench)
+        wire.say(name)
+        line = roster(wire, name)
+        wire.close()
+        left[:] = [each for each in gone if each in line]
+        return not left
+
+    if not bench.wait_until(is_empty):
+        what = "a roster without those who have left"
+        raise Failed(what, f"{left[0]!r} is on it, who had said {gone[left[0]]!r}")
 
 
 @check(

@@ -13,12 +13,15 @@ from compare.check.bench import Bench
 from compare.check.catalogue import check
 from compare.check.chat import JUNK
 from compare.check.failure import Failed
-from compare.check.room import Words, join, roster, visit
+from compare.check.room import Words, company, join, lines_until_heard, roster, visit
 from compare.check.talk import must_agree, talk
 from compare.check.wire import Wire
 
 MEMBERS, MESSAGES = 40, 200
 NAMES, RACES = 10, 100
+ENDLESS, ENDLESS_TIMES = 1024 * 1024, 16
+STUCK_S = 0.5  # in which nothing more is taken
+GROWTH_KB = 4096  # that a server may keep of two of them
 ROSTER = "* The room contains:"
 
 
@@ -49,6 +52,39 @@ def _must_contain(bench: Bench, expected: list[str]) -> None:
 
     if not bench.wait_until(agrees):
         raise Failed(f"a room that contains {', '.join(wanted) or 'nobody'}", f"it has {seen}")
+
+
+@check(
+    "chat/2-endless",
+    "chat",
+    what="Two say 16 MiB without the end of a line, one of them in the place of a name; the server "
+    "must not keep that, and may send them away, and the others must go on hearing each other.",
+    why="Else one stranger takes all of the memory.",
+    mistake="readline() without a bound; a buffer of a line that grows as long as no LF comes.",
+    calls="recv(2) into a buffer of one size: when it is full and has no LF, the line is too long.",
+    strict=True,
+    together=True,
+    inside=True,
+    needs="chat/10",
+)
+def endless_lines(bench: Bench) -> None:
+    words = Words(bench, "chat/2-endless")
+    present = company(bench, words)
+    before = bench.memory_kb()
+    named, name = visit(bench), words.name()
+    named.say(name)
+    roster(named, name)
+    for wire in (visit(bench), named):
+        with contextlib.suppress(Failed):  # it is sent away while it still speaks
+            wire.send_until_stuck(b"x" * ENDLESS, STUCK_S, ENDLESS_TIMES)
+    if (grown := bench.memory_kb() - before) > GROWTH_KB:
+        what = "what is said without the end of a line not to be kept"
+        raise Failed(what, f"the server grew by {grown / 1024:.1f} MiB")
+    for wire in present.values():  # what they were told of who came and left is before it
+        wire.say(text := words.plain(20))
+        for other in present.values():
+            if other is not wire:
+                lines_until_heard(other, wire.member, text)
 
 
 def _must_be_refused(wire: Wire, what: str) -> None:

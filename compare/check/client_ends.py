@@ -42,11 +42,30 @@ def _must_notice(bench: ClientBench, what: str) -> None:
     calls="recv(2): 0; epoll_wait(2): EPOLLRDHUP.",
 )
 def notices_the_end(bench: ClientBench) -> None:
+    _must_notice_the_end(bench, word=False)
+
+
+@check(
+    "cl/6-said",
+    "client",
+    what="The server ends the connection while more may be typed; the client must say so in a "
+    "line, whether it ends or goes on.",
+    why="A program that ends without a word leaves a person guessing whose doing that was.",
+    mistake="exit() where recv() returns 0, without a word before it.",
+    calls="recv(2): 0; write(2) to descriptor 2.",
+    strict=True,
+    needs="cl/6",
+)
+def tells_of_the_end(bench: ClientBench) -> None:
+    _must_notice_the_end(bench, word=True)
+
+
+def _must_notice_the_end(bench: ClientBench, *, word: bool) -> None:
     wire = bench.meet()
     bench.mark()
     wire.close()
     _must_notice(bench, "the server has closed")
-    bench.must_be_brief("the server has closed", word=False)
+    bench.must_be_brief("the server has closed", word=word)
 
 
 @check(

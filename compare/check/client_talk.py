@@ -167,7 +167,8 @@ def shows_last_words(bench: ClientBench) -> None:
 @check(
     "cl/5-tty",
     "client",
-    what="The same at a terminal, where Ctrl-D is told once and more could be typed after it.",
+    what="At a terminal, where more could be typed after it, the input ends by Ctrl-D; the server "
+    "then says its last words and ends, and they must be shown, and the client end.",
     why="It is how people end a client, and a terminal is no pipe: it hangs up for nobody.",
     mistake="Reading on after read() has returned 0, which waits for keys again.",
     calls="termios(3): VEOF; isatty(3).",

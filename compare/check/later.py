@@ -34,6 +34,10 @@ LATE_S = 0.02
 TIMES_MS = (1, 20, 50, 100)
 EVERY_MS, ROW = 25, 40  # so many in a row, each so much after the one before
 TRIES = 5
+OTHER_FORMS = (
+    *(b"", b" ", b"tea", b"0", b"0\ttea", b" 0 tea", b"+0 tea", b"-1 tea", b"0x0 tea"),
+    *(b"000000 tea", b"0 " + b"x" * 1001),
+)
 
 
 Asking = Callable[[Wire, Sequence[tuple[int, str]]], None]
@@ -238,6 +242,32 @@ def forgotten(bench: Bench) -> None:
         (wire.reset if number % 2 else wire.close)()
 
     must_stay_level(bench, leave, 1, LOT, "clients with something due")
+
+
+@check(
+    "later/6",
+    "later",
+    what="Says lines of other forms: empty, without a number or a blank, with a sign or six "
+    "digits, and a text of 1,001 bytes; each must end its connection, and another client's line "
+    "come when it is due.",
+    why="What is not understood and is passed over makes two sides that count differently.",
+    mistake="int(), which takes signs, blanks and underscores; a conversion that raises and ends "
+    "the server; a bound for what has no LF yet, and none for a whole line.",
+    calls="re.fullmatch(), strspn(3); close(2).",
+    together=True,
+    content=True,
+)
+def other_forms(bench: Bench) -> None:
+    patient, began = met(bench), time.monotonic()
+    far_ms = round(LEFT_MS * _slower(bench))
+    _ask(patient, [(far_ms, "this is one")])
+    for line in OTHER_FORMS:
+        wire = met(bench)
+        wire.send(line + b"\n")
+        wire.must_end(wire.patience, f"the end after {shown(line)}")
+    what = "another client's line when it is due"
+    if (heard := _hear(patient, what, began, far_ms)) != "this is one":
+        raise Failed(what, f"{heard!r} came")
 
 
 @check(

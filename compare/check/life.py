@@ -182,6 +182,37 @@ def drains(bench: Bench) -> None:
 
 
 @check(
+    "life/2-last",
+    "tcp-echo",
+    what="SIGTERM while a line of a client has come and was not read yet; the client must get it "
+    "back, and then the end and no reset, and the server must end within the declared drain time "
+    "and a second.",
+    why="A restart must not cost anybody an answer to what had arrived.",
+    mistake="No handler, so that the server ends where it stands; or exit() in the handler. What "
+    "is unread then makes close() a reset.",
+    calls="sigaction(2); shutdown(2): SHUT_RD leaves what has come to be read; close(2).",
+    limit="drain",
+    inside=True,
+)
+def answers_the_last(bench: Bench) -> None:
+    wire, line = bench.connect(), b"the last line\n"
+    bench.greet(wire)
+    with bench.stopped():
+        wire.send(line)
+        wire.wait_until_delivered()
+        bench.terminate()
+    what = "what had come at SIGTERM back, and then the end"
+    within = bench.limit + 1 + bench.patience
+    answer, deadline = b"", time.monotonic() + within
+    while piece := wire.receive_some(within=max(0.0, deadline - time.monotonic())):
+        answer += piece
+    must_equal(answer, line, what)
+    wire.close()
+    if not wait_until(lambda: bench.ending() is not None, within):
+        raise Failed(f"the end within {within:.1f} s", "the server goes on")
+
+
+@check(
     "life/2-twice",
     "tcp-echo",
     what="SIGTERM while a client has stalled, and again when newcomers are refused; the second one "

@@ -248,7 +248,8 @@ def no_reader(bench: Bench) -> None:
 @check(
     "tcp/9",
     "tcp-echo",
-    what="The same, while another client works: 99 % of its messages must come back within 50 ms.",
+    what="A client sends and reads nothing, while another one works: 99 % of whose messages must "
+    "come back within 50 ms.",
     why="One slow client must not be everybody's problem.",
     mistake="A send() that blocks in the one thread that serves all. Make sockets non-blocking and "
     "wait for EPOLLOUT, or give each connection a thread.",

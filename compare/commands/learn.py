@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+import shutil
 import signal
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -14,14 +19,16 @@ from rich.text import Text
 
 from compare.check.student import read_name
 from compare.commands.check import Request, perform
-from compare.commands.output import INTERRUPTED, interrupt
+from compare.commands.history import load
+from compare.commands.output import INTERRUPTED, interrupt, show
 from compare.host.place import loopback_fault
-from compare.learn import experiment, judge, program, screen
+from compare.learn import experiment, judge, program
 from compare.learn.course import HINTS, Course, CourseError
 from compare.learn.lesson import TONGUES, Lesson, Part, Tongue, lessons
 from compare.learn.program import BuildError
 from compare.learn.screen import Page
 from compare.learn.watch import Watch
+from compare.report.brief import show as show_brief
 
 
 class Number(click.ParamType[Lesson]):
@@ -87,14 +94,12 @@ def learn(context: click.Context, lesson: Lesson | None) -> None:
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGHUP, interrupt)
     try:
-        Watch(course, _draw).run(lambda key, at: _aside(key, course, at))
+        with _own_screen(True):
+            Watch(course, _draw).run(lambda key, at: _aside(key, course, at))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except CourseError as error:
-        click.echo()
         raise click.ClickException(str(error)) from None
-    finally:
-        click.echo()
 
 
 @learn.command()
@@ -123,7 +128,7 @@ def start(folder: Path, tongue: Tongue, student: str | None) -> None:
 @learn.command("list")
 def list_lessons() -> None:
     """All lessons, and what is done."""
-    click.echo("\n".join(Page().overview(_course())))
+    click.echo("\n".join(Page.here().overview(_course())))
 
 
 @learn.command()
@@ -136,7 +141,7 @@ def hint(lesson: Lesson | None) -> None:
     course = _course()
     lesson = lesson or course.at
     if words := course.for_variant(lesson):
-        click.echo("\n".join(Page().wrapped(words)))
+        click.echo("\n".join(Page.here().wrapped(words)))
     at = course.part_at(lesson)
     for part in [at] if at else lesson.words.part:
         steps = lesson.steps(part, course.tongue)
@@ -144,8 +149,7 @@ def hint(lesson: Lesson | None) -> None:
         for step in [steps[course.done(lesson, part)]] if at else steps:
             click.echo(f"{part.file}, {' '.join(step.checks)}")
             for number in range(1, taken + 1):
-                text = screen.hint(step, course, number)
-                click.echo("\n".join(Page().row(f"{number} of {HINTS}", text, 20)))
+                click.echo("\n".join(Page.here().hint(step, course, number)))
 
 
 @learn.command()
@@ -177,7 +181,7 @@ def check(
     course = _course()
     lesson = lesson or course.at
     outputs = {"json": json_path, "junit": junit_path, "gradescope": gradescope_path}
-    parts = _parts(lesson, name)
+    parts = _parts(course, lesson, name)
     if len(parts) > 1 and any(outputs.values()):
         files = " or ".join(each.file for each in parts)
         raise click.UsageError(f"a file is of one program: --part {files}")
@@ -203,11 +207,14 @@ def check(
     sys.exit(status)
 
 
-def _parts(lesson: Lesson, name: str | None) -> list[Part]:
-    parts = [each for each in lesson.words.part if name in (None, each.file)]
+def _parts(course: Course, lesson: Lesson, name: str | None) -> list[Part]:
+    """All, or the one that is called so, with its suffix or without."""
+    files = {part.file: course.path(lesson, part).name for part in lesson.words.part}
+    parts = [each for each in lesson.words.part if name in (None, each.file, files[each.file])]
     if not parts:
-        files = ", ".join(each.file for each in lesson.words.part)
-        raise click.BadParameter(f"{name!r} is none of {files}", param_hint="'--part'")
+        raise click.BadParameter(
+            f"{name!r} is none of {', '.join(files.values())}", param_hint="'--part'"
+        )
     return parts
 
 
@@ -221,27 +228,39 @@ def see(lesson: Lesson | None, predict: int | None) -> None:
 
 
 def _see(course: Course, lesson: Lesson, predict: int | None) -> None:
-    click.echo("\n".join(experiment.predicted(lesson)))
     most = len(lesson.words.see.choices)
+    asked = [*experiment.question(lesson), *experiment.choices(lesson)]
+    click.echo("\n".join(asked))
     if predict is None:
         if not sys.stdin.isatty():
             raise click.UsageError(f"say what you expect: --predict, from 1 to {most}")
-        predict = click.prompt("Your answer", value_proc=lambda text: _answer(text, most))
+        predict = _predicted(most, len(asked))
+        click.echo("\n".join(experiment.answered(lesson, predict)))
     elif predict > most:
         raise click.BadParameter(f"{predict} is not from 1 to {most}", param_hint="'--predict'")
     click.echo()
     _must_have_loopback()
     sys.stdout.flush()
-    if status := _built(experiment.play, course, lesson):
+    if status := _built(experiment.play, course, lesson, click.echo):
         sys.exit(status)
     click.echo()
     click.echo("\n".join(experiment.told(lesson, predict)))
 
 
-def _answer(text: str, most: int) -> int:
-    if text.strip() not in map(str, range(1, most + 1)):
-        raise click.UsageError(f"{text.strip()!r} is not one of the numbers from 1 to {most}")
-    return int(text)
+def _predicted(most: int, lines: int) -> int:
+    """Asked for until it is one. The question, so many lines, then makes room for what is seen."""
+
+    def number(text: str) -> int:
+        nonlocal lines
+        if text.strip() not in map(str, range(1, most + 1)):
+            lines += 2  # what is wrong, and the question again
+            raise click.UsageError(f"{text.strip()!r} is not one of the numbers from 1 to {most}")
+        return int(text)
+
+    answer: int = click.prompt("Your answer", value_proc=number)
+    if not Console().is_dumb_terminal and lines + 1 < shutil.get_terminal_size().lines:
+        click.echo(f"\x1b[{lines + 1}A\x1b[J", nl=False)
+    return answer
 
 
 @learn.command()
@@ -253,12 +272,26 @@ def measure(lesson: Lesson | None) -> None:
 
 
 def _measure(course: Course, lesson: Lesson) -> int:
-    words = _built(experiment.measured, course, lesson)
-    if words is None:
-        raise click.ClickException(f"there is nothing to measure in {lesson.words.title}")
-    assert lesson.words.measure is not None
-    click.echo("\n".join(Page().wrapped(lesson.words.measure.question)))
-    return experiment.measure(words, click.echo)
+    """Its table, and below it the question; all else that was found is `compare show`'s."""
+    if (cell := lesson.words.measure) is None:
+        why = f"{lesson.words.title}: {lesson.words.instead}"
+        raise click.ClickException(f"there is nothing for compare run to measure in {why}")
+    question = "\n".join(Page.here().wrapped(cell.question))
+    words = _built(experiment.measured, course, lesson, cell)
+    with tempfile.TemporaryDirectory() as folder:
+        named = "--json" in words
+        path = Path(words[words.index("--json") + 1] if named else f"{folder}/run.json")
+        click.echo(f"{question}\n$ {shlex.join(('compare', *words))}")
+        before = _saved(path)
+        status = experiment.measure(words if named else (*words, "--json", str(path)))
+        if _saved(path) != before and (run := load(str(path), None)).cells:
+            show(partial(show_brief, run))
+            click.echo(question)
+    return status
+
+
+def _saved(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 @learn.command()
@@ -279,17 +312,31 @@ def _must_have_loopback() -> None:
 
 def _aside(key: str, course: Course, lesson: Lesson) -> None:
     """What has the terminal for itself, in the middle of watching."""
-    click.echo()
+    with _own_screen(False):
+        try:
+            _see(course, lesson, None) if key == "e" else _measure(course, lesson)
+        except click.Abort:
+            pass
+        except click.ClickException as error:
+            error.show()
+        except SystemExit:
+            pass
+        click.echo("Enter goes back", nl=False)
+        sys.stdin.readline()
+
+
+@contextlib.contextmanager
+def _own_screen(own: bool) -> Iterator[None]:
+    """Pages go to the terminal's other screen, of which nothing is left; what is to be read again
+    to its usual one.
+    """
+    console = Console()
+    dumb = console.is_dumb_terminal
+    console.print() if dumb else console.set_alt_screen(own)
     try:
-        _see(course, lesson, None) if key == "e" else _measure(course, lesson)
-    except click.Abort:
-        pass
-    except click.ClickException as error:
-        error.show()
-    except SystemExit:
-        pass
-    click.echo("\nEnter goes back", nl=False)
-    sys.stdin.readline()
+        yield
+    finally:
+        console.print() if dumb else console.set_alt_screen(not own)
 
 
 def _draw(lines: list[str]) -> None:

@@ -59,9 +59,14 @@ class Course:
     def start(cls, folder: Path, tongue: Tongue, student: str | None = None) -> Course:
         """Lay out all lessons in a folder that is empty or not there yet."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             if (folder / STATE).exists():
                 raise CourseError(f"{folder} has a course; cd {folder}, and: compare learn")
+            around = (each for each in folder.absolute().parents if (each / STATE).exists())
+            if (outer := next(around, None)) is not None:
+                raise CourseError(
+                    f"{folder} is within the course of {outer}; name a folder that is outside of it"
+                )
+            folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
                 raise CourseError(f"{folder} is not empty; name a folder that is not there yet")
             for lesson in lessons():
@@ -120,6 +125,12 @@ class Course:
         """How many of its steps have been passed."""
         passed = self._state.done.get(_key(lesson, part), 0)
         return min(passed, len(lesson.steps(part, self.tongue)))
+
+    def progress(self, lesson: Lesson) -> tuple[int, int]:
+        """Of all its programs: the steps that have been passed, and all there are."""
+        parts = lesson.words.part
+        steps = sum(len(lesson.steps(part, self.tongue)) for part in parts)
+        return sum(self.done(lesson, part) for part in parts), steps
 
     def part_at(self, lesson: Lesson) -> Part | None:
         """The first of a lesson in which a step is left."""

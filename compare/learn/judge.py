@@ -27,6 +27,8 @@ def subject_of(
 ) -> Subject:
     """A file as what is checked; `place`: for what a compiler makes. Raises BuildError.
 
+    A lesson may ask what is strict, too.
+
     student: who has a variant of the protocol that is meant, where there are some.
     """
     return Subject(
@@ -35,6 +37,8 @@ def subject_of(
         limits=dict(read_limit(f"{name}={value}") for name, value in part.limits.items()),
         language=tongue,
         style=part.style,
+        strict=True,
+        obeys=True,
         patience_s=PATIENCE_S,
         variant=variant_of(part, student),
     )

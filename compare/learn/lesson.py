@@ -76,7 +76,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What lesson.toml has; minutes: that it takes."""
+    """What lesson.toml has; minutes: that it takes. instead: why there is no measure, or where."""
 
     title: str
     idea: str
@@ -84,6 +84,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     part: list[Part]
     see: See
     measure: Measure | None = None
+    instead: str = ""
 
 
 class Lesson:

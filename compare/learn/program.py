@@ -11,6 +11,7 @@ from typing import Any
 from compare.learn.lesson import Tongue
 
 NEEDED: dict[Tongue, str] = {"c": "cc", "js": "node"}
+PLACES = ("{host}", "{port}")  # words that are replaced by where it is to listen
 CC = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread")
 
 
@@ -31,7 +32,7 @@ def command(tongue: Tongue, source: Path, place: Path, **options: Any) -> tuple[
         raise BuildError(why)
     if tongue != "c":
         found = shutil.which(NEEDED[tongue]) if tongue in NEEDED else sys.executable
-        return (str(found), str(source), "{host}", "{port}")
+        return (str(found), str(source), *PLACES)
     made = place / source.stem
     built = subprocess.run(
         [NEEDED[tongue], *CC, "-o", str(made), str(source)],
@@ -44,7 +45,7 @@ def command(tongue: Tongue, source: Path, place: Path, **options: Any) -> tuple[
     if built.returncode:
         said = built.stderr.replace(f"{source}:", f"{source.name}:").strip()
         raise BuildError(f"it does not compile:\n{said or f'cc ended with {built.returncode}'}")
-    return (str(made), "{host}", "{port}")
+    return (str(made), *PLACES)
 
 
 def missing(tongue: Tongue) -> str | None:

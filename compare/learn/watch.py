@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import select
-import shutil
 import signal
 import sys
 import termios
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from compare.learn.course import Course
+from compare.learn.course import HINTS, Course
 from compare.learn.judging import Judging
 from compare.learn.lesson import Lesson, Part, lessons
 from compare.learn.screen import News, Page
@@ -117,7 +116,7 @@ class Watch:
         except EOFError:
             judging.end()
             self._judging = None
-            self._news.asking = ""
+            self._news.asking, self._news.through = "", True
             return
         news = self._news
         if name == "asking":
@@ -149,7 +148,9 @@ class Watch:
         if key == "h":
             done = course.done(lesson, self._part) == len(lesson.steps(self._part, course.tongue))
             if done:
-                news.remark = "this is done: compare learn hint tells all of them"
+                news.remark = f"this is done: compare learn hint {lesson.number} has all of them"
+            elif course.hints(lesson, self._part) == HINTS:
+                news.remark = f"that is all; once more: compare learn hint {lesson.number}"
             else:
                 course.take_hint(lesson, self._part)
         elif key == "l":
@@ -191,7 +192,7 @@ class Watch:
 
     @property
     def _page(self) -> Page:
-        return Page(*shutil.get_terminal_size())
+        return Page.here()
 
     def _draw(self) -> None:
         self._show(self._page.of(self._course, self._lesson, self._part, self._news))

@@ -111,8 +111,8 @@ def columns_of(
         "p99": lambda cell: milliseconds(cell.latency_us.p99) + _tail_spread(cell),
         "p99.9": lambda cell: milliseconds(cell.latency_us.p99_9),
         "service p99": lambda cell: milliseconds(cell.pace.service_us.p99 if cell.pace else None),
-        "served": _served,
-        "CPU/op": lambda cell: microseconds(cell.server.cpu_us_per_op) + _cost_spread(cell),
+        "served": served_text,
+        "CPU/op": cost_text,
         "x least": lambda cell: ratio_text(standings.get((cell.model, "cpu_us_per_op"))),
         "memory": lambda cell: f"{megabytes(pss)} MB" if (pss := cell.server.pss_kb) else "-",
         "verdict": lambda cell: verdict_text(cell, standings, reasons=wide),
@@ -148,7 +148,8 @@ def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, width: int
     return table
 
 
-def _served(cell: Cell) -> str:
+def served_text(cell: Cell) -> str:
+    """How many connections were, of how many."""
     counts = cell.counts
     return f"{counts.served}/{counts.attempted}" if counts.attempted else "-"
 
@@ -215,9 +216,11 @@ def ratio_text(each: Comparison | None) -> str:
     return f"{each.ratio:.2f} ±{half:.2f}"
 
 
-def _cost_spread(cell: Cell) -> str:
+def cost_text(cell: Cell) -> str:
+    """CPU time of the server for an operation, and how sure it is."""
     cost, interval = cell.server.cpu_us_per_op, cell.cpu_us_per_op_ci95
-    return f" ±{(interval[1] - interval[0]) / 2 / cost:.0%}" if cost and interval else ""
+    spread = f" ±{(interval[1] - interval[0]) / 2 / cost:.0%}" if cost and interval else ""
+    return f"{microseconds(cost)}{spread}"
 
 
 def _tail_spread(cell: Cell) -> str:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from small_course import Learn, write
+from made_up_records import made_up_cell, made_up_run
+from small_course import PROGRAM, SMALL, Learn, write
 
+from compare.commands.output import as_json
 from compare.learn import experiment
 from compare.learn.course import Course
 from compare.learn.lesson import Lesson
@@ -37,6 +43,14 @@ def test_nothing_is_laid_out_where_something_is(learn: Learn, tmp_path: Path) ->
     assert result.exit_code == 1
     assert "is not empty; name a folder that is not there yet" in result.output
     assert sorted(each.name for each in tmp_path.iterdir()) == ["mine.py", "net"]
+
+
+def test_no_course_is_laid_out_within_another_one(learn: Learn, course: Course) -> None:
+    for name in ("more", "1-a-stream/more"):
+        result = learn("start", name)
+        assert (result.exit_code, result.output.count("\n")) == (1, 1)
+        assert f"{name} is within the course of {course.folder}; name a folder" in result.output
+        assert not Path(name).exists()
 
 
 def test_a_file_in_the_place_of_the_folder_is_said(learn: Learn, tmp_path: Path) -> None:
@@ -101,9 +115,10 @@ def test_files_of_findings_are_of_one_program(learn: Learn, course: Course, tmp_
     assert "--part server or other" in result.output
     result = learn("check", "2", "--part", "third")
     assert result.exit_code == 2
-    assert "'third' is none of server, other" in result.output
+    assert "'third' is none of server.py, other.py" in result.output
     write(course, 2, 1, "other")
-    assert learn("check", "2", "--part", "other", "--json", str(out)).exit_code == 0
+    for named in ("other.py", "other"):
+        assert learn("check", "2", "--part", named, "--json", str(out)).exit_code == 0
     assert [each["id"] for each in json.loads(out.read_text())["findings"]] == ["tcp/2"]
 
 
@@ -112,8 +127,8 @@ def test_hints_are_of_the_step_that_is_next_and_of_all_when_none_is(
 ) -> None:
     for number in (1, 2, 3, 3):
         result = learn("hint")
-        assert "1 of 3    What does it do after its first answer?" in result.output
-        assert result.output.count("of 3") == number
+        assert "hint 1/3  What does it do after its first answer?" in result.output
+        assert len(re.findall(r"hint \d/3", result.output)) == number
     assert "Who waits" not in result.output
     (part,) = small[0].words.part
     for _ in range(2):
@@ -129,31 +144,51 @@ def test_a_lesson_that_is_not_there_is_one_line(learn: Learn, course: Course) ->
     assert "there is no lesson '13'; there are 1 to 2" in result.output
 
 
-def test_a_prediction_comes_before_what_is_seen(
-    learn: Learn, course: Course, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_prediction_comes_before_what_is_seen(learn: Learn, course: Course) -> None:
     result = learn("see", "2")
     assert result.exit_code == 2
     assert "say what you expect: --predict, from 1 to 2" in result.output
     assert learn("see", "2", "--predict", "3").exit_code == 2
     result = learn("see", "2", "--predict", "1")
-    assert "It is 1, as you said: the client" in result.output
-    assert capfd.readouterr().out == "seen\n"
+    assert "\nseen\n\nIt is 1, as you said.\n" in result.output
+
+
+@pytest.mark.parametrize("words", [("see", "2", "--predict", "1"), ("list",), ("hint", "1")])
+def test_into_a_pipe_that_nobody_reads_it_ends_without_a_word(
+    course: Course, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    program = tmp_path / "main.py"
+    program.write_text(PROGRAM)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as out:
+        argv = [sys.executable, str(program), str(SMALL), "learn", *words]
+        ended = subprocess.run(argv, stdout=out, stderr=subprocess.PIPE, timeout=30)
+    assert (ended.returncode, ended.stderr) == (1, b"")
 
 
 def test_where_there_is_nothing_to_measure_it_says_so(learn: Learn, course: Course) -> None:
     result = learn("measure", "2")
     assert result.exit_code == 1
-    assert "there is nothing to measure in Two programs" in result.output
+    assert "there is nothing for compare run to measure in Two programs: it is" in result.output
 
 
 def test_what_was_written_is_measured_beside_ours(
     learn: Learn, course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = list[tuple[str, ...]]()
-    monkeypatch.setattr(experiment, "_run", lambda words: len(ran.append(words) or ()))
+
+    def measured(words: tuple[str, ...], stdout: int | None = None) -> int:
+        assert stdout == subprocess.DEVNULL
+        ran.append(words)
+        Path(words[-1]).write_bytes(as_json(made_up_run([made_up_cell("yours", (1000.0, 1100.0))])))
+        return 0
+
+    monkeypatch.setattr(experiment, "_run", measured)
     result = learn("measure", "1")
     assert result.output.startswith("What does a thread cost?\n$ compare run --server 'yours=")
+    assert "server.py {host} {port}' --models yours,epoll " in result.output
+    assert result.output.endswith("What does a thread cost?\n")
     (words,) = ran
     assert words[words.index("--models") + 1] == "yours,epoll"
-    assert words[-4:] == ("--workloads", "tcp-long", "--rounds", "3")
+    assert words[-6:-1] == ("--workloads", "tcp-long", "--rounds", "3", "--json")

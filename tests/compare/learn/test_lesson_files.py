@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from compare.check.catalogue import CHECKS
+from compare.learn import experiment
 from compare.learn.lesson import LESSONS, TONGUES, Lesson, lessons
-from compare.learn.screen import WIDTH
+from compare.learn.screen import HEIGHT, WIDTH
 from compare.models.matrix import MODELS, WORKLOADS
 from compare.see.scenes import SCENES
 
@@ -64,8 +65,21 @@ def test_an_experiment_has_a_question_and_one_right_answer(lesson: Lesson) -> No
 
 
 @EACH
+def test_a_question_what_is_seen_and_the_answer_are_on_one_page(lesson: Lesson) -> None:
+    see = lesson.words.see
+    if see.scene is not None:
+        return
+    seen = lesson.text.read_text(encoding="utf-8").partition("## What was seen")[2]
+    lines = seen.partition("```text\n")[2].partition("```")[0].splitlines()
+    wrong = next(each for each in range(len(see.choices)) if each != see.right) + 1
+    asked, told = experiment.answered(lesson, wrong), experiment.told(lesson, wrong)
+    assert len([*asked, "", *lines, "", *told, "Enter goes back"]) <= HEIGHT
+
+
+@EACH
 def test_what_is_measured_is_of_the_matrix(lesson: Lesson) -> None:
     cell = lesson.words.measure
+    assert (cell is None) is (lesson.words.instead != "")
     if cell is not None:
         assert set(cell.workload.split(",")) <= set(WORKLOADS)
         assert [each for each in cell.models if each not in MODELS] == []

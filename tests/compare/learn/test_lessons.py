@@ -39,7 +39,9 @@ def found(part: Part, tongue: Tongue, source: Path, ids: list[str], place: Path)
         pytest.skip(f"there is no {NEEDS[tongue]}")
     words = program.command(tongue, source, place)
     limits = dict(read_limit(f"{name}={value}") for name, value in part.limits.items())
-    subject = Subject(part.profile, words, None, limits, language=tongue, style=part.style)
+    subject = Subject(
+        part.profile, words, None, limits, language=tongue, style=part.style, strict=True
+    )
     return list(run(subject, ids, 7, lambda text: None))
 
 

@@ -29,11 +29,34 @@ def test_each_save_shows_the_first_failure_until_the_lesson_is_done(
         terminal.wait_for(b"1 A stream: done")
         terminal.wait_for(b"Ours is in 1-a-stream/solution/")
         terminal.type(b"n")
-        terminal.wait_for(b"2 Two programs: step 1 of 2")
+        terminal.wait_for(b"2 Two programs: step 1 of 3")
         terminal.type(b"q")
         assert terminal.process.wait() == 0
     assert (course.folder / "1-a-stream" / "solution" / "server.py").is_file()
     assert Course(course.folder).at.number == 2
+
+
+def test_pages_are_on_a_screen_of_their_own_and_what_is_seen_is_not(
+    course: Course, watched: Watched
+) -> None:
+    own, usual = b"\x1b[?1049h", b"\x1b[?1049l"
+    with watched(course.folder, "--lesson", "2") as terminal:
+        terminal.wait_for(own)
+        terminal.wait_for(b"failed  tcp/2")
+        terminal.type(b"e")
+        terminal.wait_for(usual)
+        terminal.wait_for(b"Your answer: ")
+        terminal.type(b"3\n")
+        terminal.wait_for(b"'3' is not one of the numbers from 1 to 2")
+        terminal.type(b"2\n")
+        erased = terminal.wait_for(b"You say 2: the server")
+        assert b"\x1b[6A\x1b[J" in erased  # a question, two choices, and what was typed twice
+        terminal.wait_for(b"Enter goes back")
+        terminal.type(b"\n")
+        terminal.wait_for(own)
+        terminal.type(b"q")
+        terminal.wait_for(usual)
+        assert terminal.process.wait() == 0
 
 
 @pytest.mark.slow
@@ -42,7 +65,7 @@ def test_a_lesson_of_two_programs_goes_from_one_to_the_other(
 ) -> None:
     write(course, 2, 2)
     with watched(course.folder, "--lesson", "2") as terminal:
-        terminal.wait_for(b"step 1 of 1, 2-again/other.py")
+        terminal.wait_for(b"step 3 of 3, 2-again/other.py")
         terminal.wait_for(b"failed  tcp/2")
         write(course, 2, 1, "other")
         terminal.wait_for(b"2 Two programs: done")
@@ -147,7 +170,7 @@ def test_a_program_that_was_done_and_is_not_any_more_is_shown(
 ) -> None:
     write(course, 2, 2)
     with watched(course.folder, "--lesson", "2") as terminal:
-        terminal.wait_for(b"step 1 of 1, 2-again/other.py")
+        terminal.wait_for(b"step 3 of 3, 2-again/other.py")
         terminal.wait_for(b"failed  tcp/2")
         path = course.folder / "2-again" / "server.py"
         path.write_text(path.read_text() + "garbage(\n")

@@ -3,12 +3,14 @@
 import contextlib
 import heapq
 import itertools
+import re
 import select
 import socket
 import sys
 import time
 
 LONGEST = 1006  # bytes of a line
+LINE = re.compile(rb"\A(\d{1,5}) (.{0,1000})\Z", re.DOTALL)
 clients = {}  # by descriptor: the connection, and what has come of a line
 due = []  # a heap of (when, number, connection, text): what is due first is due[0]
 number = itertools.count()  # so that two of the same time are in the order of asking
@@ -18,7 +20,7 @@ def receive(conn, data):
     """Ask for what is in whole lines, and return the rest. Raises ValueError."""
     *lines, rest = data.split(b"\n")
     for line in lines:
-        ms, text = line.split(b" ", 1)
+        [(ms, text)] = LINE.findall(line)  # none in a line of another form
         when = time.monotonic() + int(ms) / 1000
         heapq.heappush(due, (when, next(number), conn, text + b"\n"))
     if len(rest) > LONGEST:
