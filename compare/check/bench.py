@@ -21,7 +21,7 @@ from compare.check.postmortem import Look
 from compare.check.variant import DEFAULT, Variant
 from compare.check.wire import Timeline, Wire, wait_until
 from compare.host import process
-from compare.host.launch import LaunchError, Server
+from compare.host.launch import AWAY, LaunchError, Server
 from compare.host.limits import SPARE_DESCRIPTORS, per_process
 from compare.host.place import ANYWHERE, LOOPBACKS, Place, free_port
 
@@ -253,14 +253,26 @@ class Bench:
 
     def must_be_there(self) -> None:
         """It has not ended, unless it was told to."""
-        if not self._told_to_end and (ending := self.ending()):
+        if self._told_to_end:
+            return
+        if ending := self.ending():
             raise Failed("the server to be there in the end", f"it has ended: {ending}")
+        if away := self.background():
+            raise Failed("the server to be there in the end", away)
 
     def background(self) -> str | None:
-        """What is to be said of a server that has ended, and yet is there; None if it is not so."""
-        if self._told_to_end or self._server is None or self._server.status() is None:
+        """What is to be said of a server that has ended, and yet is there; None if it is not so.
+
+        As well of one that is to obey, and serves from a session or group that is not its own.
+        """
+        if self._told_to_end or self._server is None:
             return None
-        return self._server.background() if self.place.is_taken() else None
+        if self._server.status() is not None:
+            return self._server.background() if self.place.is_taken() else None
+        inodes = {each.inode for each in self.place.bound()} if self.subject.obeys else set()
+        if who := process.holder_outside(self.server.pid, inodes):
+            return f"{AWAY}: process {who} serves, and left the group of the one that was started"
+        return None
 
     def look(self) -> Look:
         """What a server that was started here does now, and where its connections are."""

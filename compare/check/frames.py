@@ -194,10 +194,11 @@ def any_number(bench: Bench) -> None:
 @check(
     "fr/6",
     "frames",
-    what="Says lengths that are no multiple of 4 or more than 1 MiB, up to 0xFFFFFFFF; the "
-    "connection must end, without an answer and before more is sent, the memory must not be taken, "
-    "and others must be served.",
-    why="Four bytes of anybody's must not cost 4 GiB.",
+    what="Says lengths that no frame has: above the largest one allowed, up to what its header "
+    "holds, and where bytes are counted such as are no multiple of 4; the connection must end, "
+    "without an answer and before more is sent, the memory must not be taken, and others must be "
+    "served.",
+    why="A few bytes of anybody's must not cost 4 GiB.",
     mistake="malloc(length) or `new byte[length]` at a client's word; a length that is read as "
     "signed, and is then negative; waiting for the rest; an exception that ends the whole server.",
     calls="none: look at the length before anything is done with it; close(2).",

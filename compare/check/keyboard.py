@@ -16,7 +16,16 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from compare.check.wire import wait_until
-from compare.host.launch import UnableError, and_stderr, ending_of, kill, start, why_not_started
+from compare.host.launch import (
+    TAIL_BYTES,
+    UnableError,
+    and_stderr,
+    ending_of,
+    kill,
+    start,
+    why_not_started,
+)
+from compare.host.tail import last
 
 Keyboard = Literal["pipe", "terminal"]
 
@@ -171,7 +180,7 @@ class Program:
     def stderr_tail(self) -> str:
         if self.status() is not None:
             self.stderr.wait_for_end(NAP_S)
-        return self.stderr.since(0)[-2000:].decode(errors="replace").strip()
+        return last(self.stderr.since(0), TAIL_BYTES)
 
 
 def _pipe(theirs: contextlib.ExitStack, ours: contextlib.ExitStack) -> tuple[int, int]:

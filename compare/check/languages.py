@@ -135,6 +135,20 @@ _CALLS: dict[str, dict[Language, str]] = {
         "go": "TCP_NODELAY is set; one Write for each answer: bufio.Writer, Flush()",
         "java": "socket.setTcpNoDelay(true) (TCP_NODELAY), and one write() for each answer",
     },
+    "begin": {
+        "python": "socket.create_server((host, port)), accept(), then recv() and sendall()",
+        "c": "socket(2), bind(2), listen(2), accept(2), recv(2), send(2)",
+        "js": "net.createServer(socket => ...).listen({host, port}); dgram: socket.bind(port, host)",
+        "go": "net.Listen, Accept, Read and Write; net.ListenPacket for datagrams",
+        "java": "new ServerSocket(port, 4096, address), accept(), getInputStream()",
+    },
+    "numbers": {
+        "python": "struct.unpack('!i', ...), struct.pack('!q', ...); int.from_bytes(data, 'big')",
+        "c": "ntohl(3), be16toh(3), htobe64(3); int32_t and int64_t, no long",
+        "js": "buffer.readInt32BE(at), readUInt16BE(at), writeBigInt64BE(value, at)",
+        "go": "binary.BigEndian.Uint32(data), int32(...); binary.BigEndian.PutUint64(...)",
+        "java": "DataInputStream.readInt(), readUnsignedShort(); ByteBuffer.getInt(), putLong()",
+    },
     "reuse": {
         "python": "setsockopt(SOL_SOCKET, SO_REUSEADDR, 1) before bind(); create_server() has it",
         "c": "setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) before bind(2)",
@@ -221,6 +235,12 @@ _BEGINNINGS = {  # of symptoms in which a name or a number is put
     "memory": (symptoms.NOT_JOINED,),
 }
 _BY_CHECK = {
+    "life/0": "begin",
+    "fr/1": "stream",
+    "fr/2": "stream",
+    "fr/3": "numbers",
+    "fr/5": "numbers",
+    "fr/7": "end",
     "tcp/1": "bytes",
     "tcp/2": "stream",
     "tcp/3": "end",
@@ -242,6 +262,7 @@ _BY_CHECK = {
     "tcp/23": "soon",
     "tcp/24": "bytes",
     "tcp/25": "wait",
+    "tcp/26": "queue",
     "life/1": "signal",
     "life/2": "signal",
     "life/6": "taken",
@@ -254,7 +275,10 @@ _BY_CHECK = {
     "chat/3": "bytes",
     "chat/4": "stream",
     "chat/5": "pressure",
+    "chat/6": "error",
+    "chat/13": "end",
     "chat/15": "soon",
+    "later/4": "error",
 }
 
 

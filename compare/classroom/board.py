@@ -20,6 +20,7 @@ WIDEST = 0.25  # half an interval, of its ratio, beyond which it says too little
 OTHERS = 0.05  # of the driver's core, that others had
 ENDINGS = (".run.json", ".grade.json", ".json")
 UNCHECKED = "unchecked"
+UNGRADED = "no grade of it is among what was given"
 LEADERS = "CPU of bare-epoll's"
 
 
@@ -55,8 +56,10 @@ class Grades(msgspec.Struct, frozen=True, kw_only=True):
             return f"its format is {self.format[:40]!r}"
         if not self.finished:
             return "its grading was not finished"
-        failed = [str(each["asked"]["check"]) for each in self.marks if each["state"] != "passed"]
-        return f"it does not pass {', '.join(failed[:3])}" if failed else ""
+        failed = [each["asked"] for each in self.marks if each["state"] != "passed"]
+        named = [str(each["check"]) for each in failed if not each.get("hidden")]
+        # All see the board, and what is hidden is not for all.
+        return f"it does not pass {', '.join(named[:3]) or 'all of its checks'}" if failed else ""
 
 
 def student_of(path: Path) -> str:
@@ -72,12 +75,12 @@ def standings(
 
     Where there are grades, who has none of them or not all points has no place.
     """
-    reasons = {known_as(each.student): each.why_not() for each in grades}
+    reasons = _by_name(grades)
     places: list[Place] = []
     left: list[Left] = []
     for student, run in runs:
         own = list(run.settings.servers)
-        if grades and (why := reasons.get(student, "no grade of it is among what was given")):
+        if grades and (why := reasons.get(student, UNGRADED)):
             left.append(Left(who=student, why=why))
             continue
         if not own:
@@ -89,6 +92,21 @@ def standings(
                 found = _place(who, cell, run)
                 (places if isinstance(found, Place) else left).append(found)  # type: ignore[arg-type]
     return sorted(places, key=_order), left
+
+
+def _by_name(grades: Sequence[Grades]) -> dict[str, str]:
+    """Why there is no place, by the student, and by what is before the @ of an address.
+
+    A run need not be called after all of it.
+    """
+    whole = {known_as(each.student): each.why_not() for each in grades}
+    found: dict[str, str] = {}
+    for name, why in whole.items():
+        short_ = name.partition("@")[0]
+        same = [each for each in whole if each.partition("@")[0] == short_]
+        several = f"{' and '.join(same[:3])} have grades: call the run after one of them"
+        found[short_] = why if len(same) == 1 else several
+    return found | whole
 
 
 def _order(place: Place) -> tuple[str, int, str, float, str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import math
 import shlex
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,13 +16,13 @@ import msgspec
 from compare.check import variant
 from compare.check.declared import read_limit
 from compare.check.runner import Finding
-from compare.classroom import submission
+from compare.classroom import locks, private, submission
 from compare.classroom.course import Asked, Course, lesson_of, part_of, tongues_of
 from compare.classroom.marks import Mark, Marks
-from compare.classroom.private import PREFIX
 from compare.classroom.submission import Found, MissingError
 from compare.classroom.watched import GoneError, LaunchError, Worker
 from compare.classroom.worker import Job
+from compare.host.launch import AWAY
 from compare.host.user import User
 from compare.learn.lesson import Lesson, Part
 from compare.learn.program import CC
@@ -55,7 +55,10 @@ def python_for(user: User | None, wanted: str | None) -> list[str]:
 
 
 class Grading:
-    """One submission. seeds: by lesson. until: when no more is asked, by time.monotonic()."""
+    """One submission. seeds: by lesson.
+
+    hidden: a folder that its programs are not to see, if that can be had.
+    """
 
     def __init__(
         self,
@@ -64,52 +67,98 @@ class Grading:
         seeds: dict[int, int],
         user: User | None,
         marks: Marks,
-        until: float,
+        hidden: Path | None = None,
     ) -> None:
         self._course = course
         self._variant = variant.of_student(student)
         self._seeds = seeds
         self._user = user
         self._marks = marks
-        self._until = until
+        self._until = math.inf  # when no more is asked, by time.monotonic()
+        self._hidden = hidden
         self._python = python_for(user, course.words.python)
         self._top = Path()  # of what was handed in
+
+    @contextlib.contextmanager
+    def turn(self, waits: Callable[[str], None]) -> Iterator[None]:
+        """Gradings whose programs are the same user's come one after the other.
+
+        That user's processes are counted together, setrlimit(2): what one program has started
+        another one could not. waits: told the user's name, before that takes time.
+        """
+        user = self._user
+        if user is None:
+            yield
+            return
+        with locks.held(f"user-{user.uid}", lambda: waits(user.name)):
+            yield
 
     def run(
         self, path: Path, numbers: Sequence[int], told: Callable[[str], None]
     ) -> Iterator[Mark]:
-        """A mark for each check, in order."""
+        """A mark for each check, in order; hidden ones are asked when all others have been.
+
+        So nothing that is seen of the others can be of what a program has heard in hidden ones.
+        """
+        self._until = time.monotonic() + self._course.words.max_s
         self._top = path if path.is_dir() else path.parent
-        for number in numbers:
-            lesson = lesson_of(number)
-            asked = self._course.asked(number)
-            for file in dict.fromkeys(each.part for each in asked):
-                part = part_of(lesson, file)
-                told(f"lesson {number}: {file}")
-                theirs = [each for each in asked if each.part == file]
-                try:
-                    found = submission.find(path, lesson, part, alone=len(numbers) == 1)
-                    able = [e for e in theirs if found.tongue in tongues_of(part, e.check)]
-                    yield from self._program(found, lesson, part, able, path)
-                    for each in [each for each in theirs if each not in able]:
-                        why = f"not asked in {found.tongue}: it counts as the others of {file} do"
-                        yield self._marks.count_as(each, able, why)
-                except MissingError as error:
-                    yield from [self._marks.fail(each, str(error)) for each in theirs]
-                except OSError as error:  # of ours
-                    left = [each for each in theirs if self._marks.is_open(each)]
-                    why = f"this machine: {error.strerror or error}"
-                    yield from [self._marks.skip(each, why) for each in left]
+        programs = [
+            (number, file)
+            for number in numbers
+            for file in dict.fromkeys(each.part for each in self._course.asked(number))
+        ]
+        for hidden in (False, True):
+            for number, file in programs:
+                theirs = [each for each in self._course.asked(number) if each.part == file]
+                if any(each.hidden == hidden for each in theirs):
+                    told(f"lesson {number}: {file}{', hidden' * hidden}")
+                    alone = len(numbers) == 1
+                    yield from self._of_program(path, number, file, theirs, hidden, alone=alone)
+
+    def _of_program(
+        self, path: Path, number: int, file: str, theirs: list[Asked], hidden: bool, *, alone: bool
+    ) -> Iterator[Mark]:
+        lesson = lesson_of(number)
+        part = part_of(lesson, file)
+        now = [each for each in theirs if each.hidden == hidden and self._marks.is_open(each)]
+        try:
+            found = submission.find(path, lesson, part, alone=alone)
+            if found.note and found.note not in self._marks.notes:
+                self._marks.notes.append(found.note)
+            able = [each for each in theirs if found.tongue in tongues_of(part, each.check)]
+            failed = [each.check for each in able if self._marks.has_failed(each)]
+            asked = [each for each in now if each in able]
+            yield from self._program(found, lesson, part, asked, failed, theirs, path)
+            if hidden == any(each.hidden for each in theirs):  # all others are known now
+                yield from self._counted(theirs, able, found)
+        except MissingError as error:
+            yield from [self._marks.fail(each, str(error)) for each in now]
+        except OSError as error:  # of ours
+            left = [each for each in now if self._marks.is_open(each)]
+            why = f"this machine: {error.strerror or error}"
+            yield from [self._marks.skip(each, why) for each in left]
+
+    def _counted(self, theirs: list[Asked], able: list[Asked], found: Found) -> Iterator[Mark]:
+        """What cannot be asked in a language; hidden ones tell nothing of themselves by others."""
+        seen = [each for each in able if not each.hidden] or able
+        for each in [each for each in theirs if each not in able]:
+            why = f"not asked in {found.tongue}: it counts as the others of {each.part} do"
+            yield self._marks.count_as(each, able if each.hidden else seen, why)
 
     def _program(
-        self, found: Found, lesson: Lesson, part: Part, asked: list[Asked], path: Path
+        self,
+        found: Found,
+        lesson: Lesson,
+        part: Part,
+        asked: list[Asked],
+        failed: list[str],
+        theirs: list[Asked],
+        path: Path,
     ) -> Iterator[Mark]:
-        with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as outer:
-            os.chmod(outer, 0o711)  # ours, and the one in it theirs
-            place = Path(outer) / "at"
-            place.mkdir(0o700)
+        """failed: of `theirs`, all of the program, that were asked before."""
+        with private.workshop() as place:
             copied = submission.copy(found, place, self._user, beside=path.is_dir())
-            left, failed = list(asked), list[str]()
+            left = list(asked)
             while left:
                 if time.monotonic() >= self._until:
                     why = f"not asked: the {self._course.words.max_s:g} s for all were over"
@@ -122,6 +171,9 @@ class Grading:
                             failed += [mark.asked.check] if mark.state == "failed" else []
                             left.remove(mark.asked)
                             yield mark
+                            if mark.reason.startswith(AWAY):
+                                yield from [self._marks.fail(e, mark.reason) for e in theirs]
+                                return
                 except LaunchError as error:
                     yield from [self._marks.skip(each, str(error)) for each in left]
                     return
@@ -149,6 +201,7 @@ class Grading:
             python=self._python,
             build_s=min(BUILD_S, self._course.words.check_max_s),
             user=self._user,
+            hidden=[str(self._hidden)] if self._hidden else [],
         )
 
     def _hear(self, worker: Worker, job: Job, found: Found, asked: list[Asked]) -> Iterator[Mark]:

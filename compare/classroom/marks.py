@@ -51,9 +51,6 @@ class Marks:
         passed = finding.state == "passed"
         reason = finding.reason or finding.actual
         unasked = finding.state == "skipped" and reason.startswith(COMES_FIRST)
-        for each in self._hidden_beside(asked):  # of which nothing is told by another one
-            if reason == f"not asked: {each} comes first":
-                reason = "not asked: a hidden check comes first"
         late = self._late.get(asked.lesson, Lateness())
         earned = round(asked.points * late.factor, PLACES) if passed else 0.0
         return self._put(
@@ -66,12 +63,6 @@ class Marks:
                 finding=finding,
             )
         )
-
-    def _hidden_beside(self, asked: Asked) -> list[str]:
-        """Hidden checks of the same program."""
-        mine = asked.lesson, asked.part
-        found = [each.asked for each in self if each.asked.hidden]
-        return [each.check for each in found if (each.lesson, each.part) == mine]
 
     def fail(self, asked: Asked, reason: str, *, again: str = "") -> Mark:
         """Without a finding."""
@@ -94,6 +85,9 @@ class Marks:
                 reason=reason,
             )
         )
+
+    def has_failed(self, asked: Asked) -> bool:
+        return self._marks[asked.name].state == "failed"
 
     def is_open(self, asked: Asked) -> bool:
         """Whether nothing is known of it yet."""

@@ -29,8 +29,13 @@ class RightsError(Exception):
     """That user could do what it must not; the message is a line that says what, and the cure."""
 
 
-def must_be_few(user: User, folder: Path, outputs: Sequence[Path]) -> None:
-    """folder: of the course. outputs: files that results go to. Raises RightsError."""
+def must_be_few(
+    user: User, folder: Path, outputs: Sequence[Path], submission: Path, *, hidden: bool
+) -> None:
+    """folder: of the course. outputs: files that results go to. Raises RightsError.
+
+    hidden: whether programs do not see what lies beside the submission in any case.
+    """
     if not user.can("x", place := tempfile.gettempdir()):
         raise RightsError(f"{user.name} cannot enter {place}: set TMPDIR=/tmp")
     _must_not_move(user, Path(place) / "new")
@@ -43,6 +48,8 @@ def must_be_few(user: User, folder: Path, outputs: Sequence[Path]) -> None:
             f"{user.name} can read {', '.join(map(str, readable))}, whose servers would be good "
             f"answers: chmod go= {' '.join(closed)}"
         )
+    if not hidden:
+        _must_not_read_others(user, submission.resolve())
     for each in (folder / FILE, folder / SECRET, folder):
         _must_not_write(user, each)
         _must_not_move(user, each)
@@ -50,6 +57,19 @@ def must_be_few(user: User, folder: Path, outputs: Sequence[Path]) -> None:
         for path in (each, each.resolve().parent):
             _must_not_write(user, path)
         _must_not_move(user, each)
+
+
+def _must_not_read_others(user: User, path: Path) -> None:
+    """What was handed in, and what lies beside it; in a folder of everybody's that alone."""
+    parent = path.parent
+    if not user.can("x", parent):
+        return
+    alone = parent == Path("/") or parent.stat().st_mode & stat.S_ISVTX
+    if found := user.first_open([path] if alone else sorted(parent.iterdir())):
+        raise RightsError(
+            f"{user.name} can read {found}, and what others handed in would be good answers: "
+            f"chmod go= {path if alone else parent}"
+        )
 
 
 def _closed(package: Path) -> Path:

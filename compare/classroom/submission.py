@@ -24,10 +24,11 @@ class MissingError(Exception):
 
 
 class Found(NamedTuple):
-    """The learner's file, and the language it is in."""
+    """The learner's file, and the language it is in. note: why it is that of several, in a line."""
 
     path: Path
     tongue: Tongue
+    note: str = ""
 
 
 class _State(msgspec.Struct):
@@ -57,9 +58,7 @@ def find(submission: Path, lesson: Lesson, part: Part, *, alone: bool) -> Found:
     for folder in [*places, *([submission] if alone else [])]:
         paths = {folder / name: tongue for name, tongue in names.items()}
         found = [Found(path, tongue) for path, tongue in paths.items() if _plain(path)]
-        if len(found) > 1:
-            found = [e for e in found if e.tongue == _state(folder.parent).language] or found
-        there += found
+        there += _meant(found, folder, submission) if len(found) > 1 else found
         hindered += [f"{_short(each, submission)} {why}" for each in paths if (why := _odd(each))]
     if len(there) > 1:
         files = " and ".join(_short(each.path, submission) for each in there[:3])
@@ -68,6 +67,19 @@ def find(submission: Path, lesson: Lesson, part: Part, *, alone: bool) -> Found:
         return there[0]
     missing = f"not handed in: there is no {wanted}{_elsewhere(submission, lesson.name)}"
     raise MissingError("; ".join(hindered[:3]) or missing)
+
+
+def _meant(found: list[Found], folder: Path, submission: Path) -> list[Found]:
+    """Of programs in several languages: what is not empty, and of the language of course.json."""
+    full = [each for each in found if each.path.stat().st_size] or found
+    language = _state(folder.parent).language
+    chosen = [each for each in full if each.tongue == language] or full
+    if len(chosen) > 1:
+        return chosen
+    others = " and ".join(_short(e.path, submission) for e in found if e not in chosen)
+    why = f"course.json says {language}" if len(full) > 1 else "the other is empty"
+    note = f"{_short(chosen[0].path, submission)} is graded, and not {others}: {why}"
+    return [chosen[0]._replace(note=note)]
 
 
 def _elsewhere(submission: Path, name: str) -> str:

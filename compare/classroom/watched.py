@@ -6,7 +6,6 @@ import contextlib
 import functools
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from compare.classroom.private import remove_left
+from compare.classroom.offspring import END_S, end_all
 from compare.classroom.worker import Job, Said
 from compare.host import kin
 from compare.host.launch import LaunchError, ending_of, kill, start, why_not_started
@@ -22,10 +21,8 @@ from compare.host.tail import Tail
 
 APART = ("unshare", "--pid", "--mount-proc", "--fork", "--kill-child")
 OF_ROOT, OF_OTHERS = ("--net", "--ipc"), ("--user", "--map-current-user")
-WORKER = "compare.classroom.worker"
+WORKER, KEEPER = "compare.classroom.worker", "compare.classroom.keeper"
 TRY_S = 10.0
-END_S = 15.0  # that many processes may take to end
-ROUNDS = 200  # in which nobody is left who could fork
 LONGEST = 64 * 1024 * 1024  # bytes of a word
 
 
@@ -66,8 +63,10 @@ class Worker:
         silence, told = os.pipe()
         self._apart = apart()
         job = msgspec.structs.replace(job, private=bool(self._apart) and os.geteuid() == 0)
-        self._user, self._began = (None if job.private else job.user), time.time()
-        command = [*self._apart, sys.executable, "-P", "-m", WORKER]
+        worker = [sys.executable, "-P", "-m", WORKER]
+        user = str(job.user.uid) if job.user else "-"
+        keeper = [sys.executable, "-P", "-m", KEEPER, user, f"{time.time():.6f}"]
+        command = [*(self._apart or keeper), *worker]
         try:
             self._process = start(
                 command,
@@ -97,14 +96,12 @@ class Worker:
     def __exit__(self, *exception: object) -> None:
         if self._apart:
             self._process.kill()  # and so its child, the first of those processes, and so all
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(END_S)
         else:
-            _stop_all(self._process.pid, self._ours)
+            self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2 * END_S)
         kill(self._process)
-        _end_all(self._ours)
-        if self._user:
-            remove_left(self._user, self._began)
+        end_all(self._ours)
 
     def hear(self, deadline: float) -> Said | None:
         """Its next word; None where it does not come in time. Raises GoneError."""
@@ -130,50 +127,6 @@ class Worker:
             self._process.wait(1.0)
         said = self._stderr.now().decode(errors="replace").strip().splitlines()
         return ending_of(self._process.poll()) + (f"; {said[-1]}" if said else "")
-
-
-def _alive(ours: set[int], pid: int | None = None) -> list[int]:
-    """Whoever was born of `pid`, and who came to us since, with theirs."""
-    roots = [each for each in kin.children(os.getpid()) if each not in ours and each != pid]
-    found = [each for root in roots for each in kin.tree(root)]
-    return found + (kin.tree(pid) if pid else [])
-
-
-def _stop_all(pid: int, ours: set[int]) -> None:
-    """Whoever is stopped cannot fork, so that after some rounds there is nobody left who can.
-
-    Whole groups at once, as far as they began with somebody among them.
-    """
-    stopped: set[int] = set()
-    groups: set[int] = set()
-    for _ in range(ROUNDS):
-        fresh = [each for each in _alive(ours, pid) if each not in stopped]
-        if not fresh:
-            return
-        for each in fresh:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                if (group := os.getpgid(each)) in {*fresh, *stopped} - groups:
-                    groups.add(group)
-                    os.killpg(group, signal.SIGSTOP)
-            _send(each, signal.SIGSTOP)
-        stopped.update(fresh)
-
-
-def _end_all(ours: set[int]) -> None:
-    """All that came to us when the worker was gone."""
-    deadline = time.monotonic() + END_S
-    while (left := _alive(ours)) and time.monotonic() < deadline:
-        for each in reversed(left):
-            _send(each, signal.SIGKILL)
-        for each in left:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(each, os.WNOHANG)
-        time.sleep(0.002)
-
-
-def _send(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
 
 
 __all__ = ["GoneError", "LaunchError", "Worker", "apart"]

@@ -27,7 +27,7 @@ from compare.check import variant
 from compare.check.bench import Subject
 from compare.check.catalogue import Profile
 from compare.check.runner import Finding, run
-from compare.classroom.private import hide
+from compare.classroom.private import hide, needed
 from compare.host.launch import start_all_as
 from compare.host.user import User
 from compare.learn import program
@@ -45,7 +45,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     failed: checks that were made before, so that those that need them are not asked. python: that
     runs it, if it is Python. build_s: that a compiler may take.
-    private: what all may write to is to be its own.
+    private: what all may write to is to be its own, and what is hidden is not to be seen.
     """
 
     profile: Profile
@@ -62,6 +62,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     build_s: float
     user: User | None
     private: bool = False
+    hidden: list[str] = []
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,9 +166,7 @@ def main() -> None:
     _loopback_up()
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
     if job.private:
-        python = [Path(each).parents[1] for each in job.python[:1]]
-        ours = [Path(each) for each in (sys.prefix, sys.base_prefix, *sys.path) if each]
-        hide([Path(job.place), *python, *ours])
+        hide([Path(job.place), *needed(job.python)], [Path(each) for each in job.hidden])
     if job.user:
         job.user.look_as()
         start_all_as(job.user)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
-import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,11 +21,13 @@ from compare.classroom.files import About, Files
 from compare.classroom.grade import Grading, PythonError
 from compare.classroom.laid_out import lay_out
 from compare.classroom.marks import Lateness, Mark, Marks
+from compare.classroom.private import hidden_around
 from compare.classroom.rights import RightsError, must_be_few
 from compare.classroom.seeds import seed_of
 from compare.classroom.watched import apart
+from compare.commands.interruption import interrupted_once
 from compare.commands.lazy import Lazy
-from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH, interrupt
+from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH
 from compare.host.place import loopback_fault
 from compare.host.user import User, UserError
 from compare.learn.lesson import lessons
@@ -37,6 +37,7 @@ from compare.report.words import escape
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 UNWRITTEN = 4  # exit status: the disk is full, or the folder gone
+ZONELESS = "compare.zoneless"  # what is said of a time, in the meta of a context
 NEW = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -83,7 +84,10 @@ class Instant(click.ParamType[datetime.datetime]):
         except ValueError:
             self.fail(f"{value!r} is no time: such as 2027-01-31T23:59+01:00", param, context)
         if found.tzinfo is None:
-            click.echo(f"{value} has no zone: taken as {found.astimezone().isoformat()}", err=True)
+            said = f"{value} has no zone: taken as {found.astimezone().isoformat()}"
+            click.echo(said, err=True)
+            if context is not None:
+                context.meta[ZONELESS] = said
             return found.astimezone()
         return found
 
@@ -193,8 +197,13 @@ def grade(
     seeds = {number: seed_of(secret, student, number) for number in wanted}
     outputs = {"gradescope": gradescope_path, "junit": junit_path, "json": json_path}
     _must_be_others([path for path in outputs.values() if path])
-    user = _user(name, folder, [path for path in outputs.values() if path])
+    own = bool(apart()) and os.geteuid() == 0  # what others handed in is then not seen, either
+    python = [course.words.python] if course.words.python else []
+    hidden = hidden_around(submission, python) if own else None
+    user = _user(name, folder, [path for path in outputs.values() if path], submission, hidden)
     marks = Marks(asked, late)
+    if said := click.get_current_context().meta.get(ZONELESS):
+        marks.notes.append(said)
     isolation = f"as {user.name}" if user else "as who grades"
     if apart():
         network = " and a network" if os.geteuid() == 0 else ""
@@ -220,19 +229,18 @@ def grade(
             click.echo(unwritten.reason, err=True)
             sys.exit(UNWRITTEN)
         raise click.BadParameter(unwritten.reason, param_hint=f"'--{kind}'")
-    until = time.monotonic() + course.words.max_s
     for other in submission_files.others_named(submission, student):
         marks.notes.append(
             f"course.json is of {other}, and this is graded as {student}'s: seeds and variant are "
             "of that name"
         )
     try:
-        grading = Grading(course, student, seeds, user, marks, until)
+        grading = Grading(course, student, seeds, user, marks, hidden)
     except PythonError as error:
         hint = "'--course'" if course.words.python else "'--as'"
         raise click.BadParameter(str(error), param_hint=hint) from None
-    signal.signal(signal.SIGTERM, interrupt)
-    sys.exit(_perform(grading, submission, wanted, marks, files, seeds))
+    with interrupted_once():
+        sys.exit(_perform(grading, submission, wanted, marks, files, seeds))
 
 
 def _must_be_others(outputs: list[Path]) -> None:
@@ -252,7 +260,9 @@ def _must_be_one_program(course: Course, wanted: Sequence[int]) -> None:
         )
 
 
-def _user(name: str | None, folder: Path, outputs: list[Path]) -> User | None:
+def _user(
+    name: str | None, folder: Path, outputs: list[Path], submission: Path, hidden: Path | None
+) -> User | None:
     """Raises click.BadParameter where that user cannot be had, or could do what it must not."""
     if name is None:
         return None
@@ -262,7 +272,7 @@ def _user(name: str | None, folder: Path, outputs: list[Path]) -> User | None:
     except UserError as error:
         raise click.BadParameter(str(error), param_hint=hint) from None
     try:
-        must_be_few(user, folder, outputs)
+        must_be_few(user, folder, outputs, submission, hidden=hidden is not None)
     except RightsError as error:
         raise click.BadParameter(str(error), param_hint=hint) from None
     return user
@@ -280,7 +290,7 @@ def _perform(
     status, said = 0, ""
     console = _console()
     try:
-        with saying() as told:
+        with grading.turn(_waits), saying() as told:
             shown, known = 0, ""
             for mark in grading.run(submission, wanted, told):
                 if mark.asked.lesson != shown:
@@ -302,6 +312,10 @@ def _perform(
         click.echo(unwritten.reason, err=True)
         status = status or UNWRITTEN
     return status or (FAILED if marks.earned < marks.most else 0)
+
+
+def _waits(name: str) -> None:
+    click.echo(f"another grading runs programs as {name}: this one waits for its end", err=True)
 
 
 def _console() -> Console:

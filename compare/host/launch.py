@@ -20,7 +20,7 @@ from typing import Any
 from compare.host import kin
 from compare.host.last_words import gist
 from compare.host.place import Place
-from compare.host.tail import Tail
+from compare.host.tail import Tail, last
 from compare.host.user import User
 from compare.models.starting import why_not
 
@@ -31,6 +31,8 @@ LOOK_S = 0.02  # between looks whether somebody listens at a place
 OTHER_LOOK_S = 0.5  # the same, by the other protocol
 OTHER_S = 2.0  # that a server may take from listening by one protocol to listening by the other
 TAIL_BYTES = 2000  # of stderr, for the reason
+AWAY = "it went into the background"  # how it begins what is said of one that did
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 # Of its own, of the signal, and 128 more than that as of a shell: a JVM says the last.
 WELL_ENDED = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 # What keeps anything from being started; the rest is about the command.
@@ -141,7 +143,7 @@ def _or_nobody() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interruptions_after() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of handling them.
+    """Collect SIGINT, SIGTERM and what else ends us in order, instead of handling them.
 
     Python runs hooks where it forks (os.register_at_fork) and prints what they raise, so that
     an interruption that is handled in one would be lost.
@@ -149,7 +151,7 @@ def _interruptions_after() -> Iterator[list[int]]:
     came: list[int] = []
     handlers: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in INTERRUPTIONS:
             if callable(signal.getsignal(number)):
                 handlers[number] = signal.signal(number, lambda number, _: came.append(number))
     try:
@@ -270,8 +272,8 @@ class Server:
         left = kin.orphans_of(self.pid)
         who = f"process {left[0]} of it lives on" if left else "somebody else listens there"
         return (
-            f"it went into the background: what was started has ended ({self.ending()}), and "
-            f"{who}; start it in the foreground"
+            f"{AWAY}: what was started has ended ({self.ending()}), and {who}; start it in the "
+            "foreground"
         )
 
     def _first_seen(self) -> Place:
@@ -350,7 +352,7 @@ class Server:
 
     def stderr_tail(self) -> str:
         """The end of what the server wrote to stderr."""
-        return self._stderr.now()[-TAIL_BYTES:].decode(errors="replace").strip()
+        return last(self._stderr.now(), TAIL_BYTES)
 
     def last_words(self) -> bytes:
         """The end of what the server, now ended, wrote to stdout after READY."""

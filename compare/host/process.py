@@ -198,6 +198,18 @@ def socket_inodes(pid: int) -> set[int]:
     return found
 
 
+def holder_outside(pid: int, inodes: set[int]) -> int | None:
+    """Which descendant has one of those sockets, where nobody of the group of `pid` has any."""
+    found = None
+    for each in tree(pid):
+        with contextlib.suppress(OSError):  # it is gone, or cannot be looked into
+            if inodes & socket_inodes(each):
+                if os.getpgid(each) == pid:
+                    return None
+                found = each
+    return found
+
+
 def doing(pid: int) -> str:
     """What its main thread does, in words, by proc(5)."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import select
 import threading
 import time
@@ -12,6 +13,14 @@ import time
 KEPT_BYTES = 65536
 PIPE_BYTES = 1024 * 1024
 NAP_S = 0.01  # between two reads of one who writes a lot
+
+
+def last(said: bytes, most: int) -> str:
+    """At most so many bytes of its end, from a whole word on; "..." is for what was before."""
+    said = said.strip()
+    if len(said) <= most:
+        return said.decode(errors="replace")
+    return "... " + re.sub(rb"^\S*\s+", b"", said[-most:]).decode(errors="replace")
 
 
 class Tail:

@@ -45,9 +45,11 @@ def keep(folder: Path, name: str, run: Run) -> None:
     (folder / name).write_bytes(msgspec.json.encode(run))
 
 
-def kept_grade(folder: Path, student: str, *states: str, finished: bool = True) -> None:
+def kept_grade(
+    folder: Path, student: str, *states: str, finished: bool = True, hidden: tuple[int, ...] = ()
+) -> None:
     marks = [
-        {"asked": {"check": f"tcp/{number}"}, "state": state}
+        {"asked": {"check": f"tcp/{number}", "hidden": number in hidden}, "state": state}
         for number, state in enumerate(states, 1)
     ]
     content = {"format": "compare-class/1", "student": student, "finished": finished}
@@ -260,3 +262,28 @@ def test_grades_alone_make_no_board(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "all of that are grades: name a run as well" in result.stderr
     assert not (tmp_path / "board.html").exists()
+
+
+def test_check_that_is_hidden_is_not_named_to_all(tmp_path: Path) -> None:
+    keep(tmp_path, "ana.json", run_of(6.0, 6.1, 6.0))
+    keep(tmp_path, "bea.json", run_of(6.0, 6.1, 6.0))
+    kept_grade(tmp_path, "ana", "passed", "failed", hidden=(2,))
+    kept_grade(tmp_path, "bea", "failed", "failed", hidden=(2,))
+    grades = [str(tmp_path / f"{each}.grade.json") for each in ("ana", "bea")]
+    done = board(tmp_path, "ana.json", "bea.json", options=tuple(grades))
+    shown = done.stderr + (tmp_path / "board.html").read_text(encoding="utf-8")
+    assert "tcp/2" not in shown
+    assert "no place for ana: it does not pass all of its checks\n" in done.stderr
+    assert "no place for bea: it does not pass tcp/1\n" in done.stderr
+
+
+def test_run_need_not_be_called_after_all_of_an_address(tmp_path: Path) -> None:
+    keep(tmp_path, "ana.json", run_of(6.0, 6.1, 6.0))
+    kept_grade(tmp_path, "ana@example.org", "passed")
+    grade = str(tmp_path / "ana@example.org.grade.json")
+    done = board(tmp_path, "ana.json", options=(grade,))
+    assert (done.exit_code, done.stderr) == (0, "")
+    kept_grade(tmp_path, "ana@example.net", "passed")
+    other = str(tmp_path / "ana@example.net.grade.json")
+    said = board(tmp_path, "ana.json", options=(grade, other)).stderr
+    assert "ana@example.org and ana@example.net have grades: call the run after one of them" in said

@@ -223,16 +223,90 @@ def test_hidden_check_counts_and_is_not_named_where_all_can_read(
     assert graded.gradescope["stdout_visibility"] == "hidden"
 
 
+def hide(course: Path, *checks: str) -> None:
+    path = course / "course.toml"
+    names = json.dumps([f"echo {each}" for each in checks])
+    path.write_text(path.read_text("utf-8").replace("hidden = []", f"hidden = {names}"), "utf-8")
+
+
 @pytest.mark.slow
 def test_hidden_check_that_comes_first_is_not_told_of(grade: Grade, course: Path) -> None:
-    path = course / "course.toml"
-    text = path.read_text(encoding="utf-8").replace("hidden = []", 'hidden = ["echo tcp/4"]')
-    path.write_text(text, encoding="utf-8")
+    hide(course, "tcp/4")
     graded = grade(RIGHT.replace("with conn:", "if True:").replace("pass", "keep.append(conn)"))
     assert graded.states["tcp/4"] == "failed"
     visible = [e for e in graded.gradescope["tests"] if e["visibility"] == "visible"]
-    assert "tcp/4" not in json.dumps([graded.gradescope["output"], visible])
-    assert "not asked: a hidden check comes first" in json.dumps(visible)
+    assert "tcp/4" not in graded.gradescope["output"]
+    assert "not asked" not in json.dumps(visible)
+
+
+TELLS = """
+import pathlib, sys
+seen = pathlib.Path("seen")
+known = seen.read_text() if seen.exists() else ""
+print(f"so far {known!r}", file=sys.stderr, flush=True)
+def note(data):
+    with seen.open("a") as file:
+        file.write(f"{len(data)} ")
+"""
+
+
+@pytest.mark.slow
+def test_visible_check_shows_nothing_that_a_hidden_one_sent(grade: Grade, course: Path) -> None:
+    """Which are asked when all others have been, with a folder of their own."""
+    hide(course, "life/0", "tcp/1")
+    tells = RIGHT.replace("conn.sendall(data)", "note(data); conn.sendall(data[:-1])")
+    graded = grade(TELLS + tells)
+    seen = {each["asked"]["check"]: each["finding"]["stderr"] for each in graded.kept["marks"]}
+    assert seen["tcp/4"].startswith("so far ''")
+    assert "so far ''" in seen["life/0"]
+    assert "so far ''" not in seen["tcp/1"]
+    order = [line for line in graded.result.stdout.splitlines() if " of 1 " in line]
+    assert ["hidden" in each for each in order[:4]] == [False, False, True, True]
+
+
+LEAVES_LATER = """
+import os, sys, threading, time
+if child := os.fork():
+    time.sleep({after})
+    os._exit(0)
+{leave}
+"""
+
+
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.3])
+@pytest.mark.parametrize("leave", ["os.setsid()", "pass"], ids=["session", "same"])
+def test_server_that_was_seen_to_leave_has_no_point_whenever_it_did(
+    leave: str, after: float, grade: Grade
+) -> None:
+    graded = grade(LEAVES_LATER.format(leave=leave, after=after) + RIGHT)
+    assert graded.points == (0, 4)
+    assert set(graded.states.values()) == {"failed"}
+    graded.all_say("it went into the background")
+
+
+def test_server_whose_child_serves_beside_it_has_all_points(grade: Grade) -> None:
+    """Which the one that was started waits for."""
+    waits = "import os, signal\nif os.fork():\n    signal.pause()\n"
+    assert grade(waits + RIGHT, "--lesson", "1").points[0] >= 3
+
+
+def test_of_two_languages_it_is_told_which_was_graded(grade: Grade, tmp_path: Path) -> None:
+    path = hand_in(tmp_path / "two", RIGHT)
+    hand_in(path, "", "01-an-echo/echo.c")
+    graded = grade(path)
+    assert graded.points == (4, 4)
+    graded.all_say("01-an-echo/echo.py is graded, and not 01-an-echo/echo.c: the other is empty")
+    hand_in(path, "int main(void) { return 3; }", "01-an-echo/echo.c")
+    (path / "course.json").write_text('{"language": "c"}', encoding="utf-8")
+    graded = grade(path)
+    assert graded.points == (0, 4)
+    graded.all_say("echo.c is graded, and not 01-an-echo/echo.py: course.json says c")
+
+
+def test_time_without_a_zone_is_told_as_it_was_taken(grade: Grade) -> None:
+    graded = grade(RIGHT, "--submitted", "2026-05-01T00:00")
+    assert "2026-05-01T00:00 has no zone: taken as 2026-05-01T00:00:00" in graded.result.stderr
+    graded.all_say("2026-05-01T00:00 has no zone: taken as 2026-05-01T00:00:00")
 
 
 @pytest.mark.slow
