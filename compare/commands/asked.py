@@ -21,6 +21,7 @@ from compare.results.store import readable
 
 ROUNDS, QUICK_ROUNDS, IDLE_ROUNDS = 11, 4, 3
 SLICE_US, OPEN_SLICE_US = 20_000.0, 100_000.0
+MOST_WAITING = 256 * 1024  # bytes of a message; a server drops who has 1 MiB to be read
 SLOW_ONES = 5  # that a slice has room for
 SLO_SLICE_US = 500_000.0  # near its limit a queue takes its time to build up
 LEAST_SLICE_US, MOST_SLICE_US = 5_000.0, 10_000_000.0
@@ -87,6 +88,12 @@ class Asked:
                     raise click.BadParameter(
                         f"{size} does not suit {name}, whose messages have {workload.smallest} to "
                         f"{workload.largest} bytes.",
+                        param_hint="'--size'",
+                    )
+                if any(self.waits or []) and size > MOST_WAITING:
+                    raise click.BadParameter(
+                        f"with --wait a message has at most {MOST_WAITING} bytes, since what waits "
+                        f"to be answered is kept; {size} are more.",
                         param_hint="'--size'",
                     )
         if sum(each is not None for each in (self.rates, self.shares, self.slo)) > 1:

@@ -350,6 +350,15 @@ def test_what_a_message_costs_has_several_values(asked: Callable[..., Settings])
     assert sum(load.is_handled for load in loads) == len(loads) - 4
 
 
+@pytest.mark.usefixtures("nothing_runs")
+def test_what_waits_is_not_larger_than_what_may_be_kept(invoke: Invoke) -> None:
+    words = ("run", "--workloads", "tcp-long", "--size", "1M")
+    result = invoke(*words, "--wait", "5ms")
+    assert result.exit_code == 2
+    assert "at most 262144 bytes" in result.stderr
+    assert "1048576 are more" in result.stderr
+
+
 def test_nothing_costs_more_than_its_service_unless_that_is_asked_for(
     asked: Callable[..., Settings],
 ) -> None:
