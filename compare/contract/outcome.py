@@ -94,6 +94,20 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     service: str
 
 
+class Handshakes(msgspec.Struct, frozen=True, kw_only=True):
+    """Of TLS, that did well: how many were full, and how many went on with a session.
+
+    version, cipher: what was agreed on. latency: from the client's first word on, an encoded
+    histogram of ns.
+    """
+
+    version: str
+    cipher: str
+    full: int
+    resumed: int
+    latency: str
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What the driver saw of one server. Latencies are encoded histograms of ns.
 
@@ -106,6 +120,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     untimed: operations that are not in the latencies, since the clocks that they needed are not
         known well enough. room: of one of several drivers of a chat. sent: datagrams, of all there
         was; of other workloads 0.
+    handshakes: of TLS, all there were; None over plain TCP.
     gave_up: why it had no more turns, where something under way never came home.
     In an open loop `operations` are those completed in the windows, and the latencies those of
     the operations that were due in them, whenever they were completed; see `Pace`.
@@ -134,6 +149,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     peak_descriptors: int
     gave_up: str | None = None
     trace: Trace | None = None
+    handshakes: Handshakes | None = None
     untimed: int = 0
     sent: int = 0
     room: RoomLog | None = None

@@ -11,7 +11,7 @@ import random
 import select
 import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import read, write  # 5 % more operations than by the methods of a socket object
 from time import perf_counter_ns as clock
 from typing import Any
@@ -233,12 +233,21 @@ class Workload:
     def __init__(self, load: Load) -> None:
         self._load = load
         self._messages = message_pairs(load)
-        self._kind = Conversation if load.target.rate is None else PacedConversation
+        self._paced = load.target.rate is not None
+        self._kind: Callable[..., Any] = PacedConversation if self._paced else Conversation
+        if load.tls:
+            from compare.driver.tls import encrypted
+
+            self._kind = encrypted(self._kind)
         self._conversations: list[Any] = []
         self._turns: Iterator[Any]
 
     def connect(self) -> None:
         connect_all(self._load, self._connected)
+        if self._load.tls:
+            from compare.driver.tls import shake_hands
+
+            shake_hands(self._load)
         self._turns = itertools.cycle(self._conversations)
 
     def _connected(self, sock: socket.socket) -> None:
@@ -288,12 +297,11 @@ class Workload:
             if not each.waiting and each.fd in self._load.handlers:
                 each.on_ready()  # what came and was not asked for
         counts.served = sum(each.served for each in self._conversations)
-        paced = self._kind is PacedConversation
-        busy = paced and self._load.quiet_ns() < QUIET_NS  # the server was, to the end
+        busy = self._paced and self._load.quiet_ns() < QUIET_NS  # the server was, to the end
         if not busy:
             counts.starved = sum(each.waiting and not each.served for each in self._conversations)
             counts.timed_out += self.under_way()
-        if paced:
+        if self._paced:
             for each in self._conversations:
                 each.give_up()
 

@@ -12,9 +12,10 @@ import select
 import socket
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import read
 from time import perf_counter_ns as clock
+from typing import Any
 
 from compare.driver.connect import CONNECT_TIMEOUT_NS, count_failure, open_socket, sources
 from compare.driver.load import LEAD_S, QUIET_NS, Load
@@ -48,10 +49,14 @@ class ShortConversation(Conversation):
             return
         self.fd = sock.fileno()
         self.waiting = True
-        # On loopback the handshake is done when connect() returns: send without asking epoll.
         self.message, self.other = self.other, self.message
+        self.begin()
+
+    def begin(self) -> None:
+        """On loopback the handshake is done when connect() returns: send without asking epoll."""
+        load = self.load
         try:
-            sent = sock.send(self.message)
+            sent = self.sock.send(self.message)
         except BlockingIOError:
             load.watch(self.fd, self.on_connected, select.EPOLLOUT)
         except OSError as error:
@@ -174,11 +179,17 @@ class Workload:
         self._quiet_ns = 0  # how long nobody had been answered, when that was last asked
         self._free: list[PacedPlace] = []
         self._places: list[ShortConversation] = []
+        paced = load.target.rate is not None
+        kind: Callable[..., Any] = PacedPlace if paced else ShortConversation
+        if load.tls:
+            from compare.driver.tls import EncryptedShort, encrypted
+
+            kind = encrypted(kind, mixin=EncryptedShort)
         for _ in range(load.spec.connections):
-            if load.target.rate is None:
-                self._places.append(ShortConversation(load, next(messages), addresses))
+            if not paced:
+                self._places.append(kind(load, next(messages), addresses))
             else:
-                place = PacedPlace(load, next(messages), addresses, self._free, self._dues)
+                place = kind(load, next(messages), addresses, self._free, self._dues)
                 self._free.append(place)
                 self._places.append(place)
 

@@ -245,6 +245,7 @@ class Turns:
             peak_descriptors=load.peak_sockets,
             gave_up=self._gave_up,
             trace=self._picture,
+            handshakes=load.tls.handshakes() if load.tls else None,
             untimed=untimed,
             sent=load.sent,
             room=load.room_log,
