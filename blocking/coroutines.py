@@ -245,6 +245,9 @@ class StreamServer:
         while conn.buffer or conn.outbox or conn.todo is not None:
             conn.buffer = conn.buffer or self._hub.take(conn)
             await self._send(conn)
+            if conn.todo is not None and not conn.outbox:  # over TLS there is a last word
+                conn.buffer = self._hub.take(conn)
+                await self._send(conn)
             self._do(conn)
             conn.dirty = False
             self._see_to_others()

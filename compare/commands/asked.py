@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from compare.commands.where import Where, where
-from compare.contract.spec import Arrivals, Closer
+from compare.contract.spec import Arrivals, Closer, Handshake
+from compare.host import certificate
 from compare.host.limits import Limits
 from compare.measure.idle import most
 from compare.measure.run import IDLE_AT_ONCE
@@ -27,6 +28,7 @@ LEAST_SLICE_US, MOST_SLICE_US = 5_000.0, 10_000_000.0
 SLICED_WARMUP_S = 0.5  # at most, of each server in each round
 WARMUP_S = 2.0  # the same, of one that is alone
 SHARED_WARMUP_S = 0.5  # of several drivers, so that their windows are one
+OVER_TLS = ("tcp-long", "tcp-short")
 HELD = ("tcp-long", "tcp-short")  # what idle connections can stand beside
 
 
@@ -57,6 +59,7 @@ class Asked:
     slo: float | None
     arrivals: Arrivals | None
     closer: Closer
+    tls: list[Handshake] | None
     seed: int | None
     json_path: str | None
     markdown_path: str | None
@@ -119,7 +122,25 @@ class Asked:
                 "--source, --server, --config, --unchecked, --close server, --work, --wait and "
                 "--slow out."
             )
+        if self.tls and {*self.tls} != {"none"}:
+            self._check_tls()
         self._check_that_all_is_used()
+
+    def _check_tls(self) -> None:
+        if other := [name for name in self.workloads if name not in OVER_TLS]:
+            raise click.UsageError(
+                f"{other[0]} is not measured over TLS: --tls goes with --workloads "
+                f"{' or '.join(OVER_TLS)}."
+            )
+        if self.cluster:
+            raise click.UsageError("--tls is on this machine: leave --cluster out.")
+        if words := certificate.why_not():
+            raise click.UsageError(words)
+        if "resumed" in (self.tls or ()) and "tcp-short" not in self.workloads:
+            raise click.UsageError(
+                "--tls resumed is of tcp-short: connections that stay open have one handshake, and "
+                "no session before it. Say --tls, or --workloads tcp-short."
+            )
 
     def _check_that_all_is_used(self) -> None:
         """What would do nothing is refused: whoever typed it expects something of it."""
@@ -232,6 +253,7 @@ class Asked:
             waits_us=sorted(self.waits or []),
             slows=self.slows or [],
             idle=idle or [0],
+            tls=self.tls or ["none"],
             ramp=self.ramp,
             rungs=sorted(self.rungs or []),
             rounds=self.rounds if isinstance(self.rounds, int) else rounds,

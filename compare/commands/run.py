@@ -8,12 +8,12 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from click.core import ParameterSource
 
-from compare.commands.asked import Asked
+from compare.commands.asked import OVER_TLS, Asked
 from compare.commands.options import (
     DURATION,
     LOAD,
@@ -40,6 +40,7 @@ from compare.commands.output import FAILED, INTERRUPTED, UNCLEAR, deliver, inter
 from compare.commands.recorder import Keeper
 from compare.commands.spoken import found_out
 from compare.commands.where import joined, where_options
+from compare.contract.spec import Handshake
 from compare.host.cores import Cores
 from compare.host.launch import READY_TIMEOUT_S
 from compare.host.place import loopback_fault
@@ -184,6 +185,15 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     show_default=True,
     help="Who ends the connections of tcp-short.",
 )
+@click.option(
+    "--tls",
+    is_flag=False,
+    flag_value="full",
+    type=Names("handshake", get_args(Handshake)),
+    help="Speak TLS, with a certificate made for the run: full for a whole handshake on each "
+    "connection of tcp-short, resumed to go on with the session before it; several, such as "
+    "none,full, beside each other.  [default: none; without a value full]",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of order and messages.")
 @click.option(
     "--json",
@@ -255,6 +265,9 @@ def run(**given: Any) -> None:
     Exit status 1 when a cell failed, a file could not be written or the run be kept to its end,
     130 when interrupted; what was measured is shown.
     """
+    source = click.get_current_context().get_parameter_source("workloads")
+    if given["tls"] and source is ParameterSource.DEFAULT:
+        given["workloads"] = [each for each in given["workloads"] if each in OVER_TLS]
     measure(Asked(**given))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 
 from compare.contract.counts import Counts
+from compare.contract.histogram import encode, merge
 from compare.contract.room_log import RoomLog
 from compare.contract.trace import Trace
 
@@ -97,12 +99,13 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 class Handshakes(msgspec.Struct, frozen=True, kw_only=True):
     """Of TLS, that did well: how many were full, and how many went on with a session.
 
-    version, cipher: what was agreed on. latency: from the client's first word on, an encoded
-    histogram of ns.
+    version, cipher: what was agreed on. library: the driver's. latency: from the client's first
+    word on, an encoded histogram of ns.
     """
 
     version: str
     cipher: str
+    library: str
     full: int
     resumed: int
     latency: str
@@ -153,3 +156,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     untimed: int = 0
     sent: int = 0
     room: RoomLog | None = None
+
+
+def all_handshakes(outcomes: Sequence[Outcome]) -> Handshakes | None:
+    """Of all; None over plain TCP, and where none did well."""
+    done = [each.handshakes for each in outcomes if each.handshakes and each.handshakes.version]
+    if not done:
+        return None
+    return msgspec.structs.replace(
+        done[0],
+        full=sum(each.full for each in done),
+        resumed=sum(each.resumed for each in done),
+        latency=encode(merge([each.latency for each in done])),
+    )

@@ -13,6 +13,7 @@ HOME_S = 5.0  # that what is under way may take to come home
 
 Arrivals = Literal["fixed", "poisson"]
 Closer = Literal["client", "server", "reset"]
+Handshake = Literal["none", "full", "resumed"]  # of TLS; none is plain TCP
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from compare.host import process
 if TYPE_CHECKING:
     from compare.contract.plan import Peer
     from compare.contract.room_log import RoomLog
-    from compare.driver.tls import Client
+    from compare.driver.secured import Client
 
 MAX_EVENTS = 128  # per poll
 LEAD_S = 0.003
@@ -249,7 +249,7 @@ class Load:
 def tls_of(spec: Spec) -> Client | None:
     if spec.tls is None:
         return None
-    from compare.driver.tls import Client  # ssl takes its time to load
+    from compare.driver.secured import Client  # ssl takes its time to load
 
     return Client(spec.tls)
 

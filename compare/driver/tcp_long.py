@@ -11,7 +11,7 @@ import random
 import select
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from os import read, write  # 5 % more operations than by the methods of a socket object
 from time import perf_counter_ns as clock
 from typing import Any
@@ -229,29 +229,23 @@ class PacedConversation(Conversation):
 
 class Workload:
     lead_s = LEAD_S
+    closed: type[Conversation] = Conversation
+    paced: type[PacedConversation] = PacedConversation
 
     def __init__(self, load: Load) -> None:
         self._load = load
         self._messages = message_pairs(load)
         self._paced = load.target.rate is not None
-        self._kind: Callable[..., Any] = PacedConversation if self._paced else Conversation
-        if load.tls:
-            from compare.driver.tls import encrypted
-
-            self._kind = encrypted(self._kind)
         self._conversations: list[Any] = []
         self._turns: Iterator[Any]
 
     def connect(self) -> None:
         connect_all(self._load, self._connected)
-        if self._load.tls:
-            from compare.driver.tls import shake_hands
-
-            shake_hands(self._load)
         self._turns = itertools.cycle(self._conversations)
 
     def _connected(self, sock: socket.socket) -> None:
-        conversation = self._kind(self._load, next(self._messages))
+        kind = self.paced if self._paced else self.closed
+        conversation = kind(self._load, next(self._messages))
         conversation.attach(sock)
         self._conversations.append(conversation)
 

@@ -12,10 +12,9 @@ import select
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from os import read
 from time import perf_counter_ns as clock
-from typing import Any
 
 from compare.driver.connect import CONNECT_TIMEOUT_NS, count_failure, open_socket, sources
 from compare.driver.load import LEAD_S, QUIET_NS, Load
@@ -170,6 +169,8 @@ class PacedPlace(ShortConversation):
 
 class Workload:
     lead_s = LEAD_S
+    closed: type[ShortConversation] = ShortConversation
+    paced: type[PacedPlace] = PacedPlace
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -179,17 +180,11 @@ class Workload:
         self._quiet_ns = 0  # how long nobody had been answered, when that was last asked
         self._free: list[PacedPlace] = []
         self._places: list[ShortConversation] = []
-        paced = load.target.rate is not None
-        kind: Callable[..., Any] = PacedPlace if paced else ShortConversation
-        if load.tls:
-            from compare.driver.tls import EncryptedShort, encrypted
-
-            kind = encrypted(kind, mixin=EncryptedShort)
         for _ in range(load.spec.connections):
-            if not paced:
-                self._places.append(kind(load, next(messages), addresses))
+            if load.target.rate is None:
+                self._places.append(self.closed(load, next(messages), addresses))
             else:
-                place = kind(load, next(messages), addresses, self._free, self._dues)
+                place = self.paced(load, next(messages), addresses, self._free, self._dues)
                 self._free.append(place)
                 self._places.append(place)
 

@@ -1,149 +1,28 @@
-"""TLS on the driver's side: what of a conversation is another where its bytes go encrypted.
-
-By ssl.SSLObject between two ssl.MemoryBIO: to read takes one system call however many records have
-come, where an SSLSocket takes two for each. Certificates are verified as by any client: there is
-one that is right, the run's own.
-"""
+"""tcp-long and tcp-short over TLS: what of their conversations is another."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import select
 import socket
 import ssl
-from array import array
-from collections.abc import Callable
 from os import read, write
 from time import perf_counter_ns as clock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from compare.contract.histogram import encode, fold
-from compare.contract.outcome import Handshakes
-from compare.contract.spec import TLS
-
-if TYPE_CHECKING:
-    from compare.driver.load import Load
-    from compare.driver.tcp_long import Conversation as _Conversation
-    from compare.driver.tcp_short import ShortConversation as _ShortConversation
-else:
-    _Conversation = _ShortConversation = object  # a mixin's
+from compare.driver import tcp_long, tcp_short
+from compare.driver.load import Load
+from compare.driver.secured import Secured
+from compare.driver.tcp_long import Conversation, PacedConversation
+from compare.driver.tcp_short import PacedPlace, ShortConversation
 
 READ = 256 * 1024  # bytes of the wire at a time
-RECORD = 16 * 1024  # bytes of a record at the most (RFC 8446, 5.1)
 QUIET_S = 0.25  # no handshake ended for so long: who waits for one will go on waiting
 
 
-class Client:
-    """What all connections to a server have in common, and how their handshakes went.
-
-    under_way: handshakes that are not over.
-    """
-
-    def __init__(self, tls: TLS) -> None:
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._context.check_hostname = False  # it is one certificate that is right, and no name
-        self._context.load_verify_locations(cadata=tls.certificate)
-        self.resumes = tls.resumed
-        self.under_way = 0
-        self.samples: array[int] = array("Q")  # ns from the client's first word on
-        self._resumed = 0
-        self._version = self._cipher = ""
-
-    def begin(self, session: ssl.SSLSession | None = None) -> Secured:
-        self.under_way += 1
-        return Secured(self, self._context, session)
-
-    def ended(self, of: Secured) -> None:
-        """A handshake is over, and did well."""
-        self.under_way -= 1
-        self.samples.append(clock() - of.begun)
-        self._resumed += bool(of.object.session_reused)
-        if not self._version:
-            self._version = of.object.version() or ""
-            self._cipher = (of.object.cipher() or ("",))[0]
-
-    def handshakes(self) -> Handshakes:
-        return Handshakes(
-            version=self._version,
-            cipher=self._cipher,
-            full=len(self.samples) - self._resumed,
-            resumed=self._resumed,
-            latency=encode(fold(self.samples)),
-        )
-
-
-class Secured:
-    """TLS of one connection: bytes of the wire on one side, what was said on the other.
-
-    ready: the handshake is done. ended: the peer has said that nothing more comes (close_notify).
-    """
-
-    __slots__ = ("_client", "_in", "_out", "begun", "ended", "object", "ready")
-
-    def __init__(
-        self, client: Client, context: ssl.SSLContext, session: ssl.SSLSession | None
-    ) -> None:
-        self._client = client
-        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.object = context.wrap_bio(self._in, self._out, session=session)
-        self.ready = self.ended = False
-        self.begun = clock()
-
-    def opened(self, wire: bytes) -> bytes:
-        """What `wire` says. Raises ssl.SSLError where it breaks the protocol."""
-        self._in.write(wire)
-        said = b""
-        try:
-            if not self.ready:
-                self.object.do_handshake()
-                self.ready = True
-                self._client.ended(self)
-            said = self.object.read(RECORD)
-            while self._in.pending or self.object.pending():
-                said += self.object.read(RECORD)
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:
-            self.ended = True
-        return said
-
-    def sealed(self, data: bytes) -> bytes:
-        """What goes over the wire so that the peer is told `data`."""
-        if self.object.write(data) != len(data):  # a record at a time
-            rest = memoryview(data)[RECORD:]
-            while rest:
-                rest = rest[self.object.write(rest) :]
-        return self._out.read()
-
-    def pending(self) -> bytes:
-        """What the protocol itself has to say; of a connection that begins, its first word."""
-        if not self.ready:
-            with contextlib.suppress(ssl.SSLWantReadError):
-                self.object.do_handshake()
-        return self._out.read()
-
-    def end(self) -> bytes:
-        """Say that nothing more comes."""
-        with contextlib.suppress(ssl.SSLError):  # the peer has not said the same yet
-            self.object.unwrap()
-        return self._out.read()
-
-    def give_up(self) -> None:
-        """The connection has ended."""
-        self._client.under_way -= not self.ready
-
-
-def shake_hands(load: Load) -> None:
-    """Until all handshakes under way are over, or none has ended for QUIET_S."""
-    client = load.tls
-    ended = -1
-    while client and client.under_way and ended != len(client.samples):
-        ended = len(client.samples)
-        load.run(QUIET_S, lambda now: None, done=lambda: not client.under_way)
-
-
-class Encrypted(_Conversation):
-    """A mixin for a Conversation; `unsent` is of the wire.
+class Encrypted(Conversation):
+    """As Conversation; `unsent` is of the wire.
 
     A message for which its handshake is not done yet is sent when that is.
     """
@@ -188,15 +67,13 @@ class Encrypted(_Conversation):
             if self.unsent:
                 self.send_rest()
             wire = read(self.fd, READ)
+            now = clock()
+            was_ready = self.tls.ready
+            said = self.tls.opened(wire)
         except BlockingIOError:
             return
         except OSError as error:
             self.fail(error)
-            return
-        now = clock()
-        was_ready = self.tls.ready
-        said = self.opened(wire)
-        if said is None:
             return
         if not was_ready:
             out = self.tls.pending()
@@ -210,24 +87,22 @@ class Encrypted(_Conversation):
 
     on_reply = on_ready
 
-    def opened(self, wire: bytes) -> bytes | None:
-        """None if it breaks the protocol, or the certificate is not the one that is right."""
-        try:
-            return self.tls.opened(wire)
-        except ssl.SSLError as error:
-            self.load.errors["tls"] += 1
-            if len(self.load.details) < 3:
-                self.load.details.append(f"TLS: {error.reason or error}")
-            self.close()
-            return None
+    def fail(self, error: OSError) -> None:
+        if error.errno == errno.EPROTO and len(self.load.details) < 3:
+            self.load.details.append(error.strerror or "")
+        super().fail(error)
 
     def close(self) -> None:
         self.tls.give_up()
         super().close()
 
 
-class EncryptedShort(Encrypted, _ShortConversation):
-    """The same of a ShortConversation. session: of its last connection, where it is resumed."""
+class EncryptedPaced(Encrypted, PacedConversation):
+    """As PacedConversation."""
+
+
+class EncryptedShort(Encrypted, ShortConversation):
+    """As ShortConversation. session: of its last connection, where it is resumed."""
 
     session: ssl.SSLSession | None
 
@@ -253,25 +128,25 @@ class EncryptedShort(Encrypted, _ShortConversation):
         self.on_ready()
 
     def end(self) -> None:
+        """A close_notify goes before a FIN, and in answer to one (RFC 8446, 6.1)."""
         assert self.load.tls is not None
         if self.load.tls.resumes:
             self.session = self.tls.object.session
-        if self.load.spec.close == "client":
+        if self.load.spec.close == "client" or self.tls.ended:
             with contextlib.suppress(OSError):
                 write(self.fd, self.tls.end())
         super().end()
 
     def on_end(self) -> None:
-        """The server's close_notify is answered by ours; then its FIN comes (RFC 8446, 6.1)."""
+        """The server's close_notify is answered by ours; then its FIN comes."""
+        had_ended = self.tls.ended
         try:
             wire = read(self.fd, READ)
+            said = self.tls.opened(wire) if wire else b""
         except BlockingIOError:
             return
         except OSError as error:
             self.fail(error)
-            return
-        had_ended = self.tls.ended
-        if (said := self.opened(wire) if wire else b"") is None:
             return
         if said:
             self.load.wrong(b"", said)
@@ -283,6 +158,33 @@ class EncryptedShort(Encrypted, _ShortConversation):
             self.go_on()
 
 
-def encrypted(kind: Any, *, mixin: type[Any] = Encrypted) -> Callable[..., Any]:
-    """The same kind of conversation over TLS."""
-    return type(f"Encrypted{kind.__name__}", (mixin, kind), {})
+class EncryptedPlace(EncryptedShort, PacedPlace):
+    """As PacedPlace."""
+
+
+class LongWorkload(tcp_long.Workload):
+    """As tcp-long's; its handshakes are over before it is measured, as far as they ever are."""
+
+    closed, paced = Encrypted, EncryptedPaced
+
+    def connect(self) -> None:
+        super().connect()
+        shake_hands(self._load)
+
+
+class ShortWorkload(tcp_short.Workload):
+    """As tcp-short's; each connection has its own handshake."""
+
+    closed, paced = EncryptedShort, EncryptedPlace
+
+
+WORKLOADS = {"tcp-long": LongWorkload, "tcp-short": ShortWorkload}
+
+
+def shake_hands(load: Load) -> None:
+    """Until all handshakes under way are over, or none has ended for QUIET_S."""
+    client = load.tls
+    ended = -1
+    while client and client.under_way and ended != len(client.samples):
+        ended = len(client.samples)
+        load.run(QUIET_S, lambda now: None, done=lambda: not client.under_way)

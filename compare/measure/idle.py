@@ -13,10 +13,10 @@ from compare.host.launch import Server
 from compare.host.limits import SPARE_DESCRIPTORS, Limits, limits_here
 from compare.host.machine import memory, tcp_ext
 from compare.measure.holders import Holders
-from compare.measure.testbed import Say
+from compare.measure.testbed import Block, Say
 from compare.models.model import WORKERS, Model
 from compare.results.percentiles import percentiles
-from compare.results.records import Idle, Load, Settings
+from compare.results.records import Idle
 
 SIZE = 100  # bytes of the one message of each
 UNEVEN = 1.15  # how many more connections than the mean a worker may get
@@ -74,9 +74,15 @@ def workers(load: Load, settings: Settings, limits: Limits) -> int:
     return max(usual, -(-int(load.idle * UNEVEN) // each))
 
 
-def order_of(load: Load, settings: Settings, number: int) -> Order:
+def order_of(block: Block) -> Order:
     """What is to be held; where, is for others to say."""
-    return Order(connections=load.idle, rate=settings.ramp, size=SIZE, seed=settings.seed + number)
+    return Order(
+        connections=block.load.idle,
+        rate=block.settings.ramp,
+        size=SIZE,
+        seed=block.settings.seed + block.number,
+        tls=block.tls,
+    )
 
 
 def hold(server: Server, model: Model, holders: Holders, order: Order, say: Say) -> Idle:

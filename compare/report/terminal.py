@@ -23,7 +23,7 @@ from compare.report.words import (
     milliseconds,
     three,
 )
-from compare.results.naming import handling, noun, operation_of, schedule
+from compare.results.naming import handling, noun, operation_of, schedule, transport
 from compare.results.ranking import by_load
 from compare.results.records import Cell, Comparison, Metric, Run
 
@@ -88,12 +88,20 @@ def _heading(run: Run, cells: list[Cell]) -> str:
     operation = f"; one operation is {what}" if (what := operation_of(load)) else ""
     return (
         f"[bold]{escape(load.workload)}[/]   {load.connections} {noun(load)}{at_once}"
+        + transport(load)
         + (f" beside {load.idle:,} idle" if load.idle else "")
         + f", {load.size} B"
         + (f", {costs}" if (costs := handling(load)) else "")
         + f", {how}, {rounds} of {each}"
-        f"   [dim]{pinned}{operation}[/]"
+        f"   [dim]{pinned}{operation}{_agreed(cells)}[/]"
     )
+
+
+def _agreed(cells: Sequence[Cell]) -> str:
+    """What TLS came to, each once; empty over plain TCP."""
+    done = [cell.handshakes for cell in cells if cell.handshakes]
+    agreed = dict.fromkeys(f"{each.version} with {each.cipher}" for each in done)
+    return f"; {', '.join(agreed)}" if agreed else ""
 
 
 def columns_of(
