@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import click
 
 from compare.commands.where import Where, where
 from compare.contract.spec import Arrivals, Closer, Handshake
-from compare.host import certificate
+from compare.host import calls, certificate
 from compare.host.limits import Limits
 from compare.measure.idle import most
 from compare.measure.run import IDLE_AT_ONCE
@@ -69,6 +70,7 @@ class Asked:
     unchecked: bool
     ready_timeout: float | None
     required: tuple[str, ...]
+    profile: str | None
     quick: bool
     drivers: int
     server_cores: str | None
@@ -125,6 +127,24 @@ class Asked:
         if self.tls and {*self.tls} != {"none"}:
             self._check_tls()
         self._check_that_all_is_used()
+
+    def profiled(self, models: Sequence[Model]) -> list[str]:
+        """The models whose system calls are to be counted. Raises click.UsageError."""
+        if self.profile is None:
+            return []
+        names = [each.strip() for each in self.profile.split(",")]
+        known = [each.name for each in models]
+        if others := [each for each in names if each not in known]:
+            raise click.UsageError(
+                f"--profile {others[0]!r} is none of what is measured: {', '.join(known)}."
+            )
+        if self.cluster or self.rates:
+            raise click.UsageError(
+                "--profile is of closed loops on this machine: leave --cluster and --rate out."
+            )
+        if words := calls.why_not():
+            raise click.UsageError(words)
+        return names
 
     def _check_tls(self) -> None:
         if other := [name for name in self.workloads if name not in OVER_TLS]:

@@ -44,6 +44,7 @@ from compare.contract.spec import Handshake
 from compare.host.cores import Cores
 from compare.host.launch import READY_TIMEOUT_S
 from compare.host.place import loopback_fault
+from compare.measure.profile import profiled
 from compare.measure.run import execute
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
@@ -239,6 +240,12 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     help="Such as 'p99<5ms' or 'cpu<=1.05*epoll': exit status 1 where it is broken beyond doubt, "
     "3 where that cannot be told.",
 )
+@click.option(
+    "--profile",
+    metavar="MODEL,...",
+    help="Afterwards, of these: which system calls an operation takes, in a run of its own under "
+    "strace.",
+)
 @click.option("--quick", is_flag=True, help="Few rounds, and short: a look, with wide intervals.")
 @click.option(
     "--drivers",
@@ -335,6 +342,7 @@ def measure(asked: Asked) -> None:
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--require'") from None
     keep = Keeper(asked.outputs, asked.store)
+    asked.profiled(models)
     signal.signal(signal.SIGTERM, interrupt)
     with (
         alone_on(Cores() if place.cluster else pinned),
@@ -355,6 +363,8 @@ def measure(asked: Asked) -> None:
             driver_core=None if place.cluster else pinned.driver,
         )
         result = execute(settings, models, view.watch, keep_and_show, testbed)
+        if names := asked.profiled(models) if not result.interrupted else ():
+            result = profiled(result, models, names, partial(click.echo, err=True))
     keep(result)
     try:
         deliver(result, partial(show_run, result), asked.outputs)

@@ -16,7 +16,7 @@ from compare.measure.holders import Holders
 from compare.measure.testbed import Block, Say
 from compare.models.model import WORKERS, Model
 from compare.results.percentiles import percentiles
-from compare.results.records import Idle
+from compare.results.records import Idle, Load, Settings
 
 SIZE = 100  # bytes of the one message of each
 UNEVEN = 1.15  # how many more connections than the mean a worker may get

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from compare.report.profiles import calls_in_words
 from compare.report.words import milliseconds, time_text
 from compare.results.ranking import UNRANKED, by_load
 from compare.results.records import Cell, Comparison, Load, Run
@@ -38,6 +39,7 @@ def answer(
         *(_tail(tails, cells) if any(cell.pace for cell in cells) and not looked_for else ()),
         *_cost(costs, cells),
         *_held(cells),
+        *calls_in_words(cells),
         *_reservations(cells),
         *_left_out(cells),
     ]

@@ -46,6 +46,9 @@ _COLUMNS: dict[str, Callable[[Any], object]] = {
     "handshakes_resumed": lambda cell: cell.handshakes and cell.handshakes.resumed,
     "handshake_p50_us": lambda cell: cell.handshakes and cell.handshakes.latency_us.p50,
     "handshake_p99_us": lambda cell: cell.handshakes and cell.handshakes.latency_us.p99,
+    "system_calls_per_op": lambda cell: (
+        sum(each.per_op for each in cell.profile.calls) or None if cell.profile else None
+    ),
     "rounds": lambda cell: len(cell.rounds),
     "reasons": lambda cell: "; ".join(cell.reasons),
 }

@@ -18,6 +18,7 @@ from compare.results.load import Loop as Loop
 from compare.results.load import Many as Many
 from compare.results.load import Slow as Slow
 from compare.results.percentiles import Percentiles
+from compare.results.profile import Profile
 from compare.results.settings import MARGIN as MARGIN
 from compare.results.settings import Settings as Settings
 
@@ -223,6 +224,7 @@ class Cell(Load, frozen=True, kw_only=True):
     trace: when some of the connections waited, in a moment after the window of one round.
     held: the idle connections of the round in which the fewest were served.
     handshakes: of all rounds; None over plain TCP.
+    profile: None where it was not asked for.
     """
 
     model: str
@@ -246,6 +248,7 @@ class Cell(Load, frozen=True, kw_only=True):
     trace: Trace | None = None
     held: Idle | None = None
     handshakes: Handshakes | None = None
+    profile: Profile | None = None
 
     @property
     def key(self) -> Key:
