@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from compare.host.certificate import Certificate, make
+from compare.host.certificate import Certificate, make, why_not
 
 DEADLINE_S = 20.0
 STREAMS = ("compare.contenders.asyncio_streams", "serve", "echo", "--loop")
@@ -29,6 +29,7 @@ def certificate() -> Certificate:
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.skipif(why_not() is not None, reason="no openssl")
 @pytest.mark.parametrize("name", CONTENDERS)
 def test_bytes_come_back_over_tls_and_it_ends_without_a_word(
     start: Callable[..., Any], certificate: Certificate, name: str

@@ -13,12 +13,15 @@ import pytest
 
 from compare.contract.outcome import Outcome
 from compare.contract.spec import TLS
-from compare.host.certificate import Certificate, make
+from compare.host.certificate import Certificate, make, why_not
 
 PATIENCE_S = 20.0
 DriveAll = Callable[..., list[Outcome]]
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [
+    pytest.mark.timeout(60),
+    pytest.mark.skipif(why_not() is not None, reason="no openssl"),
+]
 
 
 class Place(NamedTuple):

@@ -13,6 +13,8 @@ import pytest
 
 from compare.host import certificate
 
+pytestmark = pytest.mark.skipif(certificate.why_not() is not None, reason="no openssl")
+
 
 def test_server_has_it_and_a_client_trusts_it_and_no_other() -> None:
     mine = certificate.make()

@@ -13,10 +13,14 @@ from compare.measure.tally import Tally
 from compare.models.matrix import MODELS
 from compare.models.model import Model
 from compare.report import spreadsheet
+from compare.report.sentences import answer
 from compare.results.percentiles import Percentiles
 from compare.results.records import Handshakes, Load
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [
+    pytest.mark.timeout(60),
+    pytest.mark.skipif(certificate.why_not() is not None, reason="no openssl"),
+]
 
 
 def test_handshakes_of_connections_that_stay_open_are_full() -> None:
@@ -38,6 +42,7 @@ def test_plain_and_tls_stand_side_by_side() -> None:
     assert (done.version, done.full, done.resumed) == ("TLSv1.3", 4, 0)
     assert secure.counts.served == 4
     assert secure.errors == {}
+    assert f"All speak TLSv1.3 with {done.cipher}." in answer([secure], [])
     header, *rows = spreadsheet.table_of(run).splitlines()
     texts = [dict(zip(header.split(","), each.split(","), strict=False)) for each in rows]
     assert [(each["tls"], each["tls_version"]) for each in texts] == [
@@ -52,6 +57,7 @@ def test_sessions_of_short_connections_are_resumed() -> None:
     assert cell.handshakes is not None
     assert cell.handshakes.full == 4  # the first of each place
     assert cell.handshakes.resumed == cell.counts.attempted - 4 > 0
+    assert any("; a handshake takes at the median: asyncio " in each for each in answer([cell], []))
 
 
 def test_idle_connections_stand_over_tls() -> None:
