@@ -103,6 +103,7 @@ def _many(name: str, summary: str, unit: str = "processes", **more: Any) -> Mode
             "costs; of several cores one for each, which shows what it gains",
         ),
         cannot={"chat": _APART if unit == "processes" else _NEVER_MEET},
+        no_tls="" if unit == "processes" else "each loop serves by itself here, without TLS",
         **more,
     )
 
