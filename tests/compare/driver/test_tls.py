@@ -96,6 +96,11 @@ def drive_tls(drive_all: DriveAll, certificate: Certificate) -> Callable[..., Ou
 DriveTLS = Callable[..., Outcome]
 
 
+def answered(outcome: Outcome) -> int:
+    """In whole turns: on a busy machine the windows within may be too short for any."""
+    return sum(each.turn_operations for each in outcome.slices)
+
+
 @pytest.mark.parametrize("rate", [None, 200.0])
 @pytest.mark.parametrize("workload", ["tcp-long", "tcp-short"])
 def test_every_byte_comes_back_over_tls(
@@ -105,7 +110,7 @@ def test_every_byte_comes_back_over_tls(
     outcome = drive_tls(echo(context_of(certificate)), workload, **paced)
     done = outcome.handshakes
     assert outcome.errors == {}
-    assert outcome.operations > 0
+    assert answered(outcome) > 0
     assert outcome.counts.served == outcome.counts.attempted
     assert done is not None
     assert (done.version, done.library) == ("TLSv1.3", ssl.OPENSSL_VERSION)
@@ -116,7 +121,7 @@ def test_every_byte_comes_back_over_tls(
 def test_message_of_many_records_comes_back(drive_tls: DriveTLS, certificate: Certificate) -> None:
     outcome = drive_tls(echo(context_of(certificate)), "tcp-long", size=1_000_000, connections=2)
     assert outcome.errors == {}
-    assert outcome.operations > 0
+    assert answered(outcome) > 0
 
 
 def test_sessions_are_resumed_where_that_is_asked_for(
@@ -192,7 +197,7 @@ def test_handshakes_that_nobody_answers_starve(
     outcome = drive_tls(behave, "tcp-long")
     assert outcome.errors == {}
     assert (outcome.counts.served, outcome.counts.starved) == (1, 3)
-    assert outcome.operations > 0
+    assert answered(outcome) > 0
 
 
 def test_close_notify_of_a_server_that_closes_first_is_answered(
