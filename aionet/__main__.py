@@ -7,11 +7,19 @@ import contextlib
 import sys
 
 from aionet.app import loading
-from aionet.command import Chat, Serve, announce, explaining, fail, log_to_stderr, parse
+from aionet.command import (
+    Chat,
+    Serve,
+    announce,
+    context_or_exit,
+    explaining,
+    fail,
+    log_to_stderr,
+    parse,
+)
 from aionet.loops import LOOPS, loop_factory
 from aionet.place import Listen
 from aionet.runner import Opened, run_on
-from aionet.tls import server_context
 
 
 def main(argv: list[str]) -> None:
@@ -30,12 +38,7 @@ def serve(task: Serve) -> int:
         loop_factory(task.option)
     except ModuleNotFoundError as error:
         fail(str(error))
-    tls = None
-    if task.tls is not None:
-        try:
-            tls = server_context(*task.tls)
-        except (OSError, ValueError) as error:
-            fail(f"cannot serve TLS: {error}")
+    tls = context_or_exit(task)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(Opened(task.workers, task.timeouts.write))
         for address in task.addresses:

@@ -21,6 +21,8 @@ from aionet.protocol import Echo, EchoAndClose, Room, Service
 from aionet.sockets import listen
 
 if TYPE_CHECKING:
+    from aionet.tls import ServerContext
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 STDIN, STDOUT, STDERR = 0, 1, 2
@@ -125,7 +127,7 @@ def parse(
 
     `option` is the package's own choice of how to serve: its first choice is the default.
     `settings` are the limits and timeouts that it keeps to; one that keeps to all of them
-    can also have several addresses, workers and TLS. `more` adds commands of its own, which are
+    can also have several addresses and workers. `more` adds commands of its own, which are
     carried out here: their default for `run` takes what was read, and gives the exit status.
     """
     open_standard_streams()
@@ -186,8 +188,8 @@ def parse(
             metavar="N",
             help="processes that share the port; each has the limits below (default: 1)",
         )
-        serve.add_argument("--tls-cert", metavar="FILE", help="PEM: the chain, perhaps the key")
-        serve.add_argument("--tls-key", metavar="FILE", help="PEM, where --tls-cert has no key")
+    serve.add_argument("--tls-cert", metavar="FILE", help="PEM: the chain, perhaps the key")
+    serve.add_argument("--tls-key", metavar="FILE", help="PEM, where --tls-cert has no key")
     add_options(serve, settings)
 
     chat = commands.add_parser(
@@ -212,9 +214,8 @@ def parse(
                 raise ValueError(f"chat is spoken over TCP, not {address.scheme}")
             return Chat(address.host, address.port, args.name)
         addresses = _addresses(args.service, args.listen, only_ip=settings is not None)
-        workers, certificate, key = 1, None, None
-        if settings is None:
-            workers, certificate, key = args.workers, args.tls_cert, args.tls_key
+        workers = args.workers if settings is None else 1
+        certificate, key = args.tls_cert, args.tls_key
         if workers > 1 and args.service == "chat":
             raise ValueError(
                 f"chat cannot have --workers {workers}: members of different processes would "
@@ -317,6 +318,18 @@ def _explain(error: Exception, address: Address) -> str:
     if isinstance(error, socket.gaierror):
         return f"the name {address.host!r} is not known; use an IP address"
     return (error.strerror if isinstance(error, OSError) else None) or f"{error}"
+
+
+def context_or_exit(task: Serve) -> ServerContext | None:
+    """What TLS takes, or one line on stderr and exit 1; None where it was not asked for."""
+    if task.tls is None:
+        return None
+    from aionet.tls import server_context  # ssl takes memory
+
+    try:
+        return server_context(*task.tls)
+    except (OSError, ValueError) as error:
+        fail(f"cannot serve TLS: {error}")
 
 
 def connect_or_exit(host: str, port: int) -> socket.socket:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from aionet.core import Hub, meter
+from aionet.core import hub_class, meter
 from aionet.descriptors import descriptor_reserve
 from aionet.hooks import Hooks
 from aionet.limits import CloseReason, Limits, Timeouts
@@ -175,15 +175,6 @@ class Connections:
         except TimeoutError:
             return False
         return True
-
-
-def hub_class(may_be_tls: bool) -> type[Hub]:
-    """What a server needs of whose addresses one may speak TLS, or none."""
-    if not may_be_tls:
-        return Hub
-    from aionet.core.tls import TLSHub
-
-    return TLSHub
 
 
 async def finish_tasks(tasks: set[asyncio.Task[None]], deadline: float) -> None:

@@ -17,7 +17,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from aionet.address import Address
-from aionet.command import Chat, Serve, announce, fail, listen_or_exit, log_to_stderr, parse
+from aionet.command import (
+    Chat,
+    Serve,
+    announce,
+    context_or_exit,
+    fail,
+    listen_or_exit,
+    log_to_stderr,
+    parse,
+)
 from aionet.signals import stop_on_signals
 from aionet.sockets import address_of
 
@@ -44,7 +53,7 @@ NO_DATAGRAMS = ("fork", "threadpool", "coroutines")
 # Who serves one connection at a time does not turn anybody away, and has nobody to talk to another.
 ALONE = ("blocking", *PREFORK)
 NOT_ALONE = ("connections", "per_peer", "on_full", "outbox")
-# TLS and the like are for servers that face the world.
+# What is not here, such as rates of newcomers, is for servers that face the world.
 SETTINGS = (
     "connections",
     "per_peer",
@@ -56,6 +65,7 @@ SETTINGS = (
     "idle",
     "message_timeout",
     "half_closed",
+    "handshake",
     "write",
     "drain",
     "linger",
@@ -102,10 +112,11 @@ def serve(task: Serve) -> int:
         except ValueError as error:
             fail(str(error))
     module = import_module(f"blocking.{'keyboard' if task.talk else MODULES[task.option]}")
+    tls = [context] if (context := context_or_exit(task)) else []  # datagrams know of none
     kind = module.DatagramServer if task.datagrams else module.StreamServer
 
     def make_server(sock: socket.socket) -> Any:
-        return kind(sock, task.make_service(), task.limits, task.timeouts)
+        return kind(sock, task.make_service(), task.limits, task.timeouts, *tls)
 
     if task.talk:
         kind.name = task.talk

@@ -7,10 +7,13 @@ import fcntl
 import socket
 import struct
 import termios
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aionet.core import Hub, Peer, Todo
 from aionet.sockets import set_reset_on_close, stop_reading
+
+if TYPE_CHECKING:
+    from aionet.core.layer import Layer
 
 _TIMEVAL = struct.Struct("ll")
 
@@ -31,6 +34,12 @@ class Connection(Peer):
             return self.sock.getpeername()
         except OSError:  # it is gone
             return None
+
+    def layer(self) -> Layer | None:
+        """As Peer.layer: where its server has a context for that."""
+        from aionet.core.layer import Layer  # asked of a TLSHub only, and ssl takes memory
+
+        return Layer(cast(Any, self.hub.shell).tls)
 
     def unacked(self) -> int:
         """As Peer.unacked: SIOCOUTQ in tcp(7)."""

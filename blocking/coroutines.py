@@ -23,9 +23,9 @@ import types
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from aionet.core import Hub, State, Todo
+from aionet.core import State, Todo, hub_class
 from aionet.descriptors import descriptor_room, warn_cannot_accept
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Service
@@ -42,6 +42,9 @@ from blocking.connection import Connection
 from blocking.on_epoll import Poller
 from blocking.poller import ERR, HUP, IN, OUT
 from blocking.wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 __all__ = ["Loop", "StreamServer"]
 
@@ -171,8 +174,14 @@ class StreamServer:
     """Serves `service` on a listening TCP socket, each connection in a coroutine of its own."""
 
     def __init__(
-        self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+        self,
+        listener: socket.socket,
+        service: Service,
+        limits: Limits,
+        timeouts: Timeouts,
+        tls: SSLContext | None = None,
     ) -> None:
+        self.tls = tls
         listener.setblocking(False)
         self._listener = listener
         self._loop = Loop()
@@ -181,7 +190,8 @@ class StreamServer:
         self._sending: set[Connection] = set()
         self._draining = self._aborted = False
         places = limits.connections or descriptor_room()
-        self._hub = Hub(service, limits, timeouts, self, places=places, now=time.monotonic())
+        hub = hub_class(tls is not None)
+        self._hub = hub(service, limits, timeouts, self, places=places, now=time.monotonic())
 
     def serve_forever(self) -> None:
         """Serve until `drain` is called and every peer is gone."""
@@ -228,13 +238,16 @@ class StreamServer:
         wait, for the first will see what there is meanwhile.
         """
         conn.dirty = False
-        self._do(conn)  # what need not wait
+        self._do(conn, unsent=True)  # what need not wait
         if conn in self._sending:
             return
         self._sending.add(conn)
         while conn.buffer or conn.outbox or conn.todo is not None:
             conn.buffer = conn.buffer or self._hub.take(conn)
             await self._send(conn)
+            if conn.todo is not None and not conn.outbox:  # over TLS there is a last word
+                conn.buffer = self._hub.take(conn)
+                await self._send(conn)
             self._do(conn)
             conn.dirty = False
             self._see_to_others()
@@ -263,8 +276,8 @@ class StreamServer:
         if conn.state is State.GONE:
             conn.buffer = b""
 
-    def _do(self, conn: Connection) -> None:
-        if conn.todo is None or (todo := conn.pop_todo(conn.buffer)) is None:
+    def _do(self, conn: Connection, *, unsent: bool = False) -> None:
+        if conn.todo is None or (todo := conn.pop_todo(unsent or conn.buffer)) is None:
             return
         conn.do(todo)
         if todo is Todo.RESET or todo is Todo.CLOSE:

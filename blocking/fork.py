@@ -17,7 +17,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from aionet.core.source import source_of
 from aionet.limits import Limits, Timeouts
@@ -27,6 +27,9 @@ from aionet.signals import carry_on, stop_on_signals
 from aionet.sockets import accept_patiently, set_reset_on_close, waiting_to_be_accepted
 from aionet.throttle import throttled
 from blocking import sequential
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 __all__ = ["StreamServer"]
 
@@ -44,8 +47,14 @@ class StreamServer:
     """
 
     def __init__(
-        self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+        self,
+        listener: socket.socket,
+        service: Service,
+        limits: Limits,
+        timeouts: Timeouts,
+        tls: SSLContext | None = None,
     ) -> None:
+        self._tls = tls
         self._listener = listener
         self._service = service
         self._limits = limits
@@ -118,7 +127,7 @@ class StreamServer:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._listener.close()
             server = sequential.StreamServer(
-                self._listener, self._service, self._limits, self._timeouts
+                self._listener, self._service, self._limits, self._timeouts, self._tls
             )
             # All have until the same moment, whenever their turn has come.
             drain_s = min(self._timeouts.drain, self._abort_at - time.monotonic())

@@ -12,9 +12,9 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from aionet.core import Hub, State, Todo
+from aionet.core import Hub, State, Todo, hub_class
 from aionet.descriptors import descriptor_room, warn_cannot_accept
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Service
@@ -30,6 +30,9 @@ from aionet.sockets import (
 from blocking import connection
 from blocking.poller import ERR, HUP, IN, OUT, Poller
 from blocking.wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 class Connection(connection.Connection):
@@ -50,8 +53,14 @@ class StreamServer:
     make_poller: Callable[[], Poller]
 
     def __init__(
-        self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+        self,
+        listener: socket.socket,
+        service: Service,
+        limits: Limits,
+        timeouts: Timeouts,
+        tls: SSLContext | None = None,
     ) -> None:
+        self.tls = tls
         listener.setblocking(False)
         self._listener = listener
         self._poller = self.make_poller()
@@ -61,7 +70,8 @@ class StreamServer:
         self._accept_at = 0.0  # not before: descriptors have run short
         self._draining = self._aborted = False
         places = limits.connections or descriptor_room()
-        self._hub = Hub(service, limits, timeouts, self, places=places, now=time.monotonic())
+        hub = hub_class(tls is not None)
+        self._hub = hub(service, limits, timeouts, self, places=places, now=time.monotonic())
 
     def serve_forever(self) -> None:
         """Serve until `drain` is called and every peer is gone."""

@@ -11,8 +11,9 @@ import contextlib
 import socket
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from aionet.core import Hub, State, Todo
+from aionet.core import State, Todo, hub_class
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Service
 from aionet.sockets import (
@@ -27,6 +28,9 @@ from aionet.sockets import (
 from blocking.connection import Connection, set_wait
 from blocking.datagram import DatagramServer
 
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
 __all__ = ["DatagramServer", "StreamServer"]
 
 
@@ -34,11 +38,18 @@ class StreamServer:
     """Serves `service` on a listening TCP socket, one connection after the other."""
 
     def __init__(
-        self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+        self,
+        listener: socket.socket,
+        service: Service,
+        limits: Limits,
+        timeouts: Timeouts,
+        tls: SSLContext | None = None,
     ) -> None:
+        self.tls = tls
         self._listener = listener
         limits = replace(limits, on_full="queue")
-        self._hub = Hub(service, limits, timeouts, self, places=1, now=time.monotonic())
+        hub = hub_class(tls is not None)
+        self._hub = hub(service, limits, timeouts, self, places=1, now=time.monotonic())
         self._tick_at = 0.0
         self._step = 0.0  # between two looks at the clock
         self._conn: Connection | None = None

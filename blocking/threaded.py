@@ -25,9 +25,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from aionet.core import Hub, State, Todo
+from aionet.core import Hub, State, Todo, hub_class
 from aionet.descriptors import descriptor_room, warn_cannot_accept
 from aionet.limits import CloseReason, Limits, Timeouts
 from aionet.protocol import Service
@@ -42,6 +42,9 @@ from aionet.throttle import throttled
 from blocking import connection
 from blocking.datagram import ThreadedDatagramServer as DatagramServer
 from blocking.wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 __all__ = ["DatagramServer", "StreamServer"]
 
@@ -64,8 +67,14 @@ class StreamServer:
     """Serves `service` on a listening TCP socket, each connection in a thread of its own."""
 
     def __init__(
-        self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+        self,
+        listener: socket.socket,
+        service: Service,
+        limits: Limits,
+        timeouts: Timeouts,
+        tls: SSLContext | None = None,
     ) -> None:
+        self.tls = tls
         listener.setblocking(False)
         self._listener = listener
         self._lock = threading.Lock()
@@ -74,7 +83,8 @@ class StreamServer:
         self._draining = self._aborted = False
         self._unclosed = 0  # sockets
         places = self._places(limits)
-        self._hub = Hub(service, limits, timeouts, self, places=places, now=time.monotonic())
+        hub = hub_class(tls is not None)
+        self._hub = hub(service, limits, timeouts, self, places=places, now=time.monotonic())
 
     def _places(self, limits: Limits) -> int:
         return limits.connections or descriptor_room()

@@ -17,12 +17,16 @@ import socket
 import threading
 import time
 from collections import deque
+from typing import TYPE_CHECKING
 
 from aionet.core import State
 from aionet.limits import Limits, Timeouts
 from aionet.protocol import Service
 from blocking import threaded
 from blocking.threaded import LOOK_S, Connection
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 __all__ = ["StreamServer"]
 
@@ -35,9 +39,14 @@ class StreamServer(threaded.StreamServer):
     """Serves `service` on a listening TCP socket with THREADS threads."""
 
     def __init__(
-        self, listener: socket.socket, service: Service, limits: Limits, timeouts: Timeouts
+        self,
+        listener: socket.socket,
+        service: Service,
+        limits: Limits,
+        timeouts: Timeouts,
+        tls: SSLContext | None = None,
     ) -> None:
-        super().__init__(listener, service, limits, timeouts)
+        super().__init__(listener, service, limits, timeouts, tls)
         self._queue: deque[Connection] = deque()
         self._work_for: queue.SimpleQueue[bool] = queue.SimpleQueue()  # one of those, or the end
         self._look_at = 0.0

@@ -6,7 +6,7 @@ reads, gives what came to the `Hub`, writes what that gives back, and waits.
 """
 
 from aionet.core.failure import let_exits_pass
-from aionet.core.hub import Hub, Shell
+from aionet.core.hub import Hub, Shell, hub_class
 from aionet.core.peer import Peer, State, Todo
 
-__all__ = ["Hub", "Peer", "Shell", "State", "Todo", "let_exits_pass"]
+__all__ = ["Hub", "Peer", "Shell", "State", "Todo", "hub_class", "let_exits_pass"]

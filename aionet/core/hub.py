@@ -383,3 +383,12 @@ def _reason_of(error: Exception) -> CloseReason:
     if isinstance(error, OSError) and error.errno == errno.ETIMEDOUT:
         return CloseReason.SLOW_READER  # TCP_USER_TIMEOUT
     return CloseReason.RESET
+
+
+def hub_class(may_be_tls: bool) -> type[Hub]:
+    """What a server needs of whose peers some may speak TLS, or none."""
+    if not may_be_tls:
+        return Hub
+    from aionet.core.tls import TLSHub
+
+    return TLSHub

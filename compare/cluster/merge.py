@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from compare.contract.counts import added
 from compare.contract.histogram import encode, merge
-from compare.contract.outcome import Outcome, Pace, Sizes, Slice, Usage
+from compare.contract.outcome import Outcome, Pace, Sizes, Slice, Usage, all_handshakes
 
 DETAILS = 3
 
@@ -66,6 +66,7 @@ def merged(
         server=server,
         sizes=sizes,
         peak_descriptors=peak_descriptors,
+        handshakes=all_handshakes(shards),
         gave_up=next((each.gave_up for each in shards if each.gave_up), None),
         untimed=sum(each.untimed for each in shards),
         sent=sum(each.sent for each in shards),

@@ -62,7 +62,7 @@ class Several(Here):
         seats = seats_of(many, cores)
         self._seats = [Seat(f"driver {number + 1}", core) for number, core in enumerate(seats)]
 
-    def measure(self, block: Block, told: Told, say: Say) -> dict[str, Finding]:
+    def measure_all(self, block: Block, told: Told, say: Say) -> dict[str, Finding]:
         return one_by_one(block, lambda model: self._measure(model, block, told, say))
 
     def _measure(self, model: Model, block: Block, told: Told, say: Say) -> Finding:
@@ -74,12 +74,13 @@ class Several(Here):
             close_after=close_after(load, settings),
             workers=workers(load, settings, self.limits),
             handler=handler_of(block),
+            certificate=block.certificate,
         )
         with server:
             idle = None
             with Holders((server.host, server.port), settings.driver_core) as holders:
                 if load.idle:
-                    order = order_of(load, settings, block.number)
+                    order = order_of(block)
                     idle = hold(server, model, holders, order, say)
                     say("")
                     if not idle.all_served:

@@ -141,7 +141,7 @@ class Cluster:
 
     def _hold(self, cell: Cell, model: Model, block: Block, drivers: int, say: Say) -> Idle:
         """Idle connections from all drivers; nobody counts them meanwhile."""
-        order = order_of(block.load, block.settings, block.number)
+        order = order_of(block)
         before = cell.look()
         parts = split_order(order, min(drivers, order.connections))
         words = f"{model.name}: opening {order.connections:,} idle connections"

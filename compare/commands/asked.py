@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import click
 
 from compare.commands.where import Where, where
-from compare.contract.spec import Arrivals, Closer
+from compare.contract.spec import Arrivals, Closer, Handshake
+from compare.host import calls, certificate
 from compare.host.limits import Limits
 from compare.measure.idle import most
 from compare.measure.run import IDLE_AT_ONCE
@@ -28,6 +30,7 @@ LEAST_SLICE_US, MOST_SLICE_US = 5_000.0, 10_000_000.0
 SLICED_WARMUP_S = 0.5  # at most, of each server in each round
 WARMUP_S = 2.0  # the same, of one that is alone
 SHARED_WARMUP_S = 0.5  # of several drivers, so that their windows are one
+OVER_TLS = ("tcp-long", "tcp-short")
 HELD = ("tcp-long", "tcp-short")  # what idle connections can stand beside
 
 
@@ -58,6 +61,7 @@ class Asked:
     slo: float | None
     arrivals: Arrivals | None
     closer: Closer
+    tls: list[Handshake] | None
     seed: int | None
     json_path: str | None
     markdown_path: str | None
@@ -67,6 +71,7 @@ class Asked:
     unchecked: bool
     ready_timeout: float | None
     required: tuple[str, ...]
+    profile: str | None
     quick: bool
     drivers: int
     server_cores: str | None
@@ -126,7 +131,43 @@ class Asked:
                 "--source, --server, --config, --unchecked, --close server, --work, --wait and "
                 "--slow out."
             )
+        if self.tls and {*self.tls} != {"none"}:
+            self._check_tls()
         self._check_that_all_is_used()
+
+    def profiled(self, models: Sequence[Model]) -> list[str]:
+        """The models whose system calls are to be counted. Raises click.UsageError."""
+        if self.profile is None:
+            return []
+        names = [each.strip() for each in self.profile.split(",")]
+        known = [each.name for each in models]
+        if others := [each for each in names if each not in known]:
+            raise click.UsageError(
+                f"--profile {others[0]!r} is none of what is measured: {', '.join(known)}."
+            )
+        if self.cluster or self.rates:
+            raise click.UsageError(
+                "--profile is of closed loops on this machine: leave --cluster and --rate out."
+            )
+        if words := calls.why_not():
+            raise click.UsageError(words)
+        return names
+
+    def _check_tls(self) -> None:
+        if other := [name for name in self.workloads if name not in OVER_TLS]:
+            raise click.UsageError(
+                f"{other[0]} is not measured over TLS: --tls goes with --workloads "
+                f"{' or '.join(OVER_TLS)}."
+            )
+        if self.cluster:
+            raise click.UsageError("--tls is on this machine: leave --cluster out.")
+        if words := certificate.why_not():
+            raise click.UsageError(words)
+        if "resumed" in (self.tls or ()) and "tcp-short" not in self.workloads:
+            raise click.UsageError(
+                "--tls resumed is of tcp-short: connections that stay open have one handshake, and "
+                "no session before it. Say --tls, or --workloads tcp-short."
+            )
 
     def _check_that_all_is_used(self) -> None:
         """What would do nothing is refused: whoever typed it expects something of it."""
@@ -239,6 +280,7 @@ class Asked:
             waits_us=sorted(self.waits or []),
             slows=self.slows or [],
             idle=idle or [0],
+            tls=self.tls or ["none"],
             ramp=self.ramp,
             rungs=sorted(self.rungs or []),
             rounds=self.rounds if isinstance(self.rounds, int) else rounds,

@@ -8,12 +8,12 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from click.core import ParameterSource
 
-from compare.commands.asked import Asked
+from compare.commands.asked import OVER_TLS, Asked
 from compare.commands.options import (
     DURATION,
     LOAD,
@@ -40,9 +40,11 @@ from compare.commands.output import FAILED, INTERRUPTED, UNCLEAR, deliver, inter
 from compare.commands.recorder import Keeper
 from compare.commands.spoken import found_out
 from compare.commands.where import joined, where_options
+from compare.contract.spec import Handshake
 from compare.host.cores import Cores
 from compare.host.launch import READY_TIMEOUT_S
 from compare.host.place import loopback_fault
+from compare.measure.profile import profiled
 from compare.measure.run import execute
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
@@ -184,6 +186,15 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     show_default=True,
     help="Who ends the connections of tcp-short.",
 )
+@click.option(
+    "--tls",
+    is_flag=False,
+    flag_value="full",
+    type=Names("handshake", get_args(Handshake)),
+    help="Speak TLS, with a certificate made for the run: full for a whole handshake on each "
+    "connection of tcp-short, resumed to go on with the session before it; several, such as "
+    "none,full, beside each other.  [default: none; without a value full]",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of order and messages.")
 @click.option(
     "--json",
@@ -229,6 +240,12 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     help="Such as 'p99<5ms' or 'cpu<=1.05*epoll': exit status 1 where it is broken beyond doubt, "
     "3 where that cannot be told.",
 )
+@click.option(
+    "--profile",
+    metavar="MODEL,...",
+    help="Afterwards, of these: which system calls an operation takes, in a run of its own under "
+    "strace.",
+)
 @click.option("--quick", is_flag=True, help="Few rounds, and short: a look, with wide intervals.")
 @click.option(
     "--drivers",
@@ -255,6 +272,9 @@ def run(**given: Any) -> None:
     Exit status 1 when a cell failed, a file could not be written or the run be kept to its end,
     130 when interrupted; what was measured is shown.
     """
+    source = click.get_current_context().get_parameter_source("workloads")
+    if given["tls"] and source is ParameterSource.DEFAULT:
+        given["workloads"] = [each for each in given["workloads"] if each in OVER_TLS]
     measure(Asked(**given))
 
 
@@ -322,6 +342,7 @@ def measure(asked: Asked) -> None:
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--require'") from None
     keep = Keeper(asked.outputs, asked.store)
+    asked.profiled(models)
     signal.signal(signal.SIGTERM, interrupt)
     with (
         alone_on(Cores() if place.cluster else pinned),
@@ -342,6 +363,8 @@ def measure(asked: Asked) -> None:
             driver_core=None if place.cluster else pinned.driver,
         )
         result = execute(settings, models, view.watch, keep_and_show, testbed)
+        if names := asked.profiled(models) if not result.interrupted else ():
+            result = profiled(result, models, names, partial(click.echo, err=True))
     keep(result)
     try:
         deliver(result, partial(show_run, result), asked.outputs)

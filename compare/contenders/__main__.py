@@ -9,12 +9,24 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from aionet.command import Chat, announce, fail, listen_or_exit, log_to_stderr, parse
+from aionet.command import (
+    Chat,
+    announce,
+    context_or_exit,
+    fail,
+    listen_or_exit,
+    log_to_stderr,
+    parse,
+)
 from aionet.sockets import address_of, set_nodelay
 from compare.contenders import SETTINGS, check
 
 FRAMEWORKS = ("gevent", "rloop", "tornado", "trio", "twisted")
 NO_DATAGRAMS = ("tornado",)
+NO_TLS = {
+    "rloop": "0.5 has no TLS: its create_server(ssl=...) is not implemented",
+    "twisted": "is served here without TLS, for which it needs pyOpenSSL",
+}
 
 
 def main(argv: list[str]) -> None:
@@ -33,16 +45,19 @@ def main(argv: list[str]) -> None:
         fail(f"{task.option} has nothing for datagrams")
     if task.close_after is not None:
         fail(f"{task.option} cannot be told to close first")
+    if task.tls and task.option in NO_TLS:
+        fail(f"{task.option} {NO_TLS[task.option]}")
     check(task)
     try:
         framework = import_module(f"compare.contenders.on_{task.option}")
     except ModuleNotFoundError as error:
         fail(f"{error.name} is not installed: pip install {error.name}")
+    tls = context_or_exit(task)
     sock = listen_or_exit(task.addresses[0], write_timeout=task.timeouts.write)
     if not task.datagrams:
         set_nodelay(sock)  # accept(2) hands it on
     address = address_of(sock)
-    framework.serve(task, sock, lambda: announce([address]))
+    framework.serve(task, sock, lambda: announce([address]), tls)
 
 
 if __name__ == "__main__":

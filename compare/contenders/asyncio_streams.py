@@ -11,12 +11,25 @@ import asyncio
 import contextlib
 import socket
 import sys
+from typing import TYPE_CHECKING
 
-from aionet.command import Chat, Serve, announce, fail, listen_or_exit, log_to_stderr, parse
+from aionet.command import (
+    Chat,
+    Serve,
+    announce,
+    context_or_exit,
+    fail,
+    listen_or_exit,
+    log_to_stderr,
+    parse,
+)
 from aionet.core import Hub, State, Todo
 from aionet.loops import LOOPS, keep_read_buffers, loop_factory
 from aionet.sockets import BACKLOG, RECV_SIZE, address_of
 from compare.contenders import SETTINGS, check, connection, on_a_loop
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 class Connection(connection.Connection):
@@ -46,6 +59,8 @@ class Connection(connection.Connection):
             todo = self.pop_todo()
             if todo is Todo.CLOSE:
                 self.writer.close()
+            elif todo is Todo.SHUT_WR and not self.writer.can_write_eof():
+                self.writer.close()  # asyncio's TLS knows no half-close
             elif todo is Todo.SHUT_WR:
                 with contextlib.suppress(OSError):  # it is gone, which reading tells
                     self.writer.write_eof()
@@ -111,10 +126,10 @@ class Server(on_a_loop.Server):
         conn.settle()
 
 
-async def serve(task: Serve, sock: socket.socket) -> None:
+async def serve(task: Serve, sock: socket.socket, tls: SSLContext | None) -> None:
     """Serve on a listening socket until SIGTERM or SIGINT; a second one ends at once."""
     peers = Server(task)
-    server = await asyncio.start_server(peers.meet, sock=sock, backlog=BACKLOG)
+    server = await asyncio.start_server(peers.meet, sock=sock, backlog=BACKLOG, ssl=tls)
     await on_a_loop.signalled(lambda: announce([address_of(sock)]))
     server.close()
     await peers.drain()
@@ -139,10 +154,11 @@ def main(argv: list[str]) -> None:
         factory = loop_factory(task.option)
     except ModuleNotFoundError as error:
         fail(str(error))
+    tls = context_or_exit(task)
     sock = listen_or_exit(task.addresses[0], write_timeout=task.timeouts.write)
     keep_read_buffers()
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(task, sock))
+        runner.run(serve(task, sock, tls))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import gevent
+import gevent.ssl
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
@@ -28,6 +29,9 @@ from aionet.pktinfo import answering
 from aionet.sockets import BURST, RECV_SIZE
 from compare.contenders import connection
 from compare.contenders.answers import Answers
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 class Connection(connection.Connection):
@@ -170,7 +174,18 @@ def _signalled() -> Event:
     return signalled
 
 
-def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
+def _of_its_own(tls: SSLContext, task: Serve) -> Any:
+    """The same for gevent, whose sockets a context of another class would not make."""
+    context = gevent.ssl.SSLContext(tls.protocol)
+    context.minimum_version, context.options = tls.minimum_version, tls.options
+    assert task.tls is not None
+    context.load_cert_chain(*task.tls)
+    return context
+
+
+def serve(
+    task: Serve, sock: socket.socket, ready: Callable[[], None], tls: SSLContext | None
+) -> None:
     signalled = _signalled()
     ours = gevent_socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
     if task.datagrams:
@@ -179,7 +194,8 @@ def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
         signalled.wait()
         return
     server, peers = Server(task), Pool()
-    listening = StreamServer(ours, server.meet, spawn=peers)
+    how = {"ssl_context": _of_its_own(tls, task)} if tls else {}
+    listening = StreamServer(ours, server.meet, spawn=peers, **how)
     listening.start()
     gevent.spawn(server.tick)
     gevent.spawn(server.see_to_others)

@@ -172,7 +172,7 @@ async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) ->
     server.close()  # not before: rloop 0.5 cuts all connections by it
 
 
-def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
+def serve(task: Serve, sock: socket.socket, ready: Callable[[], None], tls: None) -> None:
     sock.setblocking(False)
     keep_read_buffers()  # without it an echo costs three times as much, by the size of its reads
     with asyncio.Runner(loop_factory=rloop.new_event_loop) as runner:

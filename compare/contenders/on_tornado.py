@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.tcpserver import TCPServer
@@ -18,6 +19,9 @@ from aionet.command import Serve
 from aionet.core import Hub, State, Todo
 from aionet.sockets import RECV_SIZE
 from compare.contenders import connection, on_a_loop
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 class Connection(connection.Connection):
@@ -88,8 +92,12 @@ class Connection(connection.Connection):
 class Server(TCPServer):
     """Serves a service."""
 
-    def __init__(self, task: Serve) -> None:
-        super().__init__(max_buffer_size=RECV_SIZE, read_chunk_size=RECV_SIZE)
+    def __init__(self, task: Serve, tls: SSLContext | None) -> None:
+        super().__init__(
+            ssl_options=tls,
+            max_buffer_size=RECV_SIZE,
+            read_chunk_size=RECV_SIZE,
+        )
         self.shell = on_a_loop.Server(task)
 
     async def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
@@ -114,8 +122,10 @@ class Server(TCPServer):
         stream.close()
 
 
-async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
-    server = Server(task)
+async def _serve(
+    task: Serve, sock: socket.socket, ready: Callable[[], None], tls: SSLContext | None
+) -> None:
+    server = Server(task, tls)
     sock.setblocking(False)
     server.add_socket(sock)
     await on_a_loop.signalled(ready)
@@ -123,5 +133,7 @@ async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) ->
     await server.shell.drain()
 
 
-def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
-    asyncio.run(_serve(task, sock, ready))
+def serve(
+    task: Serve, sock: socket.socket, ready: Callable[[], None], tls: SSLContext | None
+) -> None:
+    asyncio.run(_serve(task, sock, ready, tls))

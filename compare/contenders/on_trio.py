@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import trio
 
@@ -20,6 +20,11 @@ from aionet.core import Hub, State, Todo
 from aionet.sockets import RECV_SIZE
 from compare.contenders import connection
 from compare.contenders.answers import Answers
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -33,8 +38,9 @@ class Connection(connection.Connection):
 
     __slots__ = ("changed", "second", "sending", "stream")
 
-    def __init__(self, hub: Hub, stream: trio.SocketStream) -> None:
-        super().__init__(hub, stream.socket)
+    def __init__(self, hub: Hub, stream: Stream) -> None:
+        tcp = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+        super().__init__(hub, tcp.socket)
         self.stream = stream
         self.sending = self.second = False
         self.changed = trio.Event()
@@ -59,7 +65,7 @@ class Server:
         self._woken = trio.Event()
         self.hub = connection.hub_of(task, self, trio.current_time())
 
-    async def meet(self, stream: trio.SocketStream) -> None:
+    async def meet(self, stream: Stream) -> None:
         """Serve one connection to its end."""
         conn = Connection(self.hub, stream)
         async with stream:
@@ -170,7 +176,9 @@ async def _signalled(ready: Callable[[], None]) -> None:
         await anext(signals)
 
 
-async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
+async def _serve(
+    task: Serve, sock: socket.socket, ready: Callable[[], None], tls: SSLContext | None
+) -> None:
     ours = trio.socket.from_stdlib_socket(sock)
     async with trio.open_nursery() as background:
         if task.datagrams:
@@ -181,14 +189,19 @@ async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) ->
                 server = Server(task, peers)
                 background.start_soon(server.tick)
                 background.start_soon(server.see_to_others)
+                listener: Any = trio.SocketListener(ours)
+                if tls:  # a peer may end without a close_notify
+                    listener = trio.SSLListener(listener, tls, https_compatible=True)
                 async with trio.open_nursery() as listening:
                     listen = partial(trio.serve_listeners, handler_nursery=peers)
-                    listening.start_soon(listen, server.meet, [trio.SocketListener(ours)])
+                    listening.start_soon(listen, server.meet, [listener])
                     await _signalled(ready)
                     listening.cancel_scope.cancel()
                 background.start_soon(server.drain, task.timeouts.drain)
         background.cancel_scope.cancel()
 
 
-def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
-    trio.run(_serve, task, sock, ready)
+def serve(
+    task: Serve, sock: socket.socket, ready: Callable[[], None], tls: SSLContext | None
+) -> None:
+    trio.run(_serve, task, sock, ready, tls)

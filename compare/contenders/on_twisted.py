@@ -156,7 +156,7 @@ class Datagrams(protocol.DatagramProtocol):
                 cast(Any, self.transport).write(reply, peer)
 
 
-def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
+def serve(task: Serve, sock: socket.socket, ready: Callable[[], None], tls: None) -> None:
     sock.setblocking(False)
     if task.datagrams:
         answers = Datagrams(Answers(task, sock))

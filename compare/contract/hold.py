@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from compare.contract.counts import Counts
+from compare.contract.spec import TLS
 
 LATE_NS = 10_000_000  # of a connection that was due
 
@@ -14,6 +15,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     host, port: where; whoever passes the order on may know it better.
 
+    tls: None is plain TCP.
     rate: connections a second, due on a schedule; None is as fast as they are answered.
     """
 
@@ -24,6 +26,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     seed: int
     rate: float | None
+    tls: TLS | None = None
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 
 from compare.contract.counts import Counts
+from compare.contract.histogram import encode, merge
 from compare.contract.room_log import RoomLog
 from compare.contract.trace import Trace
 
@@ -94,6 +96,21 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     service: str
 
 
+class Handshakes(msgspec.Struct, frozen=True, kw_only=True):
+    """Of TLS, that did well: how many were full, and how many went on with a session.
+
+    version, cipher: what was agreed on. library: the driver's. latency: from the client's first
+    word on, an encoded histogram of ns.
+    """
+
+    version: str
+    cipher: str
+    library: str
+    full: int
+    resumed: int
+    latency: str
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What the driver saw of one server. Latencies are encoded histograms of ns.
 
@@ -106,6 +123,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     untimed: operations that are not in the latencies, since the clocks that they needed are not
         known well enough. room: of one of several drivers of a chat. sent: datagrams, of all there
         was; of other workloads 0.
+    handshakes: of TLS, all there were; None over plain TCP.
     gave_up: why it had no more turns, where something under way never came home.
     In an open loop `operations` are those completed in the windows, and the latencies those of
     the operations that were due in them, whenever they were completed; see `Pace`.
@@ -134,6 +152,20 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     peak_descriptors: int
     gave_up: str | None = None
     trace: Trace | None = None
+    handshakes: Handshakes | None = None
     untimed: int = 0
     sent: int = 0
     room: RoomLog | None = None
+
+
+def all_handshakes(outcomes: Sequence[Outcome]) -> Handshakes | None:
+    """Of all; None over plain TCP, and where none did well."""
+    done = [each.handshakes for each in outcomes if each.handshakes and each.handshakes.version]
+    if not done:
+        return None
+    return msgspec.structs.replace(
+        done[0],
+        full=sum(each.full for each in done),
+        resumed=sum(each.resumed for each in done),
+        latency=encode(merge([each.latency for each in done])),
+    )

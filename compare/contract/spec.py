@@ -13,6 +13,7 @@ HOME_S = 5.0  # that what is under way may take to come home
 
 Arrivals = Literal["fixed", "poisson"]
 Closer = Literal["client", "server", "reset"]
+Handshake = Literal["none", "full", "resumed"]  # of TLS; none is plain TCP
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -26,6 +27,17 @@ class Target(msgspec.Struct, frozen=True):
     port: int
     pid: int | None = None
     rate: float | None = None
+
+
+class TLS(msgspec.Struct, frozen=True):
+    """How the driver speaks it. certificate: the one that is right, PEM.
+
+    resumed: a short connection goes on with the session of the one before (RFC 8446, 2.2; of TLS
+    1.2, RFC 5077), where the server lets it; else each has a full handshake.
+    """
+
+    certificate: str
+    resumed: bool = False
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -45,6 +57,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     close: who ends a short connection, and whether by a reset.
     trace: whether to go on for a moment after all turns, for a picture of it.
     shard: which of several drivers this is, that put the load on one server together.
+    tls: None is plain TCP.
     pinned: whether the driver has a core of its own, so that it need not sleep.
     """
 
@@ -61,4 +74,5 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     close: Closer = "client"
     trace: bool = False
     shard: Shard | None = None
+    tls: TLS | None = None
     pinned: bool = False

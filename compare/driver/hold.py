@@ -28,6 +28,7 @@ from compare.driver.schedule import due_times
 
 AT_ONCE = 256  # connections opened and not answered yet, where no rate is given
 QUIET_NS = 5_000_000_000  # nobody was answered for this long: who is not now never will be
+MOST = 64 * 1024  # bytes read at a time
 NAP_S = 0.001  # between looks at the schedule
 
 
@@ -44,7 +45,7 @@ class _Newcomer:
         self.sock = open_socket(holder.load.address, next(holder.sources))
         holder.under_way.add(self)
         try:
-            write(self.sock.fileno(), holder.message)
+            self.say()
         except BlockingIOError:
             holder.load.watch(self.sock.fileno(), self.on_connected, select.EPOLLOUT)
         except OSError as error:
@@ -66,14 +67,22 @@ class _Newcomer:
         load.handlers[self.sock.fileno()] = self.on_reply
         load.epoll.modify(self.sock.fileno(), select.EPOLLIN)
         try:
-            write(self.sock.fileno(), self.holder.message)
+            self.say()
         except OSError as error:
             self.fail(error)
+
+    def say(self) -> None:
+        """Its one message. Raises BlockingIOError while it is not connected, and OSError."""
+        write(self.sock.fileno(), self.holder.message)
+
+    def hear(self) -> bytes:
+        """What it is told. Raises BlockingIOError where that is nothing yet, and OSError."""
+        return read(self.sock.fileno(), len(self.holder.message) + 1)
 
     def on_reply(self) -> None:
         holder = self.holder
         try:
-            data = read(self.sock.fileno(), len(holder.message) + 1)
+            data = self.hear()
         except BlockingIOError:
             return
         except OSError as error:
@@ -108,6 +117,35 @@ class _Newcomer:
             self.sock.close()
 
 
+class _Encrypted(_Newcomer):
+    """The same over TLS: it shakes hands first. A socket has room for so little."""
+
+    __slots__ = ("hello", "tls")
+
+    def __init__(self, holder: _Holder, due: int) -> None:
+        assert holder.load.tls is not None
+        self.tls = holder.load.tls.begin()
+        self.hello = self.tls.pending()
+        super().__init__(holder, due)
+
+    def say(self) -> None:
+        write(self.sock.fileno(), self.hello)
+
+    def hear(self) -> bytes:
+        wire = read(self.sock.fileno(), MOST)
+        was_ready = self.tls.ready
+        said = self.tls.opened(wire)
+        if not was_ready:
+            out = self.tls.pending()
+            if self.tls.ready:
+                out += self.tls.sealed(self.holder.message)
+            if out:
+                write(self.sock.fileno(), out)
+        if wire and not said and not self.tls.ended:
+            raise BlockingIOError
+        return said
+
+
 class _Holder:
     def __init__(self, order: Order) -> None:
         self.order = order
@@ -117,6 +155,7 @@ class _Holder:
         self.message = random.Random(order.seed).randbytes(order.size)
         addresses: list[str | None] = [*order.sources] or [None]
         self.sources: Iterator[str | None] = itertools.cycle(addresses)
+        self._kind = _Encrypted if order.tls else _Newcomer
         self.under_way: set[_Newcomer] = set()
         self.kept: list[int] = []
         self.last_answer = self.began = clock()
@@ -174,7 +213,7 @@ class _Holder:
         counts = self.load.counts
         counts.attempted += 1
         try:
-            _Newcomer(self, due)
+            self._kind(self, due)
         except OSError as error:
             count_failure(self.load, error.errno or 0)
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS):
@@ -198,6 +237,7 @@ def _spec(order: Order) -> Spec:
         warmup_s=0,
         slice_s=0,
         seed=order.seed,
+        tls=order.tls,
     )
 
 

@@ -18,6 +18,7 @@ from compare.host import process
 if TYPE_CHECKING:
     from compare.contract.plan import Peer
     from compare.contract.room_log import RoomLog
+    from compare.driver.secured import Client
 
 MAX_EVENTS = 128  # per poll
 LEAD_S = 0.003
@@ -95,6 +96,7 @@ class Load:
     lateness: ns that a message was sent after it was due and could be; open loop.
     missed: when those were due that were never answered, lost datagrams not counted; open loop.
     connect_samples: one in ns for every connection.
+    tls: what connections have in common that speak it; None over plain TCP.
     sending: while True, a connection sends its next message when its last is answered.
     """
 
@@ -105,6 +107,7 @@ class Load:
         self._told = told
         self._ticks = 0
         self.address = (target.host, target.port)
+        self.tls = tls_of(spec)
         self.epoll = select.epoll()
         self.handlers: dict[int, Callable[[], None]] = {}
         self.samples: array[int] = array("Q")
@@ -241,6 +244,14 @@ class Load:
         self.errors["wrong_bytes"] += 1
         if len(self.details) < 3:
             self.details.append(describe_difference(expected, actual))
+
+
+def tls_of(spec: Spec) -> Client | None:
+    if spec.tls is None:
+        return None
+    from compare.driver.secured import Client  # ssl takes its time to load
+
+    return Client(spec.tls)
 
 
 def describe_difference(expected: bytes, actual: bytes) -> str:

@@ -229,11 +229,13 @@ class PacedConversation(Conversation):
 
 class Workload:
     lead_s = LEAD_S
+    closed: type[Conversation] = Conversation
+    paced: type[PacedConversation] = PacedConversation
 
     def __init__(self, load: Load) -> None:
         self._load = load
         self._messages = message_pairs(load)
-        self._kind = Conversation if load.target.rate is None else PacedConversation
+        self._paced = load.target.rate is not None
         self._conversations: list[Any] = []
         self._turns: Iterator[Any]
 
@@ -242,7 +244,8 @@ class Workload:
         self._turns = itertools.cycle(self._conversations)
 
     def _connected(self, sock: socket.socket) -> None:
-        conversation = self._kind(self._load, next(self._messages))
+        kind = self.paced if self._paced else self.closed
+        conversation = kind(self._load, next(self._messages))
         conversation.attach(sock)
         self._conversations.append(conversation)
 
@@ -288,12 +291,11 @@ class Workload:
             if not each.waiting and each.fd in self._load.handlers:
                 each.on_ready()  # what came and was not asked for
         counts.served = sum(each.served for each in self._conversations)
-        paced = self._kind is PacedConversation
-        busy = paced and self._load.quiet_ns() < QUIET_NS  # the server was, to the end
+        busy = self._paced and self._load.quiet_ns() < QUIET_NS  # the server was, to the end
         if not busy:
             counts.starved = sum(each.waiting and not each.served for each in self._conversations)
             counts.timed_out += self.under_way()
-        if paced:
+        if self._paced:
             for each in self._conversations:
                 each.give_up()
 

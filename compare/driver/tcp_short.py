@@ -48,10 +48,14 @@ class ShortConversation(Conversation):
             return
         self.fd = sock.fileno()
         self.waiting = True
-        # On loopback the handshake is done when connect() returns: send without asking epoll.
         self.message, self.other = self.other, self.message
+        self.begin()
+
+    def begin(self) -> None:
+        """On loopback the handshake is done when connect() returns: send without asking epoll."""
+        load = self.load
         try:
-            sent = sock.send(self.message)
+            sent = self.sock.send(self.message)
         except BlockingIOError:
             load.watch(self.fd, self.on_connected, select.EPOLLOUT)
         except OSError as error:
@@ -165,6 +169,8 @@ class PacedPlace(ShortConversation):
 
 class Workload:
     lead_s = LEAD_S
+    closed: type[ShortConversation] = ShortConversation
+    paced: type[PacedPlace] = PacedPlace
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -176,9 +182,9 @@ class Workload:
         self._places: list[ShortConversation] = []
         for _ in range(load.spec.connections):
             if load.target.rate is None:
-                self._places.append(ShortConversation(load, next(messages), addresses))
+                self._places.append(self.closed(load, next(messages), addresses))
             else:
-                place = PacedPlace(load, next(messages), addresses, self._free, self._dues)
+                place = self.paced(load, next(messages), addresses, self._free, self._dues)
                 self._free.append(place)
                 self._places.append(place)
 

@@ -74,8 +74,7 @@ class Turns:
         self.spec = spec
         self._target = target
         self.load = Load(spec, target, told)
-        module = import_module(f"compare.driver.{spec.workload.replace('-', '_')}")
-        self.workload: Workload = module.Workload(self.load)
+        self.workload = workload_of(spec)(self.load)
         self._closed = TimeWait(target, spec.workload)
         self._meter = Meter(target.pid) if target.pid is not None else None
         self._paced = target.rate is not None
@@ -245,6 +244,7 @@ class Turns:
             peak_descriptors=load.peak_sockets,
             gave_up=self._gave_up,
             trace=self._picture,
+            handshakes=load.tls.handshakes() if load.tls else None,
             untimed=untimed,
             sent=load.sent,
             room=load.room_log,
@@ -281,6 +281,17 @@ class Turns:
             missed=len(self._missed()),
             service=encode(fold(array("Q", self._of_windows(self.load.service)))),
         )
+
+
+def workload_of(spec: Spec) -> Callable[[Load], Workload]:
+    """What makes one of its load."""
+    if spec.tls is not None:
+        of_tls: dict[str, Callable[[Load], Workload]]
+        of_tls = import_module("compare.driver.tls").WORKLOADS
+        return of_tls[spec.workload]
+    module = import_module(f"compare.driver.{spec.workload.replace('-', '_')}")
+    made: Callable[[Load], Workload] = module.Workload
+    return made
 
 
 def timed_well(

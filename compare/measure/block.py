@@ -16,7 +16,8 @@ import msgspec
 from compare.check.bench import Subject, free_port
 from compare.contract.outcome import Outcome
 from compare.contract.spec import Spec, Target
-from compare.host import process
+from compare.host import certificate, process
+from compare.host.certificate import Certificate
 from compare.host.cores import Cores, aside
 from compare.host.launch import STOP_TIMEOUT_S, LaunchError, Server
 from compare.host.limits import limits_here, misfit
@@ -42,6 +43,7 @@ class Here:
         self.machine = look()
         self.limits = limits_here()
         self.hosts: list[Host] = []
+        self._certificate: Certificate | None = None
 
     def unsupported(
         self, model: Model, workload: Workload, connections: int, at_once: int
@@ -52,6 +54,16 @@ class Here:
         return gate.why_not(model, workload)
 
     def measure(self, block: Block, told: Told, say: Say) -> dict[str, Finding]:
+        if block.load.tls != "none":
+            try:
+                self._certificate = self._certificate or certificate.make()
+            except OSError as error:
+                return dict.fromkeys((each.name for each in block.models), str(error))
+            block = replace(block, certificate=self._certificate)
+        return self.measure_all(block, told, say)
+
+    def measure_all(self, block: Block, told: Told, say: Say) -> dict[str, Finding]:
+        """The same, where the servers have the certificate that they need."""
         return measure(block, told, say)
 
 
@@ -89,6 +101,7 @@ def spec_of(block: Block, targets: list[Target]) -> Spec:
         arrivals=settings.arrivals,
         each_s=(load.work_us + load.wait_us + load.slow_share * load.slow_us) / 1e6,
         close=settings.close,
+        tls=block.tls,
     )
 
 
@@ -181,6 +194,7 @@ def _ready(
                 close_after=close_after(load, settings),
                 workers=workers(load, settings, limits_here()),
                 handler=handler_of(block),
+                certificate=block.certificate,
             )
         except LaunchError as error:
             found[model.name] = str(error)
@@ -210,7 +224,7 @@ def _hold(
     held: dict[str, Idle] = {}
     if not block.load.idle:
         return held
-    order = order_of(block.load, block.settings, block.number)
+    order = order_of(block)
     for model in [each for each in block.models if each.name in servers]:
         server = servers[model.name]
         address = server.host, server.port
@@ -249,11 +263,14 @@ def start(
     workers: int = WORKERS,
     host: str | None = None,
     handler: Handler = PLAIN,
+    certificate: Certificate | None = None,
 ) -> Server:
     """The server of a cell, not yet ready; on loopback, if no `host` is given."""
     argv = model.argv(
         workload, close_after=close_after, workers=workers, host=host, handler=handler
     )
+    if certificate is not None:
+        argv += ["--tls-cert", certificate.path]
     if not model.own:
         return Server(argv, cores, env=model.surroundings)
     subject = Subject(

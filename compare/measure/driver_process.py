@@ -27,6 +27,7 @@ GRACE_S = 15.0  # beyond warm-up and windows, for connecting and counting
 TURN_S = 0.05  # beyond its window, that a turn takes at most where answers are quick
 COUNTING = 0.5  # of the windows: what was seen in them is counted after
 CONNECTS_PER_S = 500.0  # slower than this, opening or closing is given up
+HANDSHAKES_PER_S = 50.0  # the same over TLS
 STEP_S = 1.0  # how often the caller hears that the window is still under way
 
 
@@ -46,7 +47,7 @@ def limit_s(spec: Spec) -> float:
     quick_s = windows_s + spec.slices * TURN_S
     slow_s = turns * (LONGEST_S + longest_s + HOME_S)
     counting_s = COUNTING * max(windows_s, turns * longest_s)
-    connecting_s = spec.connections / CONNECTS_PER_S
+    connecting_s = spec.connections / (HANDSHAKES_PER_S if spec.tls else CONNECTS_PER_S)
     each_s = spec.warmup_s + max(quick_s, slow_s) + counting_s + connecting_s + 2 * HOME_S
     return GRACE_S + len(spec.targets) * each_s
 

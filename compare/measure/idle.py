@@ -13,7 +13,7 @@ from compare.host.launch import Server
 from compare.host.limits import SPARE_DESCRIPTORS, Limits, limits_here
 from compare.host.machine import memory, tcp_ext
 from compare.measure.holders import Holders
-from compare.measure.testbed import Say
+from compare.measure.testbed import Block, Say
 from compare.models.model import WORKERS, Model
 from compare.results.percentiles import percentiles
 from compare.results.records import Idle, Load, Settings
@@ -74,9 +74,15 @@ def workers(load: Load, settings: Settings, limits: Limits) -> int:
     return max(usual, -(-int(load.idle * UNEVEN) // each))
 
 
-def order_of(load: Load, settings: Settings, number: int) -> Order:
+def order_of(block: Block) -> Order:
     """What is to be held; where, is for others to say."""
-    return Order(connections=load.idle, rate=settings.ramp, size=SIZE, seed=settings.seed + number)
+    return Order(
+        connections=block.load.idle,
+        rate=block.settings.ramp,
+        size=SIZE,
+        seed=block.settings.seed + block.number,
+        tls=block.tls,
+    )
 
 
 def hold(server: Server, model: Model, holders: Holders, order: Order, say: Say) -> Idle:

@@ -128,14 +128,13 @@ class _Runner:
         workload = WORKLOADS[load.workload]
         able = [each for each in self._models if not each.unsupported(workload)]
         at_once = 1 if self._is_apart(load, len(able)) else max(1, len(able))
+        tls = model.without_tls if load.tls != "none" else None
         return self._testbed.unsupported(model, workload, load.connections, at_once) or (
             "it cannot be told to close first"
             if self._settings.close == "server"
             and load.workload == "tcp-short"
             and not model.closes
-            else model.unhandled
-            if load.is_handled
-            else None
+            else (model.unhandled if load.is_handled else None) or tls
         )
 
     def _is_apart(self, load: Load, many: int) -> bool:

@@ -13,6 +13,8 @@ from compare.results.records import Cell, Idle, Key, Load, Round
 from compare.results.store import readable
 from compare.results.verdict import judge
 
+UNRESUMED = 0.02  # of the sessions that were offered: the first of each place has none
+
 
 @dataclass
 class Tally:
@@ -87,6 +89,15 @@ class Tally:
         self.outcomes[:] = outcomes
         self.rounds[:] = rounds
 
+    def _unresumed(self) -> list[str]:
+        """Where sessions were offered and not taken, its handshakes are not what was asked for."""
+        done = [each.handshakes for each in self.rounds if each.handshakes]
+        full = sum(each.full for each in done) - len(done) * self.load.connections
+        resumed = sum(each.resumed for each in done)
+        if self.load.tls != "resumed" or full <= UNRESUMED * (full + resumed):
+            return []
+        return [f"it took up {resumed:,} of {full + resumed:,} sessions: the others began anew"]
+
     def cell(self) -> Cell:
         """All rounds together; made anew only after another one."""
         if self._cell is None:
@@ -110,5 +121,5 @@ class Tally:
         )
         held = [each.held for each in self.rounds if each.held]
         words = dict.fromkeys(words for each in held for words in each.gave_way)
-        reasons = [*self.notes, *words, *reasons]
+        reasons = [*self.notes, *words, *self._unresumed(), *reasons]
         return cell_of(self.key, self.outcomes, self.rounds, verdicts, reasons)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from compare.contract.outcome import Outcome
+from compare.contract.spec import TLS
+from compare.host.certificate import Certificate
 from compare.host.launch import LaunchError
 from compare.host.limits import Limits
 from compare.host.machine import Machine
@@ -30,7 +32,7 @@ class Block:
     """One round of what is measured side by side: a load, and who is put under it.
 
     rates: operations a second of an open loop, by the model's name. number: of the round; each
-    has messages and arrivals of its own.
+    has messages and arrivals of its own. certificate: of the servers, where they speak TLS.
     """
 
     models: Sequence[Model]
@@ -38,6 +40,14 @@ class Block:
     settings: Settings
     rates: Mapping[str, float] = field(default_factory=dict)
     number: int = 1
+    certificate: Certificate | None = None
+
+    @property
+    def tls(self) -> TLS | None:
+        """How the driver speaks it."""
+        if self.certificate is None:
+            return None
+        return TLS(self.certificate.pem, resumed=self.load.tls == "resumed")
 
 
 class Testbed(Protocol):

@@ -103,6 +103,7 @@ def _many(name: str, summary: str, unit: str = "processes", **more: Any) -> Mode
             "costs; of several cores one for each, which shows what it gains",
         ),
         cannot={"chat": _APART if unit == "processes" else _NEVER_MEET},
+        no_tls="" if unit == "processes" else "each loop serves by itself here, without TLS",
         **more,
     )
 
@@ -120,6 +121,7 @@ def _bare(name: str, summary: str, *words: str, module: str | None = None) -> Mo
         group="references",
         module=module,
         cannot={"udp-echo": _YARDSTICK, "chat": _YARDSTICK},
+        no_tls="a yardstick for plain TCP",
         closes=False,
     )
 
@@ -290,6 +292,7 @@ MODELS: dict[str, Model] = {
             "rloop",
             "an asyncio.Protocol for each connection, on a loop in Rust",
             cannot={"tcp-short": _CLOSED_LATE},
+            no_tls="rloop 0.5 has no TLS: its create_server(ssl=...) is not implemented",
             exceptions={
                 **dict.fromkeys(
                     (
@@ -308,7 +311,11 @@ MODELS: dict[str, Model] = {
             cannot={"udp-echo": "Tornado has nothing for datagrams"},
         ),
         _framework("trio", "a task for each connection"),
-        _framework("twisted", "a Protocol for each connection, on its own reactor (epoll)"),
+        _framework(
+            "twisted",
+            "a Protocol for each connection, on its own reactor (epoll)",
+            no_tls="it takes pyOpenSSL for TLS, and is served here without",
+        ),
         _bare(
             "bare-epoll",
             "the shortest epoll echo loop, without any protection",

@@ -51,6 +51,7 @@ class Model:
     few: what it means that some of its connections are never served.
     alone: it serves one connection at a time. threads: it needs for a connection.
     descriptors: the most that it can use, whatever the system allows.
+    no_tls: why it cannot be told to speak TLS.
     closes: it can be told to close connections before the client does.
     own: a server of the user's: `{host}`, `{port}` and `{workers}` are replaced, and it need not
         say READY.
@@ -72,6 +73,7 @@ class Model:
     alone: bool = False
     threads: int = 0
     descriptors: int | None = None
+    no_tls: str = ""
     closes: bool = True
     own: bool = False
     cwd: str | None = None
@@ -125,6 +127,11 @@ class Model:
         if self.own or self.environment:
             return self.environment
         return first_on_path(str(OURS))
+
+    @property
+    def without_tls(self) -> str | None:
+        """Why it is not measured over TLS; None if it can be."""
+        return "a server of your own is asked over TCP only" if self.own else self.no_tls or None
 
     def unsupported(self, workload: Workload) -> str | None:
         """Why this cell cannot run here; None if it can."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from compare.report.profiles import calls_in_words
 from compare.report.words import milliseconds, time_text
 from compare.results.ranking import UNRANKED, by_load
 from compare.results.records import Cell, Comparison, Load, Run
@@ -38,6 +39,8 @@ def answer(
         *(_tail(tails, cells) if any(cell.pace for cell in cells) and not looked_for else ()),
         *_cost(costs, cells),
         *_held(cells),
+        *_handshakes(cells),
+        *calls_in_words(cells),
         *_reservations(cells),
         *_left_out(cells),
     ]
@@ -133,6 +136,16 @@ def _held(cells: Sequence[Cell]) -> Iterator[str]:
     if held:
         each = [f"{cell.model} {cell.held.server_kb / cell.idle:.2f}" for cell in held if cell.held]
         yield f"An idle connection takes so many KB of the server's memory: {', '.join(each)}."
+
+
+def _handshakes(cells: Sequence[Cell]) -> Iterator[str]:
+    done = [(cell.model, cell.handshakes) for cell in cells if cell.handshakes]
+    if done:
+        agreed = dict.fromkeys(f"{each.version} with {each.cipher}" for _, each in done)
+        known = [(model, p50) for model, each in done if (p50 := each.latency_us.p50)]
+        took = ", ".join(f"{model} {milliseconds(p50)}" for model, p50 in known)
+        words = f"; a handshake takes at the median: {took}" if took else ""
+        yield f"All speak {', '.join(agreed)}{words}."
 
 
 def _times(each: Comparison) -> str:

@@ -22,6 +22,7 @@ _COLUMNS: dict[str, Callable[[Any], object]] = {
     "slow_share": lambda cell: cell.slow_share,
     "slow_us": lambda cell: cell.slow_us,
     "cores": lambda cell: cell.cores or None,
+    "tls": lambda cell: cell.tls,
     "loop": lambda cell: cell.loop,
     "rate": lambda cell: cell.rate,
     "share": lambda cell: cell.share,
@@ -39,6 +40,15 @@ _COLUMNS: dict[str, Callable[[Any], object]] = {
     "cpu_us_per_op": lambda cell: cell.server.cpu_us_per_op,
     "rss_kb": lambda cell: cell.server.rss_kb,
     "pss_kb": lambda cell: cell.server.pss_kb,
+    "tls_version": lambda cell: cell.handshakes and cell.handshakes.version,
+    "tls_cipher": lambda cell: cell.handshakes and cell.handshakes.cipher,
+    "handshakes_full": lambda cell: cell.handshakes and cell.handshakes.full,
+    "handshakes_resumed": lambda cell: cell.handshakes and cell.handshakes.resumed,
+    "handshake_p50_us": lambda cell: cell.handshakes and cell.handshakes.latency_us.p50,
+    "handshake_p99_us": lambda cell: cell.handshakes and cell.handshakes.latency_us.p99,
+    "system_calls_per_op": lambda cell: (
+        sum(each.per_op for each in cell.profile.calls) or None if cell.profile else None
+    ),
     "rounds": lambda cell: len(cell.rounds),
     "reasons": lambda cell: "; ".join(cell.reasons),
 }

@@ -11,6 +11,7 @@ from rich.table import Table
 from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
 from compare.report.breakeven import show_break_evens
+from compare.report.profiles import calls_in_words
 from compare.report.scaling import show_scaling
 from compare.report.slow import show_slow
 from compare.report.sweeps import show_sweeps
@@ -23,7 +24,7 @@ from compare.report.words import (
     milliseconds,
     three,
 )
-from compare.results.naming import handling, noun, operation_of, schedule
+from compare.results.naming import handling, noun, operation_of, schedule, transport
 from compare.results.ranking import by_load
 from compare.results.records import Cell, Comparison, Metric, Run
 
@@ -47,6 +48,8 @@ def show(run: Run, console: Console) -> None:
             for cell in cells:
                 for reason in cell.reasons:
                     console.print(f"{escape(cell.model)}: {escape(reason)}")
+        for sentence in calls_in_words(cells):
+            console.print(escape(sentence), soft_wrap=True)
     show_sweeps(run.cells, console)
     show_break_evens(run.break_evens, console)
     show_slow(run.cells, console)
@@ -88,12 +91,20 @@ def _heading(run: Run, cells: list[Cell]) -> str:
     operation = f"; one operation is {what}" if (what := operation_of(load)) else ""
     return (
         f"[bold]{escape(load.workload)}[/]   {load.connections} {noun(load)}{at_once}"
+        + transport(load)
         + (f" beside {load.idle:,} idle" if load.idle else "")
         + f", {load.size} B"
         + (f", {costs}" if (costs := handling(load)) else "")
         + f", {how}, {rounds} of {each}"
-        f"   [dim]{pinned}{operation}[/]"
+        f"   [dim]{pinned}{operation}{_agreed(cells)}[/]"
     )
+
+
+def _agreed(cells: Sequence[Cell]) -> str:
+    """What TLS came to, each once; empty over plain TCP."""
+    done = [cell.handshakes for cell in cells if cell.handshakes]
+    agreed = dict.fromkeys(f"{each.version} with {each.cipher}" for each in done)
+    return f"; {', '.join(agreed)}" if agreed else ""
 
 
 def columns_of(

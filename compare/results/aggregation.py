@@ -8,9 +8,20 @@ from collections.abc import Iterable
 import msgspec
 
 from compare.contract.histogram import encode, merge
-from compare.contract.outcome import Outcome, Usage
+from compare.contract.outcome import Outcome, Usage, all_handshakes
 from compare.results.percentiles import percentiles
-from compare.results.records import Cell, Driver, Idle, Key, Pace, Round, Server, Shard, Verdict
+from compare.results.records import (
+    Cell,
+    Driver,
+    Handshakes,
+    Idle,
+    Key,
+    Pace,
+    Round,
+    Server,
+    Shard,
+    Verdict,
+)
 from compare.results.statistics import mean_of
 
 
@@ -44,6 +55,7 @@ def round_of(
         )
         if outcome.window_ns
         else Driver(),
+        handshakes=_handshakes([outcome]),
         untimed=outcome.untimed,
         sent=outcome.sent,
         messages=messages,
@@ -75,6 +87,21 @@ def _pace(outcomes: list[Outcome]) -> Pace | None:
         lateness_p99_us=max(each.lateness_p99_ns for each in paces) / 1000,
         missed=sum(each.missed for each in paces),
         service_us=percentiles([each.service for each in paces]),
+    )
+
+
+def _handshakes(outcomes: list[Outcome]) -> Handshakes | None:
+    """Of one or several rounds; None over plain TCP, and where none did well."""
+    done = all_handshakes(outcomes)
+    if done is None:
+        return None
+    return Handshakes(
+        version=done.version,
+        cipher=done.cipher,
+        library=done.library,
+        full=done.full,
+        resumed=done.resumed,
+        latency_us=percentiles([done.latency]),
     )
 
 
@@ -179,6 +206,7 @@ def cell_of(
             wait_fraction=_mean([each.driver.wait_fraction for each in rounds]),
         ),
         rounds=rounds,
+        handshakes=_handshakes(outcomes),
         latency_hdr=encode(merge([each.latency for each in outcomes])),
     )
 

@@ -115,6 +115,9 @@ def differences(base: Run, new: Run) -> list[str]:
         ours, theirs = getattr(base.settings, name), getattr(new.settings, name)
         if ours != theirs:
             found.append(f"settings: {name} {ours} and {theirs}")
+    libraries = [_libraries(run) for run in (base, new)]
+    if all(libraries) and libraries[0] != libraries[1]:
+        found.append(f"TLS: {libraries[0]} and {libraries[1]}")
     pinned = [len(run.settings.server_cores) for run in (base, new)]
     if pinned[0] != pinned[1]:
         found.append(f"settings: {pinned[0] or 'any'} and {pinned[1] or 'any'} cores of a server")
@@ -219,6 +222,14 @@ def _control(able: Sequence[Key]) -> tuple[Control, list[Key]]:
     if len(able) > ENOUGH:
         return "other cells", list(able)
     return "nothing", []
+
+
+def _libraries(run: Run) -> str:
+    """Of TLS, and the ciphers that were agreed on; empty over plain TCP."""
+    agreed = {
+        f"{each.library} with {each.cipher}" for cell in run.cells if (each := cell.handshakes)
+    }
+    return ", ".join(sorted(agreed))
 
 
 def _change(

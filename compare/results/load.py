@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from compare.contract.spec import Handshake
+
 # What nobody can have measured is refused when it is read, from a file that was edited.
 Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
 # What nobody can have counted is refused, too.
@@ -20,6 +22,7 @@ class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
     cores: so many of the server's, 0 being all.
     work_us: CPU that the server takes for each message; slow_us: for a `slow_share` of them, beside
     that. wait_us: from the last byte of a message until it answers.
+    tls: the handshakes of connections; none is plain TCP.
     In an open loop so many operations are due in a second: `rate`, or `share` of what the model
     does in a closed one; or where there is neither, as many as keep the promise of the run.
     """
@@ -32,6 +35,7 @@ class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
     wait_us: Amount = 0.0
     slow_share: Amount = 0.0
     slow_us: Amount = 0.0
+    tls: Handshake = "none"
     loop: Loop = "closed"
     rate: float | None = None
     share: float | None = None

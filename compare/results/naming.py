@@ -10,7 +10,7 @@ NOUNS = {"udp-echo": "client sockets", "chat": "members"}
 
 def title(load: Load) -> str:
     """`tcp-long, 64 connections beside 1,000 idle, 70% of closed loop`."""
-    words = f"{load.workload}, {load.connections:,} {noun(load)}"
+    words = f"{load.workload}, {load.connections:,} {noun(load)}{transport(load)}"
     if load.idle:
         words += f" beside {load.idle:,} idle"
     if load.size != usual_size(load):
@@ -27,6 +27,13 @@ def on_cores(load: Load) -> str:
     return f"server on {load.cores} {'core' if load.cores == 1 else 'cores'}"
 
 
+def transport(load: Load) -> str:
+    """` over TLS`, and how, where that is no matter of course; empty over plain TCP."""
+    if load.tls == "none" or load.workload != "tcp-short":
+        return "" if load.tls == "none" else " over TLS"
+    return f" over TLS ({'full handshakes' if load.tls == 'full' else load.tls})"
+
+
 def noun(load: Load) -> str:
     """What it has so many of."""
     many = NOUNS.get(load.workload, "connections")
@@ -36,12 +43,16 @@ def noun(load: Load) -> str:
 def operation_of(load: Load) -> str:
     """What is counted; empty for a workload of another version."""
     workload = WORKLOADS.get(load.workload)
-    return workload.operation if workload else ""
+    if workload is None:
+        return ""
+    if load.tls == "none" or load.workload != "tcp-short":
+        return workload.operation
+    return f"{workload.operation}, with a TLS handshake"
 
 
 def short(load: Load) -> str:
     """`tcp-long 64`, and more only where it is not as usual."""
-    words = f"{load.workload} {load.connections}"
+    words = f"{load.workload} {load.connections}{transport(load)}"
     if load.size != usual_size(load):
         words += f" {load.size} B"
     if load.idle:
@@ -90,6 +101,8 @@ def slug(load: Load) -> str:
         words.append(costs.replace(" of ", "-").replace("%", "pc").replace(" ", "-"))
     if load.cores:
         words.append(f"{load.cores}cores")
+    if load.tls != "none":
+        words.append(f"tls-{load.tls}")
     if load.rate is not None:
         words.append(f"{load.rate:.10g}")
     if load.share is not None:

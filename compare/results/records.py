@@ -18,6 +18,7 @@ from compare.results.load import Loop as Loop
 from compare.results.load import Many as Many
 from compare.results.load import Slow as Slow
 from compare.results.percentiles import Percentiles
+from compare.results.profile import Profile
 from compare.results.settings import MARGIN as MARGIN
 from compare.results.settings import Settings as Settings
 
@@ -102,6 +103,21 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     service_us: Percentiles
 
 
+class Handshakes(msgspec.Struct, frozen=True, kw_only=True):
+    """Of TLS, those that did well, the warm-up's included.
+
+    version, cipher: what was agreed on. library: the driver's, and the servers' if they run on the
+    same Python. full, resumed: so many. latency_us: from the client's first word on.
+    """
+
+    version: str
+    cipher: str
+    library: str
+    full: Many
+    resumed: Many
+    latency_us: Percentiles
+
+
 class Shard(msgspec.Struct, frozen=True, kw_only=True):
     """What one of several drivers did in a round. worker: where, as Dask names it.
 
@@ -162,6 +178,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
         ops_per_s: over all slices.
     held: its idle connections, if it has any. gave_up: why it had no more turns. apart: why it was
         measured again with nobody beside it.
+    handshakes: None over plain TCP.
     untimed: operations that are not in the latencies: two hosts had part in them whose clocks
         are not known well enough.
     sent: datagrams, those of the warm-up included, as in `errors`; of other workloads 0.
@@ -187,6 +204,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     held: Idle | None = None
     gave_up: str | None = None
     apart: str | None = None
+    handshakes: Handshakes | None = None
     untimed: int = 0
     sent: Many = 0
     shards: list[Shard] = []
@@ -205,6 +223,8 @@ class Cell(Load, frozen=True, kw_only=True):
     counts: of the round in which the most connections went unserved. errors: of all rounds.
     trace: when some of the connections waited, in a moment after the window of one round.
     held: the idle connections of the round in which the fewest were served.
+    handshakes: of all rounds; None over plain TCP.
+    profile: None where it was not asked for.
     """
 
     model: str
@@ -227,6 +247,8 @@ class Cell(Load, frozen=True, kw_only=True):
     latency_hdr: str | None = None
     trace: Trace | None = None
     held: Idle | None = None
+    handshakes: Handshakes | None = None
+    profile: Profile | None = None
 
     @property
     def key(self) -> Key:

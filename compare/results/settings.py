@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from compare.contract.spec import Arrivals, Closer
+from compare.contract.spec import Arrivals, Closer, Handshake
 from compare.models.interpreter import Interpreter
 from compare.models.source import Source
 from compare.results.load import Slow
@@ -16,7 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for; see `Load` for what has several values. Times in seconds.
 
     sizes: none is each workload's usual one. ramp: idle connections are opened at so many a second.
-    works_us, waits_us, slows: what a message is to cost the server.
+    works_us, waits_us, slows: what a message is to cost the server. tls: "none" is plain TCP.
 
     interpreters: that ran the servers, where not the one that ran the rest.
     sources: checkouts that models were taken from, beside ours.
@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     works_us: list[float] = []
     waits_us: list[float] = []
     slows: list[Slow] = []
+    tls: list[Handshake] = msgspec.field(default_factory=lambda: ["none"])
     ramp: float | None = None
     rounds: int
     precise: bool = False

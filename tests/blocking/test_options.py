@@ -18,17 +18,22 @@ OPTIONS = {
     "--idle-timeout": "3",
     "--message-timeout": "3",
     "--half-closed-timeout": "3",
+    "--handshake-timeout": "3",
     "--write-timeout": "3",
     "--drain-timeout": "3",
     "--linger-timeout": "3",
 }
 ALONE = ("blocking", "prefork", "prefork-reuseport")
+OF_TLS = {"--handshake-timeout"}
 OF_LINES = {"--max-message", "--message-timeout", "--outbox"}
 OF_MANY = {"--max-connections", "--max-per-peer", "--on-full", "--outbox"}
 CASES = [
-    *((model, "echo", OF_LINES | OF_MANY if model in ALONE else OF_LINES) for model in MODULES),
     *(
-        (model, "chat", OF_MANY if model in ALONE else set())
+        (model, "echo", OF_TLS | OF_LINES | (OF_MANY if model in ALONE else set()))
+        for model in MODULES
+    ),
+    *(
+        (model, "chat", OF_TLS | (OF_MANY if model in ALONE else set()))
         for model in MODULES
         if model not in NO_CHAT
     ),
@@ -66,6 +71,17 @@ def test_what_a_model_does_not_keep_is_refused(
         assert said.count("\n") == 1
     else:
         assert (exit_.value.code, said) == (0, "")
+
+
+@pytest.mark.parametrize("model", MODULES)
+def test_handshake_timeout_is_kept_where_there_is_one(
+    model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(blocking, "serve", lambda task: 0)
+    options = ["--tls-cert", "pair.pem", "--handshake-timeout", "3"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["serve", "echo", "--model", model, *options])
+    assert (exit_.value.code, capsys.readouterr().err) == (0, "")
 
 
 def test_what_lifts_a_limit_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:

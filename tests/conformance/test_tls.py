@@ -13,6 +13,8 @@ import trustme
 KIB, MIB = 1024, 1024 * 1024
 RANDOM = random.Random(7).randbytes(MIB)
 LOOPS = ["asyncio", "uvloop"]
+WITHOUT_STACKS = [*LOOPS, "select", "poll", "epoll", "epoll-et"]
+MODELS = [*WITHOUT_STACKS, "threaded", "threadpool", "coroutines"]
 HANDSHAKE_S = 1.0
 WRITE_S = 0.4
 DRAIN_S = 0.5
@@ -109,12 +111,12 @@ def send_until_stuck(client, data: bytes, *, patience: float) -> int:
     return sent
 
 
-@pytest.mark.fault("life/3", models=LOOPS)
+@pytest.mark.fault("life/3", models=MODELS)
 def test_eight_mebibytes_come_back_unchanged(echo, tls):
     assert exchange(tls.connect(echo), RANDOM * 8) == RANDOM * 8
 
 
-@pytest.mark.fault("life/3", models=LOOPS)
+@pytest.mark.fault("life/3", models=MODELS)
 def test_clients_without_a_handshake_are_gone_at_its_limit_and_others_are_served(serve, tls):
     echo = serve("echo", *tls.options, "--handshake-timeout", str(HANDSHAKE_S))
     start = time.monotonic()
@@ -144,7 +146,7 @@ def has_ended(client) -> bool:
         return True
 
 
-@pytest.mark.fault("life/3", models=LOOPS)
+@pytest.mark.fault("life/3", models=MODELS)
 def test_handshake_that_comes_with_the_connection_is_answered(echo, tls):
     with echo.paused():
         early = [tls.start(echo) for _ in range(5)]
@@ -154,7 +156,7 @@ def test_handshake_that_comes_with_the_connection_is_answered(echo, tls):
         assert is_server_hello(client.receive(6))
 
 
-@pytest.mark.fault("tcp/14", models=LOOPS)
+@pytest.mark.fault("tcp/14", models=MODELS)
 def test_client_past_the_cap_gets_its_handshake_when_one_leaves(serve, tls):
     echo = serve("echo", *tls.options, "--max-connections", "1", "--handshake-timeout", "10")
     served = tls.connect(echo)
@@ -166,7 +168,7 @@ def test_client_past_the_cap_gets_its_handshake_when_one_leaves(serve, tls):
     assert is_server_hello(waiting.receive(6))
 
 
-@pytest.mark.fault("life/3", models=LOOPS)
+@pytest.mark.fault("life/3", models=MODELS)
 def test_members_of_a_chat_hear_each_other(serve, tls):
     chat = serve("chat", *tls.options)
     member, other = tls.connect(chat), tls.connect(chat)
@@ -183,7 +185,7 @@ def test_members_of_a_chat_hear_each_other(serve, tls):
     assert other.line() == "* member has left the room"
 
 
-@pytest.mark.fault("life/3", models=LOOPS)
+@pytest.mark.fault("life/3", models=MODELS)
 def test_client_that_never_reads_is_not_listened_to_and_reset_at_the_write_limit(
     serve, tls, eventually
 ):
@@ -204,7 +206,7 @@ def test_client_that_never_reads_is_not_listened_to_and_reset_at_the_write_limit
     assert_serving(echo, tls)
 
 
-@pytest.mark.fault("life/3", models=LOOPS)
+@pytest.mark.fault("life/3", models=MODELS)
 def test_silent_client_is_closed_at_the_idle_limit(serve, tls):
     echo = serve("echo", *tls.options, "--idle-timeout", "0.4")
     client = tls.connect(echo)
@@ -219,7 +221,7 @@ def has_echoed_all(server, client) -> bool:
     return end.unread == 0 and server.has_echoed(client, 64 * KIB)
 
 
-@pytest.mark.fault("life/2", models=LOOPS)
+@pytest.mark.fault("life/2", models=MODELS)
 def test_pending_bytes_are_delivered_over_tls_after_sigterm(serve, tls, eventually):
     echo = serve("echo", *tls.options)
     idle = tls.connect(echo)
@@ -237,7 +239,7 @@ def test_pending_bytes_are_delivered_over_tls_after_sigterm(serve, tls, eventual
     assert time.monotonic() - start < 1
 
 
-@pytest.mark.fault("life/2", models=LOOPS)
+@pytest.mark.fault("life/2", models=MODELS)
 def test_stalled_client_is_reset_over_tls_at_the_drain_limit(serve, tls):
     echo = serve("echo", *tls.options, "--drain-timeout", str(DRAIN_S))
     stalled, silent = tls.connect(echo, receive_buffer=4 * KIB), echo.connect()
@@ -251,7 +253,7 @@ def test_stalled_client_is_reset_over_tls_at_the_drain_limit(serve, tls):
     assert has_ended(silent)
 
 
-@pytest.mark.fault("life/3", models=LOOPS)
+@pytest.mark.fault("life/3", models=WITHOUT_STACKS)
 @pytest.mark.parametrize("said", [b"hello", RANDOM])
 def test_idle_client_costs_at_most_60_kib_whatever_it_said_before(serve, tls, said):
     echo = serve("echo", *tls.options)
@@ -263,7 +265,7 @@ def test_idle_client_costs_at_most_60_kib_whatever_it_said_before(serve, tls, sa
     assert (echo.resident_bytes() - baseline) / CLIENTS <= 60 * KIB
 
 
-@pytest.mark.fault("life/3", models=LOOPS)
+@pytest.mark.fault("life/3", models=MODELS)
 def test_certificate_that_cannot_be_used_is_said_in_one_line(serve, tls, tmp_path):
     nothing = tmp_path / "nothing.pem"
     attempt = serve.run("echo", "--tls-cert", str(nothing))

@@ -24,6 +24,9 @@ QUICKEST = "--duration 0.1 --rounds 1"
 # What would take long, and what takes its place.
 INSTEAD = {
     "compare run --quick --json run.json": f"--workloads tcp-long --models epoll {QUICKEST}",
+    "compare run --models asyncio,epoll-et,threaded --workloads tcp-long "
+    "--profile asyncio,epoll-et,threaded": f"--models epoll --profile epoll {QUICKEST}",
+    "compare run --tls": f"--models epoll {QUICKEST}",
     "compare scale": "--models epoll --idle 10,50 --duration 0.1",
     "compare scale --models epoll,uvloop --idle most --ramp 2000": "--idle 200 --duration 0.1",
     "compare scale --models uvloop-workers --hold 1000000": "--hold 2000 --duration 0.1",

@@ -50,7 +50,7 @@ class Serve:
     def _command(
         self, service: str, *options: str, switch_interval: float | None = None
     ) -> list[str]:
-        package, option = MODELS[self.model]
+        package, option = MODELS.get(self.model, ("blocking", "--model"))  # or one's sibling
         start = ["-m", package]
         if switch_interval is not None:
             start = [

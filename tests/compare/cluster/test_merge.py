@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from compare.cluster.merge import merged
 from compare.contract.counts import Counts
 from compare.contract.histogram import encode, fold, merge
-from compare.contract.outcome import Outcome, Pace
+from compare.contract.outcome import Handshakes, Outcome, Pace
 
 NOWHERE = [None, None]
 SAMPLES = st.lists(st.integers(1, 10**10), max_size=50)
@@ -167,3 +167,24 @@ def test_open_loops_are_one_at_the_sum_of_their_rates(
     assert (pace.rate, pace.offered, pace.sends) == (300.0, 300, 300)
     assert (pace.late, pace.lateness_p99_ns, pace.missed) == (7, 50, 2)
     assert merge([pace.service]).get_total_count() == 2
+
+
+def test_handshakes_of_all_drivers_are_added(made_up_outcome: Callable[..., Outcome]) -> None:
+    def shook(full: int, resumed: int, *samples: int) -> Outcome:
+        latency = encode(fold(array("Q", samples)))
+        done = Handshakes(
+            version="TLSv1.3" if samples else "",
+            cipher="A",
+            library="B",
+            full=full,
+            resumed=resumed,
+            latency=latency,
+        )
+        return made_up_outcome(handshakes=done)
+
+    one = merged([shook(1, 2, 10**6), shook(0, 0), shook(3, 4, 10**7)], [None] * 3, None, None, 0)
+    assert one.handshakes is not None
+    assert (one.handshakes.full, one.handshakes.resumed) == (4, 6)
+    assert merge([one.handshakes.latency]).get_total_count() == 2
+    plain = merged([made_up_outcome()] * 2, NOWHERE, None, None, 0)
+    assert plain.handshakes is None

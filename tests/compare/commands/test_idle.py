@@ -6,18 +6,16 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 from click.testing import Result
 
-from compare.commands import run as cli
 from compare.host.limits import limits_here
 from compare.measure import gate
 from compare.measure.idle import most
-from compare.models.model import Model
 from compare.results.records import Run, Settings
 
 Invoke = Callable[..., Result]
@@ -25,33 +23,6 @@ Asked = Callable[..., Settings]
 LONG = ("--workloads", "tcp-long")
 SERVE = (sys.executable, "-m", "aionet", "serve", "echo", "--listen", "tcp://{host}:{port}")
 OWN = shlex.join(SERVE)
-
-
-@pytest.fixture
-def asked(
-    monkeypatch: pytest.MonkeyPatch, invoke: Invoke, made_up_run: Callable[..., Run]
-) -> Asked:
-    """The settings that some arguments come to, with seed 1."""
-
-    def ask(*arguments: str) -> Settings:
-        found: list[Settings] = []
-
-        def execute(settings: Settings, models: Sequence[Model], *_: object) -> Run:
-            assert [each.name for each in models] == settings.models
-            found.append(settings)
-            return made_up_run([])
-
-        monkeypatch.setattr(cli, "execute", execute)
-        result = invoke(*arguments, "--seed", "1")
-        assert result.exit_code == 0, result.output
-        return found[0]
-
-    return ask
-
-
-@pytest.fixture
-def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "execute", lambda *_: pytest.fail("it runs"))
 
 
 # What is asked for

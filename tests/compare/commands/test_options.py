@@ -26,11 +26,6 @@ Invoke = Callable[..., Result]
 # Bad values
 
 
-@pytest.fixture
-def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "execute", lambda *_: pytest.fail("it runs"))
-
-
 @pytest.mark.usefixtures("nothing_runs")
 @pytest.mark.parametrize(
     ("option", "value", "words"),

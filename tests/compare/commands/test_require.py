@@ -113,11 +113,6 @@ def test_requirement_that_nothing_was_held_to_is_not_taken_for_kept(
 # What cannot be required
 
 
-@pytest.fixture
-def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "execute", lambda *_: pytest.fail("it runs"))
-
-
 @pytest.mark.usefixtures("nothing_runs")
 @pytest.mark.parametrize(
     ("text", "words"),

@@ -15,7 +15,7 @@ from rich.console import Console
 from compare.contract.counts import Counts
 from compare.report.changes import markdown, sentence, show_changes
 from compare.results.diff import METRICS, Diff, Incomparable, Metric, compare, differences
-from compare.results.records import Cell, Host, Percentiles, Round, Run
+from compare.results.records import Cell, Handshakes, Host, Percentiles, Round, Run
 
 MakeRun = Callable[..., Run]
 MODELS = ("epoll", "asyncio", "uvloop", "threaded", "bare-epoll")
@@ -265,6 +265,25 @@ def test_runs_of_another_machine_or_other_software_are_refused(
     machine = msgspec.structs.replace(new.machine, **{name: theirs})
     with pytest.raises(Incomparable, match=f"machine: {name} {ours} and {theirs}"):
         compare(base, msgspec.structs.replace(new, machine=machine))
+
+
+def test_runs_over_another_tls_are_refused(runs) -> None:
+    def over(run: Run, cipher: str) -> Run:
+        done = Handshakes(
+            version="TLSv1.3",
+            cipher=cipher,
+            library="OpenSSL 3",
+            full=4,
+            resumed=0,
+            latency_us=Percentiles(),
+        )
+        cells = [msgspec.structs.replace(each, handshakes=done) for each in run.cells]
+        return msgspec.structs.replace(run, cells=cells)
+
+    base, new = over(runs(1), "AES"), over(runs(2), "CHACHA20")
+    with pytest.raises(Incomparable, match="TLS: OpenSSL 3 with AES and OpenSSL 3 with CHACHA20"):
+        compare(base, new)
+    assert differences(base, over(runs(2), "AES")) == []
 
 
 def test_precision_that_was_asked_for_is_no_difference(runs) -> None:

@@ -28,6 +28,7 @@ def loads(draw: st.DrawFn) -> Load:
         wait_us=draw(st.sampled_from([0.0, 0.5, 20.0, 1000.0, 1500.0])),
         **draw(st.sampled_from([{}, SLOW, SLOW | {"slow_us": 500.0}, SLOW | {"slow_share": 0.1}])),
         cores=draw(st.integers(0, 64)),
+        tls=draw(st.sampled_from(["none", "full", "resumed"])),
         loop="closed" if due == "closed" else "open",
         # As the command line has them.
         rate=draw(st.integers(1, 10**8)) / 10 if due == "rate" else None,
@@ -68,6 +69,24 @@ def load(workload: str = "tcp-long", connections: int = 64, **changes: Any) -> L
             "tcp-long, 64 connections, server on 16 cores, 10/s due",
             "tcp-long 64, server on 16 cores (10/s due)",
             "tcp-long-64-open-16cores-10",
+        ),
+        (
+            load(tls="full", idle=9),
+            "tcp-long, 64 connections over TLS beside 9 idle",
+            "tcp-long 64 over TLS beside 9 idle",
+            "tcp-long-64-closed-idle9-tls-full",
+        ),
+        (
+            load("tcp-short", tls="full"),
+            "tcp-short, 64 connections over TLS (full handshakes)",
+            "tcp-short 64 over TLS (full handshakes)",
+            "tcp-short-64-closed-tls-full",
+        ),
+        (
+            load("tcp-short", tls="resumed"),
+            "tcp-short, 64 connections over TLS (resumed)",
+            "tcp-short 64 over TLS (resumed)",
+            "tcp-short-64-closed-tls-resumed",
         ),
         (
             load(idle=10_000),

@@ -1,0 +1,112 @@
+"""What a server's operations are made of: its system calls, counted in a run of its own.
+
+strace(1) slows a server down many times, so that nothing of this is a figure of its cell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from compare.contract.spec import Target
+from compare.host import certificate
+from compare.host.calls import Call, Calls
+from compare.host.launch import LaunchError
+from compare.host.limits import limits_here
+from compare.measure.block import close_after, handler_of, spec_of, start
+from compare.measure.driver_process import Driver, DriverError
+from compare.measure.idle import workers
+from compare.measure.testbed import Block, Say
+from compare.models.matrix import WORKLOADS
+from compare.models.model import Model
+from compare.results.naming import short
+from compare.results.profile import Profile, SystemCall
+from compare.results.ranking import UNRANKED
+from compare.results.records import Run
+
+# Of the two looks. Connecting and closing are in both, so that the difference has neither.
+SHORT_S, LONG_S = 0.3, 1.5
+SETTLE_S = 0.3  # for the server to see that its clients have left
+LEAST = 30  # operations that the one has more than the other
+
+
+def profiled(run: Run, models: Sequence[Model], names: Collection[str], say: Say) -> Run:
+    """The same run, and of the models so called what an operation takes in each closed loop.
+
+    A KeyboardInterrupt ends it: what was counted until then is there.
+    """
+    cells, interrupted = list(run.cells), True
+    with contextlib.suppress(KeyboardInterrupt):
+        for place, cell in enumerate(cells):
+            if cell.model not in names or cell.loop != "closed" or cell.verdict in UNRANKED:
+                continue
+            say(f"counting the system calls of {cell.model} under {short(cell.load)}")
+            model = next(each for each in models if each.name == cell.model)
+            block = Block([model], cell.load, run.settings)
+            cells[place] = msgspec.structs.replace(cell, profile=profile(model, block))
+        interrupted = False
+    return msgspec.structs.replace(run, cells=cells, interrupted=interrupted)
+
+
+def profile(model: Model, block: Block) -> Profile:
+    """The system calls of an operation under the load of `block`, of a closed loop.
+
+    Where they cannot be told, it says why.
+    """
+    load, settings = block.load, block.settings
+    try:
+        if load.tls != "none":
+            block = replace(block, certificate=certificate.make())
+        with start(
+            model,
+            WORKLOADS[load.workload],
+            settings.first_cores(load.cores),
+            close_after=close_after(load, settings),
+            workers=workers(load, settings, limits_here()),
+            handler=handler_of(block),
+            certificate=block.certificate,
+        ) as server:
+            target = Target(server.host, server.port, server.pid)
+            few, some = _count(target, block, SHORT_S)
+            more, many = _count(target, block, LONG_S)
+    except (LaunchError, DriverError, OSError) as error:
+        return Profile(why_not=str(error))
+    operations = many - some
+    if operations < LEAST:
+        return Profile(why_not=f"{max(0, operations)} operations are too few to tell")
+    calls = [_difference(each, few.get(each.name), operations) for each in more.values()]
+    made = [each for each in calls if each.per_op * operations >= 1]
+    return Profile(operations=operations, calls=sorted(made, key=lambda each: -each.per_op))
+
+
+def _count(target: Target, block: Block, seconds: float) -> tuple[dict[str, Call], int]:
+    """The calls from before the first connection to after the last, and the operations."""
+    spec = msgspec.structs.replace(
+        spec_of(block, [target]),
+        warmup_s=0.0,
+        slices=1,
+        slice_s=seconds,
+        pinned=block.settings.driver_core is not None,
+    )
+    assert target.pid is not None
+    with Calls(target.pid) as calls:
+        with Driver(block.settings.driver_core) as driver:
+            (outcome,) = driver.drive(spec, lambda operations: None)
+        time.sleep(SETTLE_S)
+    return {each.name: each for each in calls.found}, sum(
+        each.turn_operations for each in outcome.slices
+    )
+
+
+def _difference(more: Call, few: Call | None, operations: int) -> SystemCall:
+    less = few or Call(more.name, 0, 0, 0.0)
+    return SystemCall(
+        name=more.name,
+        per_op=(more.made - less.made) / operations,
+        errors_per_op=(more.errors - less.errors) / operations,
+        us_per_op=(more.seconds - less.seconds) * 1e6 / operations,
+    )
