@@ -138,7 +138,8 @@ _CALLS: dict[str, dict[Language, str]] = {
     "begin": {
         "python": "socket.create_server((host, port)), accept(), then recv() and sendall()",
         "c": "socket(2), bind(2), listen(2), accept(2), recv(2), send(2)",
-        "js": "net.createServer(socket => ...).listen({host, port}); dgram: socket.bind(port, host)",
+        "js": "net.createServer(socket => ...).listen({host, port}); dgram: socket.bind(port, "
+        "host)",
         "go": "net.Listen, Accept, Read and Write; net.ListenPacket for datagrams",
         "java": "new ServerSocket(port, 4096, address), accept(), getInputStream()",
     },
