@@ -13,7 +13,7 @@ from aionet.command import Chat, announce, fail, listen_or_exit, log_to_stderr, 
 from aionet.sockets import address_of, set_nodelay
 from compare.contenders import SETTINGS, check
 
-FRAMEWORKS = ("gevent", "rloop", "tornado", "trio", "twisted")
+FRAMEWORKS = ("anyio", "gevent", "rloop", "tornado", "trio", "twisted")
 NO_DATAGRAMS = ("tornado",)
 
 
