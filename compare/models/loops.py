@@ -14,7 +14,10 @@ _BLAZIO = (
     "blazio 0.1 loses data, or does not go on reading, where a peer that did not read goes on or "
     "has finished sending"
 )
-_WAITS = "create_server() there waits for the loop, and aionet must not wait to pause and resume"
+_RSLOOP = (
+    "streams of rsloop 0.1 raise RuntimeError where the peer has reset, and no OSError, so that "
+    "nobody learns of it"
+)
 _AIOFASTNET = (
     "aiofastnet 1.2 goes on watching the descriptor of a connection that was aborted in "
     "connection_made(), and does not hear the next one that has its number"
@@ -31,13 +34,14 @@ def _loop(
     module: str | None = None,
     **more: Any,
 ) -> Model:
-    """loop: its factory, if that is not NAME:new_event_loop. streams: as _WAITS says."""
+    """loop: its factory, if that is not NAME:new_event_loop. streams: by these, as its
+    create_server() waits for the loop, and aionet, which pauses and resumes by it, does not.
+    """
     shell = "compare.contenders.asyncio_streams" if streams else "aionet"
     command: tuple[str, ...] = ("-m", shell, "serve", "{service}", "--loop")
     command += (loop or f"{name}:new_event_loop",)
     if streams:
         more["cannot"] = {"udp-echo": "asyncio has no streams for datagrams"}
-        more["meaning"] = dict.fromkeys(("tcp-short", "tcp-long", "chat"), f"by streams: {_WAITS}")
     else:
         command += ("--udp-rate", "none")
     return Model(name, summary, command, group="loops", module=module or name, **more)
@@ -75,13 +79,14 @@ LOOPS = (
     _loop("zuvloop", "libuv, by way of Zig", since=(3, 14)),
     _loop(
         "rsloop",
-        "a loop in Rust, on vibeio (io_uring)",
+        "asyncio's streams on a loop in Rust, vibeio (io_uring)",
         streams=True,
+        exceptions=dict.fromkeys(("tcp/17", "chat/6", "chat/8", "chat/14"), _RSLOOP),
         needs="its wheels are for glibc 2.39 or newer; elsewhere it takes Rust to build it",
     ),
     _loop(
         "talyn",
-        "a loop in Zig (io_uring)",
+        "asyncio's streams on a loop in Zig (io_uring)",
         "talyn:Loop",
         streams=True,
         since=(3, 13),

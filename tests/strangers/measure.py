@@ -229,12 +229,6 @@ _OURS: dict[str, dict[Profile, Limits]] = {
     "asyncio-streams": {"tcp-echo": _STREAMS, "chat": _CHAT},
     "uvloop-streams": {"tcp-echo": _STREAMS, "chat": _CHAT},
     "anyio": {"tcp-echo": _FRAMEWORK, "udp-echo": (), "chat": _CHAT},
-    **{
-        name: {"tcp-echo": _AIONET, "udp-echo": _AIONET_UDP, "chat": _CHAT}
-        for name in ("loopmini", "blazio", "zloop", "zuvloop", "winloop")
-    },
-    **{name: {"tcp-echo": _AIONET, "chat": _CHAT} for name in ("aiofastnet", "aiofastnet-uvloop")},
-    **{name: {"tcp-echo": _STREAMS, "chat": _CHAT} for name in ("rsloop", "talyn")},
     "gevent": {"tcp-echo": _FRAMEWORK, "udp-echo": _UDP, "chat": _CHAT},
     "rloop": {"tcp-echo": (), "udp-echo": (), "chat": ()},
     "tornado": {"tcp-echo": _FRAMEWORK, "chat": _CHAT},
