@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from compare.check.catalogue import of_profile
 from compare.measure.gate import PROFILE_OF
-from compare.models.interpreter import look
+from compare.models.interpreter import Interpreter, look
 from compare.models.loops import LOOPS
 from compare.models.matrix import MODELS, SETS, WORKLOADS
 
@@ -31,18 +32,33 @@ def test_one_that_is_not_installed_says_what_to_type_and_what_it_needs(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+    monkeypatch.setattr(platform, "python_version", lambda: "3.15.0")
     model = MODELS[name]
     said = f"{model.module} is not installed: pip install {model.module}"
     assert model.unsupported(TCP_LONG) == (f"{said} ({model.needs})" if model.needs else said)
+
+
+def test_an_older_python_is_told_first() -> None:
+    older = Interpreter(
+        path="python3.11",
+        label="3.11",
+        version="3.11.7",
+        implementation="CPython",
+        gil=True,
+        jit=False,
+    )
+    assert MODELS["zuvloop"].under(older).unsupported(TCP_LONG) == (
+        "it needs Python 3.14 or newer, and this is 3.11.7: --python COMMAND"
+    )
 
 
 def test_what_it_needs_is_told_of_another_python_too(tmp_path: Path) -> None:
     bare = tmp_path / "python"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # nothing is installed there
     bare.chmod(0o755)
-    assert MODELS["zuvloop"].under(look(str(bare))).unsupported(TCP_LONG) == (
-        f"zuvloop is not installed for {bare}: {bare} -m pip install zuvloop "
-        "(it needs Python 3.14 or newer)"
+    assert MODELS["winloop"].under(look(str(bare))).unsupported(TCP_LONG) == (
+        f"winloop is not installed for {bare}: {bare} -m pip install winloop "
+        "(there is no wheel for Linux: it is compiled, which takes minutes)"
     )
 
 
