@@ -73,7 +73,11 @@ def is_app(what: Any) -> bool:
 
 
 class CannotLoadError(ValueError):
-    """There is nothing of that name."""
+    """There is nothing of that name. module: the one that is missing, if it is a module."""
+
+    def __init__(self, said: str, module: str | None = None) -> None:
+        super().__init__(said)
+        self.module = module
 
 
 def load(name: str) -> Any:
@@ -89,7 +93,8 @@ def load(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # something that it imports
-        raise CannotLoadError(f"there is no module {error.name!r} in this folder") from None
+        said = f"there is no module {error.name!r} in this folder"
+        raise CannotLoadError(said, error.name) from None
     for part in path.split("."):
         if not hasattr(found, part):
             raise CannotLoadError(f"{module} has no {path}")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 MAX_WORKERS = 1024
+USAGE = 2  # the exit status for what cannot be meant, as argparse's
 
 SERVICES: dict[str, Callable[[Limits], Service]] = {
     "echo": lambda limits: Echo(),
@@ -120,12 +121,14 @@ def parse(
     option: str,
     choices: list[str],
     option_help: str,
+    named: str | None = None,
     settings: Collection[str] | None = None,
     more: Callable[[Commands], None] | None = None,
 ) -> Serve | Chat:
     """Read `serve` or `chat`; exits 2 with one line for what cannot be meant.
 
-    `option` is the package's own choice of how to serve: its first choice is the default.
+    `option` is the package's own choice of how to serve: its first choice is the default. `named`:
+    how what is none of the choices is written, with a colon, if there may be such.
     `settings` are the limits and timeouts that it keeps to; one that keeps to all of them
     can also have several addresses and workers. `more` adds commands of its own, which are
     carried out here: their default for `run` takes what was read, and gives the exit status.
@@ -147,16 +150,16 @@ def parse(
     else:
         serve.add_argument(
             "service",
-            type=_service,
+            type=_one_of(SERVICES, "MODULE:OBJECT, such as myapp:handler"),
             help=f"{', '.join(SERVICES)}, or MODULE:OBJECT: a service of your own, its class, a "
             "handler or an app as of aionet.run, imported by each worker; SIGHUP replaces these",
         )
     serve.add_argument(
         f"--{option}",
-        choices=choices,
+        type=_one_of(choices, named),
         metavar=option.upper(),
         default=choices[0],
-        help=f"{option_help}: {', '.join(choices)} (default: {choices[0]})",
+        help=f"{option_help}: {_listed(choices, named)} (default: {choices[0]})",
     )
     places = "tcp://HOST:PORT; port 0 takes a free one, and no host means all interfaces"
     serve.add_argument(
@@ -263,13 +266,21 @@ def _addresses(service: str, asked_for: list[str] | None, *, only_ip: bool) -> t
     return addresses
 
 
-def _service(text: str) -> str:
-    if text in SERVICES or ":" in text:
-        return text
-    raise argparse.ArgumentTypeError(
-        f"invalid choice: {text!r} (choose from {', '.join(SERVICES)}, or MODULE:OBJECT, such as "
-        "myapp:handler)"
-    )
+def _one_of(choices: Collection[str], named: str | None) -> Callable[[str], str]:
+    """Reads one of the choices, or what is written as `named` says, if there is such."""
+
+    def read(text: str) -> str:
+        if text in choices or (named and ":" in text):
+            return text
+        raise argparse.ArgumentTypeError(
+            f"invalid choice: {text!r} (choose from {_listed(choices, named)})"
+        )
+
+    return read
+
+
+def _listed(choices: Collection[str], named: str | None) -> str:
+    return ", ".join([*choices, *([f"or {named}"] if named else [])])
 
 
 def _count(text: str) -> int:
@@ -361,10 +372,10 @@ def show(data: bytes) -> None:
         fail(f"cannot write to stdout: {error.strerror}")
 
 
-def fail(message: str) -> NoReturn:
-    """Say what is wrong in one line on stderr, and exit 1."""
+def fail(message: str, status: int = 1) -> NoReturn:
+    """Say what is wrong in one line on stderr, and exit."""
     sys.stderr.write(f"error: {message}\n")
-    raise SystemExit(1)
+    raise SystemExit(status)
 
 
 def announce(addresses: Iterable[Address]) -> None:

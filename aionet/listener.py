@@ -7,12 +7,13 @@ import contextlib
 import resource
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from aionet.descriptors import descriptor_reserve, descriptors_are_short, warn_cannot_accept
 from aionet.listen import BACKLOG
+from aionet.loops import LoopError
 from aionet.sockets import BURST, set_nodelay, waiting_to_be_accepted
 from aionet.unix_path import remove_unix_path
 
@@ -55,7 +56,8 @@ class Listener:
             if sys.version_info >= (3, 13):
                 create = partial(create, cleanup_socket=False)  # it would take the path to pause
         try:
-            self._server = _run_now(create(self._connection, sock=duplicate, backlog=burst))
+            opening = create(self._connection, sock=duplicate, backlog=burst)
+            self._server = _run_now(opening, self._loop)
         except BaseException:
             duplicate.close()
             raise
@@ -67,7 +69,7 @@ class Listener:
             return
         # asyncio makes a connection of who was accepted in this turn in the next but one, and
         # loses it if its server is closed before. So: first no more readiness, then close.
-        self._loop.remove_reader(self._duplicate)
+        self._loop.remove_reader(self._duplicate.fileno())
         close = self._server.close
         self._loop.call_soon(self._loop.call_soon, close)
         self._server = self._duplicate = None
@@ -98,18 +100,25 @@ class Listener:
         self.sock.close()
 
 
-def _run_now(opening: Coroutine[Any, Any, asyncio.AbstractServer]) -> asyncio.AbstractServer:
-    """The result of a coroutine that has nothing to wait for.
+def _run_now(
+    opening: Awaitable[asyncio.AbstractServer], loop: asyncio.AbstractEventLoop
+) -> asyncio.AbstractServer:
+    """The result of a coroutine that has nothing to wait for; raises LoopError if it has.
 
     With a socket that is bound already, `create_server` at most lets others go first. Here
     that would leave the backlog that low for a turn of the loop, and drop who comes then.
     """
+    turns: Any = opening.__await__()
     while True:
         try:
-            opening.send(None)
+            waits = next(turns)
         except StopIteration as done:
             server: asyncio.AbstractServer = done.value
             return server
+        if waits is not None:
+            waits.cancel()
+            kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
+            raise LoopError(f"cannot serve on {kind}: its create_server() waits for the loop")
 
 
 class Gate:

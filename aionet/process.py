@@ -81,6 +81,8 @@ class Process:
         return self._runner.run(work)
 
     def __enter__(self) -> Process:
+        """Raises LoopError where there is no loop to run on."""
+        self._runner.get_loop()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -105,7 +107,7 @@ class Process:
             limit = CANCEL_S if self._deadline else CANCEL_S + self._drain
             _, tasks = await asyncio.wait(tasks, timeout=limit)
         # Not to be cancelled, or it would wait for the threads after all.
-        threads = loop.create_task(loop.shutdown_default_executor())
+        threads = asyncio.ensure_future(loop.shutdown_default_executor())
         await asyncio.wait([threads], timeout=max(CANCEL_S, self._deadline - loop.time()))
         if tasks:
             return f"tasks that ignore their cancellation: {len(tasks)}"

@@ -24,7 +24,7 @@ from aionet.handlers import shell_of
 from aionet.hooks import Hooks, check_callback
 from aionet.limits import Limits, Timeouts, check_seconds
 from aionet.listen import listen_all, listen_beside
-from aionet.loops import loop_factory, refuse_within_a_loop
+from aionet.loops import LoopError, loop_factory, refuse_within_a_loop
 from aionet.place import Listen, complete, listens
 from aionet.process import Process
 from aionet.protocol import Framing
@@ -84,7 +84,8 @@ def run(
 
     factory: what makes the service, in the place of that: a class, or a function, which may be a
         coroutine function. It is called once in each process that serves, on its loop.
-    loop: "asyncio" or "uvloop". workers: processes that listen on the same ports; the kernel
+    loop: "asyncio", "uvloop", or MODULE:FACTORY for that of another package, such as
+        "rloop:new_event_loop". workers: processes that listen on the same ports; the kernel
         deals out the connections (SO_REUSEPORT, socket(7)), and one that dies is replaced, so that
         only its own connections are lost. `limits` are those of each.
     exclusive: refuse a port that another program shares in that way already, such as this one
@@ -104,8 +105,9 @@ def run(
     after Timeouts.drain (a handler that ignores its cancellation, a thread) ends with the process,
     which then has the status 1. For the main thread.
 
-    Raises ValueError for what cannot be meant, ModuleNotFoundError where uvloop is missing, and
-    OSError, with the address, where it cannot listen.
+    Raises ValueError for what cannot be meant, ImportError where the loop's module is missing or
+    fails, RuntimeError where its factory does, and OSError, with the address, where it cannot
+    listen.
     """
     if factory is not None:
         if not isinstance(service, Place):
@@ -288,12 +290,12 @@ def run_on(
 
     def work(place: Supervised) -> int:
         places = opened.keep_only(place.number)
-        with Process(loop, timeouts.drain) as process:
-            tells = on_stats is not None
-            try:
+        tells = on_stats is not None
+        try:
+            with Process(loop, timeouts.drain) as process:
                 return process.serve(_work(serving, places, process, place, hang_timeout, tells))
-            except _CannotServeError as error:
-                raise SystemExit(str(error)) from None
+        except (_CannotServeError, LoopError) as error:
+            raise SystemExit(str(error)) from None
 
     tally = Tally(on_stats) if on_stats is not None else None
     _warn_of_threads()

@@ -21,7 +21,7 @@ from aionet.command import (
 from aionet.sockets import address_of, set_nodelay
 from compare.contenders import SETTINGS, check
 
-FRAMEWORKS = ("gevent", "rloop", "tornado", "trio", "twisted")
+FRAMEWORKS = ("anyio", "gevent", "rloop", "tornado", "trio", "twisted")
 NO_DATAGRAMS = ("tornado",)
 NO_TLS = {
     "rloop": "0.5 has no TLS: its create_server(ssl=...) is not implemented",

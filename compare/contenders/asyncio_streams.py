@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from aionet.command import (
+    USAGE,
     Chat,
     Serve,
     announce,
@@ -24,7 +25,7 @@ from aionet.command import (
     parse,
 )
 from aionet.core import Hub, State, Todo
-from aionet.loops import LOOPS, keep_read_buffers, loop_factory
+from aionet.loops import LOOPS, LoopError, keep_read_buffers, loop_factory
 from aionet.sockets import BACKLOG, RECV_SIZE, address_of
 from compare.contenders import SETTINGS, check, connection, on_a_loop
 
@@ -142,6 +143,7 @@ def main(argv: list[str]) -> None:
         option="loop",
         choices=list(LOOPS),
         option_help="the event loop",
+        named="MODULE:FACTORY",
         settings=SETTINGS,
     )
     log_to_stderr()
@@ -152,12 +154,18 @@ def main(argv: list[str]) -> None:
     check(task)
     try:
         factory = loop_factory(task.option)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         fail(str(error))
+    except ValueError as error:
+        fail(str(error), status=USAGE)
     tls = context_or_exit(task)
     sock = listen_or_exit(task.addresses[0], write_timeout=task.timeouts.write)
     keep_read_buffers()
     with asyncio.Runner(loop_factory=factory) as runner:
+        try:
+            runner.get_loop()
+        except LoopError as error:
+            fail(str(error))
         runner.run(serve(task, sock, tls))
 
 

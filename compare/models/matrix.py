@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from compare.models.loops import LOOPS
 from compare.models.model import Group
 from compare.models.model import Model as Model
 from compare.models.model import Workload as Workload
@@ -69,6 +70,11 @@ _MET_NOBODY = dict.fromkeys(
     "two clients are never in the room at the same time",
 )
 _CLOSED_LATE = "rloop 0.5 closes sockets many at a time, some time after it was told to"
+_READS_ON = (
+    "anyio 4.16 reads, and keeps, all that comes until its server has once waited for more: who is "
+    "faster from the first moment on is not stopped"
+)
+_EMPTY = "asyncio up to 3.12 drops an empty datagram in sendto()"
 _AS_MANY = "as many clients are served at a time as there are"
 
 
@@ -287,6 +293,15 @@ MODELS: dict[str, Model] = {
             unit="interpreters",
             since=(3, 13),
         ),
+        *LOOPS,
+        _framework(
+            "anyio",
+            "a task for each connection, on asyncio",
+            exceptions={
+                **dict.fromkeys(("tcp/8", "tcp/11"), _READS_ON),
+                **dict.fromkeys(("udp/1", "udp/7"), _EMPTY),
+            },
+        ),
         _framework("gevent", "a greenlet for each connection (libev)"),
         _framework(
             "rloop",
@@ -360,11 +375,18 @@ SETS: dict[str, tuple[str, tuple[str, ...]]] = {
         "one loop, and one for each core: in threads, in interpreters, in processes",
         ("asyncio", "asyncio-threads", "interpreters", "asyncio-workers", "uvloop-workers"),
     ),
+    "loops": (
+        "event loops of asyncio's kind, each under the same server",
+        (
+            *("asyncio", "uvloop", "rloop", *(each.name for each in LOOPS)),
+            *("asyncio-streams", "uvloop-streams"),
+        ),
+    ),
     "frameworks": (
         "the frameworks, beside the loops that they are used instead of",
         (
-            *("gevent", "rloop", "tornado", "trio", "twisted"),
-            *("asyncio-streams", "asyncio", "uvloop"),
+            *("anyio", "gevent", "rloop", "tornado", "trio", "twisted"),
+            *("asyncio-streams", "asyncio", "uvloop", "aiofastnet", "aiofastnet-uvloop"),
         ),
     ),
     "all": (

@@ -18,6 +18,7 @@ Group = Literal[
     "threads and processes",
     "readiness",
     "asyncio",
+    "loops",
     "frameworks",
     "references",
     "your own",
@@ -45,6 +46,7 @@ class Model:
     command: what starts it; `{service}` and `{workers}` are replaced.
     group: with what it belongs together. module: what it needs beyond the standard library.
     since: the oldest Python that can run it, where that is not any that runs the others.
+    needs: what that needs in turn, for who installs it.
     meaning: for a workload, what the model means there where that is not plain.
     cannot: for a workload, why there is nothing to measure.
     exceptions: checks that it cannot pass by nature, by their IDs, and why.
@@ -66,6 +68,7 @@ class Model:
     group: Group = "your own"
     module: str | None = None
     since: tuple[int, int] | None = None
+    needs: str = ""
     meaning: Mapping[str, str] = field(default_factory=dict)
     cannot: Mapping[str, str] = field(default_factory=dict)
     exceptions: Mapping[str, str] = field(default_factory=dict)
@@ -144,10 +147,12 @@ class Model:
         if self.module is None:
             return None
         if self.interpreter is not None:
-            return self.interpreter.why_without(self.module)
-        if importlib.util.find_spec(self.module) is None:
-            return f"{self.module} is not installed: pip install {self.module}"
-        return None
+            missing = self.interpreter.why_without(self.module)
+        elif importlib.util.find_spec(self.module) is None:
+            missing = f"{self.module} is not installed: pip install {self.module}"
+        else:
+            missing = None
+        return f"{missing} ({self.needs})" if missing and self.needs else missing
 
     @property
     def unhandled(self) -> str | None:

@@ -156,6 +156,7 @@ OTHERS = {
         "Tornado, read_bytes", "tcp-echo", _python("tornado_bytes"), package="Tornado"
     ),
     "trio": Server("trio's tutorial", "tcp-echo", _python("trio_tutorial"), package="trio"),
+    "anyio": Server("anyio's page", "tcp-echo", _python("anyio_page"), package="anyio"),
     "gevent-example": Server(
         "gevent's example, lines", "tcp-echo", _python("gevent_example"), package="gevent"
     ),
@@ -227,6 +228,7 @@ _OURS: dict[str, dict[Profile, Limits]] = {
     "interpreters": {"tcp-echo": _FRAMEWORK, "udp-echo": _UDP},
     "asyncio-streams": {"tcp-echo": _STREAMS, "chat": _CHAT},
     "uvloop-streams": {"tcp-echo": _STREAMS, "chat": _CHAT},
+    "anyio": {"tcp-echo": _FRAMEWORK, "udp-echo": (), "chat": _CHAT},
     "gevent": {"tcp-echo": _FRAMEWORK, "udp-echo": _UDP, "chat": _CHAT},
     "rloop": {"tcp-echo": (), "udp-echo": (), "chat": ()},
     "tornado": {"tcp-echo": _FRAMEWORK, "chat": _CHAT},
