@@ -24,6 +24,7 @@ from compare.contenders import SETTINGS, check
 FRAMEWORKS = ("anyio", "gevent", "rloop", "tornado", "trio", "twisted")
 NO_DATAGRAMS = ("tornado",)
 NO_TLS = {
+    "anyio": "is served here without TLS",
     "rloop": "0.5 has no TLS: its create_server(ssl=...) is not implemented",
     "twisted": "is served here without TLS, for which it needs pyOpenSSL",
 }

@@ -198,6 +198,6 @@ async def _serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) ->
         background.cancel_scope.cancel()
 
 
-def serve(task: Serve, sock: socket.socket, ready: Callable[[], None]) -> None:
+def serve(task: Serve, sock: socket.socket, ready: Callable[[], None], tls: None) -> None:
     keep_read_buffers()
     anyio.run(_serve, task, sock, ready)

@@ -297,6 +297,7 @@ MODELS: dict[str, Model] = {
         _framework(
             "anyio",
             "a task for each connection, on asyncio",
+            no_tls="it is served here without TLS",
             exceptions={
                 **dict.fromkeys(("tcp/8", "tcp/11"), _READS_ON),
                 **dict.fromkeys(("udp/1", "udp/7"), _EMPTY),
