@@ -16,8 +16,9 @@ from compare.host import cores
 from compare.host.cores import Cores
 from compare.models import choice, units
 from compare.models.interpreter import Interpreter
-from compare.models.matrix import DEFAULT_MODELS, MODELS, SETS
+from compare.models.matrix import MODELS
 from compare.models.model import Model
+from compare.models.sets import DEFAULT_MODELS, SETS
 from compare.models.source import Source
 from compare.results.records import Slow
 from compare.results.store import Store, StoreError, default_path

@@ -6,7 +6,6 @@ It is no loop but patches one, as its page has it, so that there is nothing to s
 from __future__ import annotations
 
 import asyncio
-from typing import cast
 
 import aiofastnet
 
@@ -23,4 +22,5 @@ def on_uvloop() -> asyncio.AbstractEventLoop:
 
 def _patched(name: str) -> asyncio.AbstractEventLoop:
     make = aiofastnet.loop_factory(loop_factory(name))
-    return cast(asyncio.AbstractEventLoop, make())
+    loop: asyncio.AbstractEventLoop = make()
+    return loop

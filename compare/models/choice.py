@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from compare.models import source
 from compare.models.interpreter import Interpreter, look_at_all
-from compare.models.matrix import DEFAULT_MODELS, MODELS, SETS
+from compare.models.matrix import MODELS
 from compare.models.model import Model
+from compare.models.sets import DEFAULT_MODELS, SETS
 from compare.models.source import Source
 
 

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from compare.models.matrix import DEFAULT_MODELS, MODELS, SETS, WORKLOADS
+from compare.models.matrix import MODELS, WORKLOADS
 from compare.models.model import Group, Model
+from compare.models.sets import DEFAULT_MODELS, SETS
 
 FORMAT = "compare-list/1"
 

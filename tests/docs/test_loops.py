@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from compare.models.loops import LOOPS
-from compare.models.matrix import MODELS, SETS
+from compare.models.matrix import MODELS
+from compare.models.sets import SETS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "loops.md").read_text(encoding="utf-8")

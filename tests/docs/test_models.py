@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from compare.models.matrix import MODELS, SETS
+from compare.models.matrix import MODELS
 from compare.models.own_servers import from_config
+from compare.models.sets import SETS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from compare.models.matrix import MODELS, SETS, WORKLOADS
+from compare.models.matrix import MODELS, WORKLOADS
+from compare.models.sets import SETS
 from compare.selftest import trials
 from compare.selftest.finding import Finding
 

@@ -17,7 +17,8 @@ from compare.commands import run as cli
 from compare.commands import where
 from compare.host.limits import limits_here
 from compare.measure.loads import loads_of
-from compare.models.matrix import DEFAULT_MODELS, SETS, WORKLOADS
+from compare.models.matrix import WORKLOADS
+from compare.models.sets import DEFAULT_MODELS, SETS
 from compare.results.records import Run, Settings, Slow
 
 Invoke = Callable[..., Result]

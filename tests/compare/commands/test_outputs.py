@@ -18,7 +18,8 @@ from compare.check.catalogue import CHECKS
 from compare.commands.recorder import Keeper
 from compare.host import doctor
 from compare.host.doctor import Ailment
-from compare.models.matrix import DEFAULT_MODELS, MODELS, SETS, WORKLOADS
+from compare.models.matrix import MODELS, WORKLOADS
+from compare.models.sets import DEFAULT_MODELS, SETS
 from compare.report.markdown import markdown_of
 from compare.results.records import Cell, Run
 

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 from compare.__main__ import main
 from compare.models.choice import choose
 from compare.models.interpreter import look, look_at_all
-from compare.models.matrix import MODELS, SETS, WORKLOADS
+from compare.models.matrix import MODELS, WORKLOADS
+from compare.models.sets import SETS
 from compare.models.source import PACKAGES
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -15,7 +15,8 @@ from compare.check.catalogue import of_profile
 from compare.measure.gate import PROFILE_OF
 from compare.models.interpreter import Interpreter, look
 from compare.models.loops import LOOPS
-from compare.models.matrix import MODELS, SETS, WORKLOADS
+from compare.models.matrix import MODELS, WORKLOADS
+from compare.models.sets import SETS
 
 ROOT = Path(__file__).parents[3]
 TCP_LONG = WORKLOADS["tcp-long"]

@@ -22,7 +22,8 @@ from compare.measure import gate
 from compare.measure.block import start
 from compare.measure.gate import why_not
 from compare.models import own_servers
-from compare.models.matrix import DEFAULT_MODELS, MODELS, WORKLOADS, Model
+from compare.models.matrix import MODELS, WORKLOADS, Model
+from compare.models.sets import DEFAULT_MODELS
 
 ECHO = str(Path(__file__).parents[1] / "check" / "servers" / "tcp.py")
 TCP_LONG = WORKLOADS["tcp-long"]
