@@ -36,7 +36,7 @@ EVERY_MS, ROW = 25, 40  # so many in a row, each so much after the one before
 TRIES = 5
 OTHER_FORMS = (
     *(b"", b" ", b"tea", b"0", b"0\ttea", b" 0 tea", b"+0 tea", b"-1 tea", b"0x0 tea"),
-    *(b"000000 tea", b"0 " + b"x" * 1001),
+    *(b"100000 tea", b"0 " + b"x" * 1001),
 )
 
 

@@ -64,7 +64,8 @@ _NOTHING_TO_HAND_OUT = "without connections there is nothing to hand out"
 _MET_NOBODY = dict.fromkeys(
     (
         *("chat/3", "chat/4", "chat/6", "chat/7", "chat/8", "chat/9", "chat/10", "chat/11"),
-        *("chat/12", "chat/13", "chat/3-clean", "chat/6-words", "chat/7-refusal"),
+        *("chat/12", "chat/13", "chat/2-endless", "chat/3-clean", "chat/6-words"),
+        "chat/7-refusal",
         *("chat/8-names", "chat/9-order", "chat/13-said", "chat/14", "chat/14-said", "chat/15"),
     ),
     "two clients are never in the room at the same time",

@@ -19,15 +19,16 @@ SEED = 7
 MISTAKES: dict[Profile, dict[str, set[str]]] = {
     "client": {
         "strips": {"cl/1", "cl/3", "cl/5", "cl/5-tty", "cl/9", "cl/10"},  # whatever has lines
-        "listens-when-asked": {"cl/2", "cl/4", "cl/6", "cl/7"},
+        "listens-when-asked": {"cl/2", "cl/4", "cl/6", "cl/6-said", "cl/7"},
         "one-line-of-a-read": {"cl/3", "cl/9", "cl/10"},
         "decodes-pieces": {"cl/4"},
         "replaces-pieces": {"cl/4"},
         "ends-with-the-input": {"cl/5", "cl/5-tty", "cl/10"},
         "raises-at-the-end": {"cl/5", "cl/5-tty", "cl/10"},
         "reads-on-after-the-end": {"cl/5-tty"},
-        "does-not-notice": {"cl/6"},
-        "spins-at-the-end": {"cl/6", "cl/12"},
+        "does-not-notice": {"cl/6", "cl/6-said"},
+        "spins-at-the-end": {"cl/6", "cl/6-said", "cl/12"},
+        "ends-without-a-word": {"cl/6-said"},
         "takes-a-reset-for-the-end": {"cl/7"},
         "traceback-of-a-reset": {"cl/7"},
         "traceback-of-a-refusal": {"cl/8"},
@@ -71,7 +72,7 @@ CASES = [
 
 
 def findings(profile: Profile, *command: str, ids: list[str] | None = None) -> list[Finding]:
-    subject = Subject(profile, command, limits=LIMITS[profile])
+    subject = Subject(profile, command, limits=LIMITS[profile], strict=True)
     wanted = ids or [each.id for each in of_profile(profile)]
     return list(run(subject, wanted, SEED, lambda text: None, regardless=True))
 

@@ -78,6 +78,8 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
     "chat": {
         "none": set(),
         "passes-junk-on": {"chat/10", "chat/3-clean"},
+        "keeps-who-says-junk": {"chat/3"},
+        "keeps-what-has-no-end": {"chat/2-endless", "chat/7-refusal"},
         "lines-are-reads": {"chat/4", "chat/13-said"},
         "announces-the-unnamed": {
             *GOODBYES,
@@ -134,6 +136,7 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
         "writes-to-who-left": {"later/4"},
         "drifts": {"later/5", "tcp/23"},
         "early": {"later/5"},
+        "passes-over-what-is-no-line": {"later/6"},
     },
 }
 SCRIPTS: dict[Profile, str] = {

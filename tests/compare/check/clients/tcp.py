@@ -138,6 +138,8 @@ class Client:
             self.show(data)
         elif self.typing and MISTAKE in ("does-not-notice", "spins-at-the-end"):
             self.listening = MISTAKE == "spins-at-the-end"
+        elif self.typing and MISTAKE == "ends-without-a-word":
+            os._exit(1)
         elif self.typing:
             fail("the server has closed the connection")
         else:

@@ -16,6 +16,8 @@ from aionet.protocol.framing import LineReader
 MISTAKE, PORT = sys.argv[1], int(sys.argv[2])
 Deliveries = list[tuple[Any, Any]]
 
+ROSTER = "* The room contains:"
+
 
 def pairs(peer: Any, answer: Any) -> Deliveries:
     """What is said to whom, one by one."""
@@ -38,6 +40,8 @@ class Mistaken(Room):
         self._number = 0
         self._held: Deliveries = []
         self._ghosts: set[str] = set()
+        self._junk: set[Any] = set()  # who has said some
+        self._kept: list[bytes] = []
 
     def connect(self, peer: Any) -> Any:
         if MISTAKE == "announces-the-unnamed":
@@ -49,7 +53,15 @@ class Mistaken(Room):
         if MISTAKE == "lines-are-reads" and peer in self._members:
             self._visitors[peer].lines = LineReader(4096)
             data = data if data.endswith(b"\n") else data + b"\n"
+        if MISTAKE == "keeps-what-has-no-end" and len(data) > 4096 and b"\n" not in data:
+            self._kept.append(data)
+            return []
+        if MISTAKE == "keeps-who-says-junk" and not data.isascii():
+            self._junk.add(peer)
         out = pairs(peer, super().receive_data(peer, data))
+        if MISTAKE == "keeps-who-says-junk" and self._ghosts:
+            ghosts = f"{ROSTER} {', '.join(self._ghosts)},".encode()
+            out = [(to, what.replace(ROSTER.encode(), ghosts)) for to, what in out]
         self._number += 1
         lines = [each for each in out if is_line(each[1])]
         if MISTAKE == "tells-the-sender" and lines:
@@ -79,7 +91,7 @@ class Mistaken(Room):
     def _leave(self, peer: Any) -> Any:
         name = self._members.get(peer)
         told = super()._leave(peer)
-        if name is not None and MISTAKE == "keeps-names":
+        if name is not None and (MISTAKE == "keeps-names" or peer in self._junk):
             self._ghosts.add(name)
         if MISTAKE == "forgets-goodbyes":
             return []
