@@ -58,7 +58,7 @@ class Server:
 
     @property
     def version(self) -> str:
-        if self.package:
+        if self.package and not self.package.startswith("_"):  # of the standard library
             return f"{self.package} {version(self.package)}"
         if self.command[0] == sys.executable:
             return f"CPython {platform.python_version()}"
