@@ -65,7 +65,9 @@ class Worker:
         job = msgspec.structs.replace(job, private=bool(self._apart) and os.geteuid() == 0)
         worker = [sys.executable, "-P", "-m", WORKER]
         user = str(job.user.uid) if job.user else "-"
-        keeper = [sys.executable, "-P", "-m", KEEPER, user, f"{time.time():.6f}"]
+        # Without the mark of our family, which is ended at once where we are gone.
+        keeper = ["env", "-u", kin.MARK, sys.executable, "-P", "-m", KEEPER]
+        keeper += [str(os.getpid()), user, f"{time.time():.6f}"]
         command = [*(self._apart or keeper), *worker]
         try:
             self._process = start(
