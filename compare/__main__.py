@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 if sys.platform != "linux":
     sys.exit("compare: Linux is needed, whose epoll, /proc and CPU affinity it measures by")
 
-_handler = signal.getsignal(signal.SIGINT)
-if _handler is signal.default_int_handler:  # nothing is begun yet that would have to be ended
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+from compare.commands.beginning import ended_by_interrupts
 
-import click  # noqa: E402
+with ended_by_interrupts():
+    import click
 
-from compare.commands.ending import Ending  # noqa: E402
-
-if _handler is signal.default_int_handler:
-    signal.signal(signal.SIGINT, _handler)
+    from compare.commands.ending import Ending
 
 HOMES = {  # in compare/commands/
     "run": "run:run",

@@ -14,6 +14,7 @@ from compare.classroom.course import FILE, SECRET
 
 ZIPS = "autograder*.zip"
 VERSION = metadata.version("aionet-compare")
+IMAGE_MINOR = 12  # of the Python 3 that Ubuntu 24.04 has
 PROGRAMS = ("setup.sh", "run_autograder")
 _WHEEL = re.compile(  # PEP 427
     r"(?P<name>[A-Za-z0-9._]+)-(?P<version>[A-Za-z0-9._+!]+)(-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl"
@@ -39,6 +40,21 @@ def wheels_in(paths: Sequence[Path]) -> list[Path]:
     if found and not any(each.name.startswith(ours) for each in found):
         raise WheelError(f"none of them is {ours}py3-none-any.whl: add the wheel of this package")
     return list({each.name: each for each in found}.values())
+
+
+def of_other_pythons(wheels: Sequence[Path]) -> list[Path]:
+    """Those that the Python of the image does not take, by their tags (PEP 425)."""
+    return [each for each in wheels if not _is_taken(*each.stem.split("-")[-3:-1])]
+
+
+def _is_taken(pythons: str, abis: str) -> bool:
+    for python in pythons.split("."):
+        match = re.fullmatch(r"(py|cp)3(\d*)", python)
+        minor = int(match[2] or 0) if match else IMAGE_MINOR + 1
+        any_later = match is not None and (match[1] == "py" or "abi3" in abis.split("."))
+        if minor == IMAGE_MINOR or (any_later and minor < IMAGE_MINOR):
+            return True
+    return False
 
 
 def _must_be_a_wheel(path: Path) -> None:

@@ -128,7 +128,7 @@ class Grading:
             able = [each for each in theirs if found.tongue in tongues_of(part, each.check)]
             failed = [each.check for each in able if self._marks.has_failed(each)]
             asked = [each for each in now if each in able]
-            yield from self._program(found, lesson, part, asked, failed, theirs, path)
+            yield from self._program(found, lesson, part, asked, failed, able, path)
             if hidden == any(each.hidden for each in theirs):  # all others are known now
                 yield from self._counted(theirs, able, found)
         except MissingError as error:
@@ -152,10 +152,10 @@ class Grading:
         part: Part,
         asked: list[Asked],
         failed: list[str],
-        theirs: list[Asked],
+        able: list[Asked],
         path: Path,
     ) -> Iterator[Mark]:
-        """failed: of `theirs`, all of the program, that were asked before."""
+        """failed: of `able`, all that the program can be asked, what was asked before."""
         with private.workshop() as place:
             copied = submission.copy(found, place, self._user, beside=path.is_dir())
             left = list(asked)
@@ -172,7 +172,7 @@ class Grading:
                             left.remove(mark.asked)
                             yield mark
                             if mark.reason.startswith(AWAY):
-                                yield from [self._marks.fail(e, mark.reason) for e in theirs]
+                                yield from [self._marks.fail(e, mark.reason) for e in able]
                                 return
                 except LaunchError as error:
                     yield from [self._marks.skip(each, str(error)) for each in left]

@@ -1,9 +1,9 @@
 """Sees to the end of a worker where the kernel does not: `python -m compare.classroom.keeper`.
 
-Its arguments are the command of the worker, after a user's number, or "-", and the time from
-which on what that user left on disk is to go. It ends the worker, and whoever was born of it, in
-whatever session, when it is told to by SIGTERM, when the worker ends, and when who grades is gone,
-by whatever signal.
+Its arguments are the number of who grades, a user's, or "-", the time from which on what that user
+leaves on disk is to go, and the command of the worker. It ends the worker, and whoever was born of
+it, in whatever session, when it is told to by SIGTERM, when the worker ends, and when who grades is
+gone, by whatever signal.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ _libc = ctypes.CDLL(None)
 
 
 def main() -> None:
-    parent, words = os.getppid(), sys.argv[1:]
-    whose, since, command = words[0], float(words[1]), words[2:]
+    parent, whose, since, *command = sys.argv[1:]
     signal.pthread_sigmask(signal.SIG_BLOCK, _ASKED)
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
+    if os.getppid() != int(parent):
         return
 
     def prepare() -> None:
@@ -44,7 +43,7 @@ def main() -> None:
     stop_all()
     end_all()
     if whose != "-":
-        remove_left(int(whose), since)
+        remove_left(int(whose), float(since))
     status = worker.wait()
     if status < 0:  # as it ended, so that it is told
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKED)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from compare.classroom.offspring import END_S, end_all
+from compare.classroom.offspring import end_all
 from compare.classroom.worker import Job, Said
 from compare.host import kin
 from compare.host.launch import LaunchError, ending_of, kill, start, why_not_started
@@ -23,6 +23,7 @@ APART = ("unshare", "--pid", "--mount-proc", "--fork", "--kill-child")
 OF_ROOT, OF_OTHERS = ("--net", "--ipc"), ("--user", "--map-current-user")
 WORKER, KEEPER = "compare.classroom.worker", "compare.classroom.keeper"
 TRY_S = 10.0
+KEEP_S = 120.0  # for all to end and, where /tmp has many files, to be looked through
 LONGEST = 64 * 1024 * 1024  # bytes of a word
 
 
@@ -65,7 +66,9 @@ class Worker:
         job = msgspec.structs.replace(job, private=bool(self._apart) and os.geteuid() == 0)
         worker = [sys.executable, "-P", "-m", WORKER]
         user = str(job.user.uid) if job.user else "-"
-        keeper = [sys.executable, "-P", "-m", KEEPER, user, f"{time.time():.6f}"]
+        # Without the mark of our family, which is ended at once where we are gone.
+        keeper = ["env", "-u", kin.MARK, sys.executable, "-P", "-m", KEEPER]
+        keeper += [str(os.getpid()), user, f"{time.time():.6f}"]
         command = [*(self._apart or keeper), *worker]
         try:
             self._process = start(
@@ -99,7 +102,7 @@ class Worker:
         else:
             self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(2 * END_S)
+            self._process.wait(KEEP_S)
         kill(self._process)
         end_all(self._ours)
 

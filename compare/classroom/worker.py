@@ -27,6 +27,7 @@ from compare.check import variant
 from compare.check.bench import Subject
 from compare.check.catalogue import Profile
 from compare.check.runner import Finding, run
+from compare.classroom.offspring import end_all, stop_all
 from compare.classroom.private import hide, needed
 from compare.host.launch import start_all_as
 from compare.host.user import User
@@ -156,6 +157,8 @@ def _said(job: Job) -> Iterator[Said]:
         obeys=True,
     )
     for finding in run(subject, job.ids, job.seed, lambda text: None, failed=job.failed):
+        stop_all()  # who left with an environment of its own, and is ours now
+        end_all()
         yield Said(finding=finding)
 
 

@@ -133,7 +133,14 @@ def make_bundle(folder: Path, wheels: tuple[Path, ...], numbers: tuple[int, ...]
         course.secret()
         for number in numbers:
             course.rules(number)
-        click.echo(bundle.pack(folder, bundle.wheels_in(wheels), numbers))
+        taken = bundle.wheels_in(wheels)
+        click.echo(bundle.pack(folder, taken, numbers))
+        for each in bundle.of_other_pythons(taken):
+            click.echo(
+                f"{each.name} is not for Python 3.{bundle.IMAGE_MINOR}, which Ubuntu 24.04 has: "
+                f"it is passed by there: pip download --python-version 3.{bundle.IMAGE_MINOR}",
+                err=True,
+            )
     except CourseError as error:
         raise click.BadParameter(str(error), param_hint="'FOLDER'") from None
     except bundle.WheelError as error:

@@ -36,6 +36,7 @@ class Ending(Lazy):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
 
 

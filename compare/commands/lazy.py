@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import signal
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
+
+from compare.commands.beginning import ended_by_interrupts
 
 
 class Lazy(click.Group):
@@ -32,18 +31,3 @@ class Lazy(click.Group):
                 home = importlib.import_module(f"compare.commands.{module}")
             self.add_command(getattr(home, attribute), cmd_name)
         return super().get_command(ctx, cmd_name)
-
-
-@contextlib.contextmanager
-def ended_by_interrupts() -> Iterator[None]:
-    """Ctrl-C ends us at once where nothing is begun yet that would have to be ended."""
-    ours = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT)
-    if not ours or handler is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)

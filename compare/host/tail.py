@@ -16,11 +16,14 @@ NAP_S = 0.01  # between two reads of one who writes a lot
 
 
 def last(said: bytes, most: int) -> str:
-    """At most so many bytes of its end, from a whole word on; "..." is for what was before."""
+    """At most so many bytes of its end, from a whole word on, if none of them is very long.
+
+    "..." is for what was before.
+    """
     said = said.strip()
     if len(said) <= most:
         return said.decode(errors="replace")
-    return "... " + re.sub(rb"^\S*\s+", b"", said[-most:]).decode(errors="replace")
+    return "... " + re.sub(rb"^\S{0,100}\s+", b"", said[-most:]).decode(errors="replace")
 
 
 class Tail:

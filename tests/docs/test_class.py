@@ -95,6 +95,7 @@ def test_commands_run_in_order(place: Path, twelve: Path) -> None:
         done = run(command, place, twelve)
         what = f"{command}\n{done.stdout}{done.stderr}"
         assert done.returncode in ((0, 1) if graded else (0,)), what
+        assert "no grade of it" not in done.stderr, what
         if graded:
             # Of twelve lessons one was handed in; the single file takes its host from itself.
             assert re.search(r"\b[0-4](\.\d+)? of (4|7|47) points", done.stdout), what

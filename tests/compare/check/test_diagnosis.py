@@ -141,6 +141,14 @@ def test_every_language_has_a_call_for_every_mistake(language: str) -> None:
         assert text or likely in (symptoms.OVER, symptoms.RAISED)
 
 
+def test_first_checks_name_calls_of_the_language_alone() -> None:
+    for id_ in ("life/0", "fr/3", "tcp/26"):
+        for language in LANGUAGES:
+            said = look_up(id_, CHECKS[id_].mistake, language)
+            assert said
+            assert language == "c" or not re.search(r"\w\([23]\)", said), (id_, language, said)
+
+
 def test_language_is_that_of_the_command(tmp_path: Path) -> None:
     script = tmp_path / "server.mjs"
     assert of_command(("python3.12", "x")) == "python"

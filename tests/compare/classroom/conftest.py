@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from class_lessons import hand_in, write_course, write_lessons
 from click.testing import CliRunner, Result
 
 from compare.__main__ import main
-from compare.classroom import rights
+from compare.classroom import locks, rights
 from compare.learn import lesson
 
 
@@ -23,6 +24,8 @@ def _lessons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     lesson.lessons.cache_clear()
     # Where this is developed all may read it; test_rights.py has what is refused of that.
     monkeypatch.setattr(rights, "OURS", ())
+    # Tests that run beside this one have the same user.
+    monkeypatch.setattr(locks, "PLACE", str(tmp_path))
     yield
     lesson.lessons.cache_clear()
 
@@ -30,6 +33,14 @@ def _lessons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def course(tmp_path: Path) -> Path:
     return write_course(tmp_path / "course")
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A folder that every user may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 class Graded(NamedTuple):

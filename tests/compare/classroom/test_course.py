@@ -315,3 +315,56 @@ def test_gradescope_bundle_that_cannot_begin_says_so(course: Path, tmp_path: Pat
     subprocess.run(["bash", str(base / "source" / "run_autograder")], env=env, check=True)
     found = json.loads((base / "results" / "results.json").read_text(encoding="utf-8"))
     assert found == {"score": 0, "output": "The autograder could not begin: ask your teacher."}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        (None, "cannot read"),
+        ("{", "has no users with an email each, or no created_at"),
+        ('{"users": []}', "has no users with an email each, or no created_at"),
+        ('{"users": [{"id": 1}], "created_at": "x"}', "KeyError('email')"),
+        ('{"users": [{"email": null}], "created_at": "x"}', "has no users"),
+        ('{"users": [{"email": "a"}], "created_at": null}', "or no created_at"),
+        ("[]", "has no users with an email each"),
+    ],
+)
+def test_gradescope_metadata_that_are_odd_are_told_in_a_line(
+    metadata: str | None, said: str, course: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "autograder"
+    with zipfile.ZipFile(course / "autograder.zip") as archive:
+        archive.extractall(base / "source")
+    (base / "submission").mkdir()
+    if metadata is not None:
+        (base / "submission_metadata.json").write_text(metadata, encoding="utf-8")
+    env = os.environ | {"AUTOGRADER": str(base), "COMPARE_PYTHON": sys.executable}
+    words = ["bash", str(base / "source" / "run_autograder")]
+    done = subprocess.run(words, env=env, check=True, capture_output=True, text=True, timeout=50)
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    found = json.loads((base / "results" / "results.json").read_text(encoding="utf-8"))
+    assert found["output"].startswith("The autograder could not begin")
+
+
+@pytest.mark.parametrize(
+    ("tags", "taken"),
+    [
+        ("py3-none-any", True),
+        ("py2.py3-none-any", True),
+        ("cp312-cp312-manylinux_2_17_x86_64", True),
+        ("cp36-abi3-manylinux2010_x86_64", True),
+        ("cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64", False),
+        ("cp313-abi3-linux_x86_64", False),
+        ("pp310-pypy310_pp73-linux_x86_64", False),
+    ],
+)
+def test_wheel_for_another_python_is_told_of(
+    tags: str, taken: bool, course: Path, tmp_path: Path
+) -> None:
+    ours = write_wheel(tmp_path / OURS)
+    other = write_wheel(tmp_path / f"msgspec-0.22.0-{tags}.whl")
+    done = run("bundle", str(course), "--wheel", str(ours), "--wheel", str(other))
+    assert done.exit_code == 0
+    assert (f"{other.name} is not for Python 3.12" in done.stderr) is not taken

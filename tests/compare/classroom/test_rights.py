@@ -26,14 +26,6 @@ pytestmark = [
 NOBODY = 65534
 
 
-@pytest.fixture
-def reachable() -> Iterator[Path]:
-    """A folder that every user may enter."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
 def refused(course: Path, submission: Path, *options: str) -> str:
     words = ["class", "grade", str(submission), "--course", str(course), "--student", "ana"]
     result = CliRunner().invoke(main, [*words, "--as", "nobody", *options])
@@ -183,3 +175,84 @@ def test_what_one_student_leaves_on_disk_serves_no_other(
         watched.apart.cache_clear()
     for place in private.ALL_WRITE:
         assert not os.path.lexists(f"{place}/left-by-{name}")
+
+
+STEALS = """
+import glob, os, sys
+for path in glob.glob({beside!r} + "/*/01-an-echo/echo.py"):
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError:
+        continue
+    os.execv(sys.executable, [sys.executable, path, *sys.argv[1:]])
+sys.exit("nothing to be found")
+"""
+
+
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """A folder that every user may enter, and no place where all may write."""
+    with tempfile.TemporaryDirectory(dir="/srv") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def not_apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(watched, "APART", ("false",))
+    watched.apart.cache_clear()
+    yield
+    watched.apart.cache_clear()
+
+
+@pytest.mark.slow
+def test_another_ones_server_is_not_found_where_folders_can_be_hidden(
+    outside: Path, grade: Grade
+) -> None:
+    if not watched.apart():
+        pytest.skip("it is not permitted here")
+    hand_in(outside / "bea", RIGHT)
+    graded = grade(hand_in(outside / "ana", STEALS.format(beside=str(outside))), "--as", "nobody")
+    assert graded.points == (0, 4)
+    graded.all_say("nothing to be found")
+
+
+@pytest.mark.usefixtures("not_apart")
+def test_user_who_could_read_what_others_handed_in_is_refused(outside: Path, course: Path) -> None:
+    (outside / "bea.zip").touch()
+    mine = hand_in(outside / "cem", RIGHT)
+    said = refused(course, mine)
+    assert f"nobody can read {outside / 'bea.zip'}, and what others handed in" in said
+    assert f"would be good answers: chmod go= {outside}" in said
+    (outside / "bea.zip").chmod(0o600)
+    assert f"nobody can read {mine}" in refused(course, mine)
+    mine.chmod(0o711)  # of which names can be guessed
+    assert f"nobody can read {mine}" in refused(course, mine)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("not_apart")
+def test_submissions_that_are_closed_are_graded(outside: Path, grade: Grade) -> None:
+    mine = hand_in(outside / "ana", RIGHT)
+    outside.chmod(0o700)
+    assert grade(mine, "--as", "nobody").points == (4, 4)
+
+
+@pytest.mark.usefixtures("not_apart")
+def test_in_a_folder_of_everybodys_the_submission_is_what_is_closed(
+    reachable: Path, course: Path
+) -> None:
+    reachable.chmod(0o1777)
+    (reachable / "somebodys").touch()
+    mine = hand_in(reachable / "ana", RIGHT)
+    assert f"would be good answers: chmod go= {mine}" in refused(course, mine)
+
+
+def test_what_is_needed_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private, "ALL_WRITE", ())
+    assert private.hidden_around(tmp_path / "subs" / "ana", []) == tmp_path / "subs"
+    assert private.hidden_around(Path("/ana"), []) is None
+    assert private.hidden_around(Path("/ana/submission"), []) is None
+    assert private.hidden_around(Path(sys.prefix) / "subs", []) is None
+    python = str(tmp_path / "opt" / "bin" / "python")
+    assert private.hidden_around(tmp_path / "opt" / "ana", [python]) is None

@@ -179,10 +179,11 @@ def test_interruption_is_exit_status_130_whatever_was_under_way(
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 130
     assert "Aborted" not in done.output
+    assert done.stderr == "interrupted\n"
 
 
 @pytest.mark.parametrize("module", ["compare.commands.ending", "compare.measure.run"])
-def test_interruption_while_it_starts_is_silent(module: str) -> None:
+def test_interruption_while_it_starts_is_told_in_a_line(module: str) -> None:
     """It comes in the middle of the imports, of all commands or of the one that is called."""
     code = (
         "import os, signal, sys\n"
@@ -194,7 +195,11 @@ def test_interruption_while_it_starts_is_silent(module: str) -> None:
         "main(['run', '--help'])\n"
     ).replace("{module}", module)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=DEADLINE_S)
-    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        -signal.SIGINT,  # of which a shell makes 130
+        b"",
+        b"interrupted\n",
+    )
 
 
 def test_history_that_takes_no_more_keeps_the_run_in_part_and_says_so(
