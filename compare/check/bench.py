@@ -263,16 +263,17 @@ class Bench:
     def background(self) -> str | None:
         """What is to be said of a server that has ended, and yet is there; None if it is not so.
 
-        As well of one that is to obey, and serves from a session or group that is not its own.
+        As well of one that is to obey, and has another process listen and does not itself: that
+        it will be there is chance.
         """
         if self._told_to_end or self._server is None:
             return None
-        if self._server.status() is not None:
-            return self._server.background() if self.place.is_taken() else None
         inodes = {each.inode for each in self.place.bound()} if self.subject.obeys else set()
-        if who := process.holder_outside(self.server.pid, inodes):
-            return f"{AWAY}: process {who} serves, and left the group of the one that was started"
-        return None
+        who = process.other_holder(self.server.pid, inodes) if inodes else None
+        if self._server.status() is not None:  # asked last: it may end while it is looked at
+            return self._server.background() if self.place.is_taken() else None
+        listens = f"process {who} of it listens, and what was started does not itself"
+        return f"{AWAY}: {listens}" if who else None
 
     def look(self) -> Look:
         """What a server that was started here does now, and where its connections are."""

@@ -198,15 +198,18 @@ def socket_inodes(pid: int) -> set[int]:
     return found
 
 
-def holder_outside(pid: int, inodes: set[int]) -> int | None:
-    """Which descendant has one of those sockets, where nobody of the group of `pid` has any."""
+def other_holder(pid: int, inodes: set[int]) -> int | None:
+    """Which descendant has one of those sockets, where `pid` itself has none of them."""
     found = None
     for each in tree(pid):
-        with contextlib.suppress(OSError):  # it is gone, or cannot be looked into
+        try:
             if inodes & socket_inodes(each):
-                if os.getpgid(each) == pid:
+                if each == pid:
                     return None
-                found = each
+                found = found or each
+        except OSError:  # it is gone, or cannot be looked into
+            if each == pid:
+                return None
     return found
 
 

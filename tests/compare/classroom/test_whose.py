@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import compare
 from compare.check import variant
 from compare.check.catalogue import CHECKS, PROFILES, Profile, of_profile
 from compare.check.declared import known, read_limit
-from compare.classroom import submission
+from compare.classroom import private, submission
 from compare.classroom.grade import python_for
 from compare.classroom.submission import Found
 from compare.classroom.watched import Worker
@@ -69,12 +70,10 @@ def users(profile: Profile, ids: list[str], code: str, place: Path, count: int) 
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """That another user may enter."""
-    for each in (tmp_path, *tmp_path.parents):
-        if each.owner() == "root" and not each.stat().st_mode & 0o001:
-            each.chmod(each.stat().st_mode | 0o011)
-    return tmp_path
+def place() -> Iterator[Path]:
+    """Which other gradings of that user pass by when they remove what it has left."""
+    with private.workshop() as made:
+        yield made
 
 
 @pytest.mark.timeout(60)
@@ -115,8 +114,10 @@ def test_checks_start_nothing_but_by_the_one_place_that_says_whose_it_is() -> No
             called = ast.unparse(node.func)
             if called in {f"{each}.{name}" for each in ("subprocess", "os") for name in begins}:
                 found.append(f"{path.relative_to(root)} {called}")
-    # Ours: who watches our own end, and test(1).
+    # Ours: strace(1) and openssl(1) of a measurement, who watches our own end, and test(1).
     assert sorted(found) == [
+        "host/calls.py subprocess.Popen",
+        "host/certificate.py subprocess.run",
         "host/guard.py subprocess.Popen",
         "host/launch.py subprocess.Popen",
         "host/user.py subprocess.run",
