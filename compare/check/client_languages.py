@@ -107,6 +107,7 @@ BY_CHECK = {
     "cl/5": "last",
     "cl/5-tty": "last",
     "cl/6": "gone",
+    "cl/6-said": "gone",
     "cl/7": "gone",
     "cl/8": "refused",
     "cl/9": "unsent",

@@ -173,13 +173,10 @@ def test_what_aionet_cannot_mean_is_one_line_too(
     "options",
     [
         "--workers 2",
-        "--tls-cert chain.pem",
-        "--tls-key key.pem",
         "--udp-rate 1",
         "--udp-rate-loopback 1",
         "--udp-handlers 1",
         "--udp-low-ports",
-        "--handshake-timeout 1",
         "--listen unix:///run/it",
         "--listen systemd:",
         "--listen fd://3",
@@ -242,14 +239,14 @@ def test_an_option_that_changes_nothing_is_refused(
 OPTIONS = {
     "blocking": {
         *("--help", "--model", "--listen", "--max-connections", "--on-full", "--max-message"),
-        *("--close-after", "--talk"),
+        *("--close-after", "--talk", "--tls-cert", "--tls-key", "--handshake-timeout"),
         *("--max-per-peer", "--write-buffer", "--outbox", "--min-rate"),
         *("--idle-timeout", "--message-timeout", "--half-closed-timeout"),
         *("--write-timeout", "--drain-timeout", "--linger-timeout"),
     }
 }
 OPTIONS["aionet"] = OPTIONS["blocking"] - {"--model", "--talk"} | {
-    *("--loop", "--workers", "--tls-cert", "--tls-key", "--handshake-timeout"),
+    *("--loop", "--workers"),
     *("--udp-rate", "--udp-rate-loopback", "--udp-handlers", "--udp-low-ports"),
     *("--max-rate", "--max-peer-rate"),
 }

@@ -91,6 +91,8 @@ SAID_AT_ONCE = {
     ("aionet/systemd.py", "debug"),
     ("aionet/throttle.py", "log"),
     ("blocking/fork.py", "exception"),
+    ("compare/contenders/many_loops.py", "exception"),  # that one of the loops has ended
+    ("compare/contenders/many_loops.py", "error"),  # that there are not so many threads
 }
 LOGGED = re.compile(r"\blog(?:ging)?\.(debug|info|warning|error|exception|critical|log)\(")
 
