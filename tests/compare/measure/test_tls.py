@@ -79,6 +79,8 @@ def test_idle_connections_stand_over_tls() -> None:
     ids=["rloop", "twisted", "reference", "own"],
 )
 def test_who_speaks_no_tls_is_unsupported_and_says_why(model: Model, words: str) -> None:
+    if model.module:
+        pytest.importorskip(model.module, reason=f"pip install {model.module}")
     cell = cells_of(model, tls=["full"])[model.name]
     assert cell.verdict == "unsupported"
     assert words in cell.reasons[0]
