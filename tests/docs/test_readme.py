@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -86,6 +87,7 @@ def test_first_command_of_who_measures_and_of_who_learns_runs(tmp_path: Path) ->
         done = subprocess.run(
             [sys.executable, "-m", "compare", *words[1:]],
             cwd=tmp_path,
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             timeout=200,
@@ -141,7 +143,7 @@ def test_the_comparison_with_the_barest_servers_runs() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the yardstick is written in C")
 def test_the_driver_is_measured_beside_one_in_c() -> None:
-    _, program = command_in_the_text("python tests/yardstick")
+    _, program = command_in_the_text("python tests/yardstick/measure_driver")
     command = [sys.executable, str(ROOT / program), "1", "0.2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stderr
