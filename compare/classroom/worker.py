@@ -155,6 +155,7 @@ def _said(job: Job) -> Iterator[Said]:
         style=job.style,
         variant=variant.read(job.variant),
         obeys=True,
+        strict=True,  # what a course asks may be a rule of ours
     )
     for finding in run(subject, job.ids, job.seed, lambda text: None, failed=job.failed):
         stop_all()  # who left with an environment of its own, and is ours now
