@@ -147,9 +147,11 @@ def test_root_of_a_container_grades_as_another_user_too(
 
 
 def test_another_user_is_refused_where_one_may_not_become_it(
-    course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     path = hand_in(tmp_path / "handed", RIGHT)
+    watched.apart.cache_clear()  # what it found as somebody else
+    request.addfinalizer(watched.apart.cache_clear)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     said = asked(course, path, "--as", "nobody")
     assert "only root may run what is another user's, nobody's: use sudo" in said
