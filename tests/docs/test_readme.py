@@ -117,7 +117,7 @@ def test_server_in_ten_lines_shouts(tmp_path: Path) -> None:
 
 
 def test_the_library_on_its_own_shows_the_same_server() -> None:
-    alone = (ROOT / "publish" / "aionet-servers" / "README.md").read_text(encoding="utf-8")
+    alone = (ROOT / "aionet" / "README.md").read_text(encoding="utf-8")
     shown, ours = (re.sub(r"  # .*", "", text) for text in (alone, blocks("python")[0]))
     assert ours in shown
 

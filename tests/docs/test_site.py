@@ -21,7 +21,7 @@ DOCS = ROOT / "docs"
 PAGES = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / ".github").rglob("*.md")),
-    *sorted((ROOT / "publish").glob("*/*.md")),
+    ROOT / "aionet" / "README.md",
     *sorted(DOCS.glob("*.md")),
 ]
 FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2 *$", re.DOTALL | re.MULTILINE)
