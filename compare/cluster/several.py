@@ -22,12 +22,11 @@ from compare.driver.meter import TimeWait
 from compare.host import process
 from compare.host.cores import Cores
 from compare.host.launch import Server
-from compare.measure.block import Here, close_after, handler_of, spec_of, start, stopped
+from compare.measure.block import Here, spec_of, start_for, stopped
 from compare.measure.driver_process import Driver, DriverError, Told
 from compare.measure.holders import Holders
-from compare.measure.idle import hold, order_of, workers
+from compare.measure.idle import hold, order_of
 from compare.measure.testbed import Block, Finding, Say, one_by_one
-from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
 from compare.results.aggregation import with_shards
 
@@ -67,16 +66,7 @@ class Several(Here):
 
     def _measure(self, model: Model, block: Block, told: Told, say: Say) -> Finding:
         load, settings = block.load, block.settings
-        server = start(
-            model,
-            WORKLOADS[load.workload],
-            settings.first_cores(load.cores),
-            close_after=close_after(load, settings),
-            workers=workers(load, settings, self.limits),
-            handler=handler_of(block),
-            certificate=block.certificate,
-        )
-        with server:
+        with start_for(block, model, self.limits) as server:
             idle = None
             with Holders((server.host, server.port), settings.driver_core) as holders:
                 if load.idle:

@@ -173,7 +173,7 @@ def _waiting(place: Place, service: Service, wait_s: float) -> Any:
         return Waiting(service, wait_s, timers.call_later)
     if place.model == "coroutines":
         return Waiting(service, wait_s, _coroutine_timer(_server_of(place)))
-    return Waiting(service, wait_s, LOOPS[place.model])
+    return Waiting(service, wait_s, _timer(place))
 
 
 class Timers:
@@ -264,18 +264,12 @@ def _twisted(seconds: float, callback: Callable[[], object]) -> None:
     import_module("twisted.internet.reactor").callLater(seconds, callback)
 
 
-# How each calls back; rloop and tornado are loops of asyncio, or on one.
-LOOPS: dict[str, CallLater] = {
-    "asyncio": _asyncio,
-    "uvloop": _asyncio,
-    "threads": _asyncio,
-    "interpreters": _asyncio,
-    "rloop": _asyncio,
-    "tornado": _asyncio,
-    "gevent": _gevent,
-    "trio": _trio,
-    "twisted": _twisted,
-}
+# How each calls back that is no loop of asyncio, nor on one.
+TIMERS: dict[str, CallLater] = {"gevent": _gevent, "trio": _trio, "twisted": _twisted}
+
+
+def _timer(place: Place) -> CallLater:
+    return TIMERS.get(place.model, _asyncio)
 
 
 # Datagrams.
@@ -285,7 +279,7 @@ def _datagrams(place: Place, service: Service, wait_s: float) -> Any:
     if place.module in OF_AIONET:
         return _datagram_handler(service, wait_s)
     if place.module != "blocking":
-        _answer_later(wait_s, LOOPS[place.model])
+        _answer_later(wait_s, _timer(place))
         return service
     timers, kind = Timers(), _server_of(place)
     _put_timers(kind, timers)

@@ -20,7 +20,7 @@ from compare.host import certificate, process
 from compare.host.certificate import Certificate
 from compare.host.cores import Cores, aside
 from compare.host.launch import STOP_TIMEOUT_S, LaunchError, Server
-from compare.host.limits import limits_here, misfit
+from compare.host.limits import Limits, limits_here, misfit
 from compare.host.machine import look
 from compare.host.place import Place
 from compare.measure import gate
@@ -183,19 +183,10 @@ def _ready(
     block: Block, stack: contextlib.ExitStack, found: dict[str, Finding]
 ) -> dict[str, Server]:
     """The servers that are; why the others are not is `found`. All start up at the same time."""
-    load, settings = block.load, block.settings
     servers: dict[str, Server] = {}
     for model in block.models:
         try:
-            servers[model.name] = start(
-                model,
-                WORKLOADS[load.workload],
-                settings.first_cores(load.cores),
-                close_after=close_after(load, settings),
-                workers=workers(load, settings, limits_here()),
-                handler=handler_of(block),
-                certificate=block.certificate,
-            )
+            servers[model.name] = start_for(block, model, limits_here())
         except LaunchError as error:
             found[model.name] = str(error)
         else:
@@ -252,6 +243,20 @@ def stopped(
     if "Traceback" in (said := server.stderr_tail()):
         messages.append(f"stderr: {said.splitlines()[-1]}")
     return outcome, round_of(outcome, baseline, messages, block.number, idle)
+
+
+def start_for(block: Block, model: Model, limits: Limits) -> Server:
+    """The server of one of its models on this machine, whose limits are these; not yet ready."""
+    load, settings = block.load, block.settings
+    return start(
+        model,
+        WORKLOADS[load.workload],
+        settings.first_cores(load.cores),
+        close_after=close_after(load, settings),
+        workers=workers(load, settings, limits),
+        handler=handler_of(block),
+        certificate=block.certificate,
+    )
 
 
 def start(

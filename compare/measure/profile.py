@@ -17,11 +17,9 @@ from compare.host import certificate
 from compare.host.calls import Call, Calls
 from compare.host.launch import LaunchError
 from compare.host.limits import limits_here
-from compare.measure.block import close_after, handler_of, spec_of, start
+from compare.measure.block import spec_of, start_for
 from compare.measure.driver_process import Driver, DriverError
-from compare.measure.idle import workers
 from compare.measure.testbed import Block, Say
-from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
 from compare.results.naming import short
 from compare.results.profile import Profile, SystemCall
@@ -57,19 +55,11 @@ def profile(model: Model, block: Block) -> Profile:
 
     Where they cannot be told, it says why.
     """
-    load, settings = block.load, block.settings
+    load = block.load
     try:
         if load.tls != "none":
             block = replace(block, certificate=certificate.make())
-        with start(
-            model,
-            WORKLOADS[load.workload],
-            settings.first_cores(load.cores),
-            close_after=close_after(load, settings),
-            workers=workers(load, settings, limits_here()),
-            handler=handler_of(block),
-            certificate=block.certificate,
-        ) as server:
+        with start_for(block, model, limits_here()) as server:
             target = Target(server.host, server.port, server.pid)
             few, some = _count(target, block, SHORT_S)
             more, many = _count(target, block, LONG_S)
