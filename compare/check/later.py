@@ -221,7 +221,7 @@ def forgotten(bench: Bench) -> None:
     what = "the server to go on when something was due for clients who had left"
     for number in range(LEAVING):
         wire = met(bench)
-        _ask(wire, [(ms, "nobody hears this") for ms in range(0, LEFT_MS, 5)])
+        _ask(wire, [(ms, "nobody hears this") for ms in range(0, LEFT_MS, 25)])
         (wire.reset if number % 2 else wire.close)()
     wire = met(bench)
     began = time.monotonic()

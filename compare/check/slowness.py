@@ -6,7 +6,7 @@ import socket
 import time
 
 USUAL_ROUND_US = 15.0  # of a byte there and back within this process, on an idle machine
-CALIBRATE_S = 0.05
+CALIBRATE_S = 0.02
 
 
 def slowness() -> float:

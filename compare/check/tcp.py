@@ -83,7 +83,7 @@ def half_close(bench: Bench) -> None:
     kept = _Kept(bench)
     wire, unsent, received = bench.connect(receive_buffer=64 * KIB), memoryview(sent), bytearray()
     while unsent:  # read only what one must to get rid of the rest
-        if wire.poll(0.05, read=False)[1]:
+        if wire.poll(0.02, read=False)[1]:
             unsent = unsent[wire.send_some(unsent) :]
         elif piece := wire.receive_some(64 * KIB):
             received += piece

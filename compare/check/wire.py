@@ -20,6 +20,7 @@ from compare.check.failure import Differs, Failed, is_first_nul, must_equal, sho
 
 PIECE = 256 * 1024
 SLOW_PIECE, SLOW_S = 16 * 1024, 0.0005  # of who reads slowly
+LOOK_S, SELDOM = 0.005, 4  # from one look to the next: of a look's own time the latter at least
 ENDLESS = 5  # times the patience: who has not come to an end by then does not
 LONGEST_LINE = 16 * 1024 * 1024  # bytes, more than any that is waited for
 REMEMBERED = 400  # calls; what went wrong is near the end
@@ -366,11 +367,13 @@ def _ended_early(
 def wait_until(condition: Callable[[], object], within: float) -> bool:
     """Whether `condition()` came to hold within `within` seconds."""
     deadline = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > deadline:
+    while True:
+        looked = time.monotonic()
+        if condition():
+            return True
+        if (now := time.monotonic()) > deadline:
             return bool(condition())  # we may have been stopped since we looked
-        time.sleep(0.005)
-    return True
+        time.sleep(max(LOOK_S, SELDOM * (now - looked)))  # all of /proc/net/tcp is a long look
 
 
 def _name(error: OSError) -> str:

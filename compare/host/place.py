@@ -8,6 +8,8 @@ import ipaddress
 import random
 import socket
 import sys
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,12 +68,10 @@ class Place(NamedTuple):
     def bound(self) -> list[Bound]:
         """Every socket that waits at this port, at whatever address: proc_net(5)."""
         found = []
-        for row in socket_rows(self.scheme):
-            fields = row.split()
-            address, _, port = fields[1].partition(":")
-            waits = self.scheme == "udp" or fields[3] == _LISTEN
-            if waits and int(port, 16) == self.port:
-                found.append(Bound(_address(address), int(fields[9])))
+        for row in map(str.split, socket_rows(self.scheme, waiting=True)):
+            address, _, port = row[1].partition(":")
+            if int(port, 16) == self.port:
+                found.append(Bound(_address(address), int(row[9])))
         return found
 
     def remembers(self, remote: int) -> bool:
@@ -117,20 +117,27 @@ def _address(text: str) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-def socket_rows(scheme: str) -> list[str]:
+def socket_rows(scheme: str, *, waiting: bool = False) -> Iterator[str]:
     """What the kernel tells of all its sockets, of IPv4 and of IPv6, a row each: proc_net(5).
 
     The second word of a row is the local end and the third the remote one, as hexadecimal
     ADDRESS:PORT. A listener of both versions has its connections of IPv4 among those of IPv6.
+    waiting: only of those that wait for whoever comes, as listeners do. They stand first, before
+    what may be thousands in TIME_WAIT: net/ipv4/tcp_ipv4.c, tcp_get_idx().
     """
-    return [row for version in ("", "6") for row in _rows(Path(f"/proc/net/{scheme}{version}"))]
+    for version in ("", "6"):
+        rows = _rows(Path(f"/proc/net/{scheme}{version}"))
+        yield from takewhile(_listens, rows) if waiting and scheme == "tcp" else rows
 
 
-def _rows(table: Path) -> list[str]:
-    try:
-        return table.read_text().splitlines()[1:]
-    except OSError:
-        return []
+def _listens(row: str) -> bool:
+    return row.split(maxsplit=4)[3] == _LISTEN
+
+
+def _rows(table: Path) -> Iterator[str]:
+    with contextlib.suppress(OSError), table.open() as rows:
+        next(rows, None)
+        yield from rows
 
 
 def loopback_fault() -> str | None:

@@ -106,4 +106,5 @@ while True:
 
 @pytest.mark.parametrize(("status", "state"), [(0, "passed"), (143, "passed"), (1, "failed")])
 def test_status_after_sigterm_may_be_that_of_a_shell(status: int, state: str) -> None:
-    assert found("life/1", ENDS.format(status=status) + LISTENS).state == state
+    finding = found("life/1", ENDS.format(status=status) + LISTENS)
+    assert finding.state == state, finding

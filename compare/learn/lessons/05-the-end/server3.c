@@ -15,7 +15,7 @@ static volatile int listener, conn = -1;
 static void stop(int number) {
     (void)number;
     running = 0;
-    alarm(5); /* by then it is over, whoever does not read */
+    alarm(2); /* by then it is over, whoever does not read */
     shutdown(listener, SHUT_RD);
     if (conn >= 0) shutdown(conn, SHUT_RD);
 }

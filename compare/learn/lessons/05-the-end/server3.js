@@ -22,5 +22,5 @@ server.listen({ host, port, backlog: 4096 });
 process.on("SIGTERM", () => {
   server.close();
   for (const socket of sockets) socket.destroySoon(); // when all is written
-  setTimeout(() => process.exit(), 5000).unref(); // whoever does not read
+  setTimeout(() => process.exit(), 2000).unref(); // whoever does not read
 });

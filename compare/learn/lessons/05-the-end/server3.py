@@ -12,7 +12,7 @@ conn = socket.socket()  # until somebody comes
 def stop(number, frame):
     global running
     running = False
-    signal.alarm(5)  # by then it is over, whoever does not read
+    signal.alarm(2)  # by then it is over, whoever does not read
     for each in (listener, conn):
         with contextlib.suppress(OSError):  # it has ended already
             each.shutdown(socket.SHUT_RD)
