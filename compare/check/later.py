@@ -36,7 +36,7 @@ EVERY_MS, ROW = 25, 40  # so many in a row, each so much after the one before
 TRIES = 5
 OTHER_FORMS = (
     *(b"", b" ", b"tea", b"0", b"0\ttea", b" 0 tea", b"+0 tea", b"-1 tea", b"0x0 tea"),
-    *(b"100000 tea", b"0 " + b"x" * 1001),
+    *(b"60001 tea", b"100000 tea", b"0 " + b"x" * 1001),
 )
 
 
@@ -247,9 +247,9 @@ def forgotten(bench: Bench) -> None:
 @check(
     "later/6",
     "later",
-    what="Says lines of other forms: empty, without a number or a blank, with a sign or six "
-    "digits, and a text of 1,001 bytes; each must end its connection, and another client's line "
-    "come when it is due.",
+    what="Says lines of other forms: empty, without a number or a blank, with a sign, with more "
+    "than 60000, and with a text of 1,001 bytes; each must end its connection, and another "
+    "client's line come when it is due.",
     why="What is not understood and is passed over makes two sides that count differently.",
     mistake="int(), which takes signs, blanks and underscores; a conversion that raises and ends "
     "the server; a bound for what has no LF yet, and none for a whole line.",

@@ -40,7 +40,8 @@ static int receive(struct client *client) {
     if (got <= 0) return 0;
     for (client->have += got; (end = memchr(line, '\n', client->have)); line = end + 1) {
         char *blank = line + strspn(line, "0123456789");
-        if (blank == line || blank > line + 5 || *blank != ' ' || end - blank > 1001) return 0;
+        if (blank == line || blank > line + 5 || atol(line) > 60000) return 0;
+        if (*blank != ' ' || end - blank > 1001) return 0;
         add(now_ms() + 1 + atol(line), client->fd, blank + 1, end - blank); /* + 1: not early */
         client->have -= end + 1 - line;
     }

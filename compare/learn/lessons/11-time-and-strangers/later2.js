@@ -2,7 +2,7 @@
 "use strict";
 const net = require("node:net");
 
-const LINE = /^(\d{1,5}) (.{0,1000})$/s;
+const LINE = /^(\d{1,4}|[0-5]\d{4}|60000) (.{0,1000})$/s;
 const LONGEST = 1006;
 
 const server = net.createServer({ noDelay: true }, (socket) => {

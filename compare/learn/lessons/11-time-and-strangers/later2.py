@@ -10,7 +10,7 @@ import sys
 import time
 
 LONGEST = 1006  # bytes of a line
-LINE = re.compile(rb"\A(\d{1,5}) (.{0,1000})\Z", re.DOTALL)
+LINE = re.compile(rb"\A(\d{1,4}|[0-5]\d{4}|60000) (.{0,1000})\Z", re.DOTALL)
 clients = {}  # by descriptor: the connection, and what has come of a line
 due = []  # a heap of (when, number, connection, text): what is due first is due[0]
 number = itertools.count()  # so that two of the same time are in the order of asking
