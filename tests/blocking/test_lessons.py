@@ -33,12 +33,14 @@ Address = tuple[str, int]
 
 
 @pytest.fixture
-def run(start: Callable[..., Any]) -> Callable[[str], Address]:
+def run(start: Callable[..., Any]) -> Iterator[Callable[[str], Address]]:
     """Starts a lesson in its own folder, where no name may hide one of the standard library."""
+    processes: list[subprocess.Popen[bytes]] = []
 
     def run(name: str) -> Address:
         address = ("127.0.0.1", free_port("tcp", "127.0.0.1"))
         process = start(f"{name}.py", str(address[1]), cwd=FOLDER, stderr=None)
+        processes.append(process)
         deadline = time.monotonic() + DEADLINE_S
         while time.monotonic() < deadline and process.poll() is None:
             with contextlib.suppress(ConnectionRefusedError):
@@ -47,7 +49,10 @@ def run(start: Callable[..., Any]) -> Callable[[str], Address]:
             time.sleep(0.01)
         raise AssertionError(f"{name} does not listen")
 
-    return run
+    yield run
+    for process in processes:  # SIGKILL would leave children to live on
+        process.terminate()
+        process.wait(DEADLINE_S)
 
 
 def connect(address: Address) -> socket.socket:
