@@ -138,7 +138,7 @@ def test_steps_take_inputs_from_the_environment_and_never_as_text() -> None:
 def test_the_workflow_of_the_page_gives_what_the_action_takes() -> None:
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    (shown,) = (yaml.safe_load(each) for each in blocks if "OWNER/aionet-compare" in each)
+    (shown,) = (yaml.safe_load(each) for each in blocks if "uses: OWNER/aionet-compare" in each)
     assert shown["permissions"]["pull-requests"] == "write"
     (job,) = shown["jobs"].values()
     assert set(job["steps"][-1]["with"]) <= set(ACTION["inputs"])
