@@ -24,6 +24,7 @@ html_theme = "furo"
 html_title = f"{project} {version}"
 smartquotes = False
 html_copy_source = html_show_sourcelink = False
+html_show_search_summary = False  # which asks for each page found, and from disk cannot
 myst_heading_anchors = 4  # as a forge has them
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -89,6 +90,25 @@ def as_rst(lines: list[str]) -> list[str]:
     return found
 
 
+# What the theme leaves to be done for who has no mouse, or hears the page (WCAG 2.1): what is wider
+# than the window is scrolled by keys, and headings and landmarks say what they are.
+ACCESSIBLE = {
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',
+    '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="This page">',
+    "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper ': '<div tabindex="0" class="table-wrapper ',
+    '<th class="head"><p></p></th>': "<td></td>",
+    '<div id="search-results"></div>': '<h1>Search</h1><div id="search-results"></div>',
+}
+
+
+def accessible(page: str) -> str:
+    for theirs, ours in ACCESSIBLE.items():
+        page = page.replace(theirs, ours)
+    return page
+
+
 def setup(app: Any) -> None:
     def read(_: Any, page: str, source: list[str]) -> None:
         text = within(page, source[0])
@@ -98,5 +118,12 @@ def setup(app: Any) -> None:
         lines = given[-1]
         lines[:] = as_rst(lines)
 
+    def built(app: Any, error: Exception | None) -> None:
+        if error is None and app.builder.format == "html":
+            for path in Path(app.outdir).glob("*.html"):
+                page = path.read_text(encoding="utf-8")
+                path.write_text(accessible(page), encoding="utf-8")
+
     app.connect("source-read", read)
+    app.connect("build-finished", built)
     app.connect("autodoc-process-docstring", told)

@@ -1,15 +1,16 @@
-"""The report in a real browser: Debian's chromium, from disk, with the network off."""
+"""The report in a real browser."""
 
 from __future__ import annotations
 
 import array
+import contextlib
 import random
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from chromium import NARROW, WIDE, launched, must_be_accessible, playwright, visit
 
 from compare.contract.counts import Counts
 from compare.contract.histogram import encode, fold
@@ -31,22 +32,9 @@ from compare.results.records import (
     Verdict,
 )
 
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install '.[browser]'")
-try:
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="pip install '.[browser]'"
-    )
-except UnicodeDecodeError:  # it reads its script as the locale has it
-    pytest.skip("axe-playwright-python takes a UTF-8 locale", allow_module_level=True)
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("chromium is not installed: apt-get install chromium", allow_module_level=True)
-
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-NARROW, WIDE = 375, 1280
 MODELS = ("blocking", "threaded", "epoll", "asyncio", "uvloop")
 HOSTILE = "</script><script>document.title='taken'</script>\"'`&<!--\x1b[2J" + "x" * 1_000_000
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
 
 def made_up(models: tuple[str, ...], connections: tuple[int, ...]) -> Run:
@@ -156,8 +144,8 @@ def _cell(model: str, workload: str, connections: int, rate: float, histogram: s
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    with playwright.sync_playwright() as started:
-        yield started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -173,27 +161,8 @@ Open = Callable[..., object]
 @pytest.fixture
 def shown(browser) -> Iterator[Open]:
     """Opens a page, and fails if it said anything or asked for anything."""
-    contexts = []
-    said: list[str] = []
-    asked: list[str] = []
-
-    def shown(path: Path, *, scheme: str = "light", width: int = WIDE):
-        context = browser.new_context(
-            color_scheme=scheme, viewport={"width": width, "height": 900}, offline=True
-        )
-        contexts.append(context)
-        opened = context.new_page()
-        opened.on("console", lambda message: said.append(message.text))
-        opened.on("pageerror", lambda error: said.append(str(error)))
-        opened.on("request", lambda request: asked.append(request.url))
-        opened.goto(path.as_uri())
-        return opened
-
-    yield shown
-    for context in contexts:
-        context.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith("file:")] == []
+    with contextlib.ExitStack() as stack:
+        yield lambda path, **how: stack.enter_context(visit(browser, path, **how))
 
 
 def draw_all(opened) -> None:
@@ -207,9 +176,7 @@ def draw_all(opened) -> None:
 def test_page_is_accessible_and_as_wide_as_the_window(shown, report, scheme, width) -> None:
     opened = shown(report, scheme=scheme, width=width)
     draw_all(opened)
-    assert opened.evaluate("document.documentElement.scrollWidth") <= width
-    results = axe.Axe().run(opened)
-    assert results.violations_count == 0, results.generate_report()
+    must_be_accessible(opened, width)
 
 
 def test_matrix_and_cells_are_seen_whole_on_a_laptop(shown, report) -> None:
