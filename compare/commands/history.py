@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+import msgspec
 
 from compare.commands.options import SHARE, Names, json_flag, opened, store_option
 from compare.commands.output import FAILED, FORMATS, UNCLEAR, as_json, show, write
@@ -16,6 +17,7 @@ from compare.report.history import show_entries
 from compare.report.spreadsheet import table_of
 from compare.report.terminal import show as show_run
 from compare.results import diff as differ
+from compare.results.compact import compact
 from compare.results.export import export as write_histograms
 from compare.results.records import Run
 from compare.results.store import Store, StoreError, is_kept, read
@@ -63,6 +65,12 @@ def show_again(run: str, store: Path | None) -> None:
 @click.command()
 @click.argument("run", default="latest")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option(
+    "--compact",
+    "is_compact",
+    is_flag=True,
+    help="The JSON without histograms, traces and slices, in a line: a quarter of it.",
+)
 @click.option("--csv", "csv_path", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--markdown", "markdown_path", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option(
@@ -82,6 +90,7 @@ def show_again(run: str, store: Path | None) -> None:
 def export(
     run: str,
     json_path: str | None,
+    is_compact: bool,
     csv_path: str | None,
     markdown_path: str | None,
     svg_path: str | None,
@@ -101,11 +110,15 @@ def export(
         )
     if dark and not svg_path:
         raise click.UsageError("--dark is of the picture: it goes with --svg")
+    if is_compact and not json_path:
+        raise click.UsageError("--compact is of the JSON: it goes with --json")
     result = load(run, store)
     formats = FORMATS | {
         "csv": lambda each: table_of(each).encode(),
         "svg": lambda each: chart(each, "dark" if dark else "light").encode(),
     }
+    if is_compact:
+        formats["json"] = lambda each: msgspec.json.encode(compact(each)) + b"\n"
     for kind, to in outputs.items():
         if to:
             write(to, formats[kind](result), kind)

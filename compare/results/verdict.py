@@ -108,8 +108,7 @@ def _errors(workload: str, rounds: list[Round], few: str) -> Iterator[Found]:
         served += counts.attempted
         if workload == "udp-echo":
             failed += sum(each.errors.get(name, 0) for name in MISSING)
-            # Of all that were sent: those of the warm-up are lost, too.
-            served += each.sent or each.operations
+            served += each.sent or each.operations  # of the warm-up some are lost, too
     share = failed / served if served else 0.0
     if share > ERRORS:
         what = "datagrams were lost or late" if workload == "udp-echo" else "connections failed"
@@ -253,7 +252,7 @@ def _paced(workload: str, connections: int, rounds: list[Round]) -> Iterator[Fou
     offered = sum(pace.offered * each.window_s for each in rounds if (pace := each.pace))
     done = sum(each.operations for each in rounds)
     if workload == "udp-echo":  # what is lost is not done at a lower rate either
-        done += round(offered * _lost_share(rounds))
+        done += round(offered * lost_share(rounds))
     # Those under way at either end of a window are due in one and done in another.
     ends = 2 * sum(max(1, len(each.slices)) for each in rounds)
     at_the_ends = ends * (connections - 1 if workload == "chat" else 1)
@@ -265,7 +264,8 @@ def _paced(workload: str, connections: int, rounds: list[Round]) -> Iterator[Fou
         )
 
 
-def _lost_share(rounds: list[Round]) -> float:
+def lost_share(rounds: list[Round]) -> float:
+    """Of the datagrams that were sent, those that never came back, or too late."""
     lost = sum(each.errors.get(name, 0) for each in rounds for name in MISSING)
     return lost / max(1, sum(each.sent for each in rounds))
 

@@ -218,3 +218,27 @@ def test_history_that_is_damaged_is_told_in_a_line(invoke, history: Path, kept) 
         assert done.exit_code == 1
         assert "is damaged" in done.output
         assert isinstance(done.exception, SystemExit)
+
+
+def test_compact_json_says_the_same_but_for_what_pictures_need(
+    invoke, tmp_path: Path, made_up_cell: MakeCell, made_up_run: MakeRun
+) -> None:
+    text = encode(fold(array.array("Q", range(1000, 90000, 7))))
+    cell = made_up_cell("epoll", (1000.0,) * 3, latency_hdr=text)
+    whole, small = tmp_path / "run.json", tmp_path / "small.json"
+    whole.write_bytes(msgspec.json.encode(made_up_run([cell, made_up_cell("uvloop", (9.0,) * 3)])))
+    assert invoke("export", str(whole), "--json", str(small), "--compact").exit_code == 0
+    assert small.read_bytes().count(b"\n") == 1
+    kept = msgspec.json.decode(small.read_bytes(), type=Run)
+    assert kept.cells[0].latency_hdr is None
+    assert [each.slices for cell in kept.cells for each in cell.rounds] == [[]] * 6
+    shown = [invoke("show", str(path)).output.splitlines()[2:] for path in (small, whole)]
+    assert shown[0] == shown[1]  # but for how long the slices were, in the title
+    assert invoke("report", str(small), "-o", str(tmp_path / "page.html")).exit_code == 0
+    assert invoke("diff", str(whole), str(small)).exit_code == 0
+
+
+def test_compact_without_json_is_refused(invoke, kept) -> None:
+    result = invoke("export", "1", "--csv", "-", "--compact")
+    assert result.exit_code == 2
+    assert "it goes with --json" in result.output

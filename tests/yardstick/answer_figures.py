@@ -1,0 +1,281 @@
+"""The figures of docs/questions.md, each by its name there, of the runs of its question.
+
+What they say is the project's own analysis: a ratio is of rounds that are paired, with its 95 %
+interval. One that the runs do not hold raises LookupError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from compare.models.loops import LOOPS
+from compare.report.breakeven import answer, rows_of
+from compare.report.chart import chart
+from compare.report.terminal import cost_text, rate_text
+from compare.report.words import markdown_table, milliseconds, three
+from compare.results.ranking import UNRANKED, paired
+from compare.results.records import Cell, Run, Scalability
+from compare.results.statistics import ratio_of
+from compare.results.sweep import bytes_per_idle
+from compare.results.verdict import lost_share
+
+Runs = Sequence[Run]
+Facts = dict[str, str]
+ON_STREAMS = {"uvloop-streams"} | {
+    each.name for each in LOOPS if "compare.contenders.asyncio_streams" in each.command
+}
+
+
+class Question(NamedTuple):
+    """about_s: how long its runs take on two quiet cores. drawn: of its first run, a picture."""
+
+    about_s: int
+    facts: Callable[[Runs], Facts]
+    drawn: bool = False
+
+
+def plain(model: str) -> str:
+    """Without the Python that it ran on."""
+    return model.partition("@")[0]
+
+
+def cell_of(run: Run, model: str, **load: object) -> Cell:
+    for cell in run.cells:
+        same = all(getattr(cell, name) == value for name, value in load.items())
+        if plain(cell.model) == model and same and cell.verdict not in ("failed", "unsupported"):
+            return cell
+    words = " ".join(f"{name}={value}" for name, value in load.items())
+    raise LookupError(f"there is no figure of {model} {words}".rstrip())
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else three(value)
+
+
+def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return _number(value)
+    return f"{_number(value)} [{_number(interval[0])}, {_number(interval[1])}]"
+
+
+def times(ours: Cell, theirs: Cell) -> str:
+    """How many times the server CPU of theirs an operation on ours takes."""
+    logs = paired(ours, theirs, "cpu_us_per_op")
+    if not logs:
+        raise LookupError(f"{ours.model} and {theirs.model} share no round")
+    return _with_interval(*ratio_of(logs))
+
+
+def _table(heads: str, rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """heads: with | between. words: how many columns are that, and not figures."""
+    names = [each.strip() for each in heads.split("|")]
+    head, _, *rest = markdown_table(names, rows, "")
+    rule = ["---" if place < words else "--:" for place in range(len(names))]
+    return "\n".join([head, f"|{'|'.join(rule)}|", *rest])
+
+
+def _share(value: float) -> str:
+    return "none" if not value else f"{100 * value:.2g} %"
+
+
+# The questions.
+
+
+def loop(runs: Runs) -> Facts:
+    (run,) = runs
+    facts = {
+        name: times(cell_of(run, "asyncio", work_us=work), cell_of(run, "uvloop", work_us=work))
+        for name, work in (("empty", 0.0), ("working", 100.0))
+    }
+    by_cost = [each for each in run.break_evens if each.metric == "cpu_us_per_op"]
+    pairs = [each for each in by_cost if {each.model, each.to} == {"asyncio", "uvloop"}]
+    if not pairs:
+        raise LookupError("there is no break-even of asyncio and uvloop")
+    heads, *rows = [list(map(_in_units, row)) for row in rows_of(by_cost)]
+    return facts | {"from": _in_units(answer(pairs[0])), "table": _table(" | ".join(heads), rows)}
+
+
+def _in_units(text: str) -> str:
+    """As one writes it, of what is written as it is typed: 20us."""
+    return re.sub(r"(?<=\d)us\b", " µs", re.sub(r"(?<=\d)ms\b", " ms", text))
+
+
+def threads(runs: Runs) -> Facts:
+    (run,) = runs
+    names = {"tcp-long": "long", "tcp-short": "short"}
+    facts = {
+        name: times(
+            cell_of(run, "threaded", workload=workload), cell_of(run, "asyncio", workload=workload)
+        )
+        for workload, name in names.items()
+    }
+    rows = [[cell.model, cell.workload, *_speed(cell)] for cell in run.cells if cell.ops_per_s]
+    heads = "model | workload | operations/s | server CPU for each | p99"
+    return facts | {"table": _table(heads, rows, words=2)}
+
+
+def _speed(cell: Cell) -> list[str]:
+    return [rate_text(cell).strip(), cost_text(cell), milliseconds(cell.latency_us.p99)]
+
+
+def gains(runs: Runs) -> Facts:
+    """By model, and a table: how many times what it does on one core it does on all of them."""
+    (run,) = runs
+    if not run.scalability:
+        raise LookupError("there is nothing on several numbers of cores")
+    return {plain(each.model): _gain(each) for each in run.scalability} | {
+        "table": _table("model | operations/s by cores | gain", map(_gained, run.scalability))
+    }
+
+
+def _gain(each: Scalability) -> str:
+    first, *_, last = each.rungs
+    more = last.cores / first.cores
+    ends = last.efficiency_ci95 and (more * last.efficiency_ci95[0], more * last.efficiency_ci95[1])
+    return _with_interval(more * last.efficiency, ends)
+
+
+def _gained(each: Scalability) -> list[str]:
+    rates = [f"{three(rung.ops_per_s)} on {rung.cores}" for rung in each.rungs]
+    return [each.model, ", ".join(rates), _gain(each)]
+
+
+def tls(runs: Runs) -> Facts:
+    facts: Facts = {}
+    rows: list[list[str]] = []
+    for run, workload in zip(runs, ("long", "short"), strict=True):
+        for cell in run.cells:
+            if cell.ops_per_s is None:
+                continue
+            plain_cell = cell_of(run, cell.model, tls="none")
+            ratio = times(cell, plain_cell) if cell.tls != "none" else "1"
+            facts[f"{workload}-{cell.tls}-{cell.model}"] = ratio
+            rows.append([cell.model, cell.workload, cell.tls, *_speed(cell)[:2], ratio])
+    heads = "model | workload | handshakes | operations/s | server CPU for each | times plain TCP"
+    return facts | {"table": _table(heads, rows, words=3)}
+
+
+def loops(runs: Runs) -> Facts:
+    (run,) = runs
+    base = cell_of(run, "asyncio")
+    on_base = [
+        cell for cell in _ranked(run.cells) if cell.model not in ON_STREAMS | {"asyncio-streams"}
+    ]
+    rows = [
+        [cell.model, *_speed(cell)[:2], "1" if cell is base else times(cell, base)]
+        for cell in on_base
+    ]
+    return {
+        "uvloop": times(cell_of(run, "uvloop"), base),
+        "least": f"`{on_base[0].model}`",
+        "least-times": times(on_base[0], base) if on_base[0] is not base else "1",
+        "table": _table("loop | operations/s | server CPU for each | times asyncio's CPU", rows),
+    }
+
+
+def _ranked(cells: Iterable[Cell]) -> list[Cell]:
+    """What can be, the cheapest first."""
+    able = [cell for cell in cells if cell.verdict not in UNRANKED]
+    return sorted(able, key=lambda cell: cell.server.cpu_us_per_op or float("inf"))
+
+
+def size(runs: Runs) -> Facts:
+    (run,) = runs
+    sizes = sorted({cell.size for cell in run.cells})
+    facts = {
+        f"{name}-{each}": times(cell_of(run, name, size=each), cell_of(run, name, size=sizes[0]))
+        for name in ("asyncio", "uvloop")
+        for each in sizes[1:]
+    }
+    rows = []
+    for each in sizes:
+        asyncio, uvloop = (cell_of(run, name, size=each) for name in ("asyncio", "uvloop"))
+        costs = map(cost_text, (asyncio, uvloop))
+        rows.append([f"{each:,} B", *costs, times(asyncio, uvloop)])
+    heads = "message | asyncio: server CPU | uvloop: server CPU | asyncio, times uvloop's"
+    return facts | {"table": _table(heads, rows)}
+
+
+def slow(runs: Runs) -> Facts:
+    (run,) = runs
+    facts: Facts = {}
+    rows = []
+    for cell in sorted(run.cells, key=lambda cell: (cell.model, cell.slow_share)):
+        us = cell.latency_us
+        name = f"{cell.model}-{'slow' if cell.slow_share else 'none'}"
+        facts |= {f"{name}-p90": milliseconds(us.p90), f"{name}-p50": milliseconds(us.p50)}
+        share = f"{_share(cell.slow_share)} of them"
+        rows.append([cell.model, share, *map(milliseconds, (us.p50, us.p90, us.p99))])
+    return facts | {"table": _table("model | slow | p50 | p90 | p99", rows)}
+
+
+def streams(runs: Runs) -> Facts:
+    (run,) = runs
+    facts = {
+        name: times(cell_of(run, f"{name}-streams"), cell_of(run, name))
+        for name in ("asyncio", "uvloop")
+    }
+    rows = [[cell.model, *_speed(cell)] for cell in _ranked(run.cells)]
+    return facts | {"table": _table("model | operations/s | server CPU for each | p99", rows)}
+
+
+def idle(runs: Runs) -> Facts:
+    (run,) = runs
+    each_kb = {name: f"{_number(found / 1024)} KB" for name, found in _idle(run)}
+    few, *_, many = sorted({cell.idle for cell in run.cells})
+    rows = []
+    for name, memory in each_kb.items():
+        first, last = (cell_of(run, name, idle=number) for number in (few, many))
+        kernel = f"{_number(last.held.kernel_kb / many)} KB" if last.held else "-"
+        rows.append([name, memory, kernel, cost_text(first), cost_text(last), times(last, first)])
+    heads = (
+        "model | server memory for each | kernel memory | "
+        f"CPU/op beside {few:,} | beside {many:,} | times"
+    )
+    return each_kb | {"table": _table(heads, rows)}
+
+
+def _idle(run: Run) -> Iterator[tuple[str, float]]:
+    found = bytes_per_idle(run.cells)
+    if not found:
+        raise LookupError("no idle connections were held")
+    yield from found.items()
+
+
+def udp(runs: Runs) -> Facts:
+    (run,) = runs
+    facts: Facts = {}
+    rows = []
+    for cell in run.cells:
+        if cell.rounds:
+            lost = _share(lost_share(cell.rounds))
+            facts[f"{cell.model}-{cell.connections}"] = lost
+            sent = sum(each.sent for each in cell.rounds)
+            rows.append([cell.model, str(cell.connections), f"{sent:,}", lost, *_speed(cell)[:2]])
+    heads = "model | under way at a time | sent | lost | answered/s | server CPU for each"
+    return facts | {"table": _table(heads, rows)}
+
+
+QUESTIONS: dict[str, Question] = {
+    "loop": Question(60, loop, drawn=True),
+    "threads": Question(40, threads),
+    "free": Question(60, gains),
+    "tls": Question(80, tls),
+    "loops": Question(60, loops, drawn=True),
+    "cores": Question(50, gains),
+    "size": Question(50, size),
+    "slow": Question(80, slow),
+    "streams": Question(30, streams),
+    "idle": Question(90, idle),
+    "udp": Question(40, udp),
+}
+
+
+def picture(run: Run) -> str:
+    """Its bars, of what was measured, as SVG."""
+    measured = [cell for cell in run.cells if cell.ops_per_s]
+    return chart(msgspec.structs.replace(run, cells=measured))

@@ -1,0 +1,287 @@
+"""Measure what docs/questions.md answers, and write the figures into it.
+
+    python tests/yardstick/answers.py [NAME...] [--quick] [--again] [--free-threaded PREFIX]
+
+The commands are those of the page, and each question there has a name, by which it can be asked
+for alone. Every run is kept in docs/results/ as it ends (`compare export --json --compact`), called
+by its day, machine and question; one of this machine that is less than a day old is not made again
+but with --again, so that the same command goes on where it was interrupted. A run that fails is
+told, and the figures that the page had stay, with their date. --free-threaded is where a CPython
+without a global lock is installed (PREFIX/bin/python3.13t): without one that question is left out.
+
+--quick makes two rounds of each and shows the figures: nothing is written but into --folder, if
+that is given. --write measures nothing: it fills the page again from the runs that are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from answer_figures import QUESTIONS, Facts, picture
+
+from compare.host.machine import Machine, describe, look
+from compare.results.records import Run
+from compare.results.store import StoreError, read
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE, RESULTS, IMAGES = "questions.md", "results", "images"
+FRESH_S = 86_400.0
+EMPTY = "not measured yet"
+QUICK = ("--rounds", "2")
+_FIGURE = re.compile(r"<!-- (\w+):([\w-]+) -->(.*?)<!-- / -->", re.DOTALL)
+_FREE_THREADED = re.compile(r"python3\.\d+t")
+
+
+class Kept(NamedTuple):
+    """The last run of a command, and the file that it is in."""
+
+    path: Path
+    run: Run
+
+
+def commands(page: str, name: str) -> list[str]:
+    """Those of the section in which figures of that question stand."""
+    for section in page.split("\n## "):
+        if f"<!-- {name}:" in section:
+            blocks = re.findall(r"^```sh\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+            lines = [line for block in blocks for line in block.splitlines()]
+            return [line for line in lines if re.match(r"compare (run|scale) ", line)]
+    raise LookupError(f"the page has no question {name}")
+
+
+def run_names(page: str, name: str) -> list[str]:
+    many = len(commands(page, name))
+    return [name, *(f"{name}-{number}" for number in range(2, many + 1))]
+
+
+def file_name(run: Run, name: str) -> str:
+    return f"{run.started[:10]}-{_slug(run.machine)}-{name}.json"
+
+
+def _slug(machine: Machine) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", machine.cpu.lower()).strip("-")
+    return f"{words}-{machine.cores}-cores"
+
+
+def last_kept(results: Path, name: str) -> Kept | None:
+    """Of whichever machine measured last. Raises StoreError where its file is no run."""
+    found = sorted(results.glob(f"????-??-??-*-cores-{name}.json"))
+    return Kept(found[-1], read(str(found[-1]), _no_history)) if found else None
+
+
+def _no_history() -> None:
+    raise StoreError("only files are read here")
+
+
+def facts_of(folder: Path, page: str, name: str) -> tuple[Facts, list[Run]] | None:
+    """None where a run of it is missing. Raises LookupError, StoreError."""
+    kept = [last_kept(folder / RESULTS, each) for each in run_names(page, name)]
+    runs = [each.run for each in kept if each]
+    if len(runs) < len(kept):
+        return None
+    facts = QUESTIONS[name].facts(runs)
+    return facts | {"when": "; ".join(dict.fromkeys(map(when, runs)))}, runs
+
+
+def when(run: Run) -> str:
+    day = datetime.datetime.fromisoformat(run.started)
+    pythons = [
+        f"servers on {each.implementation} {each.label}" for each in run.settings.interpreters
+    ]
+    return ", ".join([describe(run.machine), *pythons, f"{day.day} {day:%B %Y}"])
+
+
+def fill(page: str, name: str, facts: Facts) -> str:
+    """The page with these figures in their places. Raises LookupError for one that is not there."""
+
+    def one(found: re.Match[str]) -> str:
+        if found[1] != name:
+            return found[0]
+        if found[2] not in facts:
+            raise LookupError(f"no run of {name} has the figure {found[2]}")
+        text = facts[found[2]]
+        if found[2] in ("table", "chart"):
+            text = f"\n\n{text}\n\n"
+        return f"<!-- {name}:{found[2]} -->{text}<!-- / -->"
+
+    return _FIGURE.sub(one, page)
+
+
+def written(folder: Path, page: str, names: Sequence[str]) -> tuple[str, dict[Path, str]]:
+    """The page, and the pictures by their paths. What cannot be told is said, and stays."""
+    images: dict[Path, str] = {}
+    for name in names:
+        try:
+            known = facts_of(folder, page, name)
+            if known is None:
+                continue
+            facts, runs = known
+            if QUESTIONS[name].drawn:
+                path = Path(IMAGES, f"questions-{name}.svg")
+                facts["chart"] = f"![Operations a second, by load and model]({path})"
+                images[path] = picture(runs[0])
+            page = fill(page, name, facts)
+        except (LookupError, StoreError) as error:
+            sys.stderr.write(f"{name}: {error}; its figures stay as they are\n")
+    return page, images
+
+
+def write(folder: Path, names: Sequence[str]) -> None:
+    page = (folder / PAGE).read_text(encoding="utf-8")
+    page, images = written(folder, page, names)
+    for path, content in images.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(content, encoding="utf-8")
+    (folder / PAGE).write_text(page, encoding="utf-8")
+
+
+# Measuring.
+
+
+class Instrument:
+    """Runs commands of the page, and keeps what they found."""
+
+    def __init__(self, folder: Path, scratch: Path, *, quick: bool, prefix: Path | None) -> None:
+        self._results = folder / RESULTS
+        self._scratch = scratch
+        self._quick = quick
+        self._prefix = prefix
+
+    def missing(self, command: str) -> str | None:
+        """Why it is left out, if it is."""
+        asked = _FREE_THREADED.search(command)
+        if asked is None or shutil.which(asked[0], path=self._path()):
+            return None
+        return f"there is no {asked[0]}: say where one is by --free-threaded PREFIX"
+
+    def _path(self) -> str:
+        first = [str(self._prefix / "bin")] if self._prefix else []
+        return os.pathsep.join([*first, os.environ.get("PATH", os.defpath)])
+
+    def is_fresh(self, name: str) -> bool:
+        """Whether this machine made it within a day. One that cannot be read is not."""
+        try:
+            kept = last_kept(self._results, name)
+        except StoreError:
+            return False
+        if kept is None or _slug(kept.run.machine) != _slug(look()):
+            return False
+        started = datetime.datetime.fromisoformat(kept.run.started)
+        return time.time() - started.timestamp() < FRESH_S
+
+    def measure(self, command: str, name: str) -> str | None:
+        """Keep one run; what went wrong, if something did."""
+        made = self._scratch / "run.json"
+        made.unlink(missing_ok=True)
+        words = [*shlex.split(command)[1:], *(QUICK if self._quick else ())]
+        status = self._compare([*words, "--json", str(made)])
+        if status:
+            return f"compare ended with {status}"
+        compact = self._scratch / "compact.json"
+        if self._compare(["export", str(made), "--json", str(compact), "--compact"]):
+            return "its run cannot be read again"
+        run = read(str(compact), _no_history)
+        self._results.mkdir(parents=True, exist_ok=True)
+        path = self._results / file_name(run, name)
+        before = [*self._results.glob(f"????-??-??-{_slug(run.machine)}-{name}.json")]
+        shutil.copy(compact, path)
+        for each in before:
+            if each != path:
+                each.unlink()
+        return None
+
+    def _compare(self, words: Sequence[str]) -> int:
+        """Its exit status. At Ctrl-C it ends by itself, and is waited for."""
+        environment = os.environ | {"PATH": self._path()}
+        command = [sys.executable, "-m", "compare", *words]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                process.wait()
+                raise
+
+
+def measure_all(
+    instrument: Instrument, folder: Path, names: Sequence[str], *, again: bool
+) -> list[str]:
+    """Each question after the other, the page with it; those that failed."""
+    failed = []
+    for number, name in enumerate(names, 1):
+        page = (folder / PAGE).read_text(encoding="utf-8")
+        pairs = [*zip(commands(page, name), run_names(page, name), strict=True)]
+        head = f"[{number}/{len(names)}] {name}"
+        if why := next((why for command, _ in pairs if (why := instrument.missing(command))), None):
+            sys.stderr.write(f"{head} is left out: {why}\n")
+            continue
+        for command, run_name in pairs:
+            if not again and instrument.is_fresh(run_name):
+                sys.stderr.write(f"{head}: {run_name} is kept from less than a day ago\n")
+                continue
+            about = f"all of it about {QUESTIONS[name].about_s} s where nothing else runs"
+            sys.stderr.write(f"{head}: {command} ({about})\n")
+            if why := instrument.measure(command, run_name):
+                sys.stderr.write(f"{head} failed: {why}; its figures stay as they are\n")
+                failed.append(name)
+                break
+        else:
+            write(folder, [name])
+    return failed
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(QUESTIONS)}")
+    parser.add_argument("--quick", action="store_true", help="two rounds of each, to look at")
+    parser.add_argument("--again", action="store_true", help="what was made within a day, too")
+    parser.add_argument("--write", action="store_true", help="from what is kept, and no more")
+    parser.add_argument("--free-threaded", type=Path, metavar="PREFIX", help="as it was installed")
+    parser.add_argument("--folder", type=Path, help="of the page and results/ (default: docs)")
+    args = parser.parse_args(argv)
+    if unknown := [name for name in args.names if name not in QUESTIONS]:
+        parser.error(f"there is no question {', '.join(unknown)}: ask for {', '.join(QUESTIONS)}")
+    if args.free_threaded and not any((args.free_threaded / "bin").glob("python3.*t")):
+        parser.error(f"--free-threaded: there is no python3.*t in {args.free_threaded / 'bin'}")
+    names = [name for name in QUESTIONS if name in args.names] or [*QUESTIONS]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = args.folder or (Path(scratch, "docs") if args.quick else DOCS)
+        if folder != DOCS and not (folder / PAGE).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(DOCS / PAGE, folder)
+        if args.write:
+            write(folder, names)
+            return 0
+        instrument = Instrument(folder, Path(scratch), quick=args.quick, prefix=args.free_threaded)
+        try:
+            failed = measure_all(instrument, folder, names, again=args.again)
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted: the same command goes on from here\n")
+            return 130
+        if args.quick:
+            show(folder, names)
+    return 1 if failed else 0
+
+
+def show(folder: Path, names: Sequence[str]) -> None:
+    page = (folder / PAGE).read_text(encoding="utf-8")
+    for name in names:
+        if known := facts_of(folder, page, name):
+            print(f"{name}")
+            for what, text in known[0].items():
+                print(f"  {what}: {text}" if what != "table" else f"\n{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
