@@ -25,6 +25,7 @@ from compare.results.verdict import lost_share
 
 Runs = Sequence[Run]
 Facts = dict[str, str]
+SPEED = "operations/s | server CPU for each | p99 | verdict"
 ON_STREAMS = {"uvloop-streams"} | {
     each.name for each in LOOPS if "compare.contenders.asyncio_streams" in each.command
 }
@@ -114,12 +115,13 @@ def threads(runs: Runs) -> Facts:
         for workload, name in names.items()
     }
     rows = [[cell.model, cell.workload, *_speed(cell)] for cell in run.cells if cell.ops_per_s]
-    heads = "model | workload | operations/s | server CPU for each | p99"
-    return facts | {"table": _table(heads, rows, words=2)}
+    return facts | {"table": _table(f"model | workload | {SPEED}", rows, words=2)}
 
 
 def _speed(cell: Cell) -> list[str]:
-    return [rate_text(cell).strip(), cost_text(cell), milliseconds(cell.latency_us.p99)]
+    """As SPEED has it."""
+    p99 = milliseconds(cell.latency_us.p99)
+    return [rate_text(cell).strip(), cost_text(cell), p99, cell.verdict]
 
 
 def gains(runs: Runs) -> Facts:
@@ -154,8 +156,8 @@ def tls(runs: Runs) -> Facts:
             plain_cell = cell_of(run, cell.model, tls="none")
             ratio = times(cell, plain_cell) if cell.tls != "none" else "1"
             facts[f"{workload}-{cell.tls}-{cell.model}"] = ratio
-            rows.append([cell.model, cell.workload, cell.tls, *_speed(cell)[:2], ratio])
-    heads = "model | workload | handshakes | operations/s | server CPU for each | times plain TCP"
+            rows.append([cell.model, cell.workload, cell.tls, ratio, *_speed(cell)])
+    heads = f"model | workload | handshakes | times plain TCP's CPU | {SPEED}"
     return facts | {"table": _table(heads, rows, words=3)}
 
 
@@ -166,14 +168,13 @@ def loops(runs: Runs) -> Facts:
         cell for cell in _ranked(run.cells) if cell.model not in ON_STREAMS | {"asyncio-streams"}
     ]
     rows = [
-        [cell.model, *_speed(cell)[:2], "1" if cell is base else times(cell, base)]
-        for cell in on_base
+        [cell.model, "1" if cell is base else times(cell, base), *_speed(cell)] for cell in on_base
     ]
     return {
         "uvloop": times(cell_of(run, "uvloop"), base),
         "least": f"`{on_base[0].model}`",
         "least-times": times(on_base[0], base) if on_base[0] is not base else "1",
-        "table": _table("loop | operations/s | server CPU for each | times asyncio's CPU", rows),
+        "table": _table(f"loop | times asyncio's CPU | {SPEED}", rows),
     }
 
 
@@ -209,8 +210,9 @@ def slow(runs: Runs) -> Facts:
         name = f"{cell.model}-{'slow' if cell.slow_share else 'none'}"
         facts |= {f"{name}-p90": milliseconds(us.p90), f"{name}-p50": milliseconds(us.p50)}
         share = f"{_share(cell.slow_share)} of them"
-        rows.append([cell.model, share, *map(milliseconds, (us.p50, us.p90, us.p99))])
-    return facts | {"table": _table("model | slow | p50 | p90 | p99", rows)}
+        latencies = map(milliseconds, (us.p50, us.p90, us.p99))
+        rows.append([cell.model, share, *latencies, cell.verdict])
+    return facts | {"table": _table("model | slow | p50 | p90 | p99 | verdict", rows)}
 
 
 def streams(runs: Runs) -> Facts:
@@ -220,7 +222,7 @@ def streams(runs: Runs) -> Facts:
         for name in ("asyncio", "uvloop")
     }
     rows = [[cell.model, *_speed(cell)] for cell in _ranked(run.cells)]
-    return facts | {"table": _table("model | operations/s | server CPU for each | p99", rows)}
+    return facts | {"table": _table(f"model | {SPEED}", rows)}
 
 
 def idle(runs: Runs) -> Facts:
@@ -255,8 +257,8 @@ def udp(runs: Runs) -> Facts:
             lost = _share(lost_share(cell.rounds))
             facts[f"{cell.model}-{cell.connections}"] = lost
             sent = sum(each.sent for each in cell.rounds)
-            rows.append([cell.model, str(cell.connections), f"{sent:,}", lost, *_speed(cell)[:2]])
-    heads = "model | under way at a time | sent | lost | answered/s | server CPU for each"
+            rows.append([cell.model, f"{cell.connections:,}", f"{sent:,}", lost, *_speed(cell)])
+    heads = f"model | under way at a time | sent | lost | {SPEED}"
     return facts | {"table": _table(heads, rows)}
 
 

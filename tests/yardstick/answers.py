@@ -128,11 +128,11 @@ def written(folder: Path, page: str, names: Sequence[str]) -> tuple[str, dict[Pa
             if known is None:
                 continue
             facts, runs = known
-            if QUESTIONS[name].drawn:
-                path = Path(IMAGES, f"questions-{name}.svg")
-                facts["chart"] = f"![Operations a second, by load and model]({path})"
-                images[path] = picture(runs[0])
+            path = Path(IMAGES, f"questions-{name}.svg")
+            facts["chart"] = f"![Operations a second, by load and model]({path})"
             page = fill(page, name, facts)
+            if QUESTIONS[name].drawn:
+                images[path] = picture(runs[0])
         except (LookupError, StoreError) as error:
             sys.stderr.write(f"{name}: {error}; its figures stay as they are\n")
     return page, images
@@ -148,6 +148,11 @@ def write(folder: Path, names: Sequence[str]) -> None:
 
 
 # Measuring.
+
+
+def _is_ours_and_new(run: Run) -> bool:
+    started = datetime.datetime.fromisoformat(run.started).timestamp()
+    return _slug(run.machine) == _slug(look()) and time.time() - started < FRESH_S
 
 
 class Instrument:
@@ -170,37 +175,38 @@ class Instrument:
         first = [str(self._prefix / "bin")] if self._prefix else []
         return os.pathsep.join([*first, os.environ.get("PATH", os.defpath)])
 
-    def is_fresh(self, name: str) -> bool:
-        """Whether this machine made it within a day. One that cannot be read is not."""
+    def is_fresh(self, names: Sequence[str]) -> bool:
+        """Whether this machine made all of them within a day. What cannot be read is not."""
         try:
-            kept = last_kept(self._results, name)
+            kept = [last_kept(self._results, name) for name in names]
         except StoreError:
             return False
-        if kept is None or _slug(kept.run.machine) != _slug(look()):
-            return False
-        started = datetime.datetime.fromisoformat(kept.run.started)
-        return time.time() - started.timestamp() < FRESH_S
+        return all(each and _is_ours_and_new(each.run) for each in kept)
 
-    def measure(self, command: str, name: str) -> str | None:
-        """Keep one run; what went wrong, if something did."""
-        made = self._scratch / "run.json"
-        made.unlink(missing_ok=True)
-        words = [*shlex.split(command)[1:], *(QUICK if self._quick else ())]
-        status = self._compare([*words, "--json", str(made)])
-        if status:
-            return f"compare ended with {status}"
-        compact = self._scratch / "compact.json"
-        if self._compare(["export", str(made), "--json", str(compact), "--compact"]):
-            return "its run cannot be read again"
-        run = read(str(compact), _no_history)
+    def measure(self, commands: Sequence[str], names: Sequence[str]) -> str | None:
+        """Run them, and keep all if none failed; else what went wrong."""
+        made = []
+        for command, name in zip(commands, names, strict=True):
+            whole, small = (self._scratch / f"{name}{kind}.json" for kind in ("", "-compact"))
+            words = [*shlex.split(command)[1:], *(QUICK if self._quick else ())]
+            if status := self._compare([*words, "--json", str(whole)]):
+                return f"compare ended with {status}"
+            if self._compare(["export", str(whole), "--json", str(small), "--compact"]):
+                return "its run cannot be read again"
+            made.append((name, small))
+        for name, small in made:
+            self._keep(name, small)
+        return None
+
+    def _keep(self, name: str, small: Path) -> None:
+        """In the place of what this machine had of it."""
+        run = read(str(small), _no_history)
         self._results.mkdir(parents=True, exist_ok=True)
         path = self._results / file_name(run, name)
-        before = [*self._results.glob(f"????-??-??-{_slug(run.machine)}-{name}.json")]
-        shutil.copy(compact, path)
-        for each in before:
+        shutil.copy(small, path)
+        for each in self._results.glob(f"????-??-??-{_slug(run.machine)}-{name}.json"):
             if each != path:
                 each.unlink()
-        return None
 
     def _compare(self, words: Sequence[str]) -> int:
         """Its exit status. At Ctrl-C it ends by itself, and is waited for."""
@@ -221,23 +227,21 @@ def measure_all(
     failed = []
     for number, name in enumerate(names, 1):
         page = (folder / PAGE).read_text(encoding="utf-8")
-        pairs = [*zip(commands(page, name), run_names(page, name), strict=True)]
+        lines, runs = commands(page, name), run_names(page, name)
         head = f"[{number}/{len(names)}] {name}"
-        if why := next((why for command, _ in pairs if (why := instrument.missing(command))), None):
+        if why := next(filter(None, map(instrument.missing, lines)), None):
             sys.stderr.write(f"{head} is left out: {why}\n")
-            continue
-        for command, run_name in pairs:
-            if not again and instrument.is_fresh(run_name):
-                sys.stderr.write(f"{head}: {run_name} is kept from less than a day ago\n")
-                continue
-            about = f"all of it about {QUESTIONS[name].about_s} s where nothing else runs"
-            sys.stderr.write(f"{head}: {command} ({about})\n")
-            if why := instrument.measure(command, run_name):
+        elif not again and instrument.is_fresh(runs):
+            sys.stderr.write(f"{head} is kept from less than a day ago; --again measures it\n")
+            write(folder, [name])
+        else:
+            took = f"about {QUESTIONS[name].about_s} s where nothing else runs"
+            sys.stderr.write(f"{head}, {took}: {'; '.join(lines)}\n")
+            if why := instrument.measure(lines, runs):
                 sys.stderr.write(f"{head} failed: {why}; its figures stay as they are\n")
                 failed.append(name)
-                break
-        else:
-            write(folder, [name])
+            else:
+                write(folder, [name])
     return failed
 
 
@@ -275,10 +279,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def show(folder: Path, names: Sequence[str]) -> None:
+    """The figures, on stdout, whatever letters that has."""
+    sys.stdout.reconfigure(errors="replace")
     page = (folder / PAGE).read_text(encoding="utf-8")
     for name in names:
         if known := facts_of(folder, page, name):
-            print(f"{name}")
+            print(name)
             for what, text in known[0].items():
                 print(f"  {what}: {text}" if what != "table" else f"\n{text}\n")
 
