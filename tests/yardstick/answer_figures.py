@@ -206,6 +206,8 @@ def slow(runs: Runs) -> Facts:
     facts: Facts = {}
     rows = []
     for cell in sorted(run.cells, key=lambda cell: (cell.model, cell.slow_share)):
+        if "rate-unmet" in cell.verdicts:
+            raise LookupError(f"{cell.model} did not do what was due, and its latencies only grow")
         us = cell.latency_us
         name = f"{cell.model}-{'slow' if cell.slow_share else 'none'}"
         facts |= {f"{name}-p90": milliseconds(us.p90), f"{name}-p50": milliseconds(us.p50)}
@@ -264,16 +266,16 @@ def udp(runs: Runs) -> Facts:
 
 QUESTIONS: dict[str, Question] = {
     "loop": Question(60, loop, drawn=True),
-    "threads": Question(40, threads),
-    "free": Question(60, gains),
-    "tls": Question(80, tls),
-    "loops": Question(60, loops, drawn=True),
-    "cores": Question(50, gains),
-    "size": Question(50, size),
-    "slow": Question(80, slow),
-    "streams": Question(30, streams),
-    "idle": Question(90, idle),
-    "udp": Question(40, udp),
+    "threads": Question(25, threads),
+    "free": Question(40, gains),
+    "tls": Question(50, tls),
+    "loops": Question(50, loops, drawn=True),
+    "cores": Question(30, gains),
+    "size": Question(35, size),
+    "slow": Question(70, slow),
+    "streams": Question(20, streams),
+    "idle": Question(50, idle),
+    "udp": Question(30, udp),
 }
 
 

@@ -5,9 +5,10 @@
 The commands are those of the page, and each question there has a name, by which it can be asked
 for alone. Every run is kept in docs/results/ as it ends (`compare export --json --compact`), called
 by its day, machine and question; one of this machine that is less than a day old is not made again
-but with --again, so that the same command goes on where it was interrupted. A run that fails is
-told, and the figures that the page had stay, with their date. --free-threaded is where a CPython
-without a global lock is installed (PREFIX/bin/python3.13t): without one that question is left out.
+but with --again (as after its command was changed), so that the same command goes on where it was
+interrupted. A question of which a run fails is told, and its figures on the page stay, with their
+date. --free-threaded is where a CPython without a global lock is installed
+(PREFIX/bin/python3.13t): without one that question is left out.
 
 --quick makes two rounds of each and shows the figures: nothing is written but into --folder, if
 that is given. --write measures nothing: it fills the page again from the runs that are kept.
@@ -184,7 +185,10 @@ class Instrument:
         return all(each and _is_ours_and_new(each.run) for each in kept)
 
     def measure(self, commands: Sequence[str], names: Sequence[str]) -> str | None:
-        """Run them, and keep all if none failed; else what went wrong."""
+        """Run them, and keep all if they have the figures of the question; else what went wrong.
+
+        names: of the runs, the first one that of the question.
+        """
         made = []
         for command, name in zip(commands, names, strict=True):
             whole, small = (self._scratch / f"{name}{kind}.json" for kind in ("", "-compact"))
@@ -194,6 +198,10 @@ class Instrument:
             if self._compare(["export", str(whole), "--json", str(small), "--compact"]):
                 return "its run cannot be read again"
             made.append((name, small))
+        try:
+            QUESTIONS[names[0]].facts([read(str(small), _no_history) for _, small in made])
+        except LookupError as error:
+            return str(error)
         for name, small in made:
             self._keep(name, small)
         return None

@@ -131,6 +131,17 @@ def test_figure_that_a_run_does_not_have_is_told_and_the_old_one_stays(
     assert "there is no figure of asyncio-streams" in capsys.readouterr().err
 
 
+def test_latencies_of_what_could_not_be_done_in_time_are_no_figures(
+    answers: ModuleType, folder: Path, capsys: Any
+) -> None:
+    (run,) = made_up("slow")
+    late = msgspec.structs.replace(run.cells[1], verdicts=["rate-unmet"])
+    keep(folder, answers, "slow", [msgspec.structs.replace(run, cells=[*run.cells, late])])
+    answers.write(folder, ["slow"])
+    assert (folder / "questions.md").read_text(encoding="utf-8") == PAGE
+    assert "asyncio did not do what was due" in capsys.readouterr().err
+
+
 def test_file_that_is_no_run_is_told_and_the_old_figures_stay(
     answers: ModuleType, folder: Path, capsys: Any
 ) -> None:
@@ -227,6 +238,14 @@ def test_another_days_run_of_this_machine_is_replaced_and_that_of_another_stays(
     assert len(names) == 2
     assert names[0] == answers.file_name(run, "streams")
     assert answers.file_name(ours, "streams") not in names
+
+
+def test_run_without_the_figures_is_told_and_not_kept(
+    answers: ModuleType, instrument: Any, folder: Path, capsys: Any
+) -> None:
+    assert answers.measure_all(instrument, folder, ["cores"], again=False) == ["cores"]
+    assert "failed: there is nothing on several numbers of cores" in capsys.readouterr().err
+    assert not (folder / "results").exists()
 
 
 def test_of_several_runs_none_is_kept_if_one_fails(
