@@ -63,6 +63,8 @@ def test_run_and_the_difference_of_two_are_as_their_schemas_say(tmp_path: Path) 
         content = as_json(made_up_run(cells))
         assert validated(content) == "compare-run-1"
         (tmp_path / name).write_bytes(content)
+    compact = said_by("export", str(tmp_path / "a"), "--json", "-", "--compact")
+    assert validated(compact) == "compare-run-1"
     words = ("diff", *(str(tmp_path / name) for name in ("a", "b")), "--json")
     assert validated(said_by(*words)) == "compare-diff-1"
 
