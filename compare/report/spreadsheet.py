@@ -9,6 +9,7 @@ from typing import Any
 
 from compare.report.words import clean
 from compare.results.records import Run
+from compare.results.sweep import payload_per_s
 
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS: dict[str, Callable[[Any], object]] = {
@@ -30,6 +31,7 @@ _COLUMNS: dict[str, Callable[[Any], object]] = {
     "ops_per_s": lambda cell: cell.ops_per_s,
     "ops_per_s_low": lambda cell: cell.ops_per_s_ci95 and cell.ops_per_s_ci95[0],
     "ops_per_s_high": lambda cell: cell.ops_per_s_ci95 and cell.ops_per_s_ci95[1],
+    "payload_bytes_per_s": payload_per_s,
     "p50_us": lambda cell: cell.latency_us.p50,
     "p90_us": lambda cell: cell.latency_us.p90,
     "p99_us": lambda cell: cell.latency_us.p99,

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from compare.report.figures import LOG, Figure, Trace, identify
-from compare.report.words import count, escape, microseconds, milliseconds
+from compare.report.words import byte_rate, count, escape, microseconds, milliseconds
 from compare.results.naming import title
 from compare.results.records import Cell, Idle
-from compare.results.sweep import Sweep, bytes_per_idle, sweeps
+from compare.results.sweep import Sweep, bytes_per_idle, payload_per_s, sweeps
 
 LEAST = 100  # idle connections, for what one of them takes to be more than a page
 
@@ -34,8 +34,11 @@ OPS = Measure(
     lambda cell: cell.ops_per_s,
     lambda value: "-" if value is None else count(value),
 )
-
-
+PAYLOAD = Measure(
+    "payload a second, one way",
+    payload_per_s,
+    lambda value: "-" if value is None else byte_rate(value),
+)
 MEMORY = Measure(
     "server memory for idle connections, KB",
     lambda cell: cell.held.server_kb if cell.held else None,
@@ -44,7 +47,9 @@ MEMORY = Measure(
 
 
 def _measures(sweep: Sweep) -> tuple[Measure, ...]:
-    return (P50, P99, CPU) if sweep.fixed.loop == "open" else (OPS, P99, CPU)
+    if sweep.fixed.loop == "open":
+        return (P50, P99, CPU)
+    return (OPS, PAYLOAD, P99, CPU) if sweep.parameter == "size" else (OPS, P99, CPU)
 
 
 # For a terminal.
@@ -141,12 +146,19 @@ def curves(cells: Sequence[Cell]) -> Iterator[Figure]:
                 yield figure
 
 
+_UNITS = {
+    P50: (1e3, ", ms"),
+    P99: (1e3, ", ms"),
+    CPU: (1.0, ", µs"),
+    PAYLOAD: (1e6, ", MB"),
+}
+
+
 def _curve(sweep: Sweep, measure: Measure, number: int) -> Figure | None:
     due = sweep.parameter in ("rate", "share")
     words = "operations due in a second" if due else sweep.words
-    scale = 1000.0 if measure.text is milliseconds else 1.0
-    unit = f"{measure.words}, ms" if scale != 1 else measure.words
-    unit += ", µs" if measure is CPU else ""
+    scale, units = _UNITS.get(measure, (1.0, ""))
+    unit = measure.words + units
     traces: list[Trace] = []
     rows = [["model", words, unit]]
     for model, points in sweep.points.items():

@@ -57,6 +57,14 @@ def count(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else three(value)
 
 
+def byte_rate(per_s: float) -> str:
+    """Of bytes in a second; a MB is a million of them."""
+    for unit, many in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if per_s >= many:
+            return f"{three(per_s / many)} {unit}/s"
+    return f"{three(per_s)} B/s"
+
+
 def microseconds(value: float | None) -> str:
     if value is None:
         return "-"

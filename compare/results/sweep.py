@@ -60,6 +60,14 @@ def sweeps(cells: Iterable[Cell]) -> list[Sweep]:
     return found
 
 
+def payload_per_s(cell: Cell) -> float | None:
+    """Bytes of messages that were answered in a second; of a chat, that were delivered.
+
+    One way: an echo has had as many the other way. What carries them is not counted.
+    """
+    return None if cell.ops_per_s is None else cell.ops_per_s * cell.size
+
+
 def bytes_per_idle(cells: Iterable[Cell]) -> dict[str, float]:
     """Server memory that each idle connection takes, in bytes, by model.
 

@@ -127,6 +127,14 @@ def test_report_is_written_and_its_name_said(invoke, kept, tmp_path: Path) -> No
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_spreadsheet_has_the_payload_of_every_cell(
+    made_up_cell: MakeCell, made_up_run: MakeRun
+) -> None:
+    cells = [made_up_cell("epoll", (3000.0,), size=65_536), made_up_cell("uvloop", ())]
+    rows = csv.DictReader(io.StringIO(table_of(made_up_run(cells))))
+    assert [row["payload_bytes_per_s"] for row in rows] == ["196608000.0", ""]
+
+
 def test_text_that_a_spreadsheet_would_compute_is_quoted(
     made_up_cell: MakeCell, made_up_run: MakeRun
 ) -> None:

@@ -105,7 +105,6 @@ def test_latencies_by_share_are_a_table_of_p50_and_one_of_p99(by_share: list[Cel
     ("parameter", "values", "heads", "words"),
     [
         ("connections", (1, 1000), ["1", "1,000"], "by connections   tcp-long"),
-        ("size", (16, 65_536), ["16", "65,536"], "by bytes of a message   tcp-long, 4 connections"),
         ("idle", (10, 10_000), ["10", "10,000"], "by idle connections   tcp-long, 4 connections"),
     ],
 )
@@ -136,9 +135,27 @@ def test_closed_loops_are_told_by_rate_p99_and_cost(
 def test_one_model_alone_has_one_table(made_up_cell: MakeCell) -> None:
     cells = [made_up_cell("epoll", (), ops_per_s=size * 10.0, size=size) for size in (16, 1024)]
     (found,) = dict(tables_of(shown(cells))).values()
-    assert found["bytes of a message"][0] == "operations a second"
-    assert found["16"] == ["160", "0.30 ms", "5.25 µs"]
-    assert found["1,024"] == ["10.2k", "0.30 ms", "5.25 µs"]
+    assert found["bytes of a message"][:2] == ["operations a second", "payload a second, one way"]
+    assert found["16"] == ["160", "2.56 kB/s", "0.30 ms", "5.25 µs"]
+    assert found["1,024"] == ["10.2k", "10.5 MB/s", "0.30 ms", "5.25 µs"]
+
+
+def test_sizes_are_told_by_bytes_a_second_too(made_up_cell: MakeCell) -> None:
+    """An operation of 64 KiB is no less for there being fewer of them."""
+    cells = [
+        made_up_cell(model, (), ops_per_s=rate, size=size)
+        for size, rate in ((1, 5.0), (1000, 2e5), (65_536, 5e4))
+        for model in ("epoll", "uvloop")
+    ]
+    found = dict(tables_of(shown([*cells, made_up_cell("blocking", (), size=1)])))
+    where = "by bytes of a message   tcp-long, 4 connections"
+    payload = found[f"payload a second, one way, {where}"]
+    assert payload["model"] == ["1", "1,000", "65,536"]
+    assert payload["epoll"] == payload["uvloop"] == ["5 B/s", "200 MB/s", "3.28 GB/s"]
+    assert payload["blocking"] == ["-", "-", "-"]
+    (figure,) = [each for each in curves(cells) if "payload" in each.rows[0][2]]
+    assert figure.rows[0][2] == "payload a second, one way, MB"
+    assert figure.traces[0]["y"] == [5e-6, 200.0, pytest.approx(3276.8)]
 
 
 def rates_rule(table: dict[str, list[str]]) -> str:
