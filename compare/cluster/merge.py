@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from compare.contract.counts import added
 from compare.contract.histogram import encode, merge
+from compare.contract.loss import total
 from compare.contract.outcome import Outcome, Pace, Sizes, Slice, Usage, all_handshakes
 
 DETAILS = 3
@@ -104,4 +105,5 @@ def _pace(paces: Sequence[Pace]) -> Pace | None:
         lateness_p99_ns=max(each.lateness_p99_ns for each in paces),
         missed=sum(each.missed for each in paces),
         service=encode(merge([each.service for each in paces])),
+        loss=total(each.loss for each in paces),
     )

@@ -134,7 +134,7 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     "slice_s",
     type=DURATION,
     help="How long the driver turns to a server before the next one has its turn.  [default: "
-    "20ms; in an open loop 100ms, with --slo 500ms]",
+    "20ms; in an open loop 100ms, with --slo 500ms, and for udp-echo the whole --duration]",
 )
 @click.option(
     "--alone",
@@ -159,7 +159,8 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     "--rate",
     "rates",
     type=Several(RATE),
-    help="Open loop: so many operations are due in a second, whatever the server does.",
+    help="Open loop: so many operations are due in a second, whatever the server does. Of udp-echo "
+    "it shows what is lost, and where.",
 )
 @click.option(
     "--load",

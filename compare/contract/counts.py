@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-_Many = Annotated[int, msgspec.Meta(ge=0)]
+Many = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Counts(msgspec.Struct, kw_only=True):
@@ -17,13 +17,13 @@ class Counts(msgspec.Struct, kw_only=True):
     served: at least one verified reply. starved: connected, never served, not reset.
     """
 
-    attempted: _Many = 0
-    connected: _Many = 0
-    served: _Many = 0
-    starved: _Many = 0
-    refused: _Many = 0
-    reset: _Many = 0
-    timed_out: _Many = 0
+    attempted: Many = 0
+    connected: Many = 0
+    served: Many = 0
+    starved: Many = 0
+    refused: Many = 0
+    reset: Many = 0
+    timed_out: Many = 0
 
 
 def added(parts: Sequence[Counts]) -> Counts:

@@ -9,6 +9,7 @@ import msgspec
 
 from compare.contract.counts import Counts
 from compare.contract.histogram import encode, merge
+from compare.contract.loss import Loss
 from compare.contract.room_log import RoomLog
 from compare.contract.trace import Trace
 
@@ -63,7 +64,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     buffers of its connections. time_wait, client_time_wait: sockets in TIME_WAIT that short
     connections left, on its side and on ours; time_wait_overflow: closes that found no more room
     for one (TCPTimeWaitOverflow, of the whole network namespace).
-    dropped: datagrams that found its receive buffer full.
+    dropped: datagrams that found its receive buffer full. receive_buffer: of a socket of datagrams,
+        bytes with what the kernel needs beside them (SO_RCVBUF, socket(7)); of several the least.
     """
 
     rss_kb: int
@@ -75,6 +77,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     client_time_wait: int | None = None
     time_wait_overflow: int = 0
     dropped: int | None = None
+    receive_buffer: int | None = None
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +88,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         their connection was free. lateness_p99_ns: how late at the most, but for 1 %.
     missed: never answered. They are in the latencies with the time until they were given up,
         which is less than the truth; datagrams that were lost are not.
+    loss: of datagrams, those that were not answered, the missed among them.
     """
 
     rate: float
@@ -94,6 +98,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     lateness_p99_ns: int
     missed: int
     service: str
+    loss: Loss | None = None
 
 
 class Handshakes(msgspec.Struct, frozen=True, kw_only=True):

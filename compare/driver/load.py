@@ -95,6 +95,8 @@ class Load:
         due, which the latency counts from, too, and in `service` the latency from sending.
     lateness: ns that a message was sent after it was due and could be; open loop.
     missed: when those were due that were never answered, lost datagrams not counted; open loop.
+    lost: when datagrams were due that were lost. unsent: when those of the missed were due that
+        could not be sent.
     connect_samples: one in ns for every connection.
     tls: what connections have in common that speak it; None over plain TCP.
     sending: while True, a connection sends its next message when its last is answered.
@@ -115,6 +117,8 @@ class Load:
         self.service: array[int] = array("Q")
         self.lateness: array[int] = array("Q")
         self.missed: array[int] = array("Q")
+        self.lost: array[int] = array("Q")
+        self.unsent: array[int] = array("Q")
         self.offered = 0  # operations
         self.connect_samples: array[int] = array("Q")
         self.skews: array[int] = array("Q")  # chat: ns from the first delivery to the last
@@ -177,6 +181,7 @@ class Load:
         while self._due < end:
             self.lateness.append(now - self._due)
             self.missed.extend([self._due] * self._at_once)
+            self.unsent.append(self._due)
             self.offered += self._at_once
             self._due = self._next_due()
 

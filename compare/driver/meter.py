@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from compare.contract.outcome import Sizes, Usage
 from compare.contract.spec import Target
@@ -100,10 +101,13 @@ def sizes_of(target: Target, workload: str, closed: TimeWait) -> Sizes | None:
     """None where the server runs on another host."""
     if target.pid is None:
         return None
-    buffered_kb = ends = None
+    buffered_kb = ends = receive_buffer = None
+    datagrams = workload == "udp-echo"
     with contextlib.suppress(OSError):
         ends = closed.ends()
-        if workload not in ("tcp-short", "udp-echo"):
+        if datagrams:
+            receive_buffer = min(sock_diag.receive_buffers(target.port), default=None)
+        elif workload != "tcp-short":
             buffered_kb = sock_diag.buffered_kb(target.host, target.port)
     size = process.size(target.pid)
     return Sizes(
@@ -115,17 +119,40 @@ def sizes_of(target: Target, workload: str, closed: TimeWait) -> Sizes | None:
         time_wait=ends.server if ends else None,
         client_time_wait=ends.client if ends else None,
         time_wait_overflow=closed.overflow() if workload == "tcp-short" else 0,
-        dropped=_dropped(target.port) if workload == "udp-echo" else None,
+        dropped=dropped_at(target.port).server if datagrams else None,
+        receive_buffer=receive_buffer,
     )
 
 
-def _dropped(port: int) -> int | None:
-    """What /proc/net/udp says of the sockets at `port`: the last column, proc_net(5)."""
-    end, total = f":{port:04X}", None
+class Dropped(NamedTuple):
+    """Datagrams that found a receive buffer full: the server's, and its clients'.
+
+    None where there is no such socket, or the kernel does not say.
+    """
+
+    server: int | None = None
+    clients: int | None = None
+
+    def since(self, before: Dropped) -> Dropped:
+        """What of these was not there before."""
+        return Dropped(
+            *(
+                None if now is None or then is None else now - then
+                for now, then in zip(self, before, strict=True)
+            )
+        )
+
+
+def dropped_at(port: int) -> Dropped:
+    """What /proc/net/udp says of the sockets at either end: the last column, proc_net(5)."""
+    end = f":{port:04X}"
+    server = clients = None
     for table in ("/proc/net/udp", "/proc/net/udp6"):
         with contextlib.suppress(OSError):
             for row in Path(table).read_text().splitlines()[1:]:
                 columns = row.split()
                 if columns[1].endswith(end):
-                    total = (total or 0) + int(columns[-1])
-    return total
+                    server = (server or 0) + int(columns[-1])
+                elif columns[2].endswith(end):
+                    clients = (clients or 0) + int(columns[-1])
+    return Dropped(server, clients)

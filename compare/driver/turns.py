@@ -13,12 +13,13 @@ from itertools import chain
 from time import perf_counter_ns, process_time_ns
 
 from compare.contract.histogram import encode, fold
+from compare.contract.loss import Loss, total
 from compare.contract.outcome import LATE_NS, UNSURE, Outcome, Pace, Sizes, Slice
 from compare.contract.plan import Plan
 from compare.contract.spec import HOME_S, Spec, Target
 from compare.contract.trace import Trace
 from compare.driver.load import LEAD_S, OPEN_TIMEOUT_S, REPLY_TIMEOUT_S, TICK_NS, Load, Workload
-from compare.driver.meter import Meter, TimeWait, sizes_of
+from compare.driver.meter import Dropped, Meter, TimeWait, dropped_at, sizes_of
 from compare.driver.trace import trace
 from compare.driver.warmup import warm_up
 from compare.host import process
@@ -35,12 +36,15 @@ class Window:
     how long it took, or the long ones that its end cuts off would be missing.
     """
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, look: Callable[[], Dropped]) -> None:
+        """`look`: how many datagrams the kernel has dropped so far."""
         self._load = load
+        self._look = look
         self._waited = process.waited_ns()
         self._cpu = process_time_ns()
         self.began = perf_counter_ns()
         load.offer_due(self.began)
+        self._dropped = look()
         self._first = len(load.samples)
         self._before = len(load.lateness), load.offered
 
@@ -51,6 +55,8 @@ class Window:
         self.driver_wait_ns = process.waited_ns() - self._waited
         load.offer_due(self.ended)
         load.offer_no_more()
+        # A datagram is dropped as it is sent.
+        self._at_server = self._look().since(self._dropped).server
         self._sends = self._before[0], len(load.lateness)
         self.offered = load.offered - self._before[1]
         self.operations = len(load.samples) - self._first
@@ -58,6 +64,18 @@ class Window:
     def close(self) -> None:
         """All that was under way is home, or given up."""
         self.home = perf_counter_ns()
+        self._at_driver = self._look().since(self._dropped).clients
+
+    def loss(self) -> Loss:
+        """Of its datagrams, once no more are expected."""
+        load = self._load
+        return Loss(
+            due=self.offered,
+            lost=sum(map(self.holds, chain(load.lost, load.missed))),
+            server_buffer=self._at_server,
+            driver_buffer=self._at_driver,
+            unsent=sum(map(self.holds, load.unsent)),
+        )
 
     def holds(self, start: int) -> bool:
         return self.began <= start < self.ended
@@ -120,7 +138,7 @@ class Turns:
             self._warmup_ns = plan.window_ns - plan.begin_ns
         else:
             load.run(lead_s, workload.tick)
-        window = Window(load)
+        window = Window(load, self._dropped)
         load.run(TICK_NS / 1e9 if idle else slice_s, workload.tick)
         window.end()
         self._come_home(workload.unanswered if plan else workload.under_way)
@@ -190,6 +208,12 @@ class Turns:
             self._gave_up = f"{replies} did not come within {patience_s:g} s"
             if self._target.pid is not None:
                 self._gave_up += f": the server {process.doing(self._target.pid)}"
+
+    def _dropped(self) -> Dropped:
+        """Of an open loop of datagrams; nothing is known where the server is somebody else's."""
+        if self._target.pid is None or not (self._paced and self.spec.workload == "udp-echo"):
+            return Dropped()
+        return dropped_at(self._target.port)
 
     def _works(self) -> bool:
         """Whether the server is at it, or would be if something else had not its core."""
@@ -280,6 +304,9 @@ class Turns:
             lateness_p99_ns=lateness[len(lateness) * 99 // 100] if lateness else 0,
             missed=len(self._missed()),
             service=encode(fold(array("Q", self._of_windows(self.load.service)))),
+            loss=total(each.loss() for each in self._windows)
+            if self.spec.workload == "udp-echo"
+            else None,
         )
 
 

@@ -58,7 +58,7 @@ class Client:
         self.filler = filler
         self.number = 0  # of the datagram under way
         self.highest = 0  # of those answered
-        self.lost: dict[int, bytes] = {}
+        self.lost: dict[int, Any] = {}  # what tells it, should it come after all
         self.message = self.previous = b""
         self.refused = False
         self.served = False
@@ -124,7 +124,7 @@ class Client:
         if number == self.number:
             return data == self.message
         if number in self.lost:
-            return data == self.lost[number]
+            return bool(data == self.lost[number])
         if number == self.number - 1:
             return data == self.previous
         return 0 < number < self.number and data[HEADER.size :] == self.filler
@@ -156,8 +156,11 @@ class PacedClient(Client):
         self.under_way[self.number] = (due, now)
         try:
             write(self.fd, HEADER.pack(self.number, now) + self.filler)
-        except BlockingIOError:
-            pass  # as good as lost
+        except BlockingIOError:  # the kernel takes no more
+            del self.under_way[self.number]
+            self.number -= 1
+            self.load.missed.append(due)
+            self.load.unsent.append(due)
         except OSError as error:
             self.fail(error)
 
@@ -195,8 +198,7 @@ class PacedClient(Client):
         given_up = [number for number, (_, sent) in self.under_way.items() if sent < then]
         self.load.errors["lost"] += len(given_up)
         for number in given_up:
-            del self.under_way[number]
-            self.lost[number] = b""
+            self.lost[number], _ = self.under_way.pop(number)  # when it was due
 
     def fail(self, error: OSError) -> None:
         super().fail(error)
@@ -283,6 +285,7 @@ class Workload:
         if self._kind is PacedClient:
             for client in self._clients:
                 client.give_up_before(clock())
+                self._load.lost.extend(client.lost.values())
 
     def lanes(self) -> int:
         return len(self._clients)

@@ -1,4 +1,4 @@
-"""What the kernel says of its TCP sockets, by netlink: sock_diag(7)."""
+"""What the kernel says of its sockets, most of all those of TCP, by netlink: sock_diag(7)."""
 
 from __future__ import annotations
 
@@ -188,6 +188,19 @@ def buffered_kb(host: str, port: int) -> int:
     return total // 1024
 
 
+def receive_buffers(port: int) -> list[int]:
+    """Bytes of the receive buffer of each UDP socket at `port`, as SO_RCVBUF has it: socket(7).
+
+    In them counts what a datagram takes with all that the kernel keeps of it. Raises OSError.
+    """
+    found = []
+    for family in _FAMILIES:
+        for message in _ask(family, _ALL, sport=port, memory=True, datagrams=True):
+            memory = _attribute(message[_MESSAGE.size :])
+            found.append(_MEMINFO.unpack_from(memory)[1])
+    return found
+
+
 def _dump(
     host: str, states: int, *, sport: int = 0, dport: int = 0, memory: bool = False
 ) -> Iterator[bytes]:
@@ -216,11 +229,13 @@ def _ask(
     dport: int = 0,
     memory: bool = False,
     bytecode: bytes = b"",
+    datagrams: bool = False,
 ) -> Iterator[bytes]:
-    """The kernel's message on every TCP socket of the kind. Raises OSError."""
+    """The kernel's message on every socket of the kind. Raises OSError."""
     extension = 1 << (_SKMEMINFO - 1) if memory else 0
     ports = sport.to_bytes(2, "big"), dport.to_bytes(2, "big")
-    request = _REQUEST.pack(family, socket.IPPROTO_TCP, extension, states, *ports)
+    protocol = socket.IPPROTO_UDP if datagrams else socket.IPPROTO_TCP
+    request = _REQUEST.pack(family, protocol, extension, states, *ports)
     if bytecode:
         request += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(bytecode), _BYTECODE) + bytecode
     with _opened() as sock:

@@ -88,7 +88,8 @@ def handler_of(block: Block) -> Handler:
 def spec_of(block: Block, targets: list[Target]) -> Spec:
     """What the driver is to do to servers that it knows no more of."""
     load, settings = block.load, block.settings
-    slices = 1 if settings.alone else max(1, round(settings.duration_s / settings.slice_s))
+    whole = settings.alone or load.is_whole
+    slices = 1 if whole else max(1, round(settings.duration_s / settings.slice_s))
     return Spec(
         workload=load.workload,
         targets=targets,

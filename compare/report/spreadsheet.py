@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+from compare.report.pressure import lost_share
 from compare.report.words import clean
 from compare.results.records import Run
 from compare.results.sweep import payload_per_s
@@ -28,6 +29,9 @@ _COLUMNS: dict[str, Callable[[Any], object]] = {
     "rate": lambda cell: cell.rate,
     "share": lambda cell: cell.share,
     "verdict": lambda cell: cell.verdict,
+    "due_per_s": lambda cell: cell.pace and cell.pace.offered,
+    "lost_share": lost_share,
+    "receive_buffer": lambda cell: cell.server.receive_buffer,
     "ops_per_s": lambda cell: cell.ops_per_s,
     "ops_per_s_low": lambda cell: cell.ops_per_s_ci95 and cell.ops_per_s_ci95[0],
     "ops_per_s_high": lambda cell: cell.ops_per_s_ci95 and cell.ops_per_s_ci95[1],

@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from compare.report.figures import LOG, Figure, Trace, identify
+from compare.report.pressure import buffers_in_words, lost_share, show_losses
 from compare.report.words import byte_rate, count, escape, microseconds, milliseconds
 from compare.results.naming import title
 from compare.results.records import Cell, Idle
 from compare.results.sweep import Sweep, bytes_per_idle, payload_per_s, sweeps
 
+DUE = ("rate", "share")  # what an open loop is asked for
 LEAST = 100  # idle connections, for what one of them takes to be more than a page
 
 
@@ -35,9 +37,14 @@ OPS = Measure(
     lambda value: "-" if value is None else count(value),
 )
 PAYLOAD = Measure(
-    "payload a second, one way",
+    "one-way payload a second",
     payload_per_s,
     lambda value: "-" if value is None else byte_rate(value),
+)
+LOST = Measure(
+    "share lost of what was due",
+    lost_share,
+    lambda value: "-" if value is None else f"{value:.1%}",
 )
 MEMORY = Measure(
     "server memory for idle connections, KB",
@@ -48,7 +55,9 @@ MEMORY = Measure(
 
 def _measures(sweep: Sweep) -> tuple[Measure, ...]:
     if sweep.fixed.loop == "open":
-        return (P50, P99, CPU)
+        cells = (cell for points in sweep.points.values() for _, cell in points)
+        lost = (LOST,) if any(lost_share(cell) is not None for cell in cells) else ()
+        return (*lost, P50, P99, CPU)
     return (OPS, PAYLOAD, P99, CPU) if sweep.parameter == "size" else (OPS, P99, CPU)
 
 
@@ -73,6 +82,8 @@ def show_sweeps(cells: Sequence[Cell], console: Console) -> None:
                 soft_wrap=True,
             )
             console.print(_table(sweep, measure))
+        if sweep.parameter in DUE:
+            show_losses(sweep, _beside(sweep), console)
     if any(cell.held for cell in cells):
         console.print()
         console.print("[bold]idle connections[/], each served once   [dim]of one round[/]")
@@ -151,11 +162,12 @@ _UNITS = {
     P99: (1e3, ", ms"),
     CPU: (1.0, ", µs"),
     PAYLOAD: (1e6, ", MB"),
+    LOST: (0.01, ", %"),
 }
 
 
 def _curve(sweep: Sweep, measure: Measure, number: int) -> Figure | None:
-    due = sweep.parameter in ("rate", "share")
+    due = sweep.parameter in DUE
     words = "operations due in a second" if due else sweep.words
     scale, units = _UNITS.get(measure, (1.0, ""))
     unit = measure.words + units
@@ -178,7 +190,7 @@ def _curve(sweep: Sweep, measure: Measure, number: int) -> Figure | None:
     return Figure(
         identify(f"by-{sweep.parameter}-{number}", sweep.fixed),
         f"{measure.words[0].upper()}{measure.words[1:]} by {words}",
-        _caption(sweep),
+        _caption(sweep, measure),
         traces,
         {
             "xaxis": {"title": {"text": words}} | ({} if due else LOG),
@@ -189,13 +201,17 @@ def _curve(sweep: Sweep, measure: Measure, number: int) -> Figure | None:
 
 
 def _axis(measure: Measure, *, due: bool) -> dict[str, str]:
-    return {"rangemode": "tozero"} if measure is OPS or (due and measure is CPU) else LOG
+    linear = measure in (OPS, LOST) or (due and measure is CPU)
+    return {"rangemode": "tozero"} if linear else LOG
 
 
-def _caption(sweep: Sweep) -> str:
+def _caption(sweep: Sweep, measure: Measure) -> str:
     words = f"{_beside(sweep)}."
+    if measure is LOST:
+        buffers = buffers_in_words([cell for points in sweep.points.values() for _, cell in points])
+        return " ".join([words, "Where a line leaves 0 is what the model can take.", *buffers])
     if sweep.parameter == "idle":
         return f"{words} A flat line is what epoll promises."
-    if sweep.parameter in ("rate", "share"):
+    if sweep.parameter in DUE:
         return f"{words} Where a line turns up is what the model can take."
     return words

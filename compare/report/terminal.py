@@ -70,7 +70,7 @@ def _heading(run: Run, cells: list[Cell]) -> str:
         rounds += f" of at most {settings.rounds}, after which all was told,"
     each = f"{settings.duration_s:g} s"
     windows = [one.window_ns for cell in cells for round_ in cell.rounds for one in round_.slices]
-    if not settings.alone and windows:
+    if not (settings.alone or load.is_whole) and windows:
         each += f" in slices of {sum(windows) / len(windows) / 1e6:.0f} ms"
     how = "closed loop"
     if load.loop == "open":

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from compare.contract.histogram import encode, merge
+from compare.contract.loss import total
 from compare.contract.outcome import Outcome, Usage, all_handshakes
 from compare.results.percentiles import percentiles
 from compare.results.records import (
@@ -87,6 +88,7 @@ def _pace(outcomes: list[Outcome]) -> Pace | None:
         lateness_p99_us=max(each.lateness_p99_ns for each in paces) / 1000,
         missed=sum(each.missed for each in paces),
         service_us=percentiles([each.service for each in paces]),
+        loss=total(each.loss for each in paces),
     )
 
 
@@ -132,6 +134,7 @@ def _server(outcome: Outcome, baseline_descriptors: int) -> Server:
         client_time_wait=sizes.client_time_wait,
         time_wait_overflow=sizes.time_wait_overflow,
         dropped=sizes.dropped,
+        receive_buffer=sizes.receive_buffer,
     )
 
 

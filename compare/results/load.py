@@ -57,6 +57,14 @@ class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
         return self.loop == "open" and self.rate is None and self.share is None
 
     @property
+    def is_whole(self) -> bool:
+        """Whether a round of it is one window and not slices: datagrams in an open loop.
+
+        In a short slice most of what is too much for a server would be in its receive buffer.
+        """
+        return self.workload == "udp-echo" and self.loop == "open"
+
+    @property
     def closed(self) -> Load:
         """The same in a closed loop."""
         return msgspec.structs.replace(self.load, loop="closed", rate=None, share=None)

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from compare.contract.counts import Counts
+from compare.contract.loss import Loss
 from compare.contract.outcome import Slice
 from compare.contract.trace import Trace
 from compare.host.limits import Limits
@@ -57,7 +58,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     pss_kb: its memory, what processes share counted once. buffered_kb: what the kernel held in
         the buffers of its connections.
     peak_connections: the most sockets it held beyond those it had when it was ready.
-    dropped: datagrams that found its receive buffer full.
+    dropped: datagrams that found its receive buffer full. receive_buffer: its bytes (SO_RCVBUF).
     time_wait, client_time_wait: sockets that closing first left on its side, and on ours.
     """
 
@@ -78,6 +79,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     client_time_wait: Many | None = None
     time_wait_overflow: Many | None = None
     dropped: Many | None = None
+    receive_buffer: Many | None = None
 
 
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +95,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     rate: asked for. offered: due in the window, which by chance differs for Poisson arrivals.
     late_fraction: sends that the driver was late with. missed: operations never answered.
     service_us: latencies from when a message was sent and not from when it was due.
+    loss: of the datagrams that were due in the window; None of other workloads.
     """
 
     rate: float
@@ -101,6 +104,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     lateness_p99_us: float
     missed: int
     service_us: Percentiles
+    loss: Loss | None = None
 
 
 class Handshakes(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import get_args
 
 from compare.contract.histogram import BEYOND
 from compare.contract.outcome import LATE_NS, UNSURE
+from compare.results.loss import by_driver, is_pressed, loss_of, lost_anyway, missing, what_was_lost
 from compare.results.records import Round, Verdict
 from compare.results.statistics import midmean, ratio_of
 
@@ -74,7 +75,7 @@ def judge(
         return kept_out or ["ok"], reasons or ["alone in the room: nobody to deliver to"]
     if not any(each.counts.served for each in rounds):
         return ["failed"], [*reasons, "no operation was completed in the window"]
-    if empty and not overrun:
+    if empty and not (overrun or is_pressed(rounds)):
         where = f"{empty} of the rounds" if len(rounds) > 1 else "the window"
         return ["failed"], [*reasons, f"no operation was completed in {where}"]
     found = [*_errors(workload, rounds, few), *_throttled(rounds)]
@@ -93,7 +94,7 @@ def judge(
         unmet = any(verdict == "rate-unmet" for verdict, _ in found)
         reasons += others or ([] if unmet else _queueing(rounds))
     found.sort(key=lambda each: get_args(Verdict).index(each[0]))
-    verdicts: list[Verdict] = [verdict for verdict, _ in found]
+    verdicts: list[Verdict] = list(dict.fromkeys(verdict for verdict, _ in found))
     return verdicts or ["ok"], [*(why for _, why in found), *reasons, *_too_short(rounds)]
 
 
@@ -107,8 +108,8 @@ def _errors(workload: str, rounds: list[Round], few: str) -> Iterator[Found]:
         failed += 0 if few else counts.starved
         served += counts.attempted
         if workload == "udp-echo":
-            failed += sum(each.errors.get(name, 0) for name in MISSING)
-            served += each.sent or each.operations  # of the warm-up some are lost, too
+            failed += missing(each)[0]
+            served += missing(each)[1]
     share = failed / served if served else 0.0
     if share > ERRORS:
         what = "datagrams were lost or late" if workload == "udp-echo" else "connections failed"
@@ -251,23 +252,20 @@ def _paced(workload: str, connections: int, rounds: list[Round]) -> Iterator[Fou
     seconds = sum(each.window_s for each in rounds)
     offered = sum(pace.offered * each.window_s for each in rounds if (pace := each.pace))
     done = sum(each.operations for each in rounds)
-    if workload == "udp-echo":  # what is lost is not done at a lower rate either
-        done += round(offered * lost_share(rounds))
+    excused = 0
+    if loss := loss_of(rounds):
+        excused = lost_anyway(loss, rounds)
+        if at_driver := by_driver(loss, ERRORS):
+            yield "driver-bound", at_driver
     # Those under way at either end of a window are due in one and done in another.
     ends = 2 * sum(max(1, len(each.slices)) for each in rounds)
     at_the_ends = ends * (connections - 1 if workload == "chat" else 1)
-    if done + at_the_ends < MET * offered:
+    if done + excused + at_the_ends < MET * offered:
         yield (
             "rate-unmet",
             f"{done / seconds:,.0f} of {offered / seconds:,.0f} operations due in a second were "
             "done: ask for a lower rate; without --rate a run shows what the model can do",
         )
-
-
-def lost_share(rounds: list[Round]) -> float:
-    """Of the datagrams that were sent, those that never came back, or too late."""
-    lost = sum(each.errors.get(name, 0) for each in rounds for name in MISSING)
-    return lost / max(1, sum(each.sent for each in rounds))
 
 
 def _unsettled(rounds: list[Round]) -> bool:
@@ -360,11 +358,7 @@ def _left_out(rounds: list[Round], few: str) -> list[str]:
         if (count := getattr(worst, name))
     ]
     known = {*WRONG}
-    if dropped := sum(each.server.dropped or 0 for each in rounds):
-        found.append(
-            f"the kernel dropped {dropped} datagrams: they came faster than the server read them, "
-            "and its receive buffer was full (net.core.rmem_default)"
-        )
+    found += what_was_lost(rounds)
     found += [f"in one round {each.gave_up}" for each in rounds if each.gave_up]
     found += [
         f"in one round measured by itself, since {each.apart}" for each in rounds if each.apart

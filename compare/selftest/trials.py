@@ -1,10 +1,10 @@
 """Does the instrument find what was planted? Servers with known faults, and the same server twice.
 
-Counts must be recovered exactly, latencies within LATENCY; a row whose window was disturbed says
-`noisy` where it is about time, and counts must be right even then. An A/A test runs the same
-model as A and as B through all that a run does: at most ALLOWED of the comparisons may find a
-difference. Where sockperf is installed, its latencies stand beside ours: `differs` is beyond
-AGREE of them, and no failure.
+Counts must be recovered exactly, latencies within LATENCY, a share that is lost within LOSS; a row
+whose window was disturbed says `noisy` where it is about time, and counts must be right even then.
+An A/A test runs the same model as A and as B through all that a run does: at most ALLOWED of the
+comparisons may find a difference. Where sockperf is installed, its latencies stand beside ours:
+`differs` is beyond AGREE of them, and no failure.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from compare.selftest.side_by_side import side_by_side
 
 UNMOVED = 0.01  # of the stall: where a closed loop's p99 is after it
 ALLOWED = 0.05  # of the comparisons of a server with itself
+CAPACITY, BUFFER = 2000, 8192  # of a server of datagrams: a second, and bytes
+LOSS = 0.03  # of what was due: how far a loss may be off
 AA_MODEL, AA_ROUNDS = "epoll", 5
 DEARER, DEARER_ROUNDS, TURNS = 0.05, 14, 3000  # of an empty loop: most of what it costs
 
@@ -175,7 +177,7 @@ COUNTS: list[Check] = [
 ]
 
 
-# Latencies.
+# Latencies, and what a rate costs.
 
 
 def noise(outcome: Outcome) -> float:
@@ -246,7 +248,37 @@ def stall(cores: Cores) -> Iterator[Finding]:
     yield timed("stall of 1.4 s, closed loop: longest", lasted_us, outcome, seen.latency_us.max)
 
 
-LATENCIES: list[Check] = [service_time, slow_accept, stall]
+def overload(cores: Cores) -> Iterator[Finding]:
+    """Who answers so many datagrams in a second loses all others, and all in its buffer."""
+    rate = 8000.0
+    outcome, *_ = trial(
+        cores, "capacity.py", CAPACITY, BUFFER, workload="udp-echo", rate=rate, duration_s=0.5
+    )
+    assert outcome.pace is not None
+    loss = outcome.pace.loss
+    assert loss is not None
+    where = (
+        f"{CAPACITY:,} datagrams a second of {rate:,.0f}, a receive buffer of {2 * BUFFER:,} bytes"
+    )
+    expected = 1 - CAPACITY / rate
+    right = abs(loss.share - expected) <= LOSS
+    yield Finding(
+        f"{where}: lost",
+        f"{expected:.1%}",
+        f"{loss.share:.1%}",
+        "right" if right else "noisy" if noise(outcome) > LOSS / 2 else "wrong",
+    )
+    seen = outcome.sizes.receive_buffer if outcome.sizes else None
+    exact = loss.server_buffer == loss.lost > 0 and seen == 2 * BUFFER  # the kernel doubles it
+    yield Finding(
+        f"{where}: lost in it",
+        f"{loss.lost:,} in {2 * BUFFER:,} bytes",
+        f"{loss.server_buffer or 0:,} in {seen or 0:,} bytes",
+        "right" if exact else "wrong",
+    )
+
+
+LATENCIES: list[Check] = [service_time, slow_accept, stall, overload]
 
 
 # The same twice.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +29,8 @@ INSTEAD = {
     "compare run --models asyncio,epoll-et,threaded --workloads tcp-long "
     "--profile asyncio,epoll-et,threaded": f"--models epoll --profile epoll {QUICKEST}",
     "compare run --tls": f"--models epoll {QUICKEST}",
+    "compare run --workloads udp-echo --rate 5k,10k,20k,40k,80k "
+    "--models blocking,threaded,epoll,asyncio,uvloop": f"--rate 2k,20k --models epoll {QUICKEST}",
     "compare scale": "--models epoll --idle 10,50 --duration 0.1",
     "compare scale --models epoll,uvloop --idle most --ramp 2000": "--idle 200 --duration 0.1",
     "compare scale --models uvloop-workers --hold 1000000": "--hold 2000 --duration 0.1",
@@ -60,6 +64,26 @@ def test_command_runs(command: str, tmp_path: Path) -> None:
         exported = run(export.split(), tmp_path)
         assert exported.returncode == 0, exported.stderr
         assert sorted(Path(line).suffix for line in exported.stdout.split()) == [".hgrm", ".hlog"]
+
+
+def test_receive_buffer_holds_fewer_datagrams_than_its_bytes_would() -> None:
+    """Truesize: how many fewer is the kernel's business."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 50_000)
+        server.bind(("127.0.0.1", 0))
+        server.setblocking(False)
+        buffer = server.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert buffer == 100_000
+        for _ in range(200):
+            client.sendto(bytes(1000), server.getsockname())
+        held = 0
+        with contextlib.suppress(BlockingIOError):
+            while server.recv(1000):
+                held += 1
+        assert 20 <= held < 60
 
 
 def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -61,6 +61,8 @@ def made_up_round(rate: float = 1000.0, **changes: Any) -> Round:
             throttled=changes.pop("throttled", 0.0),
             rss_kb=90_000,
             pss_kb=20480,
+            dropped=changes.pop("dropped", None),
+            receive_buffer=changes.pop("receive_buffer", None),
         ),
         driver=Driver(
             cpu_fraction=changes.pop("driver_busy", 0.5),

@@ -17,11 +17,11 @@ from compare.report.breakeven import answer, rows_of
 from compare.report.chart import chart
 from compare.report.terminal import cost_text, rate_text
 from compare.report.words import markdown_table, milliseconds, three
+from compare.results.loss import lost_share
 from compare.results.ranking import UNRANKED, paired
 from compare.results.records import Cell, Run, Scalability
 from compare.results.statistics import ratio_of
 from compare.results.sweep import bytes_per_idle
-from compare.results.verdict import lost_share
 
 Runs = Sequence[Run]
 Facts = dict[str, str]

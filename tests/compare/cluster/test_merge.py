@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from compare.cluster.merge import merged
 from compare.contract.counts import Counts
 from compare.contract.histogram import encode, fold, merge
+from compare.contract.loss import Loss
 from compare.contract.outcome import Handshakes, Outcome, Pace
 
 NOWHERE = [None, None]
@@ -159,6 +160,7 @@ def test_open_loops_are_one_at_the_sum_of_their_rates(
             lateness_p99_ns=lateness,
             missed=1,
             service=encode(fold(array("Q", [1000]))),
+            loss=Loss(due=int(rate), lost=9, server_buffer=None, driver_buffer=2, unsent=1),
         )
         return msgspec.structs.replace(made_up_outcome(), pace=pace)
 
@@ -167,6 +169,7 @@ def test_open_loops_are_one_at_the_sum_of_their_rates(
     assert (pace.rate, pace.offered, pace.sends) == (300.0, 300, 300)
     assert (pace.late, pace.lateness_p99_ns, pace.missed) == (7, 50, 2)
     assert merge([pace.service]).get_total_count() == 2
+    assert pace.loss == Loss(due=300, lost=18, server_buffer=None, driver_buffer=4, unsent=2)
 
 
 def test_handshakes_of_all_drivers_are_added(made_up_outcome: Callable[..., Outcome]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from compare.contract.spec import Spec, Target
 from compare.driver import chat, members, tcp_long, tcp_short, udp_echo
 from compare.driver.load import CATCH_UP, Load
+from compare.driver.meter import Dropped
 from compare.driver.turns import Window
 
 Pairs = Callable[[], tuple[socket.socket, socket.socket]]
@@ -287,7 +288,7 @@ def test_what_a_window_ends_before_it_is_sent_is_late_too(load: Load, too_many: 
     workload = FakeWorkload(lateness=load.lateness)
     rate = 200 * CATCH_UP if too_many else 1000
     load.keep_to_schedule(workload, 2 * rate)  # type: ignore[arg-type]
-    window = Window(load)
+    window = Window(load, lambda: Dropped())
     while clock() < window.began + SECOND // 20:
         pass
     window.end()

@@ -18,7 +18,7 @@ from own_network import said_in_a_network_of_its_own
 
 from compare.contract.spec import Target
 from compare.driver import meter as metering
-from compare.driver.meter import Meter, TimeWait, sizes_of
+from compare.driver.meter import Dropped, Meter, TimeWait, dropped_at, sizes_of
 from compare.host import cgroup, kin, process
 from compare.host.launch import Server
 
@@ -169,6 +169,38 @@ def test_datagrams_that_found_its_buffer_full_are_counted() -> None:
     assert sizes is not None
     assert sizes.dropped == many - came > 0
     assert sizes.buffered_kb is sizes.time_wait is None
+
+
+def test_receive_buffer_is_what_the_kernel_made_of_it() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10_000)
+        server.bind(("127.0.0.1", 0))
+        target = Target(*server.getsockname(), pid=os.getpid())
+        sizes = sizes_of(target, "udp-echo", TimeWait(target, "udp-echo"))
+        assert sizes is not None
+        asked = server.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert sizes.receive_buffer == asked == 20_000
+
+
+def test_datagrams_are_dropped_at_the_end_whose_buffer_is_full() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        server.bind(("127.0.0.1", 0))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(server.getsockname())
+        port = server.getsockname()[1]
+        assert dropped_at(port) == (0, 0)
+        for _ in range(100):
+            server.sendto(b"x" * 500, client.getsockname())
+        found = dropped_at(port)
+        assert found.server == 0
+        assert found.clients is not None
+        assert 0 < found.clients < 100
+        assert found.since(Dropped(0, 1)) == (0, found.clients - 1)
+        assert found.since(Dropped()) == (None, None)
+    assert dropped_at(port) == (None, None)
 
 
 def test_closes_that_find_no_room_in_time_wait_are_counted() -> None:

@@ -160,6 +160,30 @@ def test_datagram_just_sent_is_not_lost_because_none_came_for_long(
         assert len(load.samples) == 1
 
 
+def test_datagram_that_the_kernel_does_not_take_is_missed_and_was_never_sent(
+    made_up_spec: Callable[..., Spec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int, data: bytes) -> int:
+        raise BlockingIOError
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        load = Load(made_up_spec(size=16), Target(*server.getsockname(), rate=1.0))
+        workload = udp_echo.Workload(load)
+        workload.connect()
+        with contextlib.closing(load.epoll), workload._clients[0].sock:
+            with monkeypatch.context() as patch:
+                patch.setattr(udp_echo, "write", full)
+                workload.offer(7, clock())
+            workload.offer(8, clock())
+            assert server.recv(100)[:8] == (1).to_bytes(8)  # no number is left out
+            workload._clients[0].under_way[1] = (8, 0)  # long ago
+            workload.finish()
+        assert list(load.missed) == list(load.unsent) == [7]
+        assert list(load.lost) == [8]
+        assert load.sent == 1
+
+
 def test_datagram_answered_after_the_window_is_late_and_not_lost(load: Load) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""What the kernel says of TCP sockets, against sockets of this process."""
+"""What the kernel says of sockets, against sockets of this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from machine import needs_ipv6
 
 from compare.host import sock_diag
-from compare.host.sock_diag import Ends, TimeWait, buffered_kb, listeners
+from compare.host.sock_diag import Ends, TimeWait, buffered_kb, listeners, receive_buffers
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends RST
 WaitUntil = Callable[[Callable[[], object], str], None]
@@ -215,3 +215,20 @@ def test_queue_of_a_listener_is_told_with_its_backlog() -> None:
         for _ in range(3):
             stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         assert queue(port) == (3, 7)
+
+
+def test_every_socket_of_datagrams_at_a_port_has_its_receive_buffer() -> None:
+    """Of either version, and not their clients'."""
+    with contextlib.ExitStack() as stack:
+        made = [
+            stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(3)
+        ]
+        first, second, client = made
+        for each in (first, second):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        second.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 5000)
+        first.bind((HOST, 0))
+        second.bind(first.getsockname())
+        client.connect(first.getsockname())
+        usual = first.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert sorted(receive_buffers(first.getsockname()[1])) == sorted([10_000, usual])

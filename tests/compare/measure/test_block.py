@@ -71,6 +71,17 @@ def test_alone_and_with_slices_as_long_it_is_one_window(changes: dict[str, Any])
     assert (spec.slices, spec.slice_s) == (1, 0.5)
 
 
+def test_datagrams_in_an_open_loop_have_one_window_in_which_a_buffer_has_time_to_fill() -> None:
+    slices = {}
+    for workload in ("udp-echo", "tcp-long"):
+        for loop in ("closed", "open"):
+            changes = {"workload": workload, "loop": loop}
+            block = block_of(settings=asked(duration_s=0.5, slice_s=0.02), **changes)
+            slices[workload, loop] = spec_of(block, []).slices
+    assert slices.pop(("udp-echo", "open")) == 1
+    assert set(slices.values()) == {25}
+
+
 def test_every_round_has_messages_and_an_order_of_its_own() -> None:
     target = Target("127.0.0.1", 7, 1, 50.0)
     first, second = (

@@ -135,7 +135,7 @@ def test_closed_loops_are_told_by_rate_p99_and_cost(
 def test_one_model_alone_has_one_table(made_up_cell: MakeCell) -> None:
     cells = [made_up_cell("epoll", (), ops_per_s=size * 10.0, size=size) for size in (16, 1024)]
     (found,) = dict(tables_of(shown(cells))).values()
-    assert found["bytes of a message"][:2] == ["operations a second", "payload a second, one way"]
+    assert found["bytes of a message"][:2] == ["operations a second", "one-way payload a second"]
     assert found["16"] == ["160", "2.56 kB/s", "0.30 ms", "5.25 µs"]
     assert found["1,024"] == ["10.2k", "10.5 MB/s", "0.30 ms", "5.25 µs"]
 
@@ -149,12 +149,12 @@ def test_sizes_are_told_by_bytes_a_second_too(made_up_cell: MakeCell) -> None:
     ]
     found = dict(tables_of(shown([*cells, made_up_cell("blocking", (), size=1)])))
     where = "by bytes of a message   tcp-long, 4 connections"
-    payload = found[f"payload a second, one way, {where}"]
+    payload = found[f"one-way payload a second, {where}"]
     assert payload["model"] == ["1", "1,000", "65,536"]
     assert payload["epoll"] == payload["uvloop"] == ["5 B/s", "200 MB/s", "3.28 GB/s"]
     assert payload["blocking"] == ["-", "-", "-"]
     (figure,) = [each for each in curves(cells) if "payload" in each.rows[0][2]]
-    assert figure.rows[0][2] == "payload a second, one way, MB"
+    assert figure.rows[0][2] == "one-way payload a second, MB"
     assert figure.traces[0]["y"] == [5e-6, 200.0, pytest.approx(3276.8)]
 
 

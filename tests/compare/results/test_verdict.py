@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from verdicts import verdict
 
+from compare.contract.loss import Loss
 from compare.results.records import Pace, Percentiles, Round, Verdict
 
 MakeRound = Callable[..., Round]
@@ -317,11 +318,12 @@ def test_lower_rate_is_no_remedy_for_datagrams_that_are_lost(
     made_up_round: MakeRound, made_up_pace: Callable[..., Pace]
 ) -> None:
     def paced(done: int, lost: int) -> str:
+        loss = Loss(due=10_000, lost=lost, server_buffer=0, driver_buffer=0, unsent=0)
         rounds = [
             made_up_round(
                 operations=done,
                 window_s=10.0,
-                pace=made_up_pace(1000.0),
+                pace=made_up_pace(1000.0, loss=loss),
                 errors={"lost": lost},
                 sent=10_000,
             )
@@ -330,4 +332,5 @@ def test_lower_rate_is_no_remedy_for_datagrams_that_are_lost(
 
     assert "ask for a lower rate" not in paced(9000, 1000)
     assert "10.0% of the datagrams were lost" in paced(9000, 1000)
-    assert "ask for a lower rate" in paced(8000, 1000)
+    assert "10.0% of the datagrams due were lost: 10.0% were never answered" in paced(9000, 1000)
+    assert "800 of 1,000 operations due in a second were done: ask for a lower" in paced(8000, 1000)

@@ -79,6 +79,12 @@ def test_eight_service_times_are_recovered_unless_the_machine_is_busy(
     assert together.state != "wrong", together
 
 
+def test_share_that_a_server_of_known_capacity_loses_is_recovered_and_where() -> None:
+    share, place = trials.overload(ANYWHERE)
+    assert share.state != "wrong", share
+    assert place.state == "right", place
+
+
 # With an instrument that is made up
 
 
