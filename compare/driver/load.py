@@ -28,6 +28,7 @@ REPLY_TIMEOUT_S = 1.0  # after the window, for what is still on its way
 OPEN_TIMEOUT_S = 3.0  # the same, where the latency of what was due is wanted
 QUIET_NS = 250_000_000  # nobody was answered for this long: who is not now never will be
 NEVER = 2**63
+BURST = 2 * MAX_EVENTS  # messages between two polls: who is late and only sends reads no reply
 CATCH_UP = 1000  # messages that were due while the driver did something else
 
 
@@ -218,7 +219,9 @@ class Load:
                     continue
                 handler()
             now = perf_counter_ns()
-            while self._due <= now < deadline:
+            for _ in range(BURST):
+                if not self._due <= now < deadline:
+                    break
                 self._offer(self._due, now)
                 self.offered += self._at_once
                 self._due = self._next_due()

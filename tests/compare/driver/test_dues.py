@@ -13,7 +13,7 @@ import pytest
 
 from compare.contract.spec import Spec, Target
 from compare.driver import chat, members, tcp_long, tcp_short, udp_echo
-from compare.driver.load import CATCH_UP, Load
+from compare.driver.load import BURST, CATCH_UP, Load
 from compare.driver.meter import Dropped
 from compare.driver.turns import Window
 
@@ -312,3 +312,16 @@ def test_rate_that_the_driver_cannot_keep_does_not_stop_it_from_ending(load: Loa
     began = clock()
     load.run(0.05, lambda now: None)
     assert clock() - began < 0.5 * SECOND
+
+
+def test_driver_that_is_late_reads_replies_before_it_has_caught_up(load: Load) -> None:
+    """Or what it is answered meanwhile would fill its buffers, and be lost there."""
+    workload = FakeWorkload()
+    load.keep_to_schedule(workload, 2_000_000, clock() - SECOND)  # type: ignore[arg-type]
+    offered = []
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.send(b"x")
+        load.watch(ours.fileno(), lambda: offered.append(len(workload.dues)))
+        load.run(5.0, lambda now: None, done=lambda: len(offered) > 3)
+    assert [after - before for before, after in itertools.pairwise(offered)] == [BURST] * 3
