@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
-import subprocess
-import time
-from types import TracebackType
 from typing import NamedTuple
 
-ATTACH_S = 20.0  # a thread at a time
-END_S = 20.0
-LOOK_S = 0.01
+from compare.host.onlooker import PERMIT, Onlooker
+
 # % time, seconds, usecs/call, calls, perhaps errors, name
 _ROW = re.compile(r"\s*[\d.]+\s+([\d.]+)\s+\d+\s+(\d+)\s+(?:(\d+)\s+)?([a-z]\w*)\s*")
 
@@ -44,61 +38,18 @@ def parse(text: str) -> list[Call]:
     ]
 
 
-class Calls:
+class Calls(Onlooker):
     """Counts, while inside, the system calls of process `pid` and of all that is born of it.
 
     `found` has them afterwards. Raises OSError where strace cannot attach.
     """
 
     def __init__(self, pid: int) -> None:
-        self.found: list[Call] = []
-        self._pid = pid
+        super().__init__(["strace", "-f", "-c", "-p", str(pid)], "attached")
 
-    def __enter__(self) -> Calls:
-        self._output = os.memfd_create("calls")
-        self._said = os.memfd_create("said")
-        command = ["strace", "-f", "-c", "-o", f"/proc/self/fd/{self._output}"]
-        command += ["-p", str(self._pid)]
-        self._strace = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._said,
-            pass_fds=[self._output],
-        )
-        try:
-            self._await_attached()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
+    @property
+    def found(self) -> list[Call]:
+        return parse(self.written)
 
-    def _await_attached(self) -> None:
-        deadline = time.monotonic() + ATTACH_S
-        while "attached" not in (said := self._read(self._said)):
-            if self._strace.poll() is not None:
-                last = said.strip().splitlines()[-1] if said.strip() else "it ended"
-                raise OSError(f"{last}: ask as root, or set kernel.yama.ptrace_scope to 0")
-            if time.monotonic() > deadline:
-                raise OSError(f"strace did not attach within {ATTACH_S:g} s")
-            time.sleep(LOOK_S)
-
-    @staticmethod
-    def _read(descriptor: int) -> str:
-        return os.pread(descriptor, 1 << 20, 0).decode(errors="replace")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._strace.send_signal(signal.SIGINT)  # it lets go, and says what it has counted
-        try:
-            self._strace.wait(END_S)
-        except subprocess.TimeoutExpired:
-            self._strace.kill()
-            self._strace.wait()
-        self.found = parse(self._read(self._output))
-        os.close(self._output)
-        os.close(self._said)
+    def why_refused(self, said: list[str]) -> str:
+        return f"{said[-1]}: {PERMIT}"

@@ -36,6 +36,14 @@
         line: { width: 0.5, color: colour("ground") },
       };
       styled.hovertemplate = "%{base:.3f} ms, for %{x:.3f} ms<extra></extra>";
+    } else if (trace.languages) {
+      const fills = { all: colour("raised"), Python: palette[0], C: palette[1] };
+      const line = { width: 1, color: colour("ground") };
+      styled.marker = { colors: trace.languages.map((each) => fills[each]), line };
+      styled.textinfo = "label";
+      styled.pathbar = { visible: false };
+      styled.tiling = { orientation: "v", pad: 0 };
+      styled.hovertemplate = "%{label}<br>%{customdata}<extra></extra>";
     } else if (trace.type === "bar") {
       styled.marker = { color: ink };
       if (trace.error_x) styled.error_x = { ...trace.error_x, color: colour("text"), thickness: 1.5, width: 5 };
@@ -55,10 +63,11 @@
 
   function laidOut(figure, width) {
     const { lines, xaxis, yaxis, ...rest } = figure.layout;
+    if (figure.traces[0].languages) rest.uniformtext = { minsize: 9, mode: "hide" };
     const narrow = width < 480;
     return {
       ...rest,
-      xaxis: axis({ ...xaxis, ...(narrow && xaxis.type !== "log" ? { nticks: 4 } : {}) }),
+      xaxis: axis({ ...xaxis, ...(narrow && xaxis?.type !== "log" ? { nticks: 4 } : {}) }),
       yaxis: axis(yaxis || {}),
       height: lines ? FRAME + lines * (rest.barmode === "overlay" ? LANE_HEIGHT : LINE_HEIGHT) : TALL,
       margin: { l: 12, r: 16, t: 28, b: 44 },
@@ -85,7 +94,17 @@
     for (const each of seen) if (each.isIntersecting && !drawn.has(each.target)) draw(each.target);
   }, { rootMargin: "600px" });
   places.forEach((place) => near.observe(place));
-  window.addEventListener("beforeprint", () => places.forEach((place) => drawn.has(place) || draw(place)));
+  const seen = (place) => place.clientWidth > 0; // and not in details that are closed
+  window.addEventListener("beforeprint", () => places.forEach((place) => drawn.has(place) || !seen(place) || draw(place)));
+
+  // Where a link leads is opened.
+  function open() {
+    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const around = target && target.closest("details");
+    if (around) { around.open = true; target.scrollIntoView(); }
+  }
+  window.addEventListener("hashchange", open);
+  open();
 
   // The theme: as the system has it, or as one chooses.
   const THEMES = ["system", "light", "dark"];

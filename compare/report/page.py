@@ -22,6 +22,7 @@ from compare.models.matrix import group_of
 from compare.report import figures, scaling, scatter, timeline
 from compare.report.breakeven import break_even_charts
 from compare.report.figures import Figure
+from compare.report.flames import Made, made_of
 from compare.report.sentences import amount, answer, loads_of
 from compare.report.slow import slow_charts
 from compare.report.sweeps import curves
@@ -84,6 +85,7 @@ def page(given: Sequence[Given]) -> str:
     everything = [*swept]
     for section in sections:
         everything += [*section["figures"], *section["timelines"]]
+        everything += [each.flame for each in section["made"].values() if each.flame]
     models = dict.fromkeys(cell.model for cells in loads.values() for cell in cells)
     css, script = _file("page.css"), _file("page.js")
     plotly = get_plotlyjs()
@@ -108,7 +110,9 @@ def page(given: Sequence[Given]) -> str:
             heat=_heat(loads, of_load, list(models)),
             columns=COLUMNS,
             cells=[
-                _row(load, cell, of_load[load]) for load, cells in loads.items() for cell in cells
+                _row(load, cell, of_load[load], section["made"].get(cell.model))
+                for section, (load, cells) in zip(sections, loads.items(), strict=True)
+                for cell in cells
             ],
             groups=list(dict.fromkeys(map(group_of, models))),
             verdicts=sorted({cell.verdict for cells in loads.values() for cell in cells}),
@@ -152,6 +156,11 @@ def _section(load: Load, cells: list[Cell]) -> dict[str, Any]:
             for number, cell in enumerate(cells)
             if (figure := timeline.timeline(load, cell, number))
         ],
+        "made": {
+            cell.model: made
+            for number, cell in enumerate(cells)
+            if (made := made_of(load, cell, number))
+        },
     }
 
 
@@ -207,7 +216,7 @@ def _step(share: float) -> tuple[str, int]:
     return f"{share:.2f}", max(1, round(share * HEAT_STEPS))
 
 
-def _row(load: Load, cell: Cell, ranked: list[Comparison]) -> dict[str, Any]:
+def _row(load: Load, cell: Cell, ranked: list[Comparison], made: Made | None) -> dict[str, Any]:
     us, server, counts = cell.latency_us, cell.server, cell.counts
     standings = standings_of(ranked)
     metric: Metric = "p99_us" if cell.pace else "ops_per_s"
@@ -231,6 +240,7 @@ def _row(load: Load, cell: Cell, ranked: list[Comparison]) -> dict[str, Any]:
         ],
         "verdicts": "; ".join(cell.verdicts or [cell.verdict]),
         "reasons": "; ".join(cell.reasons),
+        "made": made and made.id,
     }
 
 

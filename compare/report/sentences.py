@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from compare.report.profiles import calls_in_words
+from compare.report.profiles import calls_in_words, frames_in_words
 from compare.report.words import milliseconds, time_text
 from compare.results.ranking import UNRANKED, by_load
 from compare.results.records import Cell, Comparison, Load, Run
@@ -41,6 +41,7 @@ def answer(
         *_held(cells),
         *_handshakes(cells),
         *calls_in_words(cells),
+        *frames_in_words(cells),
         *_reservations(cells),
         *_left_out(cells),
     ]

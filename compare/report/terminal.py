@@ -11,7 +11,7 @@ from rich.table import Table
 from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
 from compare.report.breakeven import show_break_evens
-from compare.report.profiles import calls_in_words
+from compare.report.profiles import calls_in_words, frames_in_words
 from compare.report.scaling import show_scaling
 from compare.report.slow import show_slow
 from compare.report.sweeps import show_sweeps
@@ -48,7 +48,7 @@ def show(run: Run, console: Console) -> None:
             for cell in cells:
                 for reason in cell.reasons:
                     console.print(f"{escape(cell.model)}: {escape(reason)}")
-        for sentence in calls_in_words(cells):
+        for sentence in (*calls_in_words(cells), *frames_in_words(cells)):
             console.print(escape(sentence), soft_wrap=True)
     show_sweeps(run.cells, console)
     show_break_evens(run.break_evens, console)

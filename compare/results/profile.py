@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from compare.host.stacks import is_python
+
 
 class SystemCall(msgspec.Struct, frozen=True, kw_only=True):
     """What an operation takes of one: how many, how many in vain (EAGAIN), and us of system time.
@@ -17,12 +19,45 @@ class SystemCall(msgspec.Struct, frozen=True, kw_only=True):
     us_per_op: float
 
 
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """A function, where it was called from.
+
+    file: of Python, or a library or a source of C. caller: its place in the list, which is before
+    this one's; None where nobody called it. share: of the server's CPU time, from 0 to 1, with all
+    that it called; own: without.
+    """
+
+    name: str
+    file: str
+    caller: int | None
+    share: float
+    own: float
+
+    @property
+    def is_python(self) -> bool:
+        return is_python(self.file)
+
+
+class Frames(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the CPU time of a server goes; what has less than a thousandth of it is left out.
+
+    samples: of who had the CPU. native: whether functions of C were seen. why_not: where there is
+    nothing.
+    """
+
+    samples: int = 0
+    native: bool = True
+    frames: list[Frame] = []
+    why_not: str | None = None
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Of so many operations, in a run of their own; the most frequent call first.
 
-    why_not: where there is none.
+    why_not: where there is none. frames: of another run; None where py-spy is not installed.
     """
 
     operations: int = 0
     calls: list[SystemCall] = []
     why_not: str | None = None
+    frames: Frames | None = None
