@@ -44,11 +44,15 @@ def made_of(load: Load, cell: Cell, number: int) -> Made | None:
 
 def _calls(profile: Profile) -> list[list[str]]:
     rows = [
-        [each.name, f"{each.per_op:.3f}", f"{each.errors_per_op:.3f}", f"{each.us_per_op:.2f}"]
+        [each.name, *map(_number, (each.per_op, each.errors_per_op, each.us_per_op))]
         for each in profile.calls
     ]
     head = ["system call", "for an operation", "in vain", "system time, µs an operation"]
     return [head, *rows] if rows else []
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}"  # and not -0.000
 
 
 def _flame(load: Load, model: str, profile: Profile, number: int) -> Figure | None:

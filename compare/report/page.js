@@ -41,6 +41,7 @@
       const line = { width: 1, color: colour("ground") };
       styled.marker = { colors: trace.languages.map((each) => fills[each]), line };
       styled.textinfo = "label";
+      styled.leaf = { opacity: 1 };
       styled.pathbar = { visible: false };
       styled.tiling = { orientation: "v", pad: 0 };
       styled.hovertemplate = "%{label}<br>%{customdata}<extra></extra>";

@@ -1,21 +1,46 @@
-"""The system calls of an operation, of real servers."""
+"""What an operation is made of, of real servers."""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
+from pathlib import Path
 
+import made_up_py_spy
+import msgspec
 import pytest
-from short_runs import run_of
+from planted_models import model_of
+from short_runs import asked, run_of
 
-from compare.host import calls
+from compare.host import calls, stacks
 from compare.measure import profile as module
-from compare.measure.profile import profiled
+from compare.measure.profile import profiled, sampled
+from compare.measure.testbed import Block
 from compare.models.matrix import MODELS
+from compare.models.model import Model
 from compare.report.sentences import answer
-from compare.results.profile import Profile
-from compare.results.records import Cell, Run
+from compare.results.frames import functions_of
+from compare.results.profile import Frames, Profile
+from compare.results.records import Cell, Load, Run
 
 pytestmark = pytest.mark.timeout(60)
+LOOKS = "thread (1): MainThread;serve (a.py);work (a.py) 60\nthread (1): MainThread;serve (a.py) 20"
+
+
+@pytest.fixture(autouse=True)
+def without_py_spy(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "py_spy" not in request.fixturenames:
+        monkeypatch.setattr(stacks, "command", lambda: None)
+
+
+@pytest.fixture
+def py_spy() -> None:
+    if words := stacks.why_not():
+        pytest.skip(words)
+
+
+def block_of(model: Model) -> Block:
+    return Block([model], Load(workload="tcp-long", connections=4, size=100), asked(model))
 
 
 def of(run: Run, *names: str) -> Run:
@@ -75,3 +100,84 @@ def test_strace_that_does_not_attach_is_the_reason(
         "attach: not permitted: ask as root, or set kernel.yama.ptrace_scope to 0"
     )
     assert any("are not known: attach" in each for each in answer([cell], []))
+
+
+def test_run_without_py_spy_says_once_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(module, "profile", lambda model, block: Profile(operations=7))
+    run = run_of(MODELS["epoll"], connections=[2, 3])
+    done = profiled(run, [MODELS["epoll"]], ["epoll"], said.append)
+    assert [cell.profile for cell in done.cells] == [Profile(operations=7)] * 2
+    assert said[0].endswith("which is not installed: pip install py-spy")
+    assert [each for each in said[1:] if "py-spy" in each or "stacks" in each] == []
+
+
+def test_interruption_of_the_second_look_keeps_the_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(model: object, block: object) -> Frames:
+        raise KeyboardInterrupt
+
+    made_up_py_spy.install(tmp_path, monkeypatch)
+    monkeypatch.setattr(module, "profile", lambda model, block: Profile(operations=7))
+    monkeypatch.setattr(module, "sampled", interrupted)
+    done = of(run_of(MODELS["epoll"]), "epoll")
+    assert done.interrupted
+    assert [cell.profile for cell in done.cells] == [Profile(operations=7)]
+
+
+def test_samples_are_of_the_server_under_its_load(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made_up_py_spy.install(tmp_path, monkeypatch, LOOKS)
+    monkeypatch.setattr(module, "SAMPLED_S", 0.1)
+    found = sampled(MODELS["epoll"], block_of(MODELS["epoll"]))
+    assert {each.name: (each.share, each.own) for each in found.frames} == {
+        "serve": (1.0, 0.25),
+        "work": (0.75, 0.75),
+    }
+
+
+def test_server_that_ends_meanwhile_is_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made_up_py_spy.install(tmp_path, monkeypatch, LOOKS)
+    monkeypatch.setattr(module, "SAMPLED_S", 0.3)
+    dying = model_of("dying", "echo.py", "dies", 100, 5)
+    found = sampled(dying, block_of(dying))
+    assert found.why_not == "the server ended meanwhile: exit status 3; stderr: out of luck"
+
+
+def test_py_spy_that_cannot_attach_is_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made_up_py_spy.install(tmp_path, monkeypatch, script=made_up_py_spy.REFUSES)
+    monkeypatch.setattr(module, "profile", lambda model, block: Profile(operations=7))
+    (cell,) = of(run_of(MODELS["epoll"]), "epoll").cells
+    assert (
+        "epoll: where its CPU goes is not known: py-spy: Failed to find python version from "
+        in ("".join(answer([cell], [])))
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("py_spy")
+def test_function_that_burns_the_cpu_is_on_top() -> None:
+    burning = model_of("burning", "costly.py", 60_000)
+    found = sampled(burning, block_of(burning))
+    if found.why_not and "not permitted" in found.why_not:
+        pytest.skip(found.why_not)  # nobody may be traced here
+    top, *_ = functions_of(found.frames)
+    assert (top.name, Path(top.file).name) == ("burn", "costly.py")
+    assert top.share > 0.5
+    cell = msgspec.structs.replace(run_of(burning).cells[0], profile=Profile(frames=found))
+    assert any("burning spends its CPU in burn " in each for each in answer([cell], []))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("py_spy")
+def test_process_that_is_no_python_cannot_be_sampled() -> None:
+    with subprocess.Popen(["sleep", "30"]) as other:
+        with pytest.raises(OSError, match=r"^py-spy: \S.*$"), stacks.Stacks(other.pid):
+            pass
+        other.kill()
