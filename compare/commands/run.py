@@ -245,7 +245,7 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     "--profile",
     metavar="MODEL,...",
     help="Afterwards, of these: which system calls an operation takes, in a run of its own under "
-    "strace.",
+    "strace; and, where py-spy is installed, in another one where their CPU time goes.",
 )
 @click.option("--quick", is_flag=True, help="Few rounds, and short: a look, with wide intervals.")
 @click.option(

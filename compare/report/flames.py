@@ -83,7 +83,8 @@ def _flame(load: Load, model: str, profile: Profile, number: int) -> Figure | No
         identify(f"flame-{number}", load),
         f"Where the CPU time of {model} goes",
         "Each bar is a function below the one that called it, as wide as its share, and what it "
-        "calls has a part of that; blue is Python, the other C. Click on one to look closer. "
+        "calls has a part of that; blue is Python, the other C. Click on one to look closer, and "
+        "on the top one to go back. "
         f"{profile.frames.samples:,} samples.",
         [trace],
         {"lines": max(depths.values()) + 1},

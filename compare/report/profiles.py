@@ -42,9 +42,10 @@ def frames_in_words(cells: Iterable[Cell]) -> Iterator[str]:
         if frames.why_not:
             yield f"{cell.model}: where its CPU goes is not known: {frames.why_not}."
             continue
+        alone = "" if frames.native else ", of Python alone"
         yield (
             f"{cell.model} spends its CPU in {', '.join(_spent(frames))} "
-            f"(of {frames.samples:,} samples by py-spy)."
+            f"(of {frames.samples:,} samples by py-spy{alone})."
         )
 
 

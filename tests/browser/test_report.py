@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from chromium import NARROW, WIDE, launched, must_be_accessible, playwright, visit
+from made_up_records import made_up_profile
 
 from compare.contract.counts import Counts
 from compare.contract.histogram import encode, fold
@@ -132,6 +133,7 @@ def _cell(model: str, workload: str, connections: int, rate: float, histogram: s
         server=server,
         rounds=rounds,
         latency_hdr=histogram,
+        profile=made_up_profile() if model == "epoll" else None,
         trace=Trace(
             1000.0,
             [
@@ -166,6 +168,7 @@ def shown(browser) -> Iterator[Open]:
 
 
 def draw_all(opened) -> None:
+    opened.evaluate("document.querySelectorAll('.made').forEach(each => each.open = true)")
     opened.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     undrawn = opened.locator(".plot:not(:has(.main-svg))")
     playwright.expect(undrawn).to_have_count(0, timeout=30_000)
@@ -199,6 +202,24 @@ def test_ticks_of_latencies_say_of_what_they_are(shown, report) -> None:
     numbers = [float(each.replace(",", "")) for each in ticks]
     assert len(numbers) > 1
     assert numbers == sorted(numbers)
+
+
+def test_flame_graph_is_opened_from_its_cell_and_looked_into(shown, report) -> None:
+    opened = shown(report)
+    assert opened.locator(".made[open]").count() == 0
+    opened.locator("#cells a", has_text="profile").first.click()
+    flame = opened.locator(".made[open] .plot")
+    bars = flame.locator(".slicetext:visible")
+    bars.first.wait_for()
+    assert {*bars.all_text_contents()} == {"epoll", "run", "<lambda>", "send", "epoll_wait"}
+
+    def click(name: str) -> None:
+        flame.locator("g.slice", has_text=name).first.click(force=True)
+
+    click("<lambda>")
+    playwright.expect(flame.locator(".slicetext", has_text="epoll_wait")).to_have_count(0)
+    click("<lambda>")  # which is the top now
+    flame.locator(".slicetext", has_text="epoll_wait").first.wait_for()
 
 
 def test_figures_are_drawn_when_they_come_near(shown, report) -> None:

@@ -9,6 +9,7 @@ from compare.contract.histogram import empty, encode
 from compare.contract.outcome import Outcome, Sizes, Slice, Usage
 from compare.host.limits import Limits
 from compare.host.machine import Machine
+from compare.results.profile import Frame, Frames, Profile, SystemCall
 from compare.results.ranking import rank_all
 from compare.results.records import (
     Cell,
@@ -199,3 +200,22 @@ def made_up_outcome(**changes: Any) -> Outcome:
         "peak_descriptors": 5,
     }
     return Outcome(**values | changes)
+
+
+def made_up_profile(**changes: Any) -> Profile:
+    """Of an event loop that sends, and of each call it makes one for an operation."""
+    where = (
+        ("main", "server.py", None, 1.0, 0.0),
+        ("run", "server.py", 0, 1.0, 0.1),
+        ("<lambda>", "server.py", 1, 0.6, 0.2),
+        ("send", "libc.so.6", 2, 0.4, 0.4),
+        ("epoll_wait", "libc.so.6", 1, 0.3, 0.3),
+    )
+    names = ("name", "file", "caller", "share", "own")
+    found = [Frame(**dict(zip(names, each, strict=True))) for each in where]
+    values: dict[str, Any] = {
+        "operations": 1000,
+        "calls": [SystemCall(name="sendto", per_op=1.0, errors_per_op=-0.0001, us_per_op=2.5)],
+        "frames": Frames(samples=600, frames=found),
+    }
+    return Profile(**values | changes)
