@@ -6,6 +6,7 @@ import re
 import shutil
 from typing import NamedTuple
 
+from compare.host.kin import tree
 from compare.host.onlooker import PERMIT, Onlooker
 
 # % time, seconds, usecs/call, calls, perhaps errors, name
@@ -39,13 +40,15 @@ def parse(text: str) -> list[Call]:
 
 
 class Calls(Onlooker):
-    """Counts, while inside, the system calls of process `pid` and of all that is born of it.
+    """Counts, while inside, the system calls of process `pid` and of all that was born of it.
 
     `found` has them afterwards. Raises OSError where strace cannot attach.
     """
 
     def __init__(self, pid: int) -> None:
-        super().__init__(["strace", "-f", "-c", "-p", str(pid)], "attached")
+        # By -f it follows who is born while it looks, and no child that is there already.
+        whom = [word for each in tree(pid) for word in ("-p", str(each))]
+        super().__init__(["strace", "-f", "-c", *whom], "attached")
 
     @property
     def found(self) -> list[Call]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -38,15 +39,18 @@ class Onlooker:
             stdout=self._said,
             stderr=self._said,
             pass_fds=[self._output],
+            preexec_fn=self._settle if self._cores else None,
         )
         try:
-            if self._cores:
-                os.sched_setaffinity(self._process.pid, self._cores)
             self._await_attached()
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
+
+    def _settle(self) -> None:
+        with contextlib.suppress(OSError):  # from elsewhere it sees as much
+            os.sched_setaffinity(0, self._cores)
 
     def _await_attached(self) -> None:
         deadline = time.monotonic() + ATTACH_S

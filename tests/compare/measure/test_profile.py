@@ -63,6 +63,16 @@ def test_echo_takes_one_call_to_receive_and_one_to_send(tls: str) -> None:
     assert any("system calls for an operation" in each for each in answer([cell], []))
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(calls.why_not() is not None, reason="no strace")
+def test_calls_of_children_that_were_there_before_are_counted() -> None:
+    found = module.profile(MODELS["prefork"], block_of(MODELS["prefork"]))
+    if found.why_not and "ptrace" in found.why_not:
+        pytest.skip(found.why_not)  # nobody may be traced here
+    made = {each.name: each.per_op for each in found.calls}
+    assert made["sendto"] == pytest.approx(1, abs=0.05)
+
+
 def test_only_who_is_named_is_counted() -> None:
     run = run_of(MODELS["epoll"])
     assert of(run, "asyncio") == run
