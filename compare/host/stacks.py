@@ -86,8 +86,8 @@ class Stacks(Onlooker):
 
     Whether they run or wait: `found` has them afterwards. Where no functions of C can be seen,
     `native` is False, and there are those threads alone that seemed to run. On `cores`, which
-    should be others than the process has: on the same ones it would look most often when that
-    waits. Raises OSError where py-spy cannot attach.
+    should be others than the process has: on the same ones it looks when that waits. Raises
+    OSError where py-spy cannot attach.
     """
 
     def __init__(self, pid: int, cores: Collection[int] = ()) -> None:

@@ -88,10 +88,12 @@ def sampled(model: Model, block: Block) -> Frames:
     Where that cannot be told, it says why.
     """
     core = block.settings.driver_core
+    if core is None:
+        return Frames(why_not="it takes two cores, one for the server and one to look from")
     try:
         with _served(model, block) as (target, block):
             assert target.pid is not None
-            with Stacks(target.pid, () if core is None else (core,)) as looked:
+            with Stacks(target.pid, (core,)) as looked:
                 began, used_ns = time.monotonic(), process.cpu_of_tree_ns(target.pid)
                 _drive(target, block, SAMPLED_S)
                 cpu_s = (process.cpu_of_tree_ns(target.pid) - used_ns) / 1e9
@@ -99,7 +101,7 @@ def sampled(model: Model, block: Block) -> Frames:
     except (LaunchError, DriverError, OSError) as error:
         return Frames(why_not=str(error))
     found = frames_of(looked.found, cpu_s, window_s)
-    return msgspec.structs.replace(found, native=looked.native)
+    return found if looked.native else msgspec.structs.replace(found, native=False, had_cpu=1.0)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from compare.report.figures import Figure, Trace, identify
+from compare.report.profiles import sampled
 from compare.results.frames import LEAST, functions_of
 from compare.results.profile import Frame, Profile
 from compare.results.records import Cell, Load
@@ -85,7 +86,7 @@ def _flame(load: Load, model: str, profile: Profile, number: int) -> Figure | No
         "Each bar is a function below the one that called it, as wide as its share, and what it "
         "calls has a part of that; blue is Python, the other C. Click on one to look closer, and "
         "on the top one to go back. "
-        f"{profile.frames.samples:,} samples.",
+        f"Made {sampled(profile.frames)}.",
         [trace],
         {"lines": max(depths.values()) + 1},
         _functions(frames),

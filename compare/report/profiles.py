@@ -10,6 +10,7 @@ from compare.results.records import Cell
 
 MOST_NAMED = 5  # functions of a cell
 LEAST_NAMED = 0.02  # of CPU time
+ENOUGH = 0.8  # of the samples that had a core; being stopped by py-spy takes some, too
 LEAST = 0.01  # of a call for each operation, below which it is not named
 
 
@@ -42,11 +43,17 @@ def frames_in_words(cells: Iterable[Cell]) -> Iterator[str]:
         if frames.why_not:
             yield f"{cell.model}: where its CPU goes is not known: {frames.why_not}."
             continue
-        alone = "" if frames.native else ", of Python alone"
-        yield (
-            f"{cell.model} spends its CPU in {', '.join(_spent(frames))} "
-            f"(of {frames.samples:,} samples by py-spy{alone})."
-        )
+        yield f"{cell.model} spends its CPU in {', '.join(_spent(frames))} ({sampled(frames)})."
+
+
+def sampled(frames: Frames) -> str:
+    """How far the shares are to be believed."""
+    words = f"of {frames.samples:,} samples by py-spy"
+    if not frames.native:
+        words += ", of Python alone"
+    if frames.had_cpu < ENOUGH:
+        words += f"; in {1 - frames.had_cpu:.0%} of them it was waiting for a core"
+    return words
 
 
 def _spent(frames: Frames) -> Iterator[str]:

@@ -60,20 +60,28 @@ def frames_of(stacks: Sequence[Stack], cpu_s: float, window_s: float) -> Frames:
     much as CPU time is left for them, and those that mostly do what is left then: a call that
     waits costs CPU, too.
     """
-    weights = _weights(stacks, cpu_s / window_s)
+    weights = _weights(stacks, expected := cpu_s / window_s * _looks(stacks))
     total = sum(weights)
     if (samples := round(total)) < FEWEST:
         return Frames(why_not=f"{samples} samples of who has the CPU are too few to tell")
-    return Frames(samples=samples, frames=_tree(stacks, [each / total for each in weights]))
+    return Frames(
+        samples=samples,
+        had_cpu=round(min(1.0, expected / total), 3),
+        frames=_tree(stacks, [each / total for each in weights]),
+    )
 
 
-def _weights(stacks: Sequence[Stack], busy: float) -> list[float]:
-    """Of each stack: its samples, as far as they had the CPU. busy: how many of them at a time."""
+def _looks(stacks: Iterable[Stack]) -> int:
+    """How often somebody looked: each thread was seen each time, but for those that came late."""
     by_thread: dict[str, int] = {}
     for each in stacks:
         by_thread[each.thread] = by_thread.get(each.thread, 0) + each.samples
+    return max(by_thread.values(), default=0)
+
+
+def _weights(stacks: Sequence[Stack], left: float) -> list[float]:
+    """Of each stack: its samples, as far as they had the CPU, which so many did."""
     kinds = [_kind(each) for each in stacks]
-    left = busy * max(by_thread.values(), default=0)
     share = {}
     for kind in range(3):
         taken = sum(each.samples for each, its in zip(stacks, kinds, strict=True) if its == kind)

@@ -41,11 +41,13 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 class Frames(msgspec.Struct, frozen=True, kw_only=True):
     """Where the CPU time of a server goes; what has less than a thousandth of it is left out.
 
-    samples: of who had the CPU. native: whether functions of C were seen. why_not: where there is
-    nothing.
+    samples: of who did not wait. had_cpu: how many of these had a core, from 0 to 1; the others
+    were waiting for one, wherever something else took theirs. native: whether functions of C were
+    seen. why_not: where there is nothing.
     """
 
     samples: int = 0
+    had_cpu: float = 1.0
     native: bool = True
     frames: list[Frame] = []
     why_not: str | None = None

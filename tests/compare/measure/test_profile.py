@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import made_up_py_spy
 import msgspec
@@ -39,8 +41,13 @@ def py_spy() -> None:
         pytest.skip(words)
 
 
-def block_of(model: Model) -> Block:
-    return Block([model], Load(workload="tcp-long", connections=4, size=100), asked(model))
+FIRST, *OTHERS = sorted(os.sched_getaffinity(0))
+PINNED: dict[str, Any] = {"server_cores": [FIRST], "driver_core": (OTHERS or [FIRST])[0]}
+
+
+def block_of(model: Model, **changes: Any) -> Block:
+    load = Load(workload="tcp-long", connections=4, size=100)
+    return Block([model], load, asked(model, **PINNED | changes))
 
 
 def of(run: Run, *names: str) -> Run:
@@ -170,10 +177,16 @@ def test_py_spy_that_cannot_attach_is_the_reason(
     )
 
 
+def test_one_core_is_too_few_to_look_from_another() -> None:
+    found = sampled(MODELS["epoll"], block_of(MODELS["epoll"], driver_core=None))
+    assert found.why_not == "it takes two cores, one for the server and one to look from"
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(not OTHERS, reason="one core")
 @pytest.mark.usefixtures("py_spy")
 def test_function_that_burns_the_cpu_is_on_top() -> None:
-    burning = model_of("burning", "costly.py", 60_000)
+    burning = model_of("burning", "costly.py", 600_000)
     found = sampled(burning, block_of(burning))
     if found.why_not and "not permitted" in found.why_not:
         pytest.skip(found.why_not)  # nobody may be traced here

@@ -62,6 +62,18 @@ def test_python_alone_is_said_to_be_that() -> None:
     assert words.endswith("(of 9 samples by py-spy, of Python alone).")
 
 
+def test_server_that_waited_for_its_core_is_said_to_have() -> None:
+    frames = made_up_profile().frames
+    assert frames is not None
+    short = Frames(samples=600, had_cpu=0.4, frames=frames.frames)
+    cell = profiled(made_up_profile(frames=short))
+    words = "of 600 samples by py-spy; in 60% of them it was waiting for a core"
+    assert any(each.endswith(f"({words}).") for each in answer([cell], []))
+    flame = made(cell).flame
+    assert flame is not None
+    assert flame.caption.endswith(f"Made {words}.")
+
+
 def test_what_is_not_known_is_said_with_its_reason() -> None:
     found = made(profiled(Profile(why_not="no strace", frames=Frames(why_not="no py-spy"))))
     assert (found.flame, found.calls) == (None, [])
