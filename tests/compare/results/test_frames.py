@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from compare.host.stacks import Function, Stack
 from compare.results.frames import FEWEST, LEAST, Spent, frames_of, functions_of
-from compare.results.profile import Frame, Frames
+from compare.results.profile import Frame, Frames, Profile
 
 LOOP, SERVE, WORK = (Function(name, "server.py") for name in ("loop", "serve", "work"))
 WAIT, READ, SEND = (Function(name, "libc.so.6") for name in ("epoll_wait", "recv", "send"))
@@ -106,3 +107,8 @@ def test_shares_are_of_one_whole(stacks: list[Stack], cpu_s: float, window_s: fl
     for each, below in zip(found.frames, children, strict=True):
         assert below + each.own <= each.share + 0.001
     assert sum(each.share for each in functions_of(found.frames)) <= 1.001
+
+
+def test_profile_of_before_there_were_frames_is_read() -> None:
+    old = b'{"operations": 7, "calls": []}'
+    assert msgspec.json.decode(old, type=Profile) == Profile(operations=7)
