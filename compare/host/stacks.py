@@ -1,7 +1,8 @@
 """The call stacks of a Python process and its children, sampled by py-spy.
 
 It stops the process for each, so that no stack is one that never was: functions of Python and,
-called by them, of C, as far as those have names.
+called by them, of C, as far as those have names. A stop comes into effect some microseconds late,
+at the latest where a system call ends: what runs for less between two of them is seen in the second.
 """
 
 from __future__ import annotations

@@ -98,14 +98,18 @@ def sampled(model: Model, block: Block) -> Frames:
         with _served(model, block) as (target, block):
             assert target.pid is not None
             with Stacks(target.pid, (core,)) as looked:
-                began, used_ns = time.monotonic(), process.cpu_of_tree_ns(target.pid)
+                began, before = time.monotonic(), process.usage(target.pid)
                 _drive(target, block, SAMPLED_S, behind=BEHIND)
-                cpu_s = (process.cpu_of_tree_ns(target.pid) - used_ns) / 1e9
-                window_s = time.monotonic() - began
+                window_s, after = time.monotonic() - began, process.usage(target.pid)
     except (LaunchError, DriverError, OSError) as error:
         return Frames(why_not=str(error))
-    found = frames_of(looked.found, cpu_s, window_s)
-    return found if looked.native else msgspec.structs.replace(found, native=False, had_cpu=1.0)
+    found = frames_of(
+        looked.found,
+        (after.cpu_ns - before.cpu_ns) / 1e9,
+        window_s,
+        waited_s=max(0, after.wait_ns - before.wait_ns) / 1e9,
+    )
+    return msgspec.structs.replace(found, native=looked.native)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from compare.results.records import Cell
 
 MOST_NAMED = 5  # functions of a cell
 LEAST_NAMED = 0.02  # of CPU time
-ENOUGH = 0.8  # of the samples that had a core; being stopped by py-spy takes some, too
+ENOUGH = 0.9  # of the time that it had a core
 LEAST = 0.01  # of a call for each operation, below which it is not named
 
 
@@ -52,7 +52,7 @@ def sampled(frames: Frames) -> str:
     if not frames.native:
         words += ", of Python alone"
     if frames.had_cpu < ENOUGH:
-        words += f"; in {1 - frames.had_cpu:.0%} of them it was waiting for a core"
+        words += f"; for {1 - frames.had_cpu:.0%} of that time it was waiting for its core"
     return words
 
 

@@ -52,21 +52,25 @@ def functions_of(frames: Sequence[Frame]) -> list[Spent]:
     return sorted(found.values(), key=lambda each: -each.share)
 
 
-def frames_of(stacks: Sequence[Stack], cpu_s: float, window_s: float) -> Frames:
+def frames_of(
+    stacks: Sequence[Stack], cpu_s: float, window_s: float, *, waited_s: float = 0.0
+) -> Frames:
     """Of the samples of a window in which the threads took so much CPU time together.
 
-    Samples are of time, and a thread may wait. One that does is in a call that waits; where it is
-    in another, it has the CPU. So all others count in full, and those in calls that may wait as
-    much as CPU time is left for them, and those that mostly do what is left then: a call that
-    waits costs CPU, too.
+    waited_s: for how long they could have run, and something else had their core.
+
+    Samples are of time, and a thread may sleep. One that does is in a call that sleeps; where it is
+    in another, it runs, or could. So all others count in full, and those in calls that may sleep as
+    much as is left of the time in which they ran or could, and those that mostly do what is left
+    then: a call that sleeps costs CPU, too.
     """
-    weights = _weights(stacks, expected := cpu_s / window_s * _looks(stacks))
+    weights = _weights(stacks, (cpu_s + waited_s) / window_s * _looks(stacks))
     total = sum(weights)
     if (samples := round(total)) < FEWEST:
         return Frames(why_not=f"{samples} samples of who has the CPU are too few to tell")
     return Frames(
         samples=samples,
-        had_cpu=round(min(1.0, expected / total), 3),
+        had_cpu=round(cpu_s / (cpu_s + waited_s), 3) if waited_s else 1.0,
         frames=_tree(stacks, [each / total for each in weights]),
     )
 
@@ -80,7 +84,7 @@ def _looks(stacks: Iterable[Stack]) -> int:
 
 
 def _weights(stacks: Sequence[Stack], left: float) -> list[float]:
-    """Of each stack: its samples, as far as they had the CPU, which so many did."""
+    """Of each stack: its samples, as far as they did not sleep, which so many did not."""
     kinds = [_kind(each) for each in stacks]
     share = {}
     for kind in range(3):
@@ -91,7 +95,7 @@ def _weights(stacks: Sequence[Stack], left: float) -> list[float]:
 
 
 def _kind(stack: Stack) -> int:
-    """0: it has the CPU. 1: it may wait. 2: it mostly does."""
+    """0: it runs. 1: it may sleep. 2: it mostly does."""
     called = []
     for each in reversed(stack.functions):
         if each.is_python:

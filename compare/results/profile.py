@@ -41,8 +41,8 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 class Frames(msgspec.Struct, frozen=True, kw_only=True):
     """Where the CPU time of a server goes; what has less than a thousandth of it is left out.
 
-    samples: of who did not wait. had_cpu: how many of these had a core, from 0 to 1; the others
-    were waiting for one, wherever something else took theirs. native: whether functions of C were
+    samples: of who did not sleep. had_cpu: the share of that time, from 0 to 1, in which they had a
+    core; for the rest something else had it. native: whether functions of C were
     seen. why_not: where there is nothing.
     """
 

@@ -67,7 +67,7 @@ def test_server_that_waited_for_its_core_is_said_to_have() -> None:
     assert frames is not None
     short = Frames(samples=600, had_cpu=0.4, frames=frames.frames)
     cell = profiled(made_up_profile(frames=short))
-    words = "of 600 samples by py-spy; in 60% of them it was waiting for a core"
+    words = "of 600 samples by py-spy; for 60% of that time it was waiting for its core"
     assert any(each.endswith(f"({words}).") for each in answer([cell], []))
     flame = made(cell).flame
     assert flame is not None

@@ -57,10 +57,11 @@ def test_threads_that_stand_in_a_read_count_for_what_they_took_together() -> Non
     assert own(found) == pytest.approx({"work": 2 / 3, "recv": 1 / 3}, abs=1e-4)
 
 
-def test_server_that_waited_for_a_core_had_the_cpu_in_fewer() -> None:
-    stacks = [Stack("1", WORKS, 300), Stack("1", WAITS, 100)]
-    assert frames_of(stacks, 0.75, 2.0).had_cpu == 0.5
-    assert frames_of(stacks, 1.6, 2.0).had_cpu == 1.0
+def test_server_that_waited_for_a_core_did_not_sleep_then() -> None:
+    stacks = [Stack("1", WORKS, 200), Stack("1", READS, 100), Stack("1", WAITS, 100)]
+    found = frames_of(stacks, 1.0, 2.0, waited_s=0.5)
+    assert (found.samples, found.had_cpu) == (300, pytest.approx(2 / 3, abs=1e-3))
+    assert own(found) == pytest.approx({"work": 2 / 3, "recv": 1 / 3}, abs=1e-4)
 
 
 def test_callers_have_what_they_call_and_stand_before_it() -> None:
