@@ -2,7 +2,7 @@
 
 It stops the process for each, so that no stack is one that never was: functions of Python and,
 called by them, of C, as far as those have names. A stop comes into effect some microseconds late,
-at the latest where a system call ends: what runs for less between two of them is seen in the second.
+or where a system call ends: what runs for less between two of them is seen in the second.
 """
 
 from __future__ import annotations
