@@ -22,6 +22,7 @@ from compare.check.postmortem import (
 MANY = 100  # clients one after the other
 MANY_AREAS = 10_000  # of memory: two for each thread whose stack is there
 FEW_THREADS = 64
+ONE_READ = 16 * 1024  # bytes, and as many as most programs ask for at a time
 SHORT = 128  # of a backlog: what many programs take for large
 _ENDINGS = (  # what stands in its status or in its last words, and what it is a sign of
     (r"killed by SIGPIPE", symptoms.SIGPIPE),
@@ -77,10 +78,15 @@ def of_words(stderr: str) -> str:
     return symptoms.RAISED.format(last=f"{found[-1][:120].rstrip('.')}.") if found else ""
 
 
-def of_close(look: Look) -> str:
-    """Why it has closed a connection that its client goes on using, where that can be seen."""
+def of_close(look: Look, came: int | None) -> str:
+    """Why it has closed a connection that its client goes on using, where that can be seen.
+
+    came: bytes of an answer, where that is known. More than one recv() gives are no answer to
+    what came first.
+    """
     in_accept = [each for each in look.doing if each.whom == LISTENER and each.call is not None]
-    return symptoms.ONCE if _alone(look) and in_accept else ""
+    few = came is not None and came < ONE_READ
+    return symptoms.ONCE if few and _alone(look) and in_accept else ""
 
 
 def of_crowd(look: Look, *, held: bool = False) -> str:
@@ -158,13 +164,15 @@ def _of_thread(look: Look, waiting: str, conn: Conn | None) -> str:
         return symptoms.LOCKED
     if _alone(look) and conn is not None and conn.unread and look.doing[0].whom == LISTENER:
         return symptoms.NEXT_ONE
-    return _of_locks(look) if locked and not look.by_epoll else ""
+    return _of_locks(look, conn) if locked and not look.by_epoll else ""
 
 
-def _of_locks(look: Look) -> str:
+def _of_locks(look: Look, conn: Conn | None) -> str:
     """Some of its threads wait for another one, which may have a client to wait for."""
     locked = sum(each.call == "futex" for each in look.doing)
     busy = [each for each in look.doing if each.whom not in (None, LISTENER)]
+    if not busy and conn and conn.state == "CLOSE_WAIT" and not conn.unread and not conn.unsent:
+        return symptoms.NO_END  # it has had all, and need not wait for anybody
     held = sum(each.held and each.state != "LISTEN" for each in look.conns)
     if any(each.whom == LISTENER for each in look.doing):
         return symptoms.LOCKED if locked + len(busy) == held else ""
@@ -192,7 +200,8 @@ def _of_listener(look: Look, conn: Conn | None) -> str:
         return ""
     if listener.unread > listener.unsent > 0 and conn is None:
         return symptoms.BACKLOG.format(backlog=listener.unsent)
-    waits = any(each.call in WAITING_FOR_ANY for each in look.doing)
+    # Who is about to run has been woken by it.
+    waits = any(each.call in WAITING_FOR_ANY and each.state != "R" for each in look.doing)
     if not waits:
         return ""
     if listener.watched and "ET" in listener.watched:

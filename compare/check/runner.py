@@ -67,6 +67,7 @@ MODULES = (
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer
 TRIES = 2  # to start, before it is asked no more; and of a check that we did not attend to
 OF_ANOTHER = "life/6"  # server than the one that can be looked at
+BY_CONTENT = (symptoms.OTHER_VARIANT,)  # of what came, beside which nothing else counts
 FIRST_OF_BYTES = "tcp/2"  # which is one of those to make pass first
 SAY_WHERE = (
     "; put {port} into the command where it is told where to listen, or let it print READY "
@@ -306,8 +307,8 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
         likely = raised
     elif diagnosis.are_together(look):
         likely = symptoms.HANDED_OVER
-    elif not isinstance(failed, Differs) and not failed.sure:
-        closed = failed.likely == symptoms.CLOSED and diagnosis.of_close(look)
+    elif not isinstance(failed, Differs) and not failed.sure and likely not in BY_CONTENT:
+        closed = failed.likely == symptoms.CLOSED and diagnosis.of_close(look, failed.at_byte)
         likely = closed or diagnosis.of_look(look, stuck) or likely
     if likely == usual and look.is_of_one_thread:
         likely = symptoms.ONE_THREAD.get(check.id, likely)

@@ -61,7 +61,7 @@ def one_byte_per_segment(bench: Bench) -> None:
             wire.send(bytes([byte]))
         except Failed as failure:
             actual = f"after {number:,} bytes {failure.actual}"
-            raise Failed(failure.expected, actual, likely=failure.likely) from None
+            raise Failed(failure.expected, actual, number, likely=failure.likely) from None
     wire.must_receive(data, "1,000 bytes back in order")
     # All of them may have been one recv() of a server that was busy.
     wire.exchange(_random(bench, 1), "another byte back, when 1,000 have come back")

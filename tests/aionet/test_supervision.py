@@ -124,7 +124,7 @@ def test_a_worker_that_hangs_when_told_to_stop_is_killed(start: Start, loop: str
         program.process.terminate()
         out, err = program.process.communicate(timeout=DEADLINE_S)
     assert (out, program.process.returncode) == (b"", 1)
-    line = rf"worker [01] \(pid {victim}\) has not stopped in 4.1 s: killed\n"
+    line = rf"worker [01] \(pid {victim}\) has not stopped in 5.1 s: killed\n"
     assert re.fullmatch(line, err.decode())
 
 
