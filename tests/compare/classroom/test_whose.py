@@ -114,11 +114,11 @@ def test_checks_start_nothing_but_by_the_one_place_that_says_whose_it_is() -> No
             called = ast.unparse(node.func)
             if called in {f"{each}.{name}" for each in ("subprocess", "os") for name in begins}:
                 found.append(f"{path.relative_to(root)} {called}")
-    # Ours: strace(1) and openssl(1) of a measurement, who watches our own end, and test(1).
+    # Ours: strace(1), py-spy and openssl(1) of a measurement, who watches our own end, and test(1).
     assert sorted(found) == [
-        "host/calls.py subprocess.Popen",
         "host/certificate.py subprocess.run",
         "host/guard.py subprocess.Popen",
         "host/launch.py subprocess.Popen",
+        "host/onlooker.py subprocess.Popen",
         "host/user.py subprocess.run",
     ]
