@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from chromium import NARROW, WIDE, launched, must_be_accessible, playwright, visit
+from chromium import NARROW, WIDE, must_be_accessible, playwright, visit
 from made_up_records import made_up_profile
 
 from compare.contract.counts import Counts
@@ -142,12 +142,6 @@ def _cell(model: str, workload: str, connections: int, rate: float, histogram: s
             ],
         ),
     )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import NARROW, WIDE, launched, must_be_accessible, visit
+from chromium import NARROW, WIDE, must_be_accessible, visit
 
 pytest.importorskip("sphinx", reason="pip install '.[docs]'")
 
@@ -18,12 +17,6 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*(each.stem for each in DOCS.glob("*.md")), "genindex", "search"])
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
