@@ -23,6 +23,8 @@ QUEUED = 300
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 CLIENTS = 5
 EACH = 8 * MIB  # more than the kernel keeps for one who does not read
+BLOCK = 999_983  # of which it consists, again and again: no buffer has that length
+MOST = 64 * KIB  # that is read at a time
 FULL_MS = 100
 FEW = 3  # bytes, which may be equal by chance
 
@@ -185,10 +187,14 @@ def _queue(port: int) -> str:
 )
 def to_each_its_own(bench: Bench) -> None:
     chance = random.Random(bench.seed)
-    sent = [chance.randbytes(EACH) for _ in range(CLIENTS)]
+    streams = [(block := chance.randbytes(BLOCK)) + block[:MOST] for _ in range(CLIENTS)]
     wires = [bench.connect(receive_buffer=4 * KIB) for _ in range(CLIENTS)]
-    unsent = [memoryview(data) for data in sent]
-    received = [0] * CLIENTS
+    sent, received = [0] * CLIENTS, [0] * CLIENTS
+
+    def send(number: int, most: int) -> None:
+        at, size = sent[number] % BLOCK, min(most, EACH - sent[number])
+        sent[number] += wires[number].send_some(streams[number][at : at + size])
+
     what = f"each of {CLIENTS} clients its own {EACH // MIB} MiB back"
     whose = {wire.sock.fileno(): number for number, wire in enumerate(wires)}
     poll = select.poll()
@@ -198,12 +204,11 @@ def to_each_its_own(bench: Bench) -> None:
         chance.shuffle(events)
         for fd, _ in events:
             number = whose[fd]
-            size = chance.randint(1, 32 * KIB)
-            unsent[number] = unsent[number][wires[number].send_some(unsent[number][:size]) :]
-            if not unsent[number]:
+            send(number, chance.randint(1, 32 * KIB))
+            if sent[number] == EACH:
                 poll.unregister(fd)
     for number, wire in enumerate(wires):
-        poll.register(wire.sock, select.POLLIN | (select.POLLOUT if unsent[number] else 0))
+        poll.register(wire.sock, select.POLLIN | (select.POLLOUT if sent[number] < EACH else 0))
     while whose:
         events = poll.poll(bench.patience * 1000)
         if not events:
@@ -216,15 +221,15 @@ def to_each_its_own(bench: Bench) -> None:
             number = whose[fd]
             wire, at = wires[number], received[number]
             if event & ~select.POLLOUT:
-                piece = wire.receive_some(chance.randint(1, 64 * KIB))
-                own = sent[number][at : at + len(piece)]
-                must_be_its_own(piece, own, sent, what, origin=at)
+                piece = wire.receive_some(chance.randint(1, min(MOST, EACH - at)))
+                own = streams[number][at % BLOCK : at % BLOCK + len(piece)]
+                must_be_its_own(piece, own, streams, what, origin=at)
                 if not piece:
                     raise Failed(what, f"{at:,} bytes came back to one, then the end", at)
                 received[number] += len(piece)
-            elif unsent[number]:
-                unsent[number] = unsent[number][wire.send_some(unsent[number][: 32 * KIB]) :]
-                if not unsent[number]:
+            elif sent[number] < EACH:
+                send(number, 32 * KIB)
+                if sent[number] == EACH:
                     poll.modify(fd, select.POLLIN)
             if received[number] == EACH:
                 poll.unregister(fd)

@@ -93,6 +93,33 @@ def test_second_server_has_as_much_time_to_start_as_the_first_took(
     assert found("life/6", SAYS.format(said=said, where="stderr", starts_s=0.5)).state == "passed"
 
 
+SLOW_TO_FAIL = """
+import socket, sys, time
+def work():
+    until = time.process_time() + 0.5
+    while time.process_time() < until:
+        pass
+try:
+    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+except OSError:
+    work()
+    sys.exit(f"port {sys.argv[1]} is taken")
+while True:
+    listener.accept()
+"""
+NEVER_FAILS = SLOW_TO_FAIL.replace("    sys.exit", "    time.sleep(60)\n    sys.exit")
+
+
+@pytest.mark.parametrize(("program", "state"), [(SLOW_TO_FAIL, "passed"), (NEVER_FAILS, "failed")])
+def test_second_server_has_longer_while_it_is_at_work(
+    program: str, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(runner, "slowness", lambda: 1.0)
+    finding = found("life/6", program)
+    assert finding.state == state, finding
+
+
 ENDS = "import os, signal; signal.signal(signal.SIGTERM, lambda *_: os._exit({status})); "
 LISTENS = """
 import socket, sys, threading
