@@ -215,7 +215,7 @@ class StreamServer:
             conn.sock.close()
         with self._lock:
             self._unclosed -= 1
-            if self._draining:
+            if self._draining and not self._unclosed:
                 self._wakeup.set()
 
     # What any thread does, for a connection whose `sending` it holds.

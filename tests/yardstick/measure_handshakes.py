@@ -3,9 +3,10 @@
     python tests/yardstick/measure_handshakes.py [ROUNDS [SECONDS]]
 
 Interleaved rounds on a machine with two cores, server on the first and client on the last: one
-connection at a time, each with a full handshake, by `openssl s_time -new` and by the driver, whose
-connections also have one byte echoed. Beside the handshakes a second stands what each costs the
-server, which does not depend on how quick the client is. Needs openssl.
+connection at a time, each with a full handshake, by `openssl s_time -new -verify` and by the
+driver. The driver's connections have one byte echoed, too, and what such an echo takes on an open
+connection is measured beside, to be taken off. Beside the handshakes a second stands what each
+costs the server. Needs openssl.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Made(NamedTuple):
 def by_openssl(server: Server, core: int, authority: Path) -> Made:
     """It ends at a full second, and says itself no better how long it took."""
     command = ["taskset", "-c", str(core), "openssl", "s_time", "-new", "-time", str(SECONDS)]
+    command += ["-verify", "3"]  # as the driver does
     command += ["-connect", f"{server.host}:{server.port}", "-CAfile", str(authority)]
     began = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -56,8 +58,21 @@ def by_openssl(server: Server, core: int, authority: Path) -> Made:
 
 
 def by_driver(server: Server, core: int, authority: Path) -> Made:
+    """A handshake and an echo for each connection."""
+    outcome = driven("tcp-short", server, core, authority)
+    assert outcome.handshakes is not None
+    return Made(outcome.operations, outcome.window_ns / 1e9, outcome.handshakes.full)
+
+
+def echoes(server: Server, core: int, authority: Path) -> Made:
+    """One connection, and an echo again and again; its handshake is part of what the server did."""
+    outcome = driven("tcp-long", server, core, authority)
+    return Made(outcome.operations, outcome.window_ns / 1e9, outcome.operations)
+
+
+def driven(workload: str, server: Server, core: int, authority: Path) -> Outcome:
     spec = Spec(
-        workload="tcp-short",
+        workload=workload,
         targets=[Target(server.host, server.port, server.pid)],
         connections=1,
         size=1,
@@ -71,13 +86,14 @@ def by_driver(server: Server, core: int, authority: Path) -> Made:
     done = subprocess.run(command, input=msgspec.json.encode(spec), capture_output=True, check=True)
     (outcome,) = msgspec.json.decode(done.stdout.rpartition(b"\n")[2], type=list[Outcome])
     assert not outcome.errors, (outcome.errors, outcome.details)
-    assert outcome.handshakes is not None
-    return Made(outcome.operations, outcome.window_ns / 1e9, outcome.handshakes.full)
+    return outcome
 
 
+OPENSSL, DRIVER, ECHO, WITHOUT = "openssl s_time", "driver", "an echo", "driver, no echo"
 CLIENTS: dict[str, Callable[[Server, int, Path], Made]] = {
-    "openssl s_time": by_openssl,
-    "driver": by_driver,
+    OPENSSL: by_openssl,
+    DRIVER: by_driver,
+    ECHO: echoes,
 }
 
 
@@ -85,8 +101,8 @@ def main(rounds: int) -> None:
     cores = sorted(os.sched_getaffinity(0))
     mine = certificate.make()
     pairs = [(name, client) for name in NAMES for client in CLIENTS]
-    rates: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
-    costs: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
+    took: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}  # µs for each
+    cost: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}  # of it the server's
     with tempfile.TemporaryDirectory() as folder:
         authority = Path(folder, "authority.pem")
         authority.write_text(mine.pem, encoding="ascii")
@@ -98,17 +114,22 @@ def main(rounds: int) -> None:
                     before = process.cpu_of_tree_ns(server.pid)
                     made = CLIENTS[client](server, cores[-1], authority)
                     used_ns = process.cpu_of_tree_ns(server.pid) - before
-                rates[pair].append(made.many / made.took_s)
-                costs[pair].append(used_ns / 1000 / made.all)
-            print(number + 1, {pair: round(each[-1]) for pair, each in rates.items()}, flush=True)
-    for name, client in pairs:
-        pair, base = (name, client), (name, "openssl s_time")
-        cost = statistics.median(costs[pair])
-        print(
-            f"{name:9} {client:15} {statistics.median(rates[pair]):7,.0f}/s  of openssl's: "
-            f"{_share(rates[pair], rates[base])}  server CPU {cost:5.0f} µs, of openssl's: "
-            f"{_share(costs[pair], costs[base])}"
-        )
+                took[pair].append(made.took_s * 1e6 / made.many)
+                cost[pair].append(used_ns / 1000 / made.all)
+            print(number + 1, {pair: round(each[-1]) for pair, each in took.items()}, flush=True)
+    for name in NAMES:
+        for found in (took, cost):
+            found[name, WITHOUT] = [
+                both - echo
+                for both, echo in zip(found[name, DRIVER], found[name, ECHO], strict=True)
+            ]
+        for client in (OPENSSL, DRIVER, ECHO, WITHOUT):
+            pair, base = (name, client), (name, OPENSSL)
+            print(
+                f"{name:9} {client:15} {statistics.median(took[pair]):6,.0f} µs, of openssl's: "
+                f"{_share(took[pair], took[base])}  server CPU {statistics.median(cost[pair]):5.0f}"
+                f" µs, of openssl's: {_share(cost[pair], cost[base])}"
+            )
 
 
 def _share(values: list[float], base: list[float]) -> str:
