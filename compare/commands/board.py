@@ -10,6 +10,7 @@ import msgspec
 
 from compare.classroom.board import Grades, Place, leaderboard, standings, student_of
 from compare.classroom.files import FORMAT, put
+from compare.commands.file import File
 from compare.commands.history import load
 from compare.commands.options import store_option
 from compare.results.records import Run
@@ -20,7 +21,7 @@ from compare.results.records import Run
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=File(dir_okay=False, path_type=Path),
     default="board.html",
     show_default=True,
 )
@@ -28,7 +29,7 @@ from compare.results.records import Run
 @click.option(
     "--gradescope",
     "gradescope_path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=File(exists=True, dir_okay=False, path_type=Path),
     help="A results.json to which the place of the one student is added.",
 )
 @store_option

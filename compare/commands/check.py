@@ -21,6 +21,7 @@ from compare.check.languages import LANGUAGES, Language
 from compare.check.runner import run
 from compare.check.style import ONE_THREAD
 from compare.check.variant import DEFAULT, Variant
+from compare.commands.file import File
 from compare.commands.graded import NOT_YET, Graded
 from compare.commands.options import SECONDS
 from compare.commands.output import (
@@ -298,11 +299,11 @@ class Words(click.ParamType[Variant]):
 @click.option(
     "--json",
     "json_path",
-    type=click.Path(dir_okay=False, allow_dash=True),
+    type=File(dir_okay=False, allow_dash=True),
     help="What was found, or the list, as JSON; - for stdout.",
 )
-@click.option("--junit", "junit_path", type=click.Path(dir_okay=False))
-@click.option("--gradescope", "gradescope_path", type=click.Path(dir_okay=False))
+@click.option("--junit", "junit_path", type=File(dir_okay=False))
+@click.option("--gradescope", "gradescope_path", type=File(dir_okay=False))
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def check(
     profile: Profile,

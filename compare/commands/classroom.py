@@ -25,6 +25,7 @@ from compare.classroom.private import hidden_around
 from compare.classroom.rights import RightsError, must_be_few
 from compare.classroom.seeds import seed_of
 from compare.classroom.watched import apart
+from compare.commands.file import File
 from compare.commands.interruption import interrupted_once
 from compare.commands.lazy import Lazy
 from compare.commands.output import FAILED, INTERRUPTED, PIPED_WIDTH
@@ -35,10 +36,10 @@ from compare.report import checks
 from compare.report.progress import saying
 from compare.report.words import escape
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FOLDER = File(exists=True, file_okay=False, path_type=Path)
 UNWRITTEN = 4  # exit status: the disk is full, or the folder gone
 ZONELESS = "compare.zoneless"  # what is said of a time, in the meta of a context
-NEW = click.Path(dir_okay=False, path_type=Path)
+NEW = File(dir_okay=False, path_type=Path)
 
 
 class Numbers(click.ParamType["list[int]"]):
@@ -98,7 +99,7 @@ def classroom() -> None:
 
 
 @classroom.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=File(path_type=Path))
 @click.option("--lessons", "numbers", type=Numbers(), metavar="1-12", help="[default: all]")
 @click.option("--due", type=Instant(), help="Of the first lesson.  [default: a week from now]")
 def new(folder: Path, numbers: list[int] | None, due: datetime.datetime | None) -> None:
@@ -122,7 +123,7 @@ def new(folder: Path, numbers: list[int] | None, due: datetime.datetime | None) 
     "--wheel",
     "wheels",
     multiple=True,
-    type=click.Path(exists=True, path_type=Path),
+    type=File(exists=True, path_type=Path),
     help="Of this package or of what it needs, or a folder of them: installed from the bundle.",
 )
 @click.option("--lesson", "numbers", metavar="N", type=int, multiple=True, help="[default: all]")
@@ -152,7 +153,7 @@ def make_bundle(folder: Path, wheels: tuple[Path, ...], numbers: tuple[int, ...]
 
 
 @classroom.command()
-@click.argument("submission", type=click.Path(exists=True, path_type=Path))
+@click.argument("submission", type=File(exists=True, path_type=Path))
 @click.option("--course", "folder", type=FOLDER, required=True, help="That class new made.")
 @click.option("--student", metavar="ID", required=True, help="Whose it is: seeds and variant.")
 @click.option("--lesson", "numbers", metavar="N", type=int, multiple=True, help="[default: all]")

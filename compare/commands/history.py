@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from compare.commands.file import File
 from compare.commands.options import SHARE, Names, json_flag, opened, store_option
 from compare.commands.output import FAILED, FORMATS, UNCLEAR, as_json, show, write
 from compare.report.changes import markdown, show_changes
@@ -63,26 +64,26 @@ def show_again(run: str, store: Path | None) -> None:
 
 @click.command()
 @click.argument("run", default="latest")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--json", "json_path", type=File(dir_okay=False, allow_dash=True))
 @click.option(
     "--compact",
     "is_compact",
     is_flag=True,
     help="The JSON without histograms, traces and slices, in a line: a sixth of it.",
 )
-@click.option("--csv", "csv_path", type=click.Path(dir_okay=False, allow_dash=True))
-@click.option("--markdown", "markdown_path", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--csv", "csv_path", type=File(dir_okay=False, allow_dash=True))
+@click.option("--markdown", "markdown_path", type=File(dir_okay=False, allow_dash=True))
 @click.option(
     "--svg",
     "svg_path",
-    type=click.Path(dir_okay=False, allow_dash=True),
+    type=File(dir_okay=False, allow_dash=True),
     help="A picture: bars of the rate under each load.",
 )
 @click.option("--dark", is_flag=True, help="The picture for a dark page.")
 @click.option(
     "--hlog",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=File(file_okay=False, path_type=Path),
     help="A folder for .hlog and .hgrm files, which HdrHistogram's tools read.",
 )
 @store_option
@@ -194,7 +195,7 @@ def _kept_as(name: str, store: Path | None) -> tuple[str, str]:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=File(dir_okay=False, path_type=Path),
     default="report.html",
     show_default=True,
 )

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from compare.check.student import read_name
 from compare.commands.check import Request, perform
+from compare.commands.file import File
 from compare.commands.history import load
 from compare.commands.output import INTERRUPTED, interrupt, show
 from compare.host.place import loopback_fault
@@ -103,7 +104,7 @@ def learn(context: click.Context, lesson: Lesson | None) -> None:
 
 
 @learn.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=File(path_type=Path))
 @click.option("--in", "tongue", type=click.Choice(TONGUES), default="python", show_default=True)
 @click.option("--student", metavar="ID", help="Who you are in a class, as it knows you.")
 def start(folder: Path, tongue: Tongue, student: str | None) -> None:
@@ -158,16 +159,14 @@ def hint(lesson: Lesson | None) -> None:
 @click.option(
     "--json",
     "json_path",
-    type=click.Path(dir_okay=False, allow_dash=True),
+    type=File(dir_okay=False, allow_dash=True),
     help="Write all that was found there, - for stdout.",
 )
-@click.option(
-    "--junit", "junit_path", type=click.Path(dir_okay=False), help="The same for a CI server."
-)
+@click.option("--junit", "junit_path", type=File(dir_okay=False), help="The same for a CI server.")
 @click.option(
     "--gradescope",
     "gradescope_path",
-    type=click.Path(dir_okay=False),
+    type=File(dir_okay=False),
     help="The same as results.json of Gradescope.",
 )
 def check(

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from compare.commands.file import File
 from compare.host import cores
 from compare.host.cores import Cores
 from compare.models import choice, units
@@ -217,7 +218,7 @@ class Rounds(click.ParamType["int | str"]):
 
 store_option = click.option(
     "--store",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=File(dir_okay=False, path_type=Path),
     envvar="COMPARE_STORE",
     help="The history.  [default: in the user's data folder]",
 )

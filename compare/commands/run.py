@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from compare.commands.asked import OVER_TLS, Asked
+from compare.commands.file import File
 from compare.commands.options import (
     DURATION,
     LOAD,
@@ -200,13 +201,13 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
 @click.option(
     "--json",
     "json_path",
-    type=click.Path(dir_okay=False, allow_dash=True),
+    type=File(dir_okay=False, allow_dash=True),
     help="Write the run there as JSON, after every cell; - for stdout.",
 )
 @click.option(
     "--markdown",
     "markdown_path",
-    type=click.Path(dir_okay=False, allow_dash=True),
+    type=File(dir_okay=False, allow_dash=True),
     help="The same as Markdown, for a pull request.",
 )
 @store_option
@@ -221,7 +222,7 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
 )
 @click.option(
     "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=File(exists=True, dir_okay=False, path_type=Path),
     is_eager=True,
     callback=_add_config,
     help="A TOML file with [server.NAME] tables: command, workloads, env, cwd, cores, "

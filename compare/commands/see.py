@@ -12,6 +12,7 @@ from rich.console import Console
 from compare.check.bench import Subject
 from compare.check.blame import of_this_machine
 from compare.commands.check import words_of
+from compare.commands.file import File
 from compare.commands.options import SECONDS
 from compare.commands.output import FAILED, INTERRUPTED, as_json, interrupt
 from compare.host.launch import READY_TIMEOUT_S, LaunchError
@@ -40,9 +41,9 @@ _SCENES = "\n".join(f"  {name}: {scene.what}\n" for name, scene in SCENES.items(
     help=f"How long it may take to start.  [default: {READY_TIMEOUT_S:g}s]",
 )
 @click.option(
-    "-o", "--output", "html_path", type=click.Path(dir_okay=False), help="A page of HTML with it."
+    "-o", "--output", "html_path", type=File(dir_okay=False), help="A page of HTML with it."
 )
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--json", "json_path", type=File(dir_okay=False, allow_dash=True))
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def see(
     scene: str | None,

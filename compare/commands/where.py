@@ -15,6 +15,7 @@ import click
 
 from compare.cluster.needs import missing
 from compare.cluster.several import Several
+from compare.commands.file import File
 from compare.host.cores import Cores
 from compare.host.place import Place
 from compare.measure.block import Here
@@ -39,7 +40,7 @@ class Where:
 
 def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options; `where` makes one value of theirs."""
-    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    file = File(exists=True, dir_okay=False, path_type=Path)
     for option in (
         click.option("--insecure", is_flag=True, help="Let --cluster be plain TCP to other hosts."),
         click.option("--tls-key", type=file, help="The key of --tls-cert."),
