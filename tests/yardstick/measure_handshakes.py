@@ -11,6 +11,7 @@ costs the server. Needs openssl.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import re
@@ -32,7 +33,8 @@ from compare.host.launch import Server
 from compare.models.matrix import MODELS, WORKLOADS
 
 SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-NAMES = ("asyncio", "uvloop", "threaded")
+FASTNET = ("aiofastnet",) if importlib.util.find_spec("aiofastnet") else ()
+NAMES = ("asyncio", "uvloop", *FASTNET, "threaded")
 _DONE = re.compile(r"(\d+) connections in \d+ real seconds")
 
 
@@ -126,7 +128,7 @@ def main(rounds: int) -> None:
         for client in (OPENSSL, DRIVER, ECHO, WITHOUT):
             pair, base = (name, client), (name, OPENSSL)
             print(
-                f"{name:9} {client:15} {statistics.median(took[pair]):6,.0f} µs, of openssl's: "
+                f"{name:10} {client:15} {statistics.median(took[pair]):6,.0f} µs, of openssl's: "
                 f"{_share(took[pair], took[base])}  server CPU {statistics.median(cost[pair]):5.0f}"
                 f" µs, of openssl's: {_share(cost[pair], cost[base])}"
             )
