@@ -319,6 +319,8 @@ MODELS: dict[str, Model] = {
                     _CLOSED_LATE,
                 ),
                 **dict.fromkeys(("udp/1", "udp/7"), "it does not answer an empty datagram"),
+                "tcp/8": "rloop 0.5 reads on until the kernel has no more, also when told not to: "
+                "who sends as fast as it reads is not stopped",
                 "tcp/26": "rloop 0.5 listens with a backlog of its own, 100",
             },
         ),
