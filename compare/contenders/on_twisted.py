@@ -168,4 +168,5 @@ def serve(task: Serve, sock: socket.socket, ready: Callable[[], None], tls: None
         loop.addSystemEventTrigger("before", "shutdown", server.drain)
         sock.close()  # the reactor has a duplicate
     loop.callWhenRunning(ready)
-    loop.run()
+    with sock:  # by which datagrams are answered
+        loop.run()
