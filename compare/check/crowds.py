@@ -221,8 +221,9 @@ def to_each_its_own(bench: Bench) -> None:
             number = whose[fd]
             wire, at = wires[number], received[number]
             if event & ~select.POLLOUT:
-                piece = wire.receive_some(chance.randint(1, min(MOST, EACH - at)))
-                own = streams[number][at % BLOCK : at % BLOCK + len(piece)]
+                piece = wire.receive_some(chance.randint(1, MOST))
+                first, size = at % BLOCK, min(len(piece), EACH - at)
+                own = streams[number][first : first + size]
                 must_be_its_own(piece, own, streams, what, origin=at)
                 if not piece:
                     raise Failed(what, f"{at:,} bytes came back to one, then the end", at)

@@ -42,7 +42,10 @@ def _ends(program: subprocess.Popen[bytes], within: float) -> bool:
     for _ in range(LATER):
         if wait_until(lambda: program.poll() is not None, within):
             return True
-        before, used = used, process.cpu_of_tree_ns(program.pid)
+        try:
+            before, used = used, process.cpu_of_tree_ns(program.pid)
+        except ProcessLookupError:  # it has ended since
+            return True
         if used - before < AT_WORK * within * 1e9:
             return False
     return False

@@ -33,7 +33,7 @@ def _lines(run: Run) -> Iterator[str]:
         rows = ([_plain(of(cell)) for of in columns.values()] for cell in cells)
         yield from markdown_table(columns, rows, left="model verdict")
         yield ""
-    if run.interrupted:
+    if run.interrupted and run.cells:
         yield "Interrupted: this is what was measured until then."
     yield f"{for_markdown(describe(run.machine))}; seed {settings.seed}; took {run.took_s:.0f} s."
 

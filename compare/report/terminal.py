@@ -304,5 +304,5 @@ def _notes(run: Run) -> Iterable[str]:
             "[dim]Open loop: latencies count from when an operation was due, so that they hold "
             "what waiting behind a stall costs; service p99 is from when it was sent.[/]"
         )
-    if run.interrupted:
+    if run.interrupted and run.cells:
         yield "[yellow]Interrupted: this is what was measured until then.[/]"
