@@ -164,9 +164,28 @@ def _is_added(actual: bytes | bytearray, expected: bytes, at: int, origin: int) 
     What came before an origin that is not the stream's beginning cannot be seen.
     """
     for many in range(1, RECOGNISED):
+        added = bytes(actual[at : at + many])
         rest = bytes(actual[at + many : at + many + RECOGNISED])
         if len(rest) >= ENOUGH and expected[at : at + len(rest)] == rest:
-            added = bytes(actual[at : at + many])
             known = at >= many or origin == 0
             return known and added != expected[max(0, at - many) : at] and len({*rest}) > 1
+        if _is_without(added, actual, expected, at):
+            return True
     return False
+
+
+def _is_without(added: bytes, actual: bytes | bytearray, expected: bytes, at: int) -> bool:
+    """Whether they agree for a while if that is left out, which came more often than it was sent.
+
+    So it is with what is added to each of many short messages.
+    """
+    came = bytes(actual[at : at + RECOGNISED * (len(added) + 1)])
+    sent = expected[at : at + RECOGNISED]
+    left, due = came.replace(added, b""), sent.replace(added, b"")
+    left = left[: len(left) + 1 - len(added)]  # the last one may be cut
+    return (
+        min(len(left), len(due)) >= ENOUGH
+        and (left.startswith(due) or due.startswith(left))
+        and came.count(added) > sent.count(added) + 1
+        and len({*left}) > 1
+    )

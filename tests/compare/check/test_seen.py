@@ -156,6 +156,21 @@ def test_stop_at_the_first_nul_is_known(came: bytes) -> None:
     assert (failed.value.likely == symptoms.AT_A_NUL) == (came != b"some words and more")
 
 
+@pytest.mark.parametrize("each", [1, 7, 100])
+@pytest.mark.parametrize(("before", "after"), [(b"", b"\0"), (b"", b"\r\n"), (b"> ", b"")])
+def test_what_is_added_to_each_message_is_known(each: int, before: bytes, after: bytes) -> None:
+    pieces = [BYTES[begin : begin + each] for begin in range(0, len(BYTES), each)]
+    with pytest.raises(Differs) as failed:
+        must_equal(b"".join(before + piece + after for piece in pieces), BYTES, "the same back")
+    assert failed.value.likely == symptoms.ADDED
+
+
+def test_bytes_that_come_twice_each_are_not_something_added() -> None:
+    with pytest.raises(Differs) as failed:
+        must_equal(bytes(byte for byte in BYTES for _ in "ab"), BYTES, "the same back")
+    assert failed.value.likely != symptoms.ADDED
+
+
 def test_nothing_is_not_the_first_0_bytes() -> None:
     with pytest.raises(Differs, match=r"none of 4 bytes came$") as failed:
         must_equal(b"", b"some", "the same back")
