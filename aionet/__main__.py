@@ -13,7 +13,6 @@ from aionet.command import (
     Serve,
     announce,
     context_or_exit,
-    explaining,
     fail,
     log_to_stderr,
     parse,
@@ -52,8 +51,7 @@ def serve(task: Serve) -> int:
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(Opened(task.workers, task.timeouts.write))
         for address in task.addresses:
-            with explaining(address):
-                opened.add(Listen(address, tls=tls if address.scheme != "udp" else None))
+            opened.add(Listen(address, tls=tls if address.scheme != "udp" else None))
         try:
             return run_on(
                 loading(task.service) if task.is_app else task.make_service,

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aionet.address import Address
 from aionet.limits import Limits, Timeouts
+from aionet.listen_errors import explaining
 from aionet.options import add_options, limiting, read_options
-from aionet.port_owner import port_owner
 from aionet.protocol import Echo, EchoAndClose, Room, Service
 from aionet.sockets import listen
 
@@ -301,34 +299,6 @@ def listen_or_exit(
     """A socket listening on `address`, or one line on stderr and exit 1."""
     with explaining(address):
         return listen(address, reuse_port=reuse_port, write_timeout=write_timeout)
-
-
-@contextmanager
-def explaining(address: Address) -> Iterator[None]:
-    """Within it, not being able to listen there is one line on stderr and exit 1."""
-    try:
-        yield
-    except (OSError, OverflowError, UnicodeError) as error:
-        fail(f"cannot listen on {address}: {_explain(error, address)}")
-
-
-def _explain(error: Exception, address: Address) -> str:
-    code = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, OSError) and address.scheme not in ("tcp", "udp"):
-        if code == errno.EADDRINUSE and (owner := port_owner(address)):
-            return f"{owner} has it; stop that, or choose another path"
-        return error.strerror or str(error)
-    if code == errno.EADDRINUSE:
-        owner = port_owner(address)
-        by = f" by {owner}" if owner else ""
-        return f"the port is in use{by}; stop that, or choose another port (0 takes a free one)"
-    if code == errno.EACCES:
-        return "ports below 1024 need privileges; choose a higher one"
-    if code in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # the second: a kernel without IPv6
-        return "this machine does not have that address; 127.0.0.1 or 0.0.0.0 will do"
-    if isinstance(error, socket.gaierror):
-        return f"the name {address.host!r} is not known; use an IP address"
-    return (error.strerror if isinstance(error, OSError) else None) or f"{error}"
 
 
 def context_or_exit(task: Serve) -> ServerContext | None:

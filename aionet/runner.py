@@ -12,7 +12,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from aionet import systemd
 from aionet.address import IP, Address
@@ -24,6 +24,7 @@ from aionet.handlers import shell_of
 from aionet.hooks import Hooks, check_callback
 from aionet.limits import Limits, Timeouts, check_seconds
 from aionet.listen import listen_all, listen_beside
+from aionet.listen_errors import explaining
 from aionet.loops import LoopError, loop_factory, refuse_within_a_loop
 from aionet.place import Listen, complete, listens
 from aionet.process import Process
@@ -39,7 +40,6 @@ from aionet.workers import supervise
 log = logging.getLogger("aionet")
 
 Place = str | Address | Listen
-T = TypeVar("T")
 OnReady = Callable[[list[Address]], None]
 
 # For a worker that is to replace another, to become ready.
@@ -106,8 +106,9 @@ def run(
     which then has the status 1. For the main thread.
 
     Raises ValueError for what cannot be meant, ImportError where the loop's module is missing or
-    fails, RuntimeError where its factory does, and OSError, with the address, where it cannot
-    listen.
+    fails, RuntimeError where its factory does. Where it cannot listen, such as on a port that is
+    taken, it raises SystemExit, which ends the program with one line that says why, and the
+    status 1; the OSError is its `__cause__`.
     """
     if factory is not None:
         if not isinstance(service, Place):
@@ -192,17 +193,15 @@ class Opened:
         self.of_worker: list[list[Listen]] = [[] for _ in range(workers)]
         self._write_timeout = write_timeout
         self._listen = partial(
-            listen_all,
-            reuse_port=workers > 1,
-            exclusive=exclusive,
-            write_timeout=write_timeout,
+            listen_all, reuse_port=workers > 1, exclusive=exclusive, write_timeout=write_timeout
         )
 
     def add(self, place: Listen) -> None:
-        """Listen there. Raises OSError."""
+        """Listen there, or end the program with one line."""
         address = place.address
         assert isinstance(address, Address)
-        first = self._listen(address, backlog=place.backlog, mode=place.mode)
+        with explaining(address):
+            first = self._listen(address, backlog=place.backlog, mode=place.mode)
         self.of_worker[0] += map(place.on, first)
         for mine in self.of_worker[1:]:
             for sock in first:

@@ -20,7 +20,8 @@ from collections.abc import Callable
 
 from aionet import command
 from aionet.address import IP
-from aionet.command import Chat, Serve, announce, explaining, fail, log_to_stderr, parse
+from aionet.command import Chat, Serve, announce, fail, log_to_stderr, parse
+from aionet.listen_errors import explaining
 from aionet.loops import loop_factory
 from aionet.place import Listen
 from aionet.runner import Opened

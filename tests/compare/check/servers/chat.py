@@ -9,7 +9,7 @@ from typing import Any
 
 import aionet
 from aionet.address import Address
-from aionet.command import explaining
+from aionet.listen_errors import explaining
 from aionet.protocol import Room
 from aionet.protocol.framing import LineReader
 
