@@ -43,6 +43,7 @@ from compare.measure.block import start
 from compare.measure.driver_process import CONNECTS_PER_S, Driver, DriverError
 from compare.measure.holders import Holders
 from compare.measure.idle import look_at
+from compare.measure.testbed import Held
 from compare.models.handler import PLAIN, Handler
 from compare.models.matrix import Model, Workload
 from compare.models.model import WORKERS
@@ -332,9 +333,9 @@ def versions() -> dict[str, str]:
     return {**found, "aionet-compare": ours}
 
 
-def why_not(model: Model, workload: Workload) -> str | None:
-    """As `compare.measure.gate.why_not`, there."""
-    return gate.why_not(model, workload)
+def hold(model: Model, workload: Workload) -> Held:
+    """As `compare.measure.gate.hold`, there."""
+    return gate.hold(model, workload)
 
 
 def unsupported(model: Model, workload: Workload, connections: int) -> str | None:

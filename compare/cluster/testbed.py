@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from compare.cluster.cell import BEYOND_S, BUSY_S, Cell
 from compare.cluster.hosts import ClusterError, Hosts, Worker
 from compare.cluster.shards import outcome_of, shards_of, split
-from compare.cluster.tasks import ServeOrder, unsupported, why_not
+from compare.cluster.tasks import ServeOrder, hold, unsupported
 from compare.contract.spec import Target
 from compare.host.limits import SPARE_DESCRIPTORS
 from compare.host.place import Place
@@ -16,11 +17,13 @@ from compare.measure.block import close_after, handler_of, spec_of
 from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError, Told
 from compare.measure.holders import merge_held, split_order
 from compare.measure.idle import idle_of, order_of, workers
-from compare.measure.testbed import Block, Finding, Gone, Say, one_by_one
+from compare.measure.testbed import Block, Finding, Gone, Held, Say, one_by_one
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model, Workload
 from compare.results.aggregation import round_of, with_shards
 from compare.results.records import Host, Idle
+
+T = TypeVar("T")
 
 AGAIN_S = 5.0  # that a worker may take to come back
 POLL_S = 0.02
@@ -71,11 +74,14 @@ class Cluster:
             return None
         return self._examine(unsupported, model, workload, connections)
 
-    def why_not(self, model: Model, workload: Workload) -> str | None:
-        return None if self._target else self._examine(why_not, model, workload)
+    def hold(self, model: Model, workload: Workload) -> Held:
+        if self._target:
+            return Held()
+        held = self._examine(hold, model, workload)
+        return Held(barred=held) if isinstance(held, str) else held
 
-    def _examine(self, task: Callable[..., str | None], *arguments: object) -> str | None:
-        """What the server's worker says."""
+    def _examine(self, task: Callable[..., T], *arguments: object) -> T | str:
+        """What the server's worker says, or why it does not."""
         server = self._wait_for("server", 1)[0]
         future = self._hosts.client.submit(
             task, *arguments, workers=[server], resources={"server": 1}, pure=False
@@ -86,7 +92,7 @@ class Cluster:
                 if server not in self._hosts.addresses() or time.monotonic() > deadline:
                     return f"the worker {server} did not say whether it can be measured"
                 time.sleep(POLL_S)
-            answer: str | None = future.result(timeout=EXAMINE_S)
+            answer: T = future.result(timeout=EXAMINE_S)
         except Gone:
             raise
         except Exception as error:

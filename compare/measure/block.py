@@ -28,7 +28,7 @@ from compare.measure.driver_process import CONNECTS_PER_S, Driver, DriverError, 
 from compare.measure.gate import PROFILE_OF
 from compare.measure.holders import Holders
 from compare.measure.idle import hold, order_of, workers
-from compare.measure.testbed import Block, Finding, Say
+from compare.measure.testbed import Block, Finding, Held, Say
 from compare.models.handler import PLAIN, Handler
 from compare.models.matrix import WORKLOADS
 from compare.models.model import WORKERS, Model, Workload
@@ -50,8 +50,8 @@ class Here:
     ) -> str | None:
         return model.unsupported(workload) or misfit(model, workload, connections, at_once=at_once)
 
-    def why_not(self, model: Model, workload: Workload) -> str | None:
-        return gate.why_not(model, workload)
+    def hold(self, model: Model, workload: Workload) -> Held:
+        return gate.hold(model, workload)
 
     def measure(self, block: Block, told: Told, say: Say) -> dict[str, Finding]:
         if block.load.tls != "none":

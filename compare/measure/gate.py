@@ -1,11 +1,14 @@
-"""Before a model is measured: does it do what its workload asks of it at all?"""
+"""Before a model is measured: does it do what its workload asks of it, and what else not?"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from compare.check.bench import Subject
-from compare.check.catalogue import Profile, of_profile
-from compare.check.runner import run, run_together
+from compare.check.catalogue import CHECKS, Profile, of_profile
+from compare.check.runner import Finding, run, run_together
 from compare.host.launch import LaunchError
+from compare.measure.testbed import Held
 from compare.models.matrix import Model, Workload
 
 SEED = 7
@@ -18,14 +21,15 @@ PROFILE_OF: dict[str, Profile] = {
 QUICK = ("tcp/1", "tcp/2", "tcp/4", "tcp/5", "tcp/18", "udp/1", "udp/6", "chat/4")
 
 
-def why_not(model: Model, workload: Workload) -> str | None:
-    """Which check the model fails, in words; None if it may be measured.
+def hold(model: Model, workload: Workload) -> Held:
+    """Hold it to checks: a server of somebody else's to all MUST of its profile.
 
-    A server of somebody else's passes all MUST checks of its profile; ours, which are held to
-    them by the tests, a handful.
+    Ours, which are held to them by the tests, are held to a handful. Who does not start, or whose
+    answer has other bytes than it should, is not measured: its speed would be that of something
+    else. What it does wrong besides, such as with clients that are reset, is told.
     """
     if model.reference or model.unchecked:
-        return None
+        return Held()
     profile = PROFILE_OF[workload.service]
     subject = Subject(
         profile,
@@ -49,15 +53,23 @@ def why_not(model: Model, workload: Workload) -> str | None:
                 )
             )
     except LaunchError as error:
-        return str(error)
-    failed = [each for each in findings if each.state == "failed"]
+        return Held(barred=str(error))
+    return _held([each for each in findings if each.state == "failed"])
+
+
+def _held(failed: Sequence[Finding]) -> Held:
     if not failed:
-        return None
-    first = failed[0]
+        return Held()
+    grave = [each for each in failed if not each.started or CHECKS[each.id].content]
+    first = (grave or failed)[0]
     if not first.started:
-        return first.actual
+        return Held(barred=first.actual)
     also = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
-    return (
-        f"it fails {first.id}{also}: expected {first.expected}, but {first.actual}; compare "
-        f"explain {first.id} tells more, --unchecked measures it all the same"
+    told = f"it fails {first.id}{also}"
+    more = f"compare explain {first.id} tells more"
+    if not grave:
+        return Held(told=f"{told}: {more}")
+    return Held(
+        barred=f"{told}: expected {first.expected}, but {first.actual}; {more}, --unchecked "
+        "measures it all the same"
     )

@@ -13,6 +13,7 @@ class Progress:
     """What a watcher is told. `done` and `total` count cells over all rounds.
 
     beside: others that are measured at the same time.
+    said: a line to be kept, such as on why a model is not measured.
     rates: operations a second in the window that is under way, some ten times a second.
     """
 
@@ -24,6 +25,7 @@ class Progress:
     finished: Round | None = None
     failure: str | None = None
     note: str = ""
+    said: str = ""
     rates: list[float] = field(default_factory=list)
     _last: tuple[float, int] | None = None
 

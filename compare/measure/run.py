@@ -25,7 +25,7 @@ from compare.measure.progress import Progress
 from compare.measure.promise import keep, keep_up
 from compare.measure.search import highest
 from compare.measure.tally import Tally
-from compare.measure.testbed import Block, Finding, Gone, Testbed
+from compare.measure.testbed import Block, Finding, Gone, Held, Testbed
 from compare.models.matrix import WORKLOADS
 from compare.models.model import Model
 from compare.results.breakeven import break_evens
@@ -102,7 +102,7 @@ class _Runner:
         self._started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._order = random.Random(settings.seed)
         self._measured_s = 0.0
-        self._gate: dict[tuple[str, str], str | None] = {}  # by model and service
+        self._gate: dict[tuple[str, str], Held] = {}  # by model and service
         self._done = self._total = 0
         self._tallies: dict[Load, list[Tally]] = {}
         self._unpaired = itertools.count(UNPAIRED)
@@ -217,10 +217,17 @@ class _Runner:
         if which not in self._gate:
             note = f"checking {model.name}"
             self._watch(Progress(tally.key, 0, self._done, self._total, note=note))
-            self._gate[which] = self._testbed.why_not(model, workload)
-        if reason := self._gate[which]:
-            tally.take(reason)
+            held = self._gate[which] = self._testbed.hold(model, workload)
+            if words := held.barred or held.told:
+                done = "not measured" if held.barred else "measured all the same"
+                said = f"{model.name} is {done}: {words}"
+                self._watch(Progress(tally.key, 0, self._done, self._total, said=said))
+        held = self._gate[which]
+        if held.barred:
+            tally.take(held.barred)
             self._total -= self._settings.rounds
+        elif held.told:
+            tally.note(held.told)
         elif model.unchecked:
             tally.note("unchecked: nobody knows whether it does what the others do")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from compare.contract.outcome import Outcome
 from compare.contract.spec import TLS
@@ -50,6 +50,16 @@ class Block:
         return TLS(self.certificate.pem, resumed=self.load.tls == "resumed")
 
 
+class Held(NamedTuple):
+    """What came of a model held to checks.
+
+    barred: why it may not be measured. told: what is said beside its figures.
+    """
+
+    barred: str | None = None
+    told: str | None = None
+
+
 class Testbed(Protocol):
     """Where cells are measured. machine, limits: the server's. hosts: all, where several are."""
 
@@ -62,8 +72,8 @@ class Testbed(Protocol):
     ) -> str | None:
         """Why there is nothing to measure there; None if there is. at_once: so many servers."""
 
-    def why_not(self, model: Model, workload: Workload) -> str | None:
-        """What the model does wrong, so that it is not to be measured."""
+    def hold(self, model: Model, workload: Workload) -> Held:
+        """What the model does wrong, and whether it is to be measured."""
 
     def measure(self, block: Block, told: Told, say: Say) -> dict[str, Finding]:
         """Each model against a fresh server; by their names.

@@ -60,6 +60,8 @@ class Live:
         self._run = run
 
     def watch(self, progress: Progress) -> None:
+        if progress.said:
+            self._live.console.print(progress.said, markup=False, highlight=False)
         now = time.monotonic()
         if now - self._drawn < DRAWN_EVERY_S and progress.finished is None:
             return
@@ -126,6 +128,8 @@ def saying() -> Iterator[Callable[[str], None]]:
 
 
 def _line(progress: Progress) -> None:
+    if progress.said:
+        sys.stderr.write(f"{ascii(progress.said)[1:-1]}\n")
     if progress.finished:
         rate = progress.finished.ops_per_s
         result = f"{rate:,.0f}/s" if rate >= 100 else f"{three(rate)}/s"

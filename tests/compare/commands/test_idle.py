@@ -16,6 +16,7 @@ from click.testing import Result
 from compare.host.limits import limits_here
 from compare.measure import gate
 from compare.measure.idle import most
+from compare.measure.testbed import Held
 from compare.results.records import Run, Settings
 
 Invoke = Callable[..., Result]
@@ -144,7 +145,7 @@ def test_two_servers_of_ones_own_with_one_name_are_refused(invoke: Invoke, tmp_p
 def test_own_server_has_idle_connections_beside_ours(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "why_not", lambda model, workload: None)  # checks take their time
+    monkeypatch.setattr(gate, "hold", lambda model, workload: Held())  # checks take their time
     result = invoke(
         *("run", *LONG, "--models", "epoll", "--server", f"mine={OWN}", "--unchecked"),
         *("--idle", "10,50", "--rounds", "1", "--duration", "0.05", "--connections", "2"),

@@ -11,13 +11,14 @@ from made_up_instrument import Instrument
 from compare.contract.outcome import Outcome
 from compare.host import launch
 from compare.measure import block, gate, holders
+from compare.measure.testbed import Held
 from compare.results.records import Round
 
 
 @pytest.fixture
 def whom_the_gate_lets_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everybody: those with a fault, too, and those that are made up."""
-    monkeypatch.setattr(gate, "why_not", lambda model, workload: None)
+    monkeypatch.setattr(gate, "hold", lambda model, workload: Held())
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from short_runs import BELIEVED, cells_of, run_of
 from compare.host import launch
 from compare.measure import driver_process, gate
 from compare.measure.block import Here
+from compare.measure.testbed import Held
 from compare.models.matrix import MODELS, WORKLOADS, Model, Workload
 from compare.results.records import Slow
 
@@ -121,11 +122,13 @@ def test_model_that_fails_the_checks_is_not_measured(
     """It is held to them once for each service, of which two workloads may have the same."""
     held: list[tuple[str, str]] = []
 
-    def why_not(model: Model, workload: Workload) -> str | None:
+    def hold(model: Model, workload: Workload) -> Held:
         held.append((model.name, workload.service))
-        return "it fails" if (model.name, workload.service) == ("two", "echo") else None
+        if (model.name, workload.service) == ("two", "echo"):
+            return Held(barred="it fails")
+        return Held(told="it fails another one" if model.name == "one" else None)
 
-    monkeypatch.setattr(gate, "why_not", why_not)
+    monkeypatch.setattr(gate, "hold", hold)
     workloads = ["tcp-long", "tcp-short", "chat"]
     result = run_of(ONE, TWO, workloads=workloads, rounds=2)
     assert sorted(held) == [("one", "chat"), ("one", "echo"), ("two", "chat"), ("two", "echo")]
@@ -135,4 +138,5 @@ def test_model_that_fails_the_checks_is_not_measured(
             assert cell.key not in instrument.keys
         else:
             assert cell.verdict in BELIEVED
+            assert ("it fails another one" in cell.reasons) == (cell.model == "one")
             assert instrument.keys.count(cell.key) == 2

@@ -20,7 +20,8 @@ from compare.host import launch
 from compare.host.launch import LaunchError
 from compare.measure import gate
 from compare.measure.block import start
-from compare.measure.gate import why_not
+from compare.measure.gate import hold
+from compare.measure.testbed import Held
 from compare.models import own_servers
 from compare.models.matrix import MODELS, WORKLOADS, Model
 from compare.models.sets import DEFAULT_MODELS
@@ -107,13 +108,13 @@ def with_mistake(mistake: str) -> Model:
 
 def test_server_that_does_not_start_is_not_measured() -> None:
     model = own_servers.from_option(f"mine={sys.executable} no-such-file.py {{port}}")
-    assert "ended before it was ready: exit status 2" in (why_not(model, TCP_LONG) or "")
+    assert "ended before it was ready: exit status 2" in (hold(model, TCP_LONG).barred or "")
 
 
 def test_unchecked_and_reference_servers_are_measured_as_they_are() -> None:
     unchecked = dataclasses.replace(with_mistake("drops-the-last-byte"), unchecked=True)
-    assert why_not(unchecked, TCP_LONG) is None
-    assert why_not(MODELS["bare-epoll"], TCP_LONG) is None
+    assert hold(unchecked, TCP_LONG) == Held()
+    assert hold(MODELS["bare-epoll"], TCP_LONG) == Held()
 
 
 # The default ones but one, which is asked here as an example: tests/conformance asks them it all.
@@ -130,7 +131,7 @@ def test_ours_may_be_measured(name: str, workload: str) -> None:
     model = MODELS[name]
     if reason := model.unsupported(WORKLOADS[workload]):
         pytest.skip(reason)
-    assert why_not(model, WORKLOADS[workload]) is None
+    assert hold(model, WORKLOADS[workload]) == Held()
 
 
 def compare(*words: str) -> Result:
@@ -142,12 +143,16 @@ def cells(path: Path) -> list[dict]:
     return json.loads(path.read_text())["cells"]
 
 
-def test_server_that_fails_is_a_failed_cell_beside_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    some = [CHECKS[name] for name in ("tcp/4", "tcp/18")]
-    monkeypatch.setattr(gate, "of_profile", lambda profile: some)  # all take their time
-    server = f"mine={sys.executable} {ECHO} urgent-inline {{port}}"
+@pytest.fixture
+def some_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All take their time."""
+    some = [CHECKS[name] for name in ("tcp/1", "tcp/4", "tcp/18")]
+    monkeypatch.setattr(gate, "of_profile", lambda profile: some)
+
+
+@pytest.mark.usefixtures("some_checks")
+def test_server_whose_answer_is_another_is_a_failed_cell_beside_ours(tmp_path: Path) -> None:
+    server = f"mine={sys.executable} {ECHO} drops-the-last-byte {{port}}"
     path = tmp_path / "run.json"
     result = compare("--models", "epoll", "--server", server, "--json", str(path))
     assert result.exit_code == 1
@@ -155,8 +160,21 @@ def test_server_that_fails_is_a_failed_cell_beside_ours(
     assert by_model["epoll"]["verdict"] != "failed"
     assert by_model["mine"]["verdict"] == "failed"
     (reason,) = by_model["mine"]["reasons"]
-    assert reason.startswith("it fails tcp/18: expected ")
-    assert "compare explain tcp/18 tells more" in reason
+    assert reason.startswith("it fails tcp/1: expected ")
+    assert "compare explain tcp/1 tells more" in reason
+    assert f"mine is not measured: {reason[:20]}" in result.output
+
+
+@pytest.mark.usefixtures("some_checks")
+def test_what_a_server_does_wrong_besides_is_told_beside_its_figures(tmp_path: Path) -> None:
+    server = f"mine={sys.executable} {ECHO} urgent-inline {{port}}"
+    path = tmp_path / "run.json"
+    result = compare("--models", "epoll", "--server", server, "--json", str(path))
+    assert result.exit_code == 0
+    (mine,) = [cell for cell in cells(path) if cell["model"] == "mine"]
+    assert mine["rounds"]
+    assert mine["reasons"][0] == "it fails tcp/18: compare explain tcp/18 tells more"
+    assert "mine is measured all the same: it fails tcp/18" in result.output
 
 
 def test_unchecked_server_is_measured_and_marked(tmp_path: Path) -> None:
