@@ -70,7 +70,7 @@ OF_ANOTHER = "life/6"  # server than the one that can be looked at
 BY_CONTENT = (symptoms.OTHER_VARIANT,)  # of what came, beside which nothing else counts
 FIRST_OF_BYTES = "tcp/2"  # which is one of those to make pass first
 SAY_WHERE = (
-    "; put {port} into the command where it is told where to listen, or let it print READY "
+    "; its command has no {port}: put that where it is told where to listen, or let it print READY "
     "tcp://HOST:PORT"
 )
 

@@ -191,9 +191,9 @@ def perform(
                 subject, request.ids, seed, told, alone=alone, regardless=regardless
             ):
                 graded.add(finding)
-                checks.show_finding(
-                    finding, _repeat(subject, finding.id, seed), console, known=told_why
-                )
+                again = not finding.started and finding.actual == told_why
+                if not again and not checks.is_undeclared(finding, subject.limits):
+                    checks.show_finding(finding, _repeat(subject, finding.id, seed), console)
                 told_why = told_why if finding.started else finding.actual
     except KeyboardInterrupt:
         status, reason = INTERRUPTED, "not asked: interrupted"
@@ -201,7 +201,8 @@ def perform(
         graded.end(reason)
     found = graded.findings
     if found:
-        console.print(checks.summary(found), soft_wrap=True)
+        for line in checks.summary(found, subject.limits):
+            console.print(line, soft_wrap=True, markup=False)
     if told_why and not any(each.started and each.state != "skipped" for each in found):
         tested = CHECKS[found[0].id].tested
         click.echo(f"the {tested} cannot be checked: {told_why}", err=True)

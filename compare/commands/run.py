@@ -233,7 +233,7 @@ def _own(context: click.Context, models: list[Model]) -> list[Model]:
     type=SECONDS,
     help=f"How long your own may take to start.  [default: {READY_TIMEOUT_S:g}s]",
 )
-@click.option("--unchecked", is_flag=True, help="Measure your own without holding them to checks first.")
+@click.option("--unchecked", is_flag=True, help="Measure your own without any checks before.")
 @click.option(
     "--require",
     "required",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -117,13 +117,28 @@ def show_finding(finding: Finding, repeat: str, console: Console, *, known: str 
     console.print(f"    again:   {escape(repeat)}", soft_wrap=True)
 
 
-def summary(findings: Sequence[Finding]) -> str:
-    """How many of which kind; failures by name."""
+def is_undeclared(finding: Finding, limits: Mapping[str, object]) -> bool:
+    """Whether it was skipped for a limit that nobody has declared."""
+    limit = CHECKS[finding.id].limit
+    return finding.state == "skipped" and limit is not None and limit not in limits
+
+
+def summary(findings: Sequence[Finding], limits: Mapping[str, object]) -> Iterator[str]:
+    """How many of which kind; failures by name. limits: those that were declared."""
+    undeclared = [each.id for each in findings if is_undeclared(each, limits)]
+    if undeclared:
+        ways = dict.fromkeys(f"{CHECKS[each].limit}=..." for each in undeclared)
+        ids = ", ".join(undeclared)
+        yield f"skipped {ids}: no such limit was declared: --limit {', '.join(ways)}"
     failed = [each for each in findings if each.state == "failed"]
+    unasked = sum(not each.started for each in failed)
     passed = sum(each.state == "passed" for each in findings)
     skipped = sum(each.state == "skipped" for each in findings)
     words = f"{passed} passed, {len(failed)} failed, {skipped} skipped"
-    return words + (f": {', '.join(each.id for each in failed)}" if failed else "")
+    found = [each.id for each in failed if each.started]
+    if unasked:
+        found.append(f"{unasked} since the {CHECKS[failed[-1].id].tested} did not start")
+    yield words + (f": {', '.join(found)}" if found else "")
 
 
 def explain(check: Check) -> str:

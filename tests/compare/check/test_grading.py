@@ -296,7 +296,7 @@ def test_server_that_says_another_protocol_is_told_so(check: Check) -> None:
 def test_only_who_is_silent_without_a_port_is_told_of_the_port(check: Check) -> None:
     silent = (sys.executable, "-c", "input()")
     result = check(*silent, options=("--ready-timeout", "200ms"), only=["tcp/4"])
-    assert "within 0.2 s; put {port} into the command" in result.stdout
+    assert "within 0.2 s; its command has no {port}" in result.stdout
     assert "--ready-timeout" in result.stdout
     result = check(sys.executable, "-c", "raise PermissionError('stdin')", only=["tcp/4"])
     assert "{port}" not in result.stdout
