@@ -44,7 +44,9 @@ class Place(NamedTuple):
         try:
             socket.create_connection((self.host, self.port), 1).close()
         except OSError as error:
-            return error.errno == errno.EADDRNOTAVAIL and self.is_bound()  # no port is left for us
+            # No port is left for us, or its queue is full, such as of those who asked before.
+            unclear = error.errno == errno.EADDRNOTAVAIL or isinstance(error, TimeoutError)
+            return unclear and self.is_bound()
         return True
 
     def is_bound(self) -> bool:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from machine import needs_descriptors
 
 from compare.check import runner, symptoms
 from compare.check.bench import Subject
@@ -83,6 +84,7 @@ def test_what_nobody_has_any_more_was_dropped(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.timeout(60)
+@needs_descriptors(1064)
 def test_server_that_ended_for_no_known_reason_has_not_made_the_mistake_of_the_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

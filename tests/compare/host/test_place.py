@@ -49,6 +49,15 @@ def test_address_of_ipv4_is_seen_on_a_socket_of_ipv6(kind: socket.SocketKind) ->
         assert place.is_taken()
 
 
+def test_port_is_taken_also_while_its_queue_is_full() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        here = listener.getsockname()
+        with socket.create_connection(here):
+            assert Place("tcp", *here).is_taken()
+            assert Place("tcp", *here).is_taken()
+    assert not Place("tcp", *here).is_taken()
+
+
 def test_port_to_which_somebody_is_connected_is_not_taken() -> None:
     with (
         socket.socket(type=socket.SOCK_DGRAM) as there,
