@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from compare.report.profiles import calls_in_words, frames_in_words
+from compare.report.reasons import listed, reasons_of
 from compare.report.words import milliseconds, time_text
-from compare.results.ranking import UNRANKED, by_load
+from compare.results.ranking import UNRANKED, by_load, ordered
 from compare.results.records import Cell, Comparison, Load, Run
 from compare.results.verdict import OTHERS
 
@@ -16,9 +16,9 @@ STANDINGS = ("best", "tied", "unclear", "behind")
 
 
 def loads_of(run: Run) -> dict[Load, list[Cell]]:
-    """The cells of a run by their loads, the fastest first."""
+    """The cells of a run by their loads, the best first."""
     return {
-        load: sorted(cells, key=lambda cell: -(cell.ops_per_s or 0))
+        load: ordered(cells, [each for each in run.comparisons if each.load == load])
         for load, cells in by_load(run.cells).items()
     }
 
@@ -42,7 +42,7 @@ def answer(
         *_handshakes(cells),
         *calls_in_words(cells),
         *frames_in_words(cells),
-        *_reservations(cells),
+        *(f"{each}." for each in reasons_of(_ranked(cells))),
         *_left_out(cells),
     ]
     return sentences or ["Nothing was measured."]
@@ -95,6 +95,10 @@ def _is_doubted(cell: Cell) -> bool:
     return cell.verdict not in UNRANKED and (cell.verdict != "ok" or others > OTHERS)
 
 
+def _ranked(cells: Sequence[Cell]) -> list[Cell]:
+    return [cell for cell in cells if cell.verdict not in UNRANKED]
+
+
 def _promise(cells: Sequence[Cell], promised_us: float | None) -> Iterator[str]:
     kept = [f"{cell.model} {amount(cell.ops_per_s)}" for cell in cells if cell.ops_per_s]
     if kept:
@@ -102,20 +106,6 @@ def _promise(cells: Sequence[Cell], promised_us: float | None) -> Iterator[str]:
         yield f"With a p99 {below}, operations a second at most: {', '.join(kept)}."
     else:
         yield "No rate was found that keeps the promise."
-
-
-def _reservations(cells: Sequence[Cell]) -> Iterator[str]:
-    """What else is to be said of who is ranked; of several in the same words once."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for cell in cells:
-        for reason in cell.reasons if cell.verdict not in UNRANKED else ():
-            alike = found.setdefault(re.sub(r"[\d.,]+", "", reason), {})
-            alike.setdefault(reason, []).append(cell.model)
-    for alike in found.values():
-        (reason, models), *more = alike.items()
-        others = [model for _, each in more for model in each]
-        also = f"; with other figures, {_listed(others)}, too" if others else ""
-        yield f"{_listed(models)}: {reason}{also}."
 
 
 def _tail(ranked: Sequence[Comparison], cells: Sequence[Cell]) -> Iterator[str]:
@@ -157,11 +147,7 @@ def _times(each: Comparison) -> str:
 
 
 def _names(ranked: Sequence[Comparison]) -> str:
-    return _listed([each.model for each in ranked])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return listed([each.model for each in ranked])
 
 
 def _cost(ranked: Sequence[Comparison], cells: Sequence[Cell]) -> Iterator[str]:

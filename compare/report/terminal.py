@@ -12,6 +12,7 @@ from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
 from compare.report.breakeven import show_break_evens
 from compare.report.profiles import calls_in_words, frames_in_words
+from compare.report.reasons import reasons_of
 from compare.report.scaling import show_scaling
 from compare.report.slow import show_slow
 from compare.report.sweeps import show_sweeps
@@ -25,7 +26,7 @@ from compare.report.words import (
     three,
 )
 from compare.results.naming import handling, noun, operation_of, schedule, transport
-from compare.results.ranking import by_load
+from compare.results.ranking import by_load, ordered
 from compare.results.records import Cell, Comparison, Metric, Run
 
 BAR_WIDTH = 14
@@ -41,13 +42,10 @@ def show(run: Run, console: Console) -> None:
     for load, cells in by_load(run.cells).items():
         console.print()
         console.print(_heading(run, cells), soft_wrap=True)
-        wide = console.width >= WIDE
         mine = [each for each in run.comparisons if each.load == load]
         console.print(table_of(cells, mine, width=console.width))
-        if not wide:
-            for cell in cells:
-                for reason in cell.reasons:
-                    console.print(f"{escape(cell.model)}: {escape(reason)}")
+        for sentence in reasons_of(ordered(cells, mine)):
+            console.print(escape(sentence.replace("\n", "\n    ")))
         for sentence in (*calls_in_words(cells), *frames_in_words(cells)):
             console.print(escape(sentence), soft_wrap=True)
     show_sweeps(run.cells, console)
@@ -126,7 +124,7 @@ def columns_of(
         "CPU/op": cost_text,
         "x least": lambda cell: ratio_text(standings.get((cell.model, "cpu_us_per_op"))),
         "memory": lambda cell: f"{megabytes(pss)} MB" if (pss := cell.server.pss_kb) else "-",
-        "verdict": lambda cell: verdict_text(cell, standings, reasons=wide),
+        "verdict": lambda cell: verdict_text(cell, standings),
     }
     if not wide:
         del columns["p99.9"], columns["memory"], columns["x least"]
@@ -143,7 +141,7 @@ def columns_of(
 
 
 def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, width: int) -> Table:
-    """One workload. On a narrow terminal without bars, tails, memory and reasons."""
+    """One workload. On a narrow terminal without bars, tails and memory."""
     columns = columns_of(cells, comparisons, width=width)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=False)
     for name in columns:
@@ -154,7 +152,7 @@ def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, width: int
             no_wrap=name != "verdict",
             overflow="fold" if name == "verdict" else "ellipsis",  # half a figure is another one
         )
-    for cell in sorted(cells, key=lambda cell: -(cell.ops_per_s or 0)):
+    for cell in ordered(cells, comparisons):
         table.add_row(*(show_column(cell) for show_column in columns.values()))
     return table
 
@@ -165,7 +163,7 @@ def served_text(cell: Cell) -> str:
     return f"{counts.served}/{counts.attempted}" if counts.attempted else "-"
 
 
-def verdict_text(cell: Cell, standings: Standings, *, reasons: bool = True) -> str:
+def verdict_text(cell: Cell, standings: Standings) -> str:
     """Where it stands, and all verdicts in words, with colour where they are not plain ok."""
     words = []
     for verdict in cell.verdicts or [cell.verdict]:
@@ -175,8 +173,6 @@ def verdict_text(cell: Cell, standings: Standings, *, reasons: bool = True) -> s
     for metric in ranked:
         if standing := standing_text(standings.get((cell.model, metric))):
             words.insert(0, f"p99: {standing}" if cell.pace else standing)
-    if reasons:
-        words += [escape(reason) for reason in cell.reasons]
     return "; ".join(words) if words else "ok"
 
 
@@ -199,8 +195,12 @@ def standing_text(each: Comparison | None) -> str:
     low, high = each.ratio_ci95
     if each.standing == "behind":
         return f"behind {best} by {_by(each.metric, low, high)}"
+    times = f"{each.ratio:.2f} x ({low:.2f} to {high:.2f})"
+    if not low <= 1 <= high:  # by itself, but not of all models and metrics together
+        sure = f"; sure in about {duration(each.needs_s)} more" if each.needs_s else ""
+        return f"probably behind {best}: {times}{sure}"
     more = f", about {duration(each.needs_s)} more would" if each.needs_s else ""
-    return f"cannot tell yet from {best}: {each.ratio:.2f} x ({low:.2f} to {high:.2f}){more}"
+    return f"cannot tell yet from {best}: {times}{more}"
 
 
 def _by(metric: Metric, low: float, high: float) -> str:

@@ -38,6 +38,24 @@ def by_load(cells: Iterable[Cell]) -> dict[Load, list[Cell]]:
     return loads
 
 
+def ordered(cells: Iterable[Cell], comparisons: Iterable[Comparison]) -> list[Cell]:
+    """Those of a load as they stand, the best first; who is not ranked by the rate.
+
+    Pairs of slices tell more than means of rates do, and may have another one for the best.
+    """
+    cells = list(cells)
+    rates = {cell.model: cell.ops_per_s or 0.0 for cell in cells}
+    if any(cell.pace for cell in cells):
+        places = {each.model: each.ratio for each in comparisons if each.metric == "p99_us"}
+        return sorted(
+            cells, key=lambda cell: (places.get(cell.model, math.inf), -rates[cell.model])
+        )
+    for each in comparisons:
+        if each.metric == "ops_per_s" and each.standing != "best" and each.best in rates:
+            rates[each.model] = rates[each.best] * each.ratio
+    return sorted(cells, key=lambda cell: -rates[cell.model])
+
+
 def rank(
     cells: Sequence[Cell],
     metric: Metric = "ops_per_s",

@@ -101,7 +101,7 @@ def test_markdown_obeys_nobody(made_up_cell: MakeCell, made_up_run: MakeRun) -> 
 def test_markdown_is_written_beside_json(run: Run, tmp_path: Path) -> None:
     outputs = {"json": str(tmp_path / "a.json"), "markdown": str(tmp_path / "a.md")}
     Keeper(outputs, tmp_path / "history")(run)
-    assert (tmp_path / "a.md").read_text() == markdown_of(run)
+    assert (tmp_path / "a.md").read_text(encoding="utf-8") == markdown_of(run)
     assert json.loads((tmp_path / "a.json").read_text())["format"] == "compare-run/1"
 
 
