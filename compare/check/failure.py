@@ -79,6 +79,8 @@ def must_equal(
             likely = symptoms.AT_A_NUL
         elif _is_added(actual, expected, at, origin):
             likely = symptoms.ADDED
+        elif _is_short_of(actual, expected, at):
+            likely = symptoms.LOST
         elif apart := _moved(actual, expected, at):
             likely = symptoms.GAP if apart > 0 else symptoms.TWICE
             what_of = "are missing there" if apart > 0 else "came a second time"
@@ -156,6 +158,13 @@ def _lost_or_doubled(actual: bytes | bytearray, expected: bytes, at: int) -> str
             if rest and enough and rest == expected[sent : sent + RECOGNISED]:
                 return f": {many} byte{'s' * (many > 1)} {verb}"
     return ""
+
+
+def _is_short_of(actual: bytes | bytearray, expected: bytes, at: int) -> bool:
+    """Whether a byte is missing, and none of those before it that are equal to it."""
+    rest = bytes(actual[at : at + RECOGNISED])
+    one_less = len(rest) == RECOGNISED and rest == expected[at + 1 : at + 1 + RECOGNISED]
+    return one_less and expected[at] in expected[:at] and len({*rest}) > 1
 
 
 def _is_added(actual: bytes | bytearray, expected: bytes, at: int, origin: int) -> bool:

@@ -188,6 +188,7 @@ _CALLS: dict[str, dict[Language, str]] = {
 
 _BY_SYMPTOM = {
     symptoms.GAP: "partial",
+    symptoms.LOST: "partial",
     symptoms.TWICE: "partial",
     symptoms.LET_DROP: "partial",
     symptoms.ALTERED: "bytes",

@@ -291,8 +291,9 @@ def _p99_s(samples: list[float]) -> float:
     what="Twenty clients close while the server writes to them; it must go on, and hold nothing "
     "of them.",
     why="Who closes a tab does not wait for the rest of the page.",
-    mistake="SIGPIPE, which ends a C program unless it is ignored or MSG_NOSIGNAL is passed; in "
-    "other languages an exception of send() that nobody catches, or whose trace is printed.",
+    mistake="An error of send() that nobody expects: an exception that is not caught, or whose "
+    "trace is printed; in C SIGPIPE, which ends a program unless it is ignored or MSG_NOSIGNAL is "
+    "passed.",
     calls="send(2): EPIPE, ECONNRESET; signal(7): SIGPIPE.",
     needs="tcp/4",
 )

@@ -165,6 +165,16 @@ def test_what_is_added_to_each_message_is_known(each: int, before: bytes, after:
     assert failed.value.likely == symptoms.ADDED
 
 
+def test_last_byte_of_each_message_that_is_missing_is_no_matter_of_its_value() -> None:
+    came = b"".join(BYTES[begin : begin + 299] for begin in range(0, len(BYTES), 300))
+    with pytest.raises(Differs, match="1 byte lost") as failed:
+        must_equal(came, BYTES, "the same back")
+    assert failed.value.likely == symptoms.LOST
+    with pytest.raises(Differs) as failed:
+        must_equal(BYTES[:100] + BYTES[101:], BYTES, "the same back")
+    assert failed.value.likely != symptoms.LOST
+
+
 def test_bytes_that_come_twice_each_are_not_something_added() -> None:
     with pytest.raises(Differs) as failed:
         must_equal(bytes(byte for byte in BYTES for _ in "ab"), BYTES, "the same back")
