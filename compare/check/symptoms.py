@@ -176,9 +176,9 @@ GAP = (
     "when there is room again (EPOLLOUT)."
 )
 LOST = (
-    "A byte here and there is missing, of a value that came through elsewhere: a length that is one "
-    "too small, a slice such as data[:-1], a place kept for the NUL of a string. Send the first of "
-    "those that recv() said, the last, and all between."
+    "A byte here and there is missing, of a value that came through elsewhere: a length that is "
+    "one too small, a slice such as data[:-1], a place kept for the NUL of a string. Send the "
+    "first of those that recv() said, the last, and all between."
 )
 TWICE = (
     "What had been sent came again: after a send() that took only part, the whole was sent anew. "

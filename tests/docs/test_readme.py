@@ -101,11 +101,10 @@ def test_server_in_ten_lines_shouts(tmp_path: Path) -> None:
         port = placeholder.getsockname()[1]
     program = tmp_path / "shout.py"
     (code,) = blocks("python")
-    announce = ':{port}", on_ready=lambda where: print("READY", flush=True)'
-    program.write_text(code.replace(':7007"', announce.replace("{port}", str(port))))
+    program.write_text(code.replace(":7007", f":{port}").replace("*where", "*where, flush=True"))
     with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
-        assert server.stdout.readline() == b"READY\n"
+        assert server.stdout.readline() == b"listening on tcp://127.0.0.1:%d\n" % port
         with socket.create_connection(("127.0.0.1", port)) as sock, sock.makefile("rb") as lines:
             assert lines.readline() == b"say something\n"
             sock.sendall(b"quietly\n")
