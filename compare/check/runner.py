@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -64,6 +65,8 @@ MODULES = (
     client_asks,
     style,
 )  # which enter their checks into the catalogue
+log = logging.getLogger("compare")
+
 SLOWEST = 10.0  # a machine slower than that is not waited for any longer
 TRIES = 2  # to start, before it is asked no more; and of a check that we did not attend to
 OF_ANOTHER = "life/6"  # server than the one that can be looked at
@@ -181,8 +184,15 @@ def _make(check: Check, subject: Subject, seed: int, *, alone: bool) -> Finding:
     if reason := _why_skipped(check, subject, alone=alone):
         return _finding(check, "skipped", began, reason=reason)
     for _ in range(TRIES):
-        with Attention() as attention:
-            finding = _tried(check, subject, seed)
+        began = time.monotonic()
+        try:
+            with Attention() as attention:
+                finding = _tried(check, subject, seed)
+        except Exception as error:  # what others found, and what is still to be asked, stays
+            log.debug("%s failed by itself", check.id, exc_info=True)
+            why = f"{type(error).__name__}: {error}"
+            reason = f"the check itself failed, which is a fault of ours ({why}): please report it"
+            return _finding(check, "skipped", began, reason=reason)
         if finding.state != "failed" or not attention.excuse():
             return finding
     return _excused(finding, attention)

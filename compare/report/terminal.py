@@ -230,8 +230,13 @@ def ratio_text(each: Comparison | None) -> str:
 def cost_text(cell: Cell) -> str:
     """CPU time of the server for an operation, and how sure it is."""
     cost, interval = cell.server.cpu_us_per_op, cell.cpu_us_per_op_ci95
-    spread = f" ±{(interval[1] - interval[0]) / 2 / cost:.0%}" if cost and interval else ""
+    spread = _spread((interval[1] - interval[0]) / 2 / cost) if cost and interval else ""
     return f"{microseconds(cost)}{spread}"
+
+
+def _spread(share: float) -> str:
+    """Half an interval, in so many digits that it is not 0."""
+    return f" ±{share:.0%}" if share >= 0.0095 else f" ±{share:.1%}"
 
 
 def _tail_spread(cell: Cell) -> str:
@@ -240,7 +245,7 @@ def _tail_spread(cell: Cell) -> str:
     if not (cell.pace and p99 and interval):
         return ""
     # It is that of all operations: the interval, which is over rounds, lies around it somewhere.
-    return f" ±{max(interval[1] - p99, p99 - interval[0]) / p99:.0%}"
+    return _spread(max(interval[1] - p99, p99 - interval[0]) / p99)
 
 
 def rate_text(cell: Cell) -> str:
@@ -249,7 +254,7 @@ def rate_text(cell: Cell) -> str:
     spread = ""
     if cell.ops_per_s_ci95 and cell.ops_per_s:
         low, high = cell.ops_per_s_ci95
-        spread = f" ±{(high - low) / 2 / cell.ops_per_s:.0%}"
+        spread = _spread((high - low) / 2 / cell.ops_per_s)
     return f"{count(cell.ops_per_s):>7}{spread}"
 
 

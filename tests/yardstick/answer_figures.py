@@ -16,7 +16,7 @@ from compare.models.loops import LOOPS
 from compare.report.breakeven import answer, rows_of
 from compare.report.chart import chart
 from compare.report.terminal import cost_text, rate_text
-from compare.report.words import markdown_table, milliseconds, three
+from compare.report.words import count, markdown_table, milliseconds, three
 from compare.results.loss import lost_share
 from compare.results.ranking import UNRANKED, paired
 from compare.results.records import Cell, Run, Scalability
@@ -97,7 +97,27 @@ def loop(runs: Runs) -> Facts:
     if not pairs:
         raise LookupError("there is no break-even of asyncio and uvloop")
     heads, *rows = [list(map(_in_units, row)) for row in rows_of(by_cost)]
-    return facts | {"from": _in_units(answer(pairs[0])), "table": _table(" | ".join(heads), rows)}
+    return facts | {
+        "added": _added(run),
+        "from": _in_units(answer(pairs[0])),
+        "table": _table(" | ".join(heads), rows),
+    }
+
+
+def _added(run: Run) -> str:
+    """The least and the most that a message costs asyncio beyond uvloop, at any work."""
+    works = {cell.work_us for cell in run.cells}
+    more = [
+        _cost(cell_of(run, "asyncio", work_us=work)) - _cost(cell_of(run, "uvloop", work_us=work))
+        for work in works
+    ]
+    return f"{min(more):.1f} to {max(more):.1f} µs"
+
+
+def _cost(cell: Cell) -> float:
+    if cell.server.cpu_us_per_op is None:
+        raise LookupError(f"there is no CPU time of {cell.model}")
+    return cell.server.cpu_us_per_op
 
 
 def _in_units(text: str) -> str:
@@ -106,15 +126,21 @@ def _in_units(text: str) -> str:
 
 
 def threads(runs: Runs) -> Facts:
-    (run,) = runs
-    names = {"tcp-long": "long", "tcp-short": "short"}
+    long, short = runs
     facts = {
-        name: times(
-            cell_of(run, "threaded", workload=workload), cell_of(run, "asyncio", workload=workload)
+        name: times(cell_of(run, model), cell_of(run, "asyncio"))
+        for name, run, model in (
+            ("long", long, "threaded"),
+            ("short", short, "threaded"),
+            ("pool", short, "threadpool"),
         )
-        for workload, name in names.items()
     }
-    rows = [[cell.model, cell.workload, *_speed(cell)] for cell in run.cells if cell.ops_per_s]
+    rows = [
+        [cell.model, cell.workload, *_speed(cell)]
+        for run in runs
+        for cell in run.cells
+        if cell.ops_per_s
+    ]
     return facts | {"table": _table(f"model | workload | {SPEED}", rows, words=2)}
 
 
@@ -129,9 +155,32 @@ def gains(runs: Runs) -> Facts:
     (run,) = runs
     if not run.scalability:
         raise LookupError("there is nothing on several numbers of cores")
-    return {plain(each.model): _gain(each) for each in run.scalability} | {
+    return {each.model: _gain(each) for each in run.scalability} | {
         "table": _table("model | operations/s by cores | gain", map(_gained, run.scalability))
     }
+
+
+def free(runs: Runs) -> Facts:
+    """Gains with and without a lock, and what an echo takes without one, of the same version."""
+    several, one = runs
+    labels = [each.label for each in one.settings.interpreters]
+    without = next((label for label in labels if label.endswith("t")), "")
+    pairs = [(f"{each}@{without}", f"{each}@{without[:-1]}") for each in ("threaded", "asyncio")]
+    kept = {without: "-free", without[:-1]: ""}  # a figure has its name in any version
+    facts = {
+        f"{plain(name)}{kept[name.partition('@')[2]]}" if "@" in name else name: text
+        for name, text in gains([several]).items()
+    }
+    costs: list[list[str]] = []
+    for ours, theirs in pairs:
+        cells = {cell.model: cell for cell in one.cells}
+        if not {ours, theirs} <= {*cells}:
+            raise LookupError(f"{ours} and {theirs} were not measured together")
+        ratio = times(cells[ours], cells[theirs])
+        facts[f"echo-{plain(ours)}"] = ratio
+        costs.append([plain(ours), *(cost_text(cells[each]) for each in (theirs, ours)), ratio])
+    heads = "an echo on one core | server CPU with the lock | without | times"
+    return facts | {"echoes": _table(heads, costs)}
 
 
 def _gain(each: Scalability) -> str:
@@ -147,6 +196,7 @@ def _gained(each: Scalability) -> list[str]:
 
 
 def tls(runs: Runs) -> Facts:
+    """Rates are the driver's, who pays as much for his end, so that they are left out."""
     facts: Facts = {}
     rows: list[list[str]] = []
     for run, workload in zip(runs, ("long", "short"), strict=True):
@@ -156,9 +206,12 @@ def tls(runs: Runs) -> Facts:
             plain_cell = cell_of(run, cell.model, tls="none")
             ratio = times(cell, plain_cell) if cell.tls != "none" else "1"
             facts[f"{workload}-{cell.tls}-{cell.model}"] = ratio
-            rows.append([cell.model, cell.workload, cell.tls, ratio, *_speed(cell)])
-    heads = f"model | workload | handshakes | times plain TCP's CPU | {SPEED}"
-    return facts | {"table": _table(heads, rows, words=3)}
+            cost = _cost(cell)
+            rows.append(
+                [cell.model, cell.workload, cell.tls, ratio, cost_text(cell), count(1e6 / cost)]
+            )
+    heads = "model | workload | handshakes | times its CPU over plain TCP | server CPU for each"
+    return facts | {"table": _table(f"{heads} | a core can do, a second", rows, words=3)}
 
 
 def loops(runs: Runs) -> Facts:
@@ -171,9 +224,7 @@ def loops(runs: Runs) -> Facts:
         [cell.model, "1" if cell is base else times(cell, base), *_speed(cell)] for cell in on_base
     ]
     return {
-        "uvloop": times(cell_of(run, "uvloop"), base),
-        "least": f"`{on_base[0].model}`",
-        "least-times": times(on_base[0], base) if on_base[0] is not base else "1",
+        **{cell.model: times(cell, base) for cell in on_base if cell is not base},
         "table": _table(f"loop | times asyncio's CPU | {SPEED}", rows),
     }
 
@@ -196,8 +247,12 @@ def size(runs: Runs) -> Facts:
     for each in sizes:
         asyncio, uvloop = (cell_of(run, name, size=each) for name in ("asyncio", "uvloop"))
         costs = map(cost_text, (asyncio, uvloop))
-        rows.append([f"{each:,} B", *costs, times(asyncio, uvloop)])
-    heads = "message | asyncio: server CPU | uvloop: server CPU | asyncio, times uvloop's"
+        facts[f"ns-{each}"] = _number(1000 * _cost(asyncio) / each)
+        share = f"{facts[f'ns-{each}']} ns"
+        payload = f"{each / _cost(asyncio):,.0f} MB/s"
+        rows.append([f"{each:,} B", *costs, share, payload, times(asyncio, uvloop)])
+    heads = "message | asyncio: server CPU | uvloop: server CPU | asyncio: for a byte"
+    heads += " | a core of asyncio, each way | asyncio, times uvloop's"
     return facts | {"table": _table(heads, rows)}
 
 
@@ -230,16 +285,13 @@ def streams(runs: Runs) -> Facts:
 def idle(runs: Runs) -> Facts:
     (run,) = runs
     each_kb = {name: f"{_number(found / 1024)} KB" for name, found in _idle(run)}
-    few, *_, many = sorted({cell.idle for cell in run.cells})
+    many = max(cell.idle for cell in run.cells)
     rows = []
     for name, memory in each_kb.items():
-        first, last = (cell_of(run, name, idle=number) for number in (few, many))
-        kernel = f"{_number(last.held.kernel_kb / many)} KB" if last.held else "-"
-        rows.append([name, memory, kernel, cost_text(first), cost_text(last), times(last, first)])
-    heads = (
-        "model | server memory for each | kernel memory | "
-        f"CPU/op beside {few:,} | beside {many:,} | times"
-    )
+        held = cell_of(run, name, idle=many).held
+        kernel = f"{_number(held.kernel_kb / many)} KB" if held else "-"
+        rows.append([name, memory, kernel])
+    heads = "model | server memory for each | kernel memory for each, both ends"
     return each_kb | {"table": _table(heads, rows)}
 
 
@@ -260,19 +312,53 @@ def udp(runs: Runs) -> Facts:
             facts[f"{cell.model}-{cell.connections}"] = lost
             sent = sum(each.sent for each in cell.rounds)
             rows.append([cell.model, f"{cell.connections:,}", f"{sent:,}", lost, *_speed(cell)])
-    heads = f"model | under way at a time | sent | lost | {SPEED}"
+    heads = f"model | in flight at a time | sent | lost | {SPEED}"
+    return facts | {"table": _table(heads, rows)}
+
+
+def python(runs: Runs) -> Facts:
+    """Against the oldest of them."""
+    (run,) = runs
+    labels = [each.label for each in run.settings.interpreters]
+    cells = {cell.model: cell for cell in run.cells if cell.ops_per_s}
+    facts: Facts = {}
+    rows = []
+    for name in dict.fromkeys(map(plain, cells)):
+        first = cells[f"{name}@{labels[0]}"]
+        for label in labels:
+            cell = cells[f"{name}@{label}"]
+            ratio = "1" if cell is first else times(cell, first)
+            facts[f"{name}-{label.replace('.', '')}"] = ratio
+            rows.append([cell.model, ratio, *_speed(cell)])
+    return facts | {"table": _table(f"model | times the first one's CPU | {SPEED}", rows)}
+
+
+def load(runs: Runs) -> Facts:
+    (run,) = runs
+    facts: Facts = {}
+    rows = []
+    for cell in run.cells:
+        if cell.pace is None or cell.share is None:
+            raise LookupError(f"{cell.model} had no share of what it can do")
+        share = round(100 * cell.share)
+        facts[f"{cell.model}-{share}-p99"] = milliseconds(cell.latency_us.p99)
+        latencies = map(milliseconds, (cell.latency_us.p50, cell.latency_us.p99))
+        rows.append([cell.model, f"{share} %", count(cell.pace.offered), *latencies, cell.verdict])
+    heads = "model | of its capacity | messages/s | p50 | p99 | verdict"
     return facts | {"table": _table(heads, rows)}
 
 
 QUESTIONS: dict[str, Question] = {
     "loop": Question(60, loop, drawn=True),
     "threads": Question(25, threads),
-    "free": Question(40, gains),
-    "tls": Question(50, tls),
+    "free": Question(80, free),
+    "tls": Question(80, tls),
     "loops": Question(50, loops, drawn=True),
+    "python": Question(25, python),
     "cores": Question(30, gains),
     "size": Question(35, size),
     "slow": Question(70, slow),
+    "load": Question(60, load),
     "streams": Question(20, streams),
     "idle": Question(50, idle),
     "udp": Question(30, udp),

@@ -8,7 +8,7 @@ by its day, machine and question; one of this machine that is less than a day ol
 but with --again (as after its command was changed), so that the same command goes on where it was
 interrupted. A question of which a run fails is told, and its figures on the page stay, with their
 date. --free-threaded is where a CPython without a global lock is installed
-(PREFIX/bin/python3.13t): without one that question is left out.
+(PREFIX/bin/python3.13t). A question for which a Python is missing is left out.
 
 --quick makes two rounds of each and shows the figures: nothing is written but into --folder, if
 that is given. --write measures nothing: it fills the page again from the runs that are kept.
@@ -42,7 +42,7 @@ FRESH_S = 86_400.0
 EMPTY = "not measured yet"
 QUICK = ("--rounds", "2")
 _FIGURE = re.compile(r"<!-- (\w+):([\w-]+) -->(.*?)<!-- / -->", re.DOTALL)
-_FREE_THREADED = re.compile(r"python3\.\d+t")
+_PYTHON = re.compile(r"\bpython3\.\d+t?")
 
 
 class Kept(NamedTuple):
@@ -113,7 +113,7 @@ def fill(page: str, name: str, facts: Facts) -> str:
         if found[2] not in facts:
             raise LookupError(f"no run of {name} has the figure {found[2]}")
         text = facts[found[2]]
-        if found[2] in ("table", "chart"):
+        if text.startswith(("|", "![")):
             text = f"\n\n{text}\n\n"
         return f"<!-- {name}:{found[2]} -->{text}<!-- / -->"
 
@@ -167,14 +167,15 @@ class Instrument:
 
     def missing(self, command: str) -> str | None:
         """Why it is left out, if it is."""
-        asked = _FREE_THREADED.search(command)
-        if asked is None or shutil.which(asked[0], path=self._path()):
-            return None
-        return f"there is no {asked[0]}: say where one is by --free-threaded PREFIX"
+        for asked in _PYTHON.findall(command):
+            if shutil.which(asked, path=self._path()) is None:
+                how = "say where one is by --free-threaded PREFIX"
+                return f"there is no {asked}: {how if asked.endswith('t') else 'install it'}"
+        return None
 
     def _path(self) -> str:
-        first = [str(self._prefix / "bin")] if self._prefix else []
-        return os.pathsep.join([*first, os.environ.get("PATH", os.defpath)])
+        last = [str(self._prefix / "bin")] if self._prefix else []  # it has a python3.13, too
+        return os.pathsep.join([os.environ.get("PATH", os.defpath), *last])
 
     def is_fresh(self, names: Sequence[str]) -> bool:
         """Whether this machine made all of them within a day. What cannot be read is not."""

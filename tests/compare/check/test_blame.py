@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import resource
@@ -28,6 +29,7 @@ from compare.host import cgroup, process
 from compare.host.place import Place
 
 SERVERS = Path(__file__).parent / "servers"
+ASYNCIO = Path(__file__).parents[2] / "strangers" / "asyncio_protocol.py"
 STARTS = Path(__file__).parents[1] / "servers" / "starts.py"
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -353,3 +355,26 @@ def test_failure_while_we_were_held_up_is_tried_again_and_then_skipped(
 def test_what_holds_in_the_end_is_seen_however_long_we_were_stopped() -> None:
     answers = iter([False, True])
     assert wait_until(lambda: next(answers), within=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "state"), [(64, "passed"), (9, "skipped")], ids=["has-room", "has-none"]
+)
+def test_server_with_a_limit_of_its_own_is_held_to_that(limit: int, state: str) -> None:
+    own = ("sh", "-c", f"ulimit -n {limit}; exec {sys.executable} {ASYNCIO} {{port}}")
+    (finding,) = found("tcp/16", command=own, limits={"descriptors": float(limit)})
+    assert finding.state == state, finding
+    assert "ulimit -n" in finding.reason or state == "passed"
+
+
+def test_check_that_fails_by_itself_is_skipped_and_the_others_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def breaks(bench: Bench) -> None:
+        raise ValueError("no such thing")
+
+    monkeypatch.setitem(CHECKS, "tcp/2", dataclasses.replace(CHECKS["tcp/2"], run=breaks))
+    broken, made = found("tcp/2", "tcp/4")
+    assert broken.state == "skipped"
+    assert "a fault of ours (ValueError: no such thing)" in broken.reason
+    assert made.state == "passed"
