@@ -33,6 +33,7 @@ SHORT = {
     "scale": ("--duration", "0.1", "--rounds", "1", "--connections", "4"),
     "check": (),
 }
+FAIL = ("asyncio_protocol.py", "uvloop_protocol.py")  # as the page says
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,8 @@ def test_command_runs(command: str) -> None:
         timeout=170,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    fails = any(each in command for each in FAIL)
+    assert done.returncode == fails, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 
