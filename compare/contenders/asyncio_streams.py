@@ -58,10 +58,11 @@ class Connection(connection.Connection):
             if data := self.hub.take(self):
                 self.write(data)
             todo = self.pop_todo()
-            if todo is Todo.CLOSE:
-                self.writer.close()
-            elif todo is Todo.SHUT_WR and not self.writer.can_write_eof():
-                self.writer.close()  # asyncio's TLS knows no half-close
+            # asyncio's TLS knows no half-close; a transport of its that is closed twice is broken.
+            ends = todo is Todo.SHUT_WR and not self.writer.can_write_eof()
+            if todo is Todo.CLOSE or ends:
+                if not self.writer.is_closing():
+                    self.writer.close()
             elif todo is Todo.SHUT_WR:
                 with contextlib.suppress(OSError):  # it is gone, which reading tells
                     self.writer.write_eof()

@@ -17,7 +17,7 @@ from compare.driver.secured import Secured
 from compare.driver.tcp_long import Conversation, PacedConversation
 from compare.driver.tcp_short import PacedPlace, ShortConversation
 
-READ = 256 * 1024  # bytes of the wire at a time
+READ = 64 * 1024  # bytes of the wire; of 128 KiB malloc gives all back each time (mallopt(3))
 QUIET_S = 0.25  # no handshake ended for so long: who waits for one will go on waiting
 
 
