@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compare.report.figures import Figure, Trace, identify
-from compare.report.words import escape
+from compare.report.words import escape, half
 from compare.results.naming import time_of, title
 from compare.results.records import BreakEven, Load, Metric, Share
 
@@ -53,8 +53,7 @@ def _time(us: float) -> str:
 def _ratio(share: Share) -> str:
     if share.ratio_ci95 is None:
         return f"{share.ratio:.2f}"
-    low, high = share.ratio_ci95
-    return f"{share.ratio:.2f} ±{(high - low) / 2:.2f}"
+    return f"{share.ratio:.2f} {half(share.ratio_ci95)}"
 
 
 def rows_of(chart: list[BreakEven]) -> list[list[str]]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compare.report.figures import Figure, Trace, identify
-from compare.report.words import escape
+from compare.report.words import escape, spread
 from compare.results.naming import title
 from compare.results.records import Constant, Load, Rung, Scalability
 from compare.results.scalability import Law
@@ -68,10 +68,10 @@ def _table(models: Sequence[Scalability]) -> Table:
 def _efficiency(rung: Rung | None) -> str:
     if rung is None:
         return "-"
-    spread = ""
-    if rung.efficiency_ci95:
-        spread = f" ±{(rung.efficiency_ci95[1] - rung.efficiency_ci95[0]) / 2:.0%}"
-    return f"{rung.efficiency:.0%}{spread}"
+    if not rung.efficiency_ci95:
+        return f"{rung.efficiency:.0%}"
+    low, high = rung.efficiency_ci95
+    return f"{rung.efficiency:.0%} {spread((high - low) / 2)}"
 
 
 def constant(known: Constant | None) -> str:

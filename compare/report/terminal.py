@@ -20,9 +20,11 @@ from compare.report.words import (
     count,
     duration,
     escape,
+    half,
     megabytes,
     microseconds,
     milliseconds,
+    spread,
     three,
 )
 from compare.results.naming import handling, noun, operation_of, schedule, transport
@@ -223,20 +225,15 @@ def ratio_text(each: Comparison | None) -> str:
         return "-"
     if each.standing == "best" or each.ratio_ci95 is None:
         return "1" if each.standing == "best" else f"{each.ratio:.2f}"
-    half = (each.ratio_ci95[1] - each.ratio_ci95[0]) / 2
-    return f"{each.ratio:.2f} ±{half:.2f}"
+    return f"{each.ratio:.2f} {half(each.ratio_ci95)}"
 
 
 def cost_text(cell: Cell) -> str:
     """CPU time of the server for an operation, and how sure it is."""
     cost, interval = cell.server.cpu_us_per_op, cell.cpu_us_per_op_ci95
-    spread = _spread((interval[1] - interval[0]) / 2 / cost) if cost and interval else ""
-    return f"{microseconds(cost)}{spread}"
-
-
-def _spread(share: float) -> str:
-    """Half an interval, in so many digits that it is not 0."""
-    return f" ±{share:.0%}" if share >= 0.0095 else f" ±{share:.1%}"
+    if not cost or not interval:
+        return microseconds(cost)
+    return f"{microseconds(cost)} {spread((interval[1] - interval[0]) / 2 / cost)}"
 
 
 def _tail_spread(cell: Cell) -> str:
@@ -245,17 +242,17 @@ def _tail_spread(cell: Cell) -> str:
     if not (cell.pace and p99 and interval):
         return ""
     # It is that of all operations: the interval, which is over rounds, lies around it somewhere.
-    return _spread(max(interval[1] - p99, p99 - interval[0]) / p99)
+    return f" {spread(max(interval[1] - p99, p99 - interval[0]) / p99)}"
 
 
 def rate_text(cell: Cell) -> str:
     if cell.ops_per_s is None:
         return "-".rjust(7)
-    spread = ""
-    if cell.ops_per_s_ci95 and cell.ops_per_s:
-        low, high = cell.ops_per_s_ci95
-        spread = _spread((high - low) / 2 / cell.ops_per_s)
-    return f"{count(cell.ops_per_s):>7}{spread}"
+    rate = f"{count(cell.ops_per_s):>7}"
+    if not cell.ops_per_s_ci95 or not cell.ops_per_s:
+        return rate
+    low, high = cell.ops_per_s_ci95
+    return f"{rate} {spread((high - low) / 2 / cell.ops_per_s)}"
 
 
 def _bar(cell: Cell, top: float) -> str:

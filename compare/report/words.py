@@ -90,3 +90,14 @@ def time_text(us: float) -> str:
 def megabytes(kb: float) -> str:
     mb = kb / 1024
     return f"{mb:,.0f}" if mb >= 10 else f"{mb:.2g}"
+
+
+def spread(share: float) -> str:
+    """Half of an interval, as a share of what it is about, in so many digits that it is not 0."""
+    return f"±{share:.1%}" if 0.0005 <= share < 0.0095 else f"±{share:.0%}"
+
+
+def half(interval: tuple[float, float]) -> str:
+    """Half of the interval of a ratio, likewise."""
+    width = (interval[1] - interval[0]) / 2
+    return f"±{width:.3f}" if 0.0005 <= width < 0.0095 else f"±{width:.2f}"

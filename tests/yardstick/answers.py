@@ -98,9 +98,11 @@ def facts_of(folder: Path, page: str, name: str) -> tuple[Facts, list[Run]] | No
 
 def when(run: Run) -> str:
     day = datetime.datetime.fromisoformat(run.started)
-    pythons = [
-        f"servers on {each.implementation} {each.label}" for each in run.settings.interpreters
+    versions = [
+        f"{each.version} ({each.label})" if each.label.endswith("t") else each.version
+        for each in run.settings.interpreters
     ]
+    pythons = [f"servers on {' and '.join(versions)}"] if versions else []
     return ", ".join([describe(run.machine), *pythons, f"{day.day} {day:%B %Y}"])
 
 

@@ -1,12 +1,16 @@
 """Do servers make as many handshakes for the driver as for openssl?
 
-    python tests/yardstick/measure_handshakes.py [ROUNDS [SECONDS]]
+    python tests/yardstick/measure_handshakes.py [ROUNDS [SECONDS [TICKETS]]]
 
 Interleaved rounds on a machine with two cores, server on the first and client on the last: one
 connection at a time, each with a full handshake, by `openssl s_time -new -verify` and by the
 driver. The driver's connections have one byte echoed, too, and what such an echo takes on an open
 connection is measured beside, to be taken off. Beside the handshakes a second stands what each
 costs the server. Needs openssl.
+
+After a handshake a server of TLS 1.3 sends two session tickets, which `s_time` leaves unread and
+every other client takes. So that both make the same handshake they are left out here, unless as
+many TICKETS are asked for.
 """
 
 from __future__ import annotations
@@ -33,8 +37,18 @@ from compare.host.launch import Server
 from compare.models.matrix import MODELS, WORKLOADS
 
 SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+TICKETS = int(sys.argv[3]) if len(sys.argv) > 3 else 0
 FASTNET = ("aiofastnet",) if importlib.util.find_spec("aiofastnet") else ()
 NAMES = ("asyncio", "uvloop", *FASTNET, "threaded")
+# No option of a server's says how many; each loads its certificates by this.
+_SO_MANY_TICKETS = f"""
+import ssl
+load = ssl.SSLContext.load_cert_chain
+def with_tickets(context, *args, **options):
+    context.num_tickets = {TICKETS}
+    return load(context, *args, **options)
+ssl.SSLContext.load_cert_chain = with_tickets
+"""
 _DONE = re.compile(r"(\d+) connections in \d+ real seconds")
 
 
@@ -108,11 +122,14 @@ def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         authority = Path(folder, "authority.pem")
         authority.write_text(mine.pem, encoding="ascii")
+        Path(folder, "sitecustomize.py").write_text(_SO_MANY_TICKETS, encoding="ascii")
+        paths = os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])
         for number in range(rounds):
             for pair in random.sample(pairs, len(pairs)):
                 name, client = pair
                 argv = MODELS[name].argv(WORKLOADS["tcp-short"])
-                with Server([*argv, "--tls-cert", mine.path], cores[:1]) as server:
+                argv = ["env", f"PYTHONPATH={paths}", *argv, "--tls-cert", mine.path]
+                with Server(argv, cores[:1]) as server:
                     before = process.cpu_of_tree_ns(server.pid)
                     made = CLIENTS[client](server, cores[-1], authority)
                     used_ns = process.cpu_of_tree_ns(server.pid) - before
