@@ -52,6 +52,7 @@ def test_wrong_is_what_is_off_beyond_doubt(
 
 
 @pytest.mark.slow
+@pytest.mark.serial
 @pytest.mark.parametrize("check", HANDLERS, ids=lambda each: each.__name__)
 def test_what_a_handler_does_is_found(check: Callable[..., object]) -> None:
     (finding,) = check(choose())  # type: ignore[misc]
