@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from aionet.address import Address
@@ -102,7 +102,8 @@ def listen_all(
         sharing = Sharing.NO
         if reuse_port:
             sharing = Sharing.FROM_NOW_ON if exclusive else Sharing.YES
-        schemes = address.scheme.split("+")
+        # Datagrams first: who can connect may send those, too.
+        schemes = sorted(address.scheme.split("+"), reverse=True)
         places = [(scheme, *place) for scheme in schemes for place in _places(scheme, address)]
         for _ in range(_PORT_TRIES - 1):
             try:
@@ -157,7 +158,7 @@ def _bind_each(
         if missing and not bound:
             raise missing
         opened.pop_all()
-    return bound
+    return sorted(bound, key=attrgetter("type"))
 
 
 def _bind(

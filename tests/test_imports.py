@@ -52,7 +52,13 @@ FOR_CONTENDERS = {
     "aionet.throttle",
 }
 # The one that is aionet's own server, several times in a process.
-FOR_MANY_LOOPS = {"aionet.address", "aionet.place", "aionet.runner", "aionet.server"}
+FOR_MANY_LOOPS = {
+    "aionet.address",
+    "aionet.listen_errors",
+    "aionet.place",
+    "aionet.runner",
+    "aionet.server",
+}
 DOES_IO = {"asyncio", "os", "select", "selectors", "signal", "socket", "threading", "time"}
 
 

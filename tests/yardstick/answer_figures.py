@@ -44,6 +44,11 @@ def plain(model: str) -> str:
     return model.partition("@")[0]
 
 
+def _labels(run: Run) -> list[str]:
+    """The Pythons that it ran on, in their order."""
+    return list(dict.fromkeys(cell.model.partition("@")[2] for cell in run.cells))
+
+
 def cell_of(run: Run, model: str, **load: object) -> Cell:
     for cell in run.cells:
         same = all(getattr(cell, name) == value for name, value in load.items())
@@ -163,7 +168,7 @@ def gains(runs: Runs) -> Facts:
 def free(runs: Runs) -> Facts:
     """Gains with and without a lock, and what an echo takes without one, of the same version."""
     several, one = runs
-    labels = [each.label for each in one.settings.interpreters]
+    labels = _labels(one)
     without = next((label for label in labels if label.endswith("t")), "")
     pairs = [(f"{each}@{without}", f"{each}@{without[:-1]}") for each in ("threaded", "asyncio")]
     kept = {without: "-free", without[:-1]: ""}  # a figure has its name in any version
@@ -319,7 +324,7 @@ def udp(runs: Runs) -> Facts:
 def python(runs: Runs) -> Facts:
     """Against the oldest of them."""
     (run,) = runs
-    labels = [each.label for each in run.settings.interpreters]
+    labels = _labels(run)
     cells = {cell.model: cell for cell in run.cells if cell.ops_per_s}
     facts: Facts = {}
     rows = []

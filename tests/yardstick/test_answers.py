@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import answers_script
 import msgspec
 import pytest
-from made_up_records import made_up_cell, made_up_idle, made_up_run
+from made_up_records import made_up_cell, made_up_idle, made_up_pace, made_up_run
 
 from compare.results.breakeven import break_evens
 from compare.results.compact import compact
@@ -43,27 +44,48 @@ def cells(models: Sequence[str], **loads: Sequence[Any]) -> list[Cell]:
 
 
 BOTH = ("asyncio", "uvloop")
+STREAMS = ("asyncio-streams", "uvloop-streams")
 # What the commands of a question would measure.
 MADE_UP: dict[str, Callable[[], list[list[Cell]]]] = {
     "loop": lambda: [cells(("threaded", *BOTH), work_us=(0.0, 20.0, 100.0, 500.0))],
-    "threads": lambda: [cells(("threaded", *BOTH), workload=("tcp-long", "tcp-short"))],
+    "threads": lambda: [
+        cells(("threaded", *BOTH)),
+        cells(("threaded", "threadpool", *BOTH), workload=("tcp-short",)),
+    ],
     "free": lambda: [
-        cells(("threaded@3.13t", "asyncio-threads@3.13t", "asyncio-workers@3.13t"), cores=(1, 2))
+        cells(
+            [
+                f"{model}@{label}"
+                for model in ("threaded", "asyncio", "asyncio-threads", "asyncio-workers")
+                for label in ("3.13", "3.13t")
+            ],
+            cores=(1, 2),
+        ),
+        cells(("threaded@3.13", "threaded@3.13t", "asyncio@3.13", "asyncio@3.13t")),
     ],
     "tls": lambda: [
-        cells(BOTH, tls=("none", "full")),
-        cells(BOTH, tls=("none", "full", "resumed"), workload=("tcp-short",)),
+        cells((*BOTH, *STREAMS), tls=("none", "full")),
+        cells((*BOTH, *STREAMS), tls=("none", "full", "resumed"), workload=("tcp-short",)),
     ],
     "loops": lambda: [
         [
-            *cells((*BOTH, "rloop", "asyncio-streams", "uvloop-streams")),
+            *cells((*BOTH, "rloop", "aiofastnet", *STREAMS)),
             made_up_cell("zloop", (), verdict="unsupported", ops_per_s=None),
         ]
     ],
     "cores": lambda: [cells(("threaded", "asyncio", "asyncio-workers"), cores=(1, 2))],
     "size": lambda: [cells(BOTH, size=(100, 1000, 16000, 64000))],
+    "python": lambda: [
+        cells([f"{model}@3.{minor}" for model in ("epoll", "asyncio") for minor in (11, 12, 13)])
+    ],
     "slow": lambda: [cells(("threaded", *BOTH), slow_share=(0.0, 0.01))],
-    "streams": lambda: [cells((*BOTH, "asyncio-streams", "uvloop-streams"))],
+    "streams": lambda: [cells((*BOTH, *STREAMS))],
+    "load": lambda: [
+        [
+            msgspec.structs.replace(cell, loop="open", pace=made_up_pace(1000.0))
+            for cell in cells(("threaded", *BOTH), share=(0.5, 0.7, 0.9))
+        ]
+    ],
     "idle": lambda: [
         [
             msgspec.structs.replace(cell, held=made_up_idle(cell.idle))
@@ -281,8 +303,11 @@ def test_without_a_free_threaded_python_that_question_is_left_out(
 ) -> None:
     monkeypatch.setenv("PATH", str(folder))
     assert answers.measure_all(instrument, folder, ["free"], again=False) == []
-    assert instrument.asked == []
+    assert "there is no python3.13: install it" in capsys.readouterr().err
+    shutil.copy(sys.executable, folder / "python3.13")
+    assert answers.measure_all(instrument, folder, ["free"], again=False) == []
     assert "say where one is by --free-threaded PREFIX" in capsys.readouterr().err
+    assert instrument.asked == []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -292,7 +293,8 @@ def test_fault_of_a_checkout_is_its_own(copy: Path) -> None:
     result = run("--source", f"base={copy}")
     assert result.exit_code == 1
     rows = {row.split()[0]: row for row in result.stdout.splitlines() if row.startswith("epoll")}
-    assert "this is another one" in rows["epoll@base"]
+    assert rows["epoll@base"].endswith("failed")
+    assert re.search(r"^epoll@base: .*this is another one$", result.stdout, re.MULTILINE)
     assert "4/4" in rows["epoll"]
 
 

@@ -78,7 +78,7 @@ def test_server_that_does_not_start_is_told_in_a_line(command: tuple[str, ...], 
 def test_server_that_is_not_told_where_to_listen_is_told_how_to() -> None:
     result = see("--ready-timeout", "0.2s", "--", "sleep", "100")
     assert result.exit_code == 1
-    assert "put {port} into the command" in result.stderr
+    assert "its command has no {port}" in result.stderr
     assert "--ready-timeout" in result.stderr
 
 
