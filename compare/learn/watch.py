@@ -38,6 +38,7 @@ class Watch:
         self._saved: dict[Path, float] = {}
         self._key = ""  # the last one, as some are meant only when they come twice
         self._part: Part = self._first()
+        self._unasked = self._done_besides()
 
     def run(self, aside: Callable[[str, Lesson], None]) -> None:
         """aside: is called with "e" or "m" to have the terminal for itself for a while."""
@@ -60,6 +61,16 @@ class Watch:
     def _first(self) -> Part:
         """What is to be worked on; the last part when all are done."""
         return self._course.part_at(self._lesson) or self._lesson.words.part[-1]
+
+    def _done_besides(self) -> list[Part]:
+        """What was done another day, and may have been changed since."""
+        course, lesson = self._course, self._lesson
+        return [
+            each
+            for each in lesson.words.part
+            if each is not self._part
+            and course.done(lesson, each) == len(lesson.steps(each, course.tongue))
+        ]
 
     def _watch(self, resumed: Callable[[], bool]) -> str:
         """Until a key is pressed that is not for us."""
@@ -117,6 +128,9 @@ class Watch:
             judging.end()
             self._judging = None
             self._news.asking, self._news.through = "", True
+            if self._unasked and not (self._news.failed or self._news.broken):
+                self._part = self._unasked.pop(0)
+                self._begin("")
             return
         news = self._news
         if name == "asking":
@@ -181,6 +195,7 @@ class Watch:
             return
         self._course.turn_to((left or after)[0])
         self._part = self._first()
+        self._unasked = self._done_besides()
         self._begin("")
 
     def _begin(self, remark: str) -> None:

@@ -64,12 +64,10 @@ def _held(failed: Sequence[Finding]) -> Held:
     first = (grave or failed)[0]
     if not first.started:
         return Held(barred=first.actual)
-    also = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
-    told = f"it fails {first.id}{also}"
-    more = f"compare explain {first.id} tells more"
+    ids = ",".join(each.id for each in failed)
+    told, more = f"it fails {ids.replace(',', ', ')}", f"compare check --only {ids} says how"
     if not grave:
         return Held(told=f"{told}: {more}")
     return Held(
-        barred=f"{told}: expected {first.expected}, but {first.actual}; {more}, --unchecked "
-        "measures it all the same"
+        barred=f"{told}. {first.id}: {first.likely} {more}, and --unchecked measures it all the same"
     )

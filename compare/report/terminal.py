@@ -175,6 +175,8 @@ def verdict_text(cell: Cell, standings: Standings) -> str:
     for metric in ranked:
         if standing := standing_text(standings.get((cell.model, metric))):
             words.insert(0, f"p99: {standing}" if cell.pace else standing)
+    if not words and cell.counts.served < cell.counts.attempted:
+        return "[yellow]starved[/]"
     return "; ".join(words) if words else "ok"
 
 
@@ -295,6 +297,12 @@ def _notes(run: Run) -> Iterable[str]:
         "all models of a load holds together with 95 %. Tied is within "
         f"{100 * run.settings.margin:.3g}%.[/]"
     )
+    if any(each.standing == "unclear" for each in run.comparisons):
+        yield (
+            "[dim]Where it cannot tell yet, more rounds do (without --quick), a quieter machine, or "
+            "CPU/op, which others disturb less.[/]"
+        )
+    yield "[dim]What the words mean: docs/measuring.md, How to read a table.[/]"
     loops = {cell.loop for cell in run.cells}
     if "closed" in loops:
         yield (

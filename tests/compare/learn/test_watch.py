@@ -179,6 +179,21 @@ def test_a_program_that_was_done_and_is_not_any_more_is_shown(
 
 
 @pytest.mark.slow
+def test_a_program_that_was_spoilt_while_nobody_watched_is_shown(
+    course: Course, watched: Watched
+) -> None:
+    write(course, 2, 2)
+    write(course, 2, 1, "other")
+    with watched(course.folder, "--lesson", "2") as terminal:
+        terminal.wait_for(b"All of this lesson passes")
+        terminal.type(b"q")
+    path = course.folder / "2-again" / "server.py"
+    path.write_text("garbage(\n")
+    with watched(course.folder, "--lesson", "2") as terminal:
+        terminal.wait_for(b"was done, and fails now, 2-again/server.py")
+
+
+@pytest.mark.slow
 def test_a_file_that_is_gone_is_said(course: Course, watched: Watched) -> None:
     path = course.folder / "1-a-stream" / "server.py"
     with watched(course.folder) as terminal:

@@ -160,9 +160,9 @@ def test_server_whose_answer_is_another_is_a_failed_cell_beside_ours(tmp_path: P
     assert by_model["epoll"]["verdict"] != "failed"
     assert by_model["mine"]["verdict"] == "failed"
     (reason,) = by_model["mine"]["reasons"]
-    assert reason.startswith("it fails tcp/1: expected ")
-    assert "compare explain tcp/1 tells more" in reason
-    assert f"mine is not measured: {reason[:20]}" in result.output
+    assert reason.startswith("it fails tcp/1. tcp/1: A byte here and there is missing")
+    assert "compare check --only tcp/1 says how" in reason
+    assert f"mine is not measured: {reason[:40]}" in result.output
 
 
 @pytest.mark.usefixtures("some_checks")
@@ -173,7 +173,7 @@ def test_what_a_server_does_wrong_besides_is_told_beside_its_figures(tmp_path: P
     assert result.exit_code == 0
     (mine,) = [cell for cell in cells(path) if cell["model"] == "mine"]
     assert mine["rounds"]
-    assert mine["reasons"][0] == "it fails tcp/18: compare explain tcp/18 tells more"
+    assert mine["reasons"][0] == "it fails tcp/18: compare check --only tcp/18 says how"
     assert "mine is measured all the same: it fails tcp/18" in result.output
 
 
