@@ -299,8 +299,8 @@ def _notes(run: Run) -> Iterable[str]:
     )
     if any(each.standing == "unclear" for each in run.comparisons):
         yield (
-            "[dim]Where it cannot tell yet, more rounds do (without --quick), a quieter machine, or "
-            "CPU/op, which others disturb less.[/]"
+            "[dim]Where it cannot tell yet, more rounds do (without --quick), a quieter machine, "
+            "or CPU/op, which others disturb less.[/]"
         )
     yield "[dim]What the words mean: docs/measuring.md, How to read a table.[/]"
     loops = {cell.loop for cell in run.cells}
