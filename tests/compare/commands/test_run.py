@@ -177,7 +177,7 @@ def test_long_reason_is_printed_whole(
     result = invoke("run")
     assert result.exit_code == 1
     assert "\x1b" not in result.stdout
-    assert [word for word in result.stdout.split() if word.startswith("word")] == words
+    assert [word for word in result.stdout.split() if word.startswith("word0")] == words
 
 
 def test_hostile_stderr_of_a_server_is_printed_as_plain_text(
