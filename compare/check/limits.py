@@ -240,9 +240,10 @@ def out_of_descriptors(bench: Bench) -> None:
     established = bench.connect()
     established.exchange(b"hello")
     pids = process.tree(bench.server.pid)
-    bench.must_have_room_for((ROOM + 40) * len(pids))
     room = min(_make_room(pid) for pid in pids)
-    wires = [bench.connect() for _ in range((room + 40) * len(pids))]
+    many = (room + 40) * len(pids)
+    bench.must_have_room_for(many)
+    wires = [bench.connect() for _ in range(many)]
     spent = min(_spent(bench, established) for _ in range(SETTLING))
     if spent > CPU_S:
         raise Failed("under 5 % of a core while it waits", f"it used {spent:.0%}")
