@@ -71,7 +71,10 @@ def must_equal(
         likely = symptoms.ADDED
     else:
         seen = f"at byte {origin + at:,} came {shown(actual[at:])} instead of "
-        seen += shown(expected[at:]) + _lost_or_doubled(actual, expected, at)
+        lost = _lost(actual, expected, at)
+        verb = "lost" if lost > 0 else "too many"
+        seen += shown(expected[at:])
+        seen += f": {abs(lost)} byte{'s' * (abs(lost) > 1)} {verb}" if lost else ""
         likely, changed = "", True
         if _is_of_a_text(actual, expected, at):
             likely = symptoms.TO_TEXT
@@ -79,7 +82,7 @@ def must_equal(
             likely = symptoms.AT_A_NUL
         elif _is_added(actual, expected, at, origin):
             likely = symptoms.ADDED
-        elif _is_short_of(actual, expected, at):
+        elif lost == 1 and expected[at] in expected[:at]:  # those before came through
             likely = symptoms.LOST
         elif apart := _moved(actual, expected, at):
             likely = symptoms.GAP if apart > 0 else symptoms.TWICE
@@ -149,22 +152,15 @@ def is_first_nul(data: bytes, at: int) -> bool:
     return data.find(0, 0, at + 1) == at
 
 
-def _lost_or_doubled(actual: bytes | bytearray, expected: bytes, at: int) -> str:
-    """In words, if the rest is right but for a few bytes that are missing, or came twice."""
+def _lost(actual: bytes | bytearray, expected: bytes, at: int) -> int:
+    """A few bytes that are missing, and the rest is right; negative: that came twice; else 0."""
     for many in range(1, RECOGNISED):
-        for verb, came, sent in (("lost", at, at + many), ("too many", at + many, at)):
+        for lost, came, sent in ((many, at, at + many), (-many, at + many, at)):
             rest = bytes(actual[came : came + RECOGNISED])
             enough = len(rest) == RECOGNISED or sent + len(rest) == len(expected)
             if rest and enough and rest == expected[sent : sent + RECOGNISED]:
-                return f": {many} byte{'s' * (many > 1)} {verb}"
-    return ""
-
-
-def _is_short_of(actual: bytes | bytearray, expected: bytes, at: int) -> bool:
-    """Whether a byte is missing, and none of those before it that are equal to it."""
-    rest = bytes(actual[at : at + RECOGNISED])
-    one_less = len(rest) == RECOGNISED and rest == expected[at + 1 : at + 1 + RECOGNISED]
-    return one_less and expected[at] in expected[:at] and len({*rest}) > 1
+                return lost
+    return 0
 
 
 def _is_added(actual: bytes | bytearray, expected: bytes, at: int, origin: int) -> bool:

@@ -69,4 +69,5 @@ def _held(failed: Sequence[Finding]) -> Held:
     if not grave:
         return Held(told=f"{told}: {more}")
     anyway = "--unchecked measures it all the same"
-    return Held(barred=f"{told}. {first.id}: {first.likely} {more}, and {anyway}")
+    whose = f"{first.id}: " if len(failed) > 1 else ""
+    return Held(barred=f"{told}. {whose}{first.likely} {more}, and {anyway}")

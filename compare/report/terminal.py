@@ -199,7 +199,8 @@ def standing_text(each: Comparison | None) -> str:
     low, high = each.ratio_ci95
     if each.standing == "behind":
         return f"behind {best} by {_by(each.metric, low, high)}"
-    times = f"{each.ratio:.2f} x ({low:.2f} to {high:.2f})"
+    digits = 2 if low <= 1 <= high or "1.00" not in (f"{low:.2f}", f"{high:.2f}") else 3
+    times = f"{each.ratio:.{digits}f} x ({low:.{digits}f} to {high:.{digits}f})"
     if not low <= 1 <= high:  # by itself, but not of all models and metrics together
         sure = f"; sure in about {duration(each.needs_s)} more" if each.needs_s else ""
         return f"probably behind {best}: {times}{sure}"
@@ -209,11 +210,15 @@ def standing_text(each: Comparison | None) -> str:
 
 def _by(metric: Metric, low: float, high: float) -> str:
     """By how much it is less, or more; from 2 x on, how many times."""
-    if metric != "ops_per_s":
-        return f"{low:.1f} to {high:.1f} x" if low > 2 else f"{_percent(low)} to {_percent(high)} %"
-    if high < 0.5:
-        return f"{1 / high:.1f} to {1 / low:.1f} x"
-    return f"{_percent(high)} to {_percent(low)} %"
+    if metric == "ops_per_s":
+        low, high = 1 / high, 1 / low
+    if low > 2:
+        ends, unit = (f"{low:.1f}", f"{high:.1f}"), "x"
+    elif metric == "ops_per_s":
+        ends, unit = (_percent(1 / low), _percent(1 / high)), "%"
+    else:
+        ends, unit = (_percent(low), _percent(high)), "%"
+    return f"{' to '.join(dict.fromkeys(ends))} {unit}"
 
 
 def _percent(ratio: float) -> str:

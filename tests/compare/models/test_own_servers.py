@@ -150,30 +150,31 @@ def some_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "of_profile", lambda profile: some)
 
 
+def beside_ours(path: Path, mistake: str) -> tuple[Result, dict[str, dict]]:
+    """The result, and the cells by their models."""
+    server = f"mine={sys.executable} {ECHO} {mistake} {{port}}"
+    result = compare("--models", "epoll", "--server", server, "--json", str(path))
+    return result, {cell["model"]: cell for cell in cells(path)}
+
+
 @pytest.mark.usefixtures("some_checks")
 def test_server_whose_answer_is_another_is_a_failed_cell_beside_ours(tmp_path: Path) -> None:
-    server = f"mine={sys.executable} {ECHO} drops-the-last-byte {{port}}"
-    path = tmp_path / "run.json"
-    result = compare("--models", "epoll", "--server", server, "--json", str(path))
+    result, by_model = beside_ours(tmp_path / "run.json", "drops-the-last-byte")
     assert result.exit_code == 1
-    by_model = {cell["model"]: cell for cell in cells(path)}
     assert by_model["epoll"]["verdict"] != "failed"
     assert by_model["mine"]["verdict"] == "failed"
     (reason,) = by_model["mine"]["reasons"]
-    assert reason.startswith("it fails tcp/1. tcp/1: A byte here and there is missing")
+    assert reason.startswith("it fails tcp/1. A byte here and there is missing")
     assert "compare check --only tcp/1 says how" in reason
     assert f"mine is not measured: {reason[:40]}" in result.output
 
 
 @pytest.mark.usefixtures("some_checks")
 def test_what_a_server_does_wrong_besides_is_told_beside_its_figures(tmp_path: Path) -> None:
-    server = f"mine={sys.executable} {ECHO} urgent-inline {{port}}"
-    path = tmp_path / "run.json"
-    result = compare("--models", "epoll", "--server", server, "--json", str(path))
+    result, by_model = beside_ours(tmp_path / "run.json", "urgent-inline")
     assert result.exit_code == 0
-    (mine,) = [cell for cell in cells(path) if cell["model"] == "mine"]
-    assert mine["rounds"]
-    assert mine["reasons"][0] == "it fails tcp/18: compare check --only tcp/18 says how"
+    assert by_model["mine"]["rounds"]
+    assert by_model["mine"]["reasons"][0] == "it fails tcp/18: compare check --only tcp/18 says how"
     assert "mine is measured all the same: it fails tcp/18" in result.output
 
 

@@ -95,6 +95,18 @@ def test_what_is_dearer_or_later_is_behind_by_more(
     assert said_of(compared(2.0, interval, metric=metric)) == f"behind epoll by {words}"
 
 
+@pytest.mark.parametrize(
+    ("interval", "times"),
+    [((0.28, 0.74), "0.50 x (0.28 to 0.74)"), ((0.941, 0.998), "0.500 x (0.941 to 0.998)")],
+)
+def test_what_its_own_interval_tells_and_that_of_the_table_does_not_is_probable(
+    interval: tuple[float, float], times: str
+) -> None:
+    unclear = {"standing": "unclear", "needs_s": 4.0}
+    words = f"probably behind epoll: {times}; sure in about 4 s more"
+    assert said_of(compared(0.5, interval, **unclear)) == words
+
+
 def test_what_cannot_be_told_yet_says_what_it_would_take() -> None:
     unclear = {"standing": "unclear", "needs_s": 240.0}
     assert said_of(compared(0.98, (0.9, 1.07), **unclear)) == (
@@ -134,7 +146,7 @@ def test_cost_against_the_least_has_its_interval() -> None:
 def test_best_is_marked_and_comes_first(made_up_run: MakeRun, made_up_cell: MakeCell) -> None:
     rows = rows_of(made_up_run([made_up_cell("slow", SLOW), made_up_cell("fast", FAST)]))
     assert rows["fast"].endswith("   best")
-    assert rows["slow"].endswith("   behind fast by 50 to 50 %")
+    assert rows["slow"].endswith("   behind fast by 50 %")
     assert list(rows).index("fast") < list(rows).index("slow")
 
 
