@@ -21,7 +21,7 @@ from aionet.sockets import listen
 if TYPE_CHECKING:
     from aionet.tls import ServerContext
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    Commands = argparse._SubParsersAction[Any]
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 MAX_WORKERS = 1024
@@ -132,7 +132,7 @@ def parse(
     carried out here: their default for `run` takes what was read, and gives the exit status.
     """
     open_standard_streams()
-    parser = argparse.ArgumentParser(prog=f"python -m {prog}", allow_abbrev=False)
+    parser = Parser(prog=f"python -m {prog}", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
 
     serve = commands.add_parser(
@@ -262,6 +262,20 @@ def _addresses(service: str, asked_for: list[str] | None, *, only_ip: bool) -> t
     if only_ip and len(addresses) > 1:
         raise ValueError("--listen may be given once; each model serves one socket")
     return addresses
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in a line what cannot be meant, without the options that can be."""
+
+    def parse_known_args(self, *args: Any, **more: Any) -> Any:
+        """Of a command, too: its own --help has what can be."""
+        found, rest = super().parse_known_args(*args, **more)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return found, rest
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; {self.prog} --help tells what can be\n")
 
 
 def _one_of(choices: Collection[str], named: str | None) -> Callable[[str], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -47,8 +48,10 @@ class Names(click.ParamType[list[str]]):
         known = [*self._known, *(ctx.meta.get(OWN, ()) if ctx and self._kind == "model" else ())]
         for name in names:
             if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                meant = f"; did you mean {near[0]}?" if near else ";"
                 self.fail(
-                    f"there is no {self._kind} {name!r}; choose from {', '.join(known)}",
+                    f"there is no {self._kind} {name!r}{meant} choose from {', '.join(known)}",
                     param,
                     ctx,
                 )

@@ -23,7 +23,7 @@ Invoke = Callable[..., Result]
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--models", "forks", "'forks'; choose from blocking, "),
+        ("--models", "forks", "'forks'; did you mean fork? choose from blocking, "),
         ("--models", "epoll,,asyncio", "''"),
         ("--models", "epoll asyncio", "'epoll asyncio'"),
         ("--models", "", "''"),
