@@ -105,8 +105,12 @@ class _Unraisable:
         self._before = before
 
     def __call__(self, what: Any) -> None:
-        if isinstance(what.exc_value, UnicodeDecodeError) and isinstance(what.object, bytes):
-            throttled(logging.WARNING, "a client asks for a name that is none: %r", what.object)
+        error = what.exc_value
+        if isinstance(error, UnicodeDecodeError) and (
+            isinstance(what.object, bytes)  # until CPython 3.13
+            or "servername callback while decoding" in (what.err_msg or "")
+        ):
+            throttled(logging.WARNING, "a client asks for a name that is none: %r", error.object)
         else:
             self._before(what)
 

@@ -89,6 +89,26 @@ def test_name_that_is_not_ascii_is_logged_a_few_times(
     assert unraisable == []
     assert 0 < len(records(caplog)) < MANY
     assert all("a name that is none" in record.getMessage() for record in records(caplog))
-    other: Any = SimpleNamespace(exc_value=ValueError(), object=None)
-    sys.unraisablehook(other)
-    assert unraisable == [other]
+
+
+@pytest.mark.parametrize(
+    ("told", "is_ours"),
+    [
+        ({"object": b"\xff"}, True),
+        ({"err_msg": "Exception ignored in ssl servername callback while decoding name"}, True),
+        ({}, False),
+        ({"object": b"\xff", "exc_value": ValueError()}, False),
+    ],
+    ids=["until 3.13", "from 3.14", "another text", "another error"],
+)
+def test_only_names_are_taken_from_the_hook_for_what_cannot_be_raised(
+    told: dict[str, Any], is_ours: bool, files: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    before: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", before.append)
+    pair = files / "mine.pem", files / "mine.key"
+    server_context(*pair, hosts={"a.example": pair})
+    error = UnicodeDecodeError("ascii", b"\xff", 0, 1, "not in range")
+    what: Any = SimpleNamespace(**{"exc_value": error, "object": None, "err_msg": None} | told)
+    sys.unraisablehook(what)
+    assert before == ([] if is_ours else [what])
