@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from compare.driver.turns import Turns
 MakeSpec = Callable[..., Spec]
 Take = Callable[..., Turns]
 SLICE_S = 0.05
-METERED_S = 0.5
+LONG_S = 0.5
 
 
 @pytest.fixture
@@ -123,28 +124,42 @@ def test_first_moments_of_a_turn_are_of_no_window(
 
 
 def test_latency_that_the_end_of_a_slice_cuts_off_is_counted_whole(
-    taking: Take, listener: socket.socket
+    taking: Take, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or the longer one takes, the less often it would be among them."""
     turns = taking(listener.getsockname())
     conn, _ = listener.accept()
-    first_s, lead_s = 0.03, 0.01
+    began, ended = threading.Event(), threading.Event()
+    took_ns = []
+
+    class Window(turning.Window):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            began.set()
+
+        def end(self) -> None:
+            super().end()
+            ended.set()
+
+    monkeypatch.setattr(turning, "Window", Window)
 
     def answer() -> None:
-        for seconds in (first_s, 2 * SLICE_S):
+        for event in (began, ended):
             message = conn.recv(100)
-            time.sleep(seconds)
+            came = time.perf_counter_ns()
+            event.wait()
+            took_ns.append(time.perf_counter_ns() - came)
             conn.send(message)
 
     with conn:
         turns.workload._conversations[0].served = True  # so that it is waited for
         answers = threading.Thread(target=answer)
         answers.start()
-        turns.take(SLICE_S, lead_s)
+        turns.take(LONG_S, 0.0)
         answers.join()
         outcome = turns.finish()
     assert (timed(outcome), outcome.operations) == (1, 1)  # not the same one
-    assert outcome.latency_max_ns > 2 * SLICE_S * 1e9
+    assert outcome.latency_max_ns >= took_ns[1]
 
 
 def test_nothing_is_under_way_between_turns(
@@ -164,7 +179,7 @@ class SlowMeter(Meter):
     """Takes as long as that of a server of a thousand processes on a busy machine."""
 
     def cpu_ns(self) -> int:
-        time.sleep(METERED_S)
+        time.sleep(LONG_S)
         return super().cpu_ns()
 
     def settled_ns(self) -> int:
@@ -187,8 +202,8 @@ def test_what_reading_the_meters_takes_is_in_no_latency_and_in_no_turn(
         turns.take(SLICE_S, 0.0)
     outcome = turns.finish()
     assert outcome.operations > 2
-    assert outcome.latency_max_ns < METERED_S * 1e9
-    assert max(each.turn_ns for each in outcome.slices) < METERED_S * 1e9
+    assert outcome.latency_max_ns < LONG_S * 1e9
+    assert max(each.turn_ns for each in outcome.slices) < LONG_S * 1e9
 
 
 @pytest.mark.parametrize("picture", [False, True])
