@@ -281,7 +281,10 @@ class HandlerEndpoint(DatagramEndpoint):
             if task is None or task.cancelling():
                 raise
             self._failed(sender)  # it awaited something that was cancelled
-        except Exception:
+        except GeneratorExit:  # a loop that is gone has left it behind
+            raise
+        except BaseException:
+            let_exits_pass()
             self._failed(sender)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aionet.connection import Connection
 from aionet.core import Hub, State
+from aionet.core.failure import let_exits_pass
 from aionet.core.layer import Layer
 from aionet.limits import CloseReason
 from aionet.protocol import Answer, Service
@@ -33,7 +34,7 @@ TOLD_S = 0.1  # for a task of a handler to tell it that the peer is gone
 Handler = Callable[[Stream], Awaitable[None]]
 
 
-def _tells_only_that_it_broke(error: Exception, stream: Stream) -> bool:
+def _tells_only_that_it_broke(error: BaseException, stream: Stream) -> bool:
     """Whether `error` says no more than that `stream` is gone."""
     if isinstance(error, ExceptionGroup):  # of tasks, one of which receives and one sends
         return all(_tells_only_that_it_broke(each, stream) for each in error.exceptions)
@@ -218,7 +219,10 @@ class StreamConnection(Connection):
                 self.hub.reset(self, reason)  # what it was about to say is cut
             else:
                 self._failed()  # it awaited something that was cancelled
-        except Exception as error:
+        except GeneratorExit:  # a loop that is gone has left it behind
+            raise
+        except BaseException as error:
+            let_exits_pass()
             if not _tells_only_that_it_broke(error, stream):
                 self._failed()
             reason = CloseReason.DONE

@@ -141,6 +141,45 @@ def test_a_handler_that_awaits_what_is_cancelled_has_failed(
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
+class Given(BaseException):
+    """What no `except Exception` catches."""
+
+
+async def gives(received: Datagram) -> None:
+    raise Given
+
+
+async def gives_later(received: Datagram) -> None:
+    await asyncio.sleep(0)
+    raise Given
+
+
+def gives_at_once(received: Datagram) -> None:
+    raise Given
+
+
+@pytest.mark.parametrize("handler", [gives, gives_later, gives_at_once])
+def test_what_is_no_exception_has_failed_too(
+    run: Run[Any],
+    handler: Any,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(throttle, "_kinds", {})
+
+    async def main() -> None:
+        async with serve(handler, ANY) as server:
+            with client_of(server) as client:
+                client.send(b"hello")
+                await server.drain()
+
+    run(main())
+    (record,) = caplog.records
+    assert "the handler failed over a datagram" in record.getMessage()
+    assert record.exc_info is not None
+    assert record.exc_info[0] is Given
+
+
 def plain(received: Datagram) -> None:
     received.reply(b"yes")
 

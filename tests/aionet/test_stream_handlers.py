@@ -76,6 +76,25 @@ def test_a_handler_that_fails_costs_its_own_peer_and_one_message(
     assert record.exc_info[0] is ZeroDivisionError
 
 
+class Given(BaseException):
+    """As gevent.Timeout, or pytest's Failed: what no `except Exception` catches."""
+
+
+def test_what_is_no_exception_costs_its_own_peer_and_one_message_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handler(stream: Stream) -> None:
+        raise Given
+
+    with MemoryServer(handler) as server:
+        peer = server.connect()
+        assert peer.was_reset
+        assert peer.closed is CloseReason.ERROR
+    (record,) = records(caplog)
+    assert record.exc_info is not None
+    assert record.exc_info[0] is Given
+
+
 def test_a_handler_that_fails_after_its_peer_has_gone_is_logged_too(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
