@@ -168,7 +168,7 @@ def _is_asked(place: Place) -> bool:
     """Whether somebody is connecting to it."""
     try:
         # Where 80,000 are in TIME_WAIT this takes some milliseconds, and to read of them a second.
-        there = sock_diag.sockets(place.port, (socket.AF_INET,))
+        there = sock_diag.sockets(place.port)
         return any((each.state, each.remote.port) == ("SYN_SENT", place.port) for each in there)
     except OSError:  # no netlink here
         rows = map(str.split, socket_rows("tcp"))

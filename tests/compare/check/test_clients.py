@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from machine import over_ipv6
 
-from compare.check import client_asks, runner
+from compare.check import client_asks, client_ends, runner
 from compare.check.bench import Subject
 from compare.check.catalogue import CLIENTS, Profile, of_profile
 from compare.check.runner import Finding, run
+from compare.check.wire import wait_until
+from compare.host.place import Place
 
 CLIENTS_HERE = Path(__file__).parent / "clients"
 SEED = 7
@@ -189,3 +193,19 @@ def test_client_that_ends_at_once_is_told_of_once(profile: Profile) -> None:
     assert "can't open file" in found[0].actual
     assert all(each.state != "passed" for each in found)
     assert len({each.actual for each in found if not each.started}) == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", over_ipv6("::ffff:127.0.0.1")])
+def test_client_that_waits_in_connect_is_seen_on_a_socket_of_either_version(address: str) -> None:
+    """A run-time that has sockets of IPv6 only, as Java's, reaches IPv4 by a mapped address."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as listener,
+        socket.socket(family) as sock,
+    ):
+        here = Place("tcp", *listener.getsockname())
+        with socket.create_connection(here[1:]):
+            assert not client_ends._is_asked(here)
+            sock.setblocking(False)
+            sock.connect_ex((address, here.port))
+            assert wait_until(lambda: client_ends._is_asked(here), 5.0)
