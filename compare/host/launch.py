@@ -283,11 +283,12 @@ class Server:
         look_at_other = self._began + OTHER_LOOK_S
         otherwise = False
         said = b""
-        step = LOOK_S if self._place else self._ready_timeout_s
+        left = step = LOOK_S if self._place else self._ready_timeout_s
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
-            while (left := deadline - time.monotonic()) > 0:
-                readable = selector.select(min(left, step))
+            while left > 0:  # and once after that: we may have been stopped since we looked
+                left = deadline - time.monotonic()
+                readable = selector.select(max(0.0, min(left, step)))
                 for each in self._free:
                     if each.is_taken():
                         return each

@@ -6,11 +6,13 @@ import errno
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +118,19 @@ def test_server_that_needs_longer_is_waited_for_if_that_is_asked_for(
 ) -> None:
     monkeypatch.setattr(launch, "READY_TIMEOUT_S", 0.0)
     with Server(command("polite"), (), ready_timeout_s=30.0) as server:
+        assert server.died() is None
+
+
+def test_time_for_which_we_were_stopped_ourselves_is_not_the_servers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was ready long before we looked."""
+    clock = time.monotonic
+    server = Server(command("polite"), ())
+    assert server._process.stdout is not None
+    assert select.select([server._process.stdout], [], [], 30.0)[0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 1000.0)
+    with server:
         assert server.died() is None
 
 
