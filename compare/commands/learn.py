@@ -7,11 +7,10 @@ import shlex
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 from rich.console import Console
@@ -55,12 +54,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class OfACourse(click.Group):
+    """Commands of which each may find that the folder cannot be used."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CourseError as error:
+            raise click.ClickException(str(error)) from None
+
+
 def _course() -> Course:
-    """The one that we are in. Raises click.ClickException."""
-    try:
-        return Course.around(Path.cwd())
-    except CourseError as error:
-        raise click.ClickException(str(error)) from None
+    """The one that we are in."""
+    return Course.around(Path.cwd())
 
 
 def _built(made: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -70,7 +76,7 @@ def _built(made: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         raise click.ClickException(f"it cannot be run:\n{error}") from None
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=OfACourse, invoke_without_command=True)
 @click.option("--lesson", type=LESSON, help="Turn to this one.  [default: where you were]")
 @click.pass_context
 def learn(context: click.Context, lesson: Lesson | None) -> None:
@@ -99,8 +105,6 @@ def learn(context: click.Context, lesson: Lesson | None) -> None:
             Watch(course, _draw).run(lambda key, at: _aside(key, course, at))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except CourseError as error:
-        raise click.ClickException(str(error)) from None
 
 
 @learn.command()
@@ -113,10 +117,7 @@ def start(folder: Path, tongue: Tongue, student: str | None) -> None:
         student = read_name(student) if student is not None else None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--student'") from None
-    try:
-        Course.start(folder, tongue, student)
-    except CourseError as error:
-        raise click.ClickException(str(error)) from None
+    Course.start(folder, tongue, student)
     if missing := program.missing(tongue):
         click.echo(f"{missing}: install it before you begin", err=True)
     first = lessons()[0]
@@ -277,15 +278,14 @@ def _measure(course: Course, lesson: Lesson) -> int:
         raise click.ClickException(f"there is nothing for compare run to measure in {why}")
     question = "\n".join(Page.here().wrapped(cell.question))
     words = _built(experiment.measured, course, lesson, cell)
-    with tempfile.TemporaryDirectory() as folder:
-        named = "--json" in words
-        path = Path(words[words.index("--json") + 1] if named else f"{folder}/run.json")
-        click.echo(f"{question}\n$ {shlex.join(('compare', *words))}")
-        before = _saved(path)
-        status = experiment.measure(words if named else (*words, "--json", str(path)))
-        if _saved(path) != before and (run := load(str(path), None)).cells:
-            show(partial(show_brief, run))
-            click.echo(question)
+    named = "--json" in words
+    path = Path(words[words.index("--json") + 1] if named else course.built(lesson) / "run.json")
+    click.echo(f"{question}\n$ {shlex.join(('compare', *words))}")
+    before = _saved(path)
+    status = experiment.measure(words if named else (*words, "--json", str(path)))
+    if _saved(path) != before and (run := load(str(path), None)).cells:
+        show(partial(show_brief, run))
+        click.echo(question)
     return status
 
 
@@ -318,6 +318,8 @@ def _aside(key: str, course: Course, lesson: Lesson) -> None:
             pass
         except click.ClickException as error:
             error.show()
+        except CourseError as error:
+            click.ClickException(str(error)).show()
         except SystemExit:
             pass
         click.echo("Enter goes back", nl=False)

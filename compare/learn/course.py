@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -36,7 +37,7 @@ class State(msgspec.Struct, kw_only=True):
 
 
 class Course:
-    """Raises CourseError where the folder holds no course, or one that cannot be read."""
+    """Raises CourseError where the folder holds no course, or cannot be read or written."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -58,7 +59,7 @@ class Course:
     @classmethod
     def start(cls, folder: Path, tongue: Tongue, student: str | None = None) -> Course:
         """Lay out all lessons in a folder that is empty or not there yet."""
-        try:
+        with _writing(folder):
             if (folder / STATE).exists():
                 raise CourseError(f"{folder} has a course; cd {folder}, and: compare learn")
             around = (each for each in folder.absolute().parents if (each / STATE).exists())
@@ -79,8 +80,6 @@ class Course:
                     shutil.copyfile(begun, place / f"{part.file}{SUFFIX[tongue]}")
             (folder / ".gitignore").write_text(f"{BUILT}/\n", encoding="utf-8")
             _write(folder, State(language=tongue, student=student, at=lessons()[0].name))
-        except OSError as error:
-            raise CourseError(f"cannot write to {folder}: {error.strerror}") from None
         return cls(folder)
 
     @classmethod
@@ -118,7 +117,8 @@ class Course:
     def built(self, lesson: Lesson) -> Path:
         """For what a compiler makes."""
         place = self.folder / lesson.name / BUILT
-        place.mkdir(parents=True, exist_ok=True)
+        with _writing(place):
+            place.mkdir(parents=True, exist_ok=True)
         return place
 
     def done(self, lesson: Lesson, part: Part) -> int:
@@ -146,13 +146,13 @@ class Course:
         self._keep()
         if self._whole(lesson, part):
             ours = lesson.source(part, self.tongue, self.done(lesson, part))
-            place = self.folder / lesson.name / SOLUTION
-            place.mkdir(parents=True, exist_ok=True)
-            solved = place / self.path(lesson, part).name
-            shutil.copyfile(ours, solved)
-            if words := self.for_variant(lesson):
-                mark = "#" if self.tongue == "python" else "//"
-                _before(solved, f"{mark} {words}\n")
+            solved = self.folder / lesson.name / SOLUTION / self.path(lesson, part).name
+            with _writing(solved):
+                solved.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ours, solved)
+                if words := self.for_variant(lesson):
+                    mark = "#" if self.tongue == "python" else "//"
+                    _before(solved, f"{mark} {words}\n")
 
     def for_variant(self, lesson: Lesson) -> str:
         """What is to be known beside our hints and solutions, which are of the usual variant."""
@@ -183,12 +183,13 @@ class Course:
     def reset(self, lesson: Lesson, part: Part) -> Path | None:
         """Begin anew; where what was written lies now, if there was something."""
         path = self.path(lesson, part)
-        path.parent.mkdir(exist_ok=True)
         kept = None
-        if path.exists():
-            names = (path.with_name(f"{path.name}.{number}") for number in range(1, 10_000))
-            kept = path.rename(next(each for each in names if not each.exists()))
-        shutil.copyfile(lesson.source(part, self.tongue, 0), path)
+        with _writing(path):
+            path.parent.mkdir(exist_ok=True)
+            if path.exists():
+                names = (path.with_name(f"{path.name}.{number}") for number in range(1, 10_000))
+                kept = path.rename(next(each for each in names if not each.exists()))
+            shutil.copyfile(lesson.source(part, self.tongue, 0), path)
         for each in (self._state.done, self._state.hints):
             each.pop(_key(lesson, part), None)
         self._keep()
@@ -233,5 +234,15 @@ def _write(folder: Path, state: State) -> None:
     """At once or not at all."""
     path = folder / STATE
     new = path.with_suffix(".new")
-    new.write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n")
-    os.replace(new, path)
+    with _writing(path):
+        new.write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n")
+        os.replace(new, path)
+
+
+@contextlib.contextmanager
+def _writing(place: Path) -> Iterator[None]:
+    """Raises CourseError where that is not possible."""
+    try:
+        yield
+    except OSError as error:
+        raise CourseError(f"cannot write to {place}: {error.strerror}") from None

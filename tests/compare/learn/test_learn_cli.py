@@ -61,6 +61,21 @@ def test_a_file_in_the_place_of_the_folder_is_said(learn: Learn, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    "words", [("check",), ("hint",), ("see", "--predict", "1"), ("measure",), ("reset", "1")]
+)
+def test_a_folder_that_cannot_be_written_is_one_line(
+    learn: Learn, course: Course, words: tuple[str, ...]
+) -> None:
+    """As on a disk that is full."""
+    (course.folder / "course.new").mkdir()
+    (course.folder / "1-a-stream" / ".built").write_text("")
+    result = learn(*words)
+    assert result.exit_code == 1
+    assert "Error: cannot write to " in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize(
     "words", [(), ("list",), ("check",), ("hint",), ("see", "--predict", "1"), ("measure",)]
 )
 def test_outside_of_a_course_it_says_how_to_begin_one(
