@@ -36,7 +36,11 @@ def must_be_few(
 
     hidden: whether programs do not see what lies beside the submission in any case.
     """
-    if not user.can("x", place := tempfile.gettempdir()):
+    try:
+        place = tempfile.gettempdir()
+    except OSError as error:
+        raise RightsError(f"no folder for temporary files (TMPDIR): {error.strerror}") from None
+    if not user.can("x", place):
         raise RightsError(f"{user.name} cannot enter {place}: set TMPDIR=/tmp")
     _must_not_move(user, Path(place) / "new")
     for each in (folder / FILE, folder / SECRET, *folder.glob(ZIPS)):

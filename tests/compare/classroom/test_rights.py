@@ -56,6 +56,15 @@ def test_user_who_can_read_our_own_servers_is_refused(
     assert grade(RIGHT, "--as", "nobody").points == (4, 4)
 
 
+def test_no_folder_for_temporary_files_is_told(
+    course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+    said = refused(course, hand_in(tmp_path / "mine", RIGHT))
+    assert "'--as': no folder for temporary files (TMPDIR): No usable temporary directory" in said
+
+
 def test_an_environment_is_closed_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "prefix", "/opt/compare")
     inner = Path("/opt/compare/lib/python3.12/site-packages/blocking")

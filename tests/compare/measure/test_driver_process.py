@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +79,15 @@ def test_driver_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(driver_process, "start", fails)
     with pytest.raises(DriverError, match=r"cannot start the driver: .* temporarily unavailable"):
         Driver(None)
+
+
+def test_driver_takes_no_folder_to_write_to(
+    program: Callable[[str], None], made_up_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program("raise SystemExit('its last word')")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+    assert reason_of(made_up_spec()) == "the driver failed: its last word"
 
 
 def test_driver_on_a_core_that_there_is_not_is_told() -> None:
