@@ -206,11 +206,12 @@ run(WHERE, factory=make, workers=2)
 # A worker ends.
 
 
+@each_loop
 def test_a_worker_that_ends_leaves_the_unix_socket_to_the_others(
-    start: Start, tmp_path: Path
+    start: Start, tmp_path: Path, loop: str
 ) -> None:
     path = tmp_path / "socket"
-    program = Program(start, f"run('unix://{path}', factory=Pid, workers=2)")
+    program = Program(start, f"run('unix://{path}', factory=Pid, workers=2, loop={loop!r})")
     for _ in range(3):
         victim = int(program.ask().split()[0])
         os.kill(victim, signal.SIGTERM)

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
+from machine import needs_ipv6
 
 from compare.__main__ import main
 from compare.check.catalogue import CHECKS, PROFILES, of_profile
@@ -118,6 +119,21 @@ def test_server_that_runs_already_is_checked_from_outside() -> None:
     assert result.exit_code == 0
     assert "passed  tcp/1" in result.output
     assert "only for a server that is started here" in result.output
+
+
+@needs_ipv6
+@pytest.mark.parametrize(("profile", "only"), [("tcp-echo", "tcp/4,tcp/18"), ("udp-echo", "udp/6")])
+def test_localhost_is_the_address_of_it_that_is_served(profile: str, only: str) -> None:
+    service, scheme = {"tcp-echo": ("echo", "tcp"), "udp-echo": ("udp-echo", "udp")}[profile]
+    where = ("--listen", f"{scheme}://[::1]:0")
+    server = [sys.executable, "-m", "blocking", "serve", service, "--model", "epoll", *where]
+    with subprocess.Popen(server, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().decode().strip().rpartition(":")[2]
+        result = check("--profile", profile, "--only", only, "--connect", f"localhost:{port}")
+        process.terminate()
+    assert result.exit_code == 0, result.output
+    assert f"{only.count(',') + 1} passed" in result.output
 
 
 def test_server_is_killed_with_its_children_also_by_ctrl_c(tmp_path: Path) -> None:

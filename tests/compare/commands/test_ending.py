@@ -119,6 +119,7 @@ def test_file_is_written_after_all_once_there_is_room(
     folder.rmdir()
     keep(result)
     assert keep.unwritten is not None
+    assert Store(tmp_path / "history").load(1) == result
     folder.mkdir()
     keep(result)
     assert keep.unwritten is None
