@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,18 +133,21 @@ def _is_here(host: str) -> bool:
 
 
 def _place(target: str) -> Place:
+    """Of a name the address at which somebody listens, be it for streams or datagrams."""
     host, colon, port = target.rpartition(":")
     if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise click.BadParameter(
             f"{target!r} is not HOST:PORT, such as 10.0.0.5:7000.", param_hint="'--target'"
         )
     try:
-        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        tcp, udp = (
+            Place(scheme, host.strip("[]"), int(port)).resolved() for scheme in ("tcp", "udp")
+        )
     except OSError as error:
         raise click.BadParameter(
             f"{target}: {error.strerror}; give the address instead.", param_hint="'--target'"
         ) from None
-    return Place("tcp", str(found[0][4][0]), int(port))
+    return tcp if tcp.host == udp.host or tcp.is_taken() else udp
 
 
 @contextlib.contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 
 import pytest
 from click.testing import CliRunner
+from machine import over_ipv6
 
 from compare.__main__ import main
 from compare.commands import where as where_module
@@ -82,3 +84,15 @@ def test_idle_connections_have_no_target(command: tuple[str, ...]) -> None:
         2,
         "Error: --idle takes a fresh server, and --target stands already.",
     )
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+@pytest.mark.parametrize("host", ["127.0.0.1", over_ipv6("::1")])
+def test_target_by_its_name_is_the_address_of_it_that_is_served(
+    kind: socket.SocketKind, host: str
+) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as sock:
+        sock.bind((host, 0))
+        if kind == socket.SOCK_STREAM:
+            sock.listen()
+        assert where_module._place(f"localhost:{sock.getsockname()[1]}").host == host
