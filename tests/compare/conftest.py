@@ -148,7 +148,7 @@ def wait_until() -> Callable[[Callable[[], object], str], None]:
 def _is_alive(pid: int) -> bool:
     """Whether a process is there and no zombie."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
     except OSError:
         return False
 
@@ -164,8 +164,8 @@ def _offspring(pid: int) -> set[int]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
-                stat = (folder / "stat").read_text().rpartition(")")[2].split()
-                if stat[0] != "Z":
+                stat = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+                if stat[0] != b"Z":
                     parents[int(folder.name)] = int(stat[1])
     found: set[int] = set()
     while new := {child for child, parent in parents.items() if parent in found | {pid}} - found:
