@@ -68,6 +68,17 @@ def test_neither_servers_nor_the_driver_import_from_the_working_folder(foreign: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("also", [("--idle", "10"), ("--cluster", "local:1")])
+def test_nor_do_those_that_hold_idle_connections_nor_workers_of_a_cluster(
+    foreign: Path, also: tuple[str, ...]
+) -> None:
+    if "--cluster" in also:
+        pytest.importorskip("distributed")
+    (cell,) = cells(foreign, "-P", "-m", "compare", also=also)
+    assert cell.counts.served == cell.counts.attempted == 4, cell.reasons
+
+
+@pytest.mark.slow
 def test_servers_of_another_python_do_not_either(foreign: Path) -> None:
     (cell,) = cells(foreign, "-P", "-m", "compare", also=("--python", sys.executable))
     assert cell.model.startswith("epoll@")
