@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -88,6 +89,7 @@ class Store:
         with self._told("open"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+            weakref.finalize(self, self._database.close)  # or CPython 3.13 warns
             with self._transaction():
                 self._bring_up_to_date()
             # One writer and any readers at a time; a commit outlives the death of the process.
