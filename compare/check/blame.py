@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 from compare.host import cgroup
+from compare.host.daemon import daemon
+from compare.host.launch import why_not_started
 
 TICK_S = 0.05
 LATE_S = 0.25  # that a tick may be late by, on a machine that is merely busy
@@ -52,6 +54,7 @@ class Attention:
     """How long we were held up while a check was made, as a context manager.
 
     Stopped, suspended, or without a CPU: deadlines pass meanwhile, whatever the server does.
+    Raises UnableError where nothing can be started here.
     """
 
     def __enter__(self) -> Attention:
@@ -61,8 +64,10 @@ class Attention:
         self._throttled_ns = cgroup.throttled_ns(self._groups)
         self._refused = _refused(self._groups)
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
+        try:
+            self._thread = daemon(self._watch)
+        except OSError as error:
+            raise why_not_started(error, ["a thread"]) from None
         return self
 
     def __exit__(self, *exception: object) -> None:

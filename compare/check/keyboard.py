@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from compare.check.wire import wait_until
+from compare.host.daemon import daemon
 from compare.host.launch import (
     TAIL_BYTES,
     UnableError,
@@ -44,7 +45,7 @@ class Output:
         self._came = bytearray()
         self._changed = threading.Condition()
         self._ended = False
-        threading.Thread(target=self._read_on, daemon=True).start()
+        daemon(self._read_on)
 
     def __len__(self) -> int:
         return len(self._came)
@@ -122,8 +123,11 @@ class Program:
         if self._keys >= 0:
             os.set_blocking(self._keys, False)
         self.pid = self._process.pid
-        self.screen = Output(screen[1])
-        self.stderr = Output(heard)
+        try:
+            self.screen, self.stderr = Output(screen[1]), Output(heard)
+        except OSError as error:
+            self.__exit__()
+            raise why_not_started(error, command) from None
         self._is_terminal = keyboard == "terminal"
 
     def __enter__(self) -> Program:

@@ -188,6 +188,8 @@ def _make(check: Check, subject: Subject, seed: int, *, alone: bool) -> Finding:
         try:
             with Attention() as attention:
                 finding = _tried(check, subject, seed)
+        except UnableError as error:
+            return _finding(check, "skipped", began, reason=str(error))
         except Exception as error:  # what others found, and what is still to be asked, stays
             log.debug("%s failed by itself", check.id, exc_info=True)
             why = f"{type(error).__name__}: {error}"

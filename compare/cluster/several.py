@@ -108,13 +108,17 @@ class Several(Here):
             for driver in drivers:
                 stack.callback(driver.end)
             stack.callback(begin.give_up)
-            parts = [
-                pool.submit(
+            works = [
+                partial(
                     begin.drive, driver, spec, partial(tell, number), partial(begin.agree, number)
                 )
                 for number, (driver, spec) in enumerate(zip(drivers, shares, strict=True))
             ]
-            watching = pool.submit(begin.watch, server, shares[0])
+            try:
+                parts = [pool.submit(each) for each in works]
+                watching = pool.submit(begin.watch, server, shares[0])
+            except RuntimeError as error:  # there can be no more threads
+                raise DriverError(f"cannot start anything here: {error}") from None
             outcomes = _all_of(parts)
             served = watching.result()
         return [

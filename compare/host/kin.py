@@ -16,6 +16,7 @@ import threading
 import time
 from pathlib import Path
 
+from compare.host.daemon import daemon
 from compare.host.guard import Janitor
 
 MARK = "COMPARE_FAMILY"
@@ -45,15 +46,22 @@ def tree(pid: int) -> list[int]:
     return found
 
 
+def tasks(pid: int) -> list[Path]:
+    """The folders of its threads; none where it is gone, and of each it may be gone by now."""
+    try:
+        return [Path(f"/proc/{pid}/task/{name}") for name in os.listdir(f"/proc/{pid}/task")]
+    except OSError:
+        return []
+
+
 def children(pid: int) -> list[int]:
     """Of all of its threads; none where it is gone."""
     if not _KERNEL_KNOWS_CHILDREN:
         return _children_by_parents(pid)
     found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with contextlib.suppress(OSError):
-                found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+    for task in tasks(pid):
+        with contextlib.suppress(OSError):
+            found += map(int, (task / "children").read_text().split())
     return found
 
 
@@ -88,6 +96,7 @@ class Family:
 
     def __init__(self) -> None:
         outer = os.environ.get(MARK, "")  # we may be of a family ourselves
+        self._reaper: threading.Thread | None = None
         self.mark = f"{outer}{os.getpid()}.{next(_numbers)}.{time.monotonic_ns()};"
 
     def begins_with(self, pid: int) -> None:
@@ -96,8 +105,8 @@ class Family:
         with _lock:
             _families[pid] = self
             _ask_for_orphans(True)
-        self._reaper = threading.Thread(target=self._reap, daemon=True)
-        self._reaper.start()
+        with contextlib.suppress(OSError):  # or they are reaped when we end
+            self._reaper = daemon(self._reap)
 
     def orphans(self) -> list[int]:
         """Those of it that live and are our own children now."""
@@ -109,7 +118,8 @@ class Family:
 
     def is_reaped(self, within: float) -> None:
         """Wait until nobody of it is left in its group."""
-        self._reaper.join(max(0.0, within))
+        if self._reaper is not None:
+            self._reaper.join(max(0.0, within))
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):

@@ -219,9 +219,11 @@ class Server:
         self._free = [each for each in place.loopbacks() if not each.is_taken()] if place else []
         self._ready_timeout_s = READY_TIMEOUT_S if ready_timeout_s is None else ready_timeout_s
         self._began = time.monotonic()
+        self._command = command
         ours, theirs = os.pipe()
         silence, self._stdin = os.pipe()  # open as a terminal is, and nobody types
         try:
+            self._stderr = Tail(ours)
             self._process = start(
                 command,
                 cores,
@@ -232,27 +234,25 @@ class Server:
                 env=env,
             )
         except BaseException as error:
-            os.close(ours)
             os.close(self._stdin)
             raise why_not_started(error, command) from None
         finally:
             os.close(theirs)
             os.close(silence)
-        self._stderr = Tail(ours)
         self._stdout: Tail | None = None
         self.pid = self._process.pid
 
     def __enter__(self) -> Server:
         try:
             self.scheme, self.host, self.port = self._await_ready()
-        except BaseException:
+            self.started_s = time.monotonic() - self._began
+            kin.look_for_orphans(self.pid)
+            # Somebody must read on, or a server that talks a lot would wait for that.
+            assert self._process.stdout is not None
+            self._stdout = Tail(os.dup(self._process.stdout.fileno()))
+        except BaseException as error:
             self.__exit__(None, None, None)
-            raise
-        self.started_s = time.monotonic() - self._began
-        kin.look_for_orphans(self.pid)
-        # Somebody must read on, or a server that talks a lot would wait for that.
-        assert self._process.stdout is not None
-        self._stdout = Tail(os.dup(self._process.stdout.fileno()))
+            raise why_not_started(error, self._command) from None
         return self
 
     def _await_ready(self) -> Place:

@@ -10,6 +10,8 @@ import select
 import threading
 import time
 
+from compare.host.daemon import daemon
+
 KEPT_BYTES = 65536
 PIPE_BYTES = 1024 * 1024
 NAP_S = 0.01  # between two reads of one who writes a lot
@@ -27,7 +29,7 @@ def last(said: bytes, most: int) -> str:
 
 
 class Tail:
-    """Reads from a pipe, which is its own from now on, until its end."""
+    """Reads from a pipe, which is its own from now on, until its end. Raises OSError."""
 
     def __init__(self, descriptor: int) -> None:
         os.set_blocking(descriptor, False)
@@ -37,7 +39,11 @@ class Tail:
         self._lock = threading.Lock()
         self._kept = bytearray()
         self._ended = threading.Event()
-        threading.Thread(target=self._read_on, daemon=True).start()
+        try:
+            daemon(self._read_on)
+        except OSError:
+            os.close(descriptor)
+            raise
 
     def now(self) -> bytes:
         """The end of what was written until now."""

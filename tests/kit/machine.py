@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import resource
 import socket
+import threading
 from typing import Any
 
 import pytest
@@ -48,3 +49,19 @@ def needs_descriptors(many: int) -> pytest.MarkDecorator:
     return pytest.mark.skipif(
         hard < many, reason=f"it takes {many} descriptors, and ulimit -Hn is {hard} here"
     )
+
+
+def let_no_thread_begin(patch: pytest.MonkeyPatch, work: str, many: int = 0) -> None:
+    """As on a machine that lets no more begin (ulimit -u): of those whose name has `work`, after
+    so many.
+    """
+    begin, asked = threading.Thread.start, []
+
+    def may_begin(thread: threading.Thread) -> None:
+        if work in thread.name:
+            asked.append(thread)
+            if len(asked) > many:
+                raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    patch.setattr(threading.Thread, "start", may_begin)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machine import needs_descriptors, needs_ipv6
+from machine import let_no_thread_begin, needs_descriptors, needs_ipv6
 
 from compare.check import bench as benching
 from compare.check import blame
@@ -142,6 +142,24 @@ def test_machine_that_can_start_nothing_is_told_as_that(monkeypatch: pytest.Monk
     (finding,) = found("tcp/1")
     assert finding.state == "skipped"
     assert finding.reason.startswith("cannot start anything here")
+
+
+@pytest.mark.parametrize(
+    ("profile", "id_", "work"),
+    [
+        ("tcp-echo", "tcp/1", "_watch"),
+        ("tcp-echo", "tcp/1", "_read_on"),
+        ("client", "cl/1", "_read_on"),
+    ],
+)
+def test_machine_that_lets_no_thread_begin_is_told_as_that(
+    monkeypatch: pytest.MonkeyPatch, profile: Profile, id_: str, work: str
+) -> None:
+    """Neither as a fault of ours, nor of who is checked."""
+    let_no_thread_begin(monkeypatch, work)
+    (finding,) = found(id_, profile=profile)
+    assert finding.state == "skipped"
+    assert finding.reason == "cannot start anything here: can't start new thread"
 
 
 @pytest.mark.parametrize("path", ["/proc/net/udp", "/sys/fs/cgroup/x"])

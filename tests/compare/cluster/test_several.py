@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from machine import let_no_thread_begin
 
 from compare.cluster import several
 from compare.cluster.several import Several, seats_of
@@ -47,6 +49,17 @@ def test_driver_that_failed_by_itself_says_why_and_not_who_waited_for_it(*, firs
     itself.set_exception(DriverError("signal 9"))
     with pytest.raises(DriverError, match="signal 9"):
         several._all_of([itself, others] if first else [others, itself])
+
+
+@pytest.mark.parametrize("many", [0, 1, 2])
+def test_machine_that_lets_no_thread_begin_is_told(
+    monkeypatch: pytest.MonkeyPatch, made_up_spec: Callable[..., Spec], many: int
+) -> None:
+    let_no_thread_begin(monkeypatch, "ThreadPoolExecutor", many)
+    place: Any = SimpleNamespace(host="127.0.0.1", port=9, pid=os.getpid())
+    spec = made_up_spec(targets=[Target("127.0.0.1", 9)])
+    with pytest.raises(DriverError, match="cannot start anything here: can't start new thread"):
+        Several(2, Cores())._drive(place, [spec, spec], lambda operations: None)
 
 
 def test_driver_that_is_still_connecting_is_not_waited_for(

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from machine import needs_ipv6
+from machine import let_no_thread_begin, needs_ipv6
 
 from compare.host import launch, process
 from compare.host.launch import LaunchError, Server, UnableError, kill, start
@@ -161,6 +161,26 @@ def test_machine_that_can_start_nothing_is_no_fault_of_the_command(
     monkeypatch.setattr(subprocess, "Popen", fails)
     with pytest.raises(UnableError, match="cannot start anything here"):
         Server(["true"], ())
+
+
+@pytest.mark.parametrize("many", [0, 1])
+def test_machine_that_lets_no_thread_begin_is_no_fault_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """Processes and threads have one limit: ulimit -u, pids.max."""
+    let_no_thread_begin(monkeypatch, "_read_on", many)
+    expected = "cannot start anything here: can't start new thread"
+    with pytest.raises(UnableError, match=expected), Server(command("polite"), ()):
+        pytest.fail("it says that it is ready")
+
+
+def test_server_can_do_without_who_reaps_its_orphans(
+    monkeypatch: pytest.MonkeyPatch, is_alive: IsAlive
+) -> None:
+    let_no_thread_begin(monkeypatch, "_reap")
+    with Server(command("polite"), ()) as server:
+        assert is_alive(server.pid)
+    assert not is_alive(server.pid)
 
 
 def test_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -384,12 +404,14 @@ with Server({command("polite")!r}, ()) as server:
 
 
 INTERRUPTED_IN_A_HOOK = """
-import os, signal, sys
+import os, signal, sys, threading
 from compare.host.launch import Server
 os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGINT))
 try:
     Server(["sleep", "60"], ())
 except KeyboardInterrupt:
+    for each in threading.enumerate()[1:]:  # who read its stderr sees that it has ended
+        each.join(5)
     print("interrupted, and of children there are", len(os.listdir("/proc/self/task")) - 1,
           open("/proc/self/task/%d/children" % os.getpid()).read().split())
 """
