@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from compare.host.kin import tasks
 from compare.host.kin import tree as tree
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -60,7 +61,7 @@ def _usage_of_one(pid: int) -> Usage:
     user, system = (int(each) * 1_000_000_000 // _TICKS_PER_S for each in fields[11:13])
     of_children = _of_children(fields)
     wait = switches = preemptions = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    for task in tasks(pid):
         try:
             wait += int((task / "schedstat").read_text().split()[1])
             status = _read(f"{task}/status")
@@ -93,7 +94,7 @@ def stands_still(pid: int) -> bool:
 
 def _states(pid: int) -> set[str]:
     """Those of all their threads, as proc_pid_stat(5) names them; "" is one that is gone."""
-    return {_state(task) for each in tree(pid) for task in Path(f"/proc/{each}/task").glob("*")}
+    return {_state(task) for each in tree(pid) for task in tasks(each)}
 
 
 def _state(task: Path) -> str:

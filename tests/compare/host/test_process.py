@@ -55,6 +55,17 @@ def test_memory_that_was_given_back_is_in_the_peak(child: Child) -> None:
     assert process.size(pid).rss_kb < 2**18
 
 
+def test_children_that_end_while_their_states_are_read_are_passed_over() -> None:
+    code = "import os\nwhile True:\n if not os.fork(): os._exit(0)\n os.wait()\n"
+    with subprocess.Popen([sys.executable, "-c", code]) as running:
+        try:
+            for _ in range(2000):
+                process.is_runnable(running.pid)
+                assert not process.stands_still(running.pid)
+        finally:
+            running.kill()
+
+
 def test_process_that_is_gone_is_not_ready(gone: int) -> None:
     assert not process.is_runnable(gone)
 
