@@ -19,7 +19,8 @@ def port_owner(address: Address) -> str | None:
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 if any(_is_socket(entry, inode) for entry in (process / "fd").iterdir()):
-                    return f"{(process / 'comm').read_text().strip()} (process {process.name})"
+                    name = (process / "comm").read_bytes().decode(errors="replace").strip()
+                    return f"{name} (process {process.name})"
             except OSError:  # not ours to look at, or gone
                 continue
     return None

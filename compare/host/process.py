@@ -99,7 +99,7 @@ def _states(pid: int) -> set[str]:
 
 def _state(task: Path) -> str:
     try:
-        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+        return _read(f"{task}/stat").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return ""
 

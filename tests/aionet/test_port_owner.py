@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,25 @@ OURSELVES = f"(process {os.getpid()})"
 def test_who_has_a_port_in_the_way_is_found(scheme: str, host: str, wanted: str) -> None:
     with listen(Address(scheme, host, 0)) as sock:
         owner = port_owner(Address(scheme, wanted, address_of(sock).port))
+    assert owner is not None
+    assert owner.endswith(OURSELVES)
+
+
+@pytest.fixture
+def named() -> Iterator[None]:
+    """We have a name that is no text, as any process may: prctl(2), PR_SET_NAME."""
+    prctl, set_name, get_name = ctypes.CDLL(None).prctl, 15, 16
+    before = ctypes.create_string_buffer(16)
+    prctl(get_name, before)
+    prctl(set_name, b"\xff\xfe")
+    yield
+    prctl(set_name, before)
+
+
+@pytest.mark.usefixtures("named")
+def test_owner_whose_name_is_no_text_is_found() -> None:
+    with listen(Address("tcp", "127.0.0.1", 0)) as sock:
+        owner = port_owner(Address("tcp", "127.0.0.1", address_of(sock).port))
     assert owner is not None
     assert owner.endswith(OURSELVES)
 

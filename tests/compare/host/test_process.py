@@ -239,7 +239,7 @@ def test_core_that_is_not_told_of_is_unknown() -> None:
     assert process.core(10_000) is None
 
 
-def test_name_of_a_process_may_be_any_bytes(child: Child) -> None:
+def test_name_of_a_process_may_be_any_bytes(child: Child, wait_until: WaitUntil) -> None:
     code = (
         "import ctypes, sys\n"
         "ctypes.CDLL(None).prctl(15, b'\\xff) R 1 (\\n')\n"  # PR_SET_NAME
@@ -250,6 +250,9 @@ def test_name_of_a_process_may_be_any_bytes(child: Child) -> None:
     assert process.usage(named.pid).cpu_ns > 0
     assert process.size(named.pid).rss_kb > 0
     assert process.doing(named.pid) != "is gone"
+    assert not process.stands_still(named.pid)
+    os.kill(named.pid, signal.SIGSTOP)
+    wait_until(lambda: process.stands_still(named.pid), "it is stopped")
 
 
 def test_children_that_have_ended_and_nobody_waits_for_are_counted(child: Child) -> None:
