@@ -38,10 +38,10 @@ def export(run: Run, folder: Path) -> Iterator[Path]:
         if taken[stem] > 1:
             stem += f"-{taken[stem]}"
         log_path = folder / f"{stem}.hlog"
-        with log_path.open("w") as file:
+        with log_path.open("w", encoding="ascii") as file:
             log = HistogramLogWriter(file)
             log.output_log_format_version()
-            log.output_comment(f"{cell.model} {cell.workload}, values in ns")
+            log.output_comment(f"{stem}, values in ns")
             log.output_legend()
             seconds = sum(each.window_s for each in cell.rounds)
             log.output_interval_histogram(

@@ -374,4 +374,4 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ended: str | None = None
 
     def __post_init__(self) -> None:
-        datetime.datetime.fromisoformat(self.started)  # raises ValueError
+        datetime.datetime.fromisoformat(self.started).timestamp()  # either raises ValueError

@@ -201,6 +201,19 @@ def test_files_of_a_run_are_written_into_the_folder_whatever_its_models_are_call
     assert len(list((tmp_path / "to").glob("*.hlog"))) == len(cells)
 
 
+def test_model_of_somebody_elses_run_writes_no_line_of_a_histogram_log(
+    invoke, tmp_path: Path, made_up_cell: MakeCell, made_up_run: MakeRun
+) -> None:
+    """Nor does it stop at letters that the locale lacks."""
+    text = encode(fold(array.array("Q", range(1000, 90000, 7))))
+    cell = made_up_cell("漢\n#[StartTime: 0]\n1,2", (1.0,), latency_hdr=text)
+    (tmp_path / "run.json").write_bytes(msgspec.json.encode(made_up_run([cell])))
+    assert invoke("export", str(tmp_path / "run.json"), "--hlog", str(tmp_path)).exit_code == 0
+    (log,) = tmp_path.glob("*.hlog")
+    lines = log.read_bytes().decode("ascii").splitlines()
+    assert [line[:1] for line in lines] == ["#", "#", '"', lines[-1][:1]]
+
+
 def test_workload_of_another_version_is_shown(
     invoke, tmp_path: Path, made_up_cell: MakeCell, made_up_run: MakeRun
 ) -> None:

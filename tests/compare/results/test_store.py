@@ -276,6 +276,7 @@ CELL = ("cells", 0)
 ROUND = (*CELL, "rounds", 0)
 EDITED = [
     (("started",), "yesterday"),
+    (("started",), "0001-01-01"),  # of which there is no time since the epoch
     (("took_s",), -1.0),
     ((*CELL, "ops_per_s"), -5.0),
     ((*CELL, "latency_hdr"), "no base64"),
