@@ -88,7 +88,7 @@ class Attendance:
         _answers.pop(self._name, None)
 
     def say(self, what: str, value: Any = None) -> None:
-        """A word, and perhaps a number; the scheduler remembers them all."""
+        """A word, and perhaps a number; the scheduler remembers the last thousand of a topic."""
         self._worker.log_event(self._topic, {"from": self._name, "what": what, "value": value})
 
     def answer(self, what: str, value: Any) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from compare.commands import instrument
+from compare.host.cores import Cores, claimed
 from compare.models.matrix import MODELS, WORKLOADS
 from compare.models.sets import SETS
 from compare.selftest import trials
@@ -69,6 +71,18 @@ def test_interrupted_self_test_shows_what_was_found(
     result, _ = findings("right", "wrong", interrupted=True)
     assert result.exit_code == 130
     assert "a [row] of wrong " in result.stdout
+
+
+def test_other_run_on_a_core_of_ours_is_told_in_a_line(
+    findings: Callable[..., tuple[Result, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers that no machine of a test has."""
+    monkeypatch.setattr(instrument, "pinned_to", lambda cores: Cores((8011,), 8012))
+    with claimed(Cores((8012,))):
+        result, _ = findings("right")
+    assert "another run measures on core 8012, too" in result.stderr
+    assert "--cores chooses others" in result.stderr
+    assert "another run" not in findings("right")[0].stderr
 
 
 @pytest.mark.parametrize("value", ["-1", "many", "100001"])

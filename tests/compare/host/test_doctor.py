@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compare.host import doctor
+from compare.host import doctor, process
 from compare.host.doctor import Ailment, Machine, examine
 
 Tell = Callable[[str, str], None]
@@ -42,6 +42,15 @@ def found(root: Path) -> list[Ailment]:
 
 def test_machine_that_tells_nothing_is_well(tmp_path: Path) -> None:
     assert found(tmp_path) == []
+
+
+def test_cores_that_the_system_does_not_tell_of_are_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container with a /proc/stat of its own, whose cores have other numbers."""
+    monkeypatch.setattr(process, "core", lambda number: None)
+    monkeypatch.setattr(doctor, "LOOK_S", 0.01)
+    assert not [each for each in doctor._others(Machine(tmp_path)) if "core " in each.what[:5]]
 
 
 def test_one_core_is_too_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

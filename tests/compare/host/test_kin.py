@@ -60,6 +60,16 @@ def test_one_of_two_servers_ends_with_its_own_only(is_alive: IsAlive) -> None:
         assert is_alive(away)
 
 
+def test_children_that_are_none_of_a_server_keep_their_lives_and_their_statuses() -> None:
+    ends = [sys.executable, "-c", "raise SystemExit(7)"]
+    with subprocess.Popen(["cat"], stdin=-1) as lives, subprocess.Popen(ends) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        with Server(command("leaves-a-session"), ()):
+            pass
+        assert lives.poll() is None
+        assert ended.wait() == 7
+
+
 def test_orphans_of_a_server_do_not_stay_behind_as_zombies(wait_until: WaitUntil) -> None:
     with Server(command("ends-orphans"), ()) as server:
         wait_until(lambda: server.pid in kin.children(os.getpid()), "it is ours")

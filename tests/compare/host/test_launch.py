@@ -366,6 +366,18 @@ def test_killing_what_is_gone_is_harmless() -> None:
     kill(started)
 
 
+def test_group_of_who_was_waited_for_is_not_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be that of somebody else's by then."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    started = start([sys.executable, "-c", ""], (), **pipes)
+    started.wait()
+    signalled: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "killpg", lambda *given: signalled.append(given))
+    monkeypatch.setattr(os, "kill", lambda *given: signalled.append(given))
+    kill(started)
+    assert signalled == []
+
+
 def test_only_the_end_of_stderr_is_told() -> None:
     code = "import sys; sys.stderr.write('x' * 100_000 + 'the end'); sys.exit(1)"
     with (

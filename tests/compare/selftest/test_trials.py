@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -313,6 +314,27 @@ def test_check_that_breaks_off_for_whatever_reason_loses_no_row(
     found = list(trials.selftest(ANYWHERE, 0, ignore))
     assert [each.recovered for each in found] == ["1", "KeyError('began')", "1"]
     assert [each.state for each in found] == ["right", "wrong", "right"]
+
+
+def test_what_breaks_off_after_all_checks_loses_none_of_their_rows(
+    checks: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another instrument that hangs, and a server that does not start the second time."""
+
+    def hangs(*_: object) -> tuple[float, float]:
+        raise subprocess.TimeoutExpired("sockperf", 21)
+
+    def fails(*_: object, **__: object) -> None:
+        raise LaunchError("no more ports")
+
+    checks(right)
+    monkeypatch.setattr(crosscheck, "is_installed", lambda: True)
+    monkeypatch.setattr(trials, "compare_medians", hangs)
+    monkeypatch.setattr(trials, "side_by_side", fails)
+    first, theirs, twice = trials.selftest(ANYWHERE, 12, ignore)
+    assert first.state == "right"
+    assert (theirs.state, "sockperf" in theirs.recovered) == ("differs", True)
+    assert (twice.state, twice.recovered) == ("wrong", "no more ports")
 
 
 def test_check_that_cannot_be_made_is_wrong_and_the_others_go_on(
