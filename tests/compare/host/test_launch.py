@@ -163,6 +163,11 @@ def test_machine_that_can_start_nothing_is_no_fault_of_the_command(
         Server(["true"], ())
 
 
+def test_core_that_is_not_there_any_more_is_no_traceback() -> None:
+    with pytest.raises(UnableError, match="cannot start anything here"):
+        Server(command("polite"), (8000,))
+
+
 @pytest.mark.parametrize("many", [0, 1])
 def test_machine_that_lets_no_thread_begin_is_no_fault_of_the_command(
     monkeypatch: pytest.MonkeyPatch, many: int

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from compare.contract.spec import Spec
+from compare.contract.spec import Spec, Target
 from compare.measure import driver_process
-from compare.measure.driver_process import Driver, DriverError, how_ended
+from compare.measure.driver_process import Driver, DriverError, how_ended, limit_s
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("nothing_left")]
 MakeSpec = Callable[..., Spec]
@@ -121,6 +121,15 @@ def test_driver_that_says_nothing_for_too_long_is_given_up(
     monkeypatch.setattr(driver_process, "STEP_S", 0.01)
     monkeypatch.setattr(driver_process, "limit_s", lambda spec: 0.1)
     assert "did not end within 0 s: the server holds it up" in reason_of(made_up_spec())
+
+
+@pytest.mark.parametrize("hours", [0.1, 1.0])
+def test_long_window_leaves_time_to_count_what_was_seen_in_it(
+    made_up_spec: MakeSpec, hours: float
+) -> None:
+    """Of each operation of an open loop up to 0.75 us, of which there may be 200,000 a second."""
+    spec = made_up_spec(targets=[Target("", 7)], slice_s=3600 * hours)
+    assert limit_s(spec) >= 3600 * hours * (1 + 0.75e-6 * 200_000)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from compare.contract.hold import Order
+from compare.host.place import free_port
+from compare.measure.holders import Holders
 from compare.models.interpreter import look
 from compare.models.source import OURS, PACKAGES
 from compare.results.records import Cell, Run
@@ -65,6 +68,15 @@ def test_neither_servers_nor_the_driver_import_from_the_working_folder(foreign: 
     assert cell.counts.served == cell.counts.attempted == 4, cell.reasons
     assert cell.ops_per_s
     assert cell.rounds[0].messages == []
+
+
+def test_who_holds_connections_does_not_either(
+    foreign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(foreign)
+    with Holders(("127.0.0.1", free_port("tcp")), None) as holders:
+        held = holders.open(Order(connections=1, size=1, seed=1, rate=None), lambda: None)
+    assert held.counts.attempted == 1
 
 
 @pytest.mark.slow

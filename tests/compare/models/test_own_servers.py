@@ -90,6 +90,8 @@ def test_mistake_in_the_option_is_told(text: str, told: str) -> None:
         ("[server.mine]\ncommand = 'x'\ncolour = 1", "unknown field `colour`"),
         ("[server.mine]\ncommand = 7", "Expected `str | array`"),
         ("[server.mine]\ncommand = 'x'\nworkloads = ['udp']", "there is no workload 'udp'"),
+        ("[server.mine]\ncommand = 'x'\ncores = [9999]", "mine: there is no core 9999 for us"),
+        ("[server.mine]\ncommand = 'x'\ncores = [-1]", "mine: there is no core -1 for us"),
     ],
 )
 def test_mistake_in_the_file_is_told(text: str, told: str, tmp_path: Path) -> None:
