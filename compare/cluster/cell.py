@@ -32,7 +32,7 @@ from compare.contract.hold import Held, Order
 from compare.contract.plan import Peer, Plan
 from compare.contract.spec import Spec
 from compare.host.launch import READY_TIMEOUT_S, STOP_TIMEOUT_S, LaunchError
-from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError
+from compare.measure.driver_process import CONNECTS_PER_S, DriverError, limit_s
 from compare.measure.idle import Seen
 
 BUSY_S = 120.0  # that somebody else's cell may take
@@ -163,7 +163,7 @@ class Cell:
         self._forget("driven", specs)
         self._forget("watched", plans)
         self._post(plans)
-        took = lead_s + warmup_s + duration_s + GRACE_S + most / CONNECTS_PER_S
+        took = lead_s + max(map(limit_s, shares))
         seen = self._answers("driven", specs, took)
         served: Served | None = None
         if SERVER in plans:

@@ -14,7 +14,7 @@ from compare.contract.spec import Target
 from compare.host.limits import SPARE_DESCRIPTORS
 from compare.host.place import Place
 from compare.measure.block import close_after, handler_of, spec_of
-from compare.measure.driver_process import CONNECTS_PER_S, GRACE_S, DriverError, Told
+from compare.measure.driver_process import CONNECTS_PER_S, DriverError, Told, limit_s
 from compare.measure.holders import merge_held, split_order
 from compare.measure.idle import idle_of, order_of, workers
 from compare.measure.testbed import Block, Finding, Gone, Held, Say, one_by_one
@@ -28,6 +28,14 @@ T = TypeVar("T")
 AGAIN_S = 5.0  # that a worker may take to come back
 POLL_S = 0.02
 EXAMINE_S = 120.0  # that the checks of one model may take
+
+
+def longest_s(block: Block) -> float:
+    """That one of its servers and the drivers are there at most, until no connection is left."""
+    load = block.load
+    opening_s = 2 * load.idle / min(CONNECTS_PER_S, block.settings.ramp or CONNECTS_PER_S)
+    ending_s = 4 * (load.connections + load.idle) / CONNECTS_PER_S
+    return limit_s(spec_of(block, [Target("", 0)])) + opening_s + ending_s + BEYOND_S
 
 
 class Cluster:
@@ -109,10 +117,8 @@ class Cluster:
     def _measure(self, model: Model, block: Block, told: Told, say: Say) -> Finding:
         load, settings = block.load, block.settings
         server, drivers = self._workers(max(load.connections, load.idle))
-        many = load.connections + load.idle
-        opening_s = 2 * load.idle / min(CONNECTS_PER_S, settings.ramp or CONNECTS_PER_S)
-        limit_s = settings.duration_s + GRACE_S + 4 * many / CONNECTS_PER_S + BEYOND_S + opening_s
-        with Cell(self._hosts, limit_s) as cell:
+        many, most_s = load.connections + load.idle, longest_s(block)
+        with Cell(self._hosts, most_s) as cell:
             if server is None:
                 assert self._target is not None
                 host, port, baseline = self._target.host, self._target.port, 0
@@ -126,7 +132,7 @@ class Cluster:
                     workers=workers(load, settings, self.limits),
                     handler=handler_of(block),
                     connections=many,
-                    limit_s=BUSY_S + limit_s,
+                    limit_s=BUSY_S + most_s,
                 )
                 host, port, baseline = cell.serve(server, order)
             cell.gather(drivers, host, port)
