@@ -62,7 +62,8 @@ def _number(line: bytes) -> int:
     return int(line)
 
 
-def _record(line: bytes, kind: type[T]) -> T:
+def record(line: bytes, kind: type[T]) -> T:
+    """What a process of ours said. Raises DriverError."""
     try:
         return msgspec.json.decode(line, type=kind)
     except msgspec.DecodeError as error:
@@ -137,7 +138,7 @@ class Driver:
                     lines = b"".join([*rest, ended]).split(b"\n")
                     rest = [begun]
                     if agree and lines[-1].startswith(b"{"):  # it says no more until it is told
-                        plan = agree(_record(lines.pop(), Counts))
+                        plan = agree(record(lines.pop(), Counts))
                         began = time.monotonic()
                         with contextlib.suppress(BrokenPipeError):
                             stdin.write(msgspec.json.encode(plan) + b"\n")
@@ -155,7 +156,7 @@ class Driver:
         output = b"".join(rest)
         if self._process.returncode or not output:
             raise DriverError(f"the driver failed: {self._how()}")
-        return _record(output, list[Outcome])
+        return record(output, list[Outcome])
 
     def _how(self) -> str:
         """It ended: its last word, or else what the system says."""

@@ -21,7 +21,7 @@ from compare.host.guard import Guard
 from compare.host.launch import kill, start
 from compare.host.limits import per_process
 from compare.host.machine import ephemeral_ports
-from compare.measure.driver_process import DriverError, how_ended
+from compare.measure.driver_process import DriverError, how_ended, record
 from compare.models.source import OURS, first_on_path
 
 PER_ADDRESS = 0.5  # of the ephemeral ports: finding a free one among few takes long
@@ -125,7 +125,7 @@ class Holders:
                     line = key.data.stdout.readline()
                     if not line.endswith(b"\n"):
                         raise _ended(key.data)
-                    found.append(msgspec.json.decode(line, type=Held))
+                    found.append(record(line, Held))
                 wait()
         return found
 

@@ -54,6 +54,19 @@ def test_what_became_of_the_parts_adds_up() -> None:
     assert merge([held.first_reply]).get_total_count() == 4
 
 
+def test_process_that_says_what_cannot_be_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(_: list[str], __: object, **pipes: Any) -> subprocess.Popen[bytes]:
+        code = "print('[', flush=True); input()"
+        return subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **pipes)
+
+    monkeypatch.setattr(holders, "start", odd)
+    with (
+        pytest.raises(DriverError, match="the driver said what cannot be"),
+        Holders(("127.0.0.1", 7), None) as held,
+    ):
+        held.open(Order(connections=1, size=1, seed=1, rate=None), lambda: None)
+
+
 def test_process_that_ends_before_it_knows_what_to_hold_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
