@@ -37,7 +37,7 @@ def selftest(comparisons: float, cores: str | None) -> None:
     found: list[Finding] = []
     interrupted = False
     try:
-        with saying() as told, alone_on(pinned):
+        with saying() as told, alone_on(pinned.named):
             for each in find(pinned, int(comparisons), told):
                 found.append(each)  # noqa: PERF402  so that what was found is kept by Ctrl-C
     except KeyboardInterrupt:

@@ -338,11 +338,11 @@ def pinned_to(
 
 
 @contextlib.contextmanager
-def alone_on(pinned: Cores) -> Iterator[None]:
+def alone_on(ours: Collection[int]) -> Iterator[None]:
     """Says in a line whether another run is there, too, which both would take for noise."""
     # Of `scale`, --cores says how many.
     option = "--cores" if "rungs" not in click.get_current_context().params else "--server-cores"
-    with cores.claimed(pinned) as taken:
+    with cores.claimed(ours) as taken:
         if taken:
             click.echo(
                 f"another run measures on core {' and '.join(map(str, taken))}, too, and each "

@@ -40,9 +40,8 @@ from compare.commands.options import (
 from compare.commands.output import FAILED, INTERRUPTED, UNCLEAR, deliver, interrupt, show
 from compare.commands.recorder import Keeper
 from compare.commands.spoken import found_out
-from compare.commands.where import joined, where_options
+from compare.commands.where import joined, used, where_options
 from compare.contract.spec import Handshake
-from compare.host.cores import Cores
 from compare.host.launch import READY_TIMEOUT_S
 from compare.host.place import loopback_fault
 from compare.measure.profile import profiled
@@ -347,7 +346,7 @@ def measure(asked: Asked) -> None:
     asked.profiled(models)
     signal.signal(signal.SIGTERM, interrupt)
     with (
-        alone_on(Cores() if place.cluster else pinned),
+        alone_on(used(place, asked.drivers, pinned, own)),
         joined(place, asked.drivers, pinned) as testbed,
         watching() as view,
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from compare.cluster.needs import missing
-from compare.cluster.several import Several
+from compare.cluster.several import Several, seats_of
 from compare.commands.file import File
 from compare.host.cores import Cores
 from compare.host.place import Place
 from compare.measure.block import Here
 from compare.measure.testbed import Gone, Testbed
+from compare.models.model import Model
 
 if TYPE_CHECKING:
     from distributed.security import Security
@@ -148,6 +150,14 @@ def _place(target: str) -> Place:
             f"{target}: {error.strerror}; give the address instead.", param_hint="'--target'"
         ) from None
     return tcp if tcp.host == udp.host or tcp.is_taken() else udp
+
+
+def used(chosen: Where, drivers: int, cores: Cores, own: Sequence[Model]) -> set[int]:
+    """The cores of this machine that servers and drivers are held to."""
+    if chosen.cluster is not None:
+        return os.sched_getaffinity(0) if _LOCAL.fullmatch(chosen.cluster) else set()
+    seats = {each for each in seats_of(drivers, cores) if each is not None}
+    return cores.named | seats | {core for each in own for core in each.cores}
 
 
 @contextlib.contextmanager

@@ -21,6 +21,11 @@ class Cores(NamedTuple):
     driver: int | None = None
 
     @property
+    def named(self) -> set[int]:
+        """All of them."""
+        return {*self.server} | ({self.driver} if self.driver is not None else set())
+
+    @property
     def apart(self) -> bool:
         """Whether each has its own."""
         return bool(self.server) and self.driver is not None and self.driver not in self.server
@@ -89,14 +94,13 @@ def aside(cores: Cores) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def claimed(cores: Cores) -> Iterator[list[int]]:
+def claimed(ours: Collection[int]) -> Iterator[list[int]]:
     """Meanwhile these are ours; yields those that another run on this machine has, too.
 
     A name of unix(7) without a file: it takes no folder, and is gone with who has it, however he
     ends.
     """
     taken = []
-    ours = {*cores.server} | ({cores.driver} if cores.driver is not None else set())
     with contextlib.ExitStack() as stack:
         for each in sorted(ours):
             claim = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))

@@ -78,7 +78,7 @@ def test_other_run_on_a_core_of_ours_is_told_in_a_line(
 ) -> None:
     """Numbers that no machine of a test has."""
     monkeypatch.setattr(instrument, "pinned_to", lambda cores: Cores((8011,), 8012))
-    with claimed(Cores((8012,))):
+    with claimed({8012}):
         result, _ = findings("right")
     assert "another run measures on core 8012, too" in result.stderr
     assert "--cores chooses others" in result.stderr

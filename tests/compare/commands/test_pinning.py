@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from compare.commands.where import Where, used
+from compare.host.cores import Cores
+from compare.models.model import Model
+
 ECHO = str(Path(__file__).parents[1] / "check" / "servers" / "tcp.py")
 MINE = sorted(os.sched_getaffinity(0))
 LOAD = ("--rounds", "1", "--duration", "0.1", "--connections", "4", "--workloads", "tcp-long")
@@ -55,6 +59,28 @@ def test_one_core_for_both_is_told_and_nobody_else_is_blamed() -> None:
     (cell,) = run(MINE[:1])["cells"]
     assert cell["verdicts"] == ["not-pinned"]
     assert "other programs" not in "; ".join(cell["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("cluster", "drivers", "own", "claimed"),
+    [
+        (None, 1, (), {1, 4}),
+        (None, 3, (), {1, 4, 0, 2}),
+        (None, 1, (5, 6), {1, 4, 5, 6}),
+        ("local:2", 1, (), {0, 1, 2, 3, 4}),
+        ("tcp://host:8786", 1, (), set()),
+    ],
+)
+def test_all_cores_that_a_run_holds_somebody_to_are_told_to_other_runs(
+    monkeypatch: pytest.MonkeyPatch,
+    cluster: str | None,
+    drivers: int,
+    own: tuple[int, ...],
+    claimed: set[int],
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 4})
+    models = [Model("mine", "", ("mine",), own=True, cores=own)]
+    assert used(Where(cluster, None, None), drivers, Cores((1,), 4), models) == claimed
 
 
 @TWO

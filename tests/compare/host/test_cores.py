@@ -314,12 +314,12 @@ def test_we_are_on_none_of_their_cores_meanwhile_if_there_are_others(
 
 def test_core_that_another_has_claimed_is_told_until_he_ends() -> None:
     """Numbers that no machine of a test has."""
-    ours = Cores((8001, 8002), 8003)
+    ours = Cores((8001, 8002), 8003).named
     with claimed(ours) as taken:
         assert taken == []
-        with claimed(Cores((8002,), 8004)) as taken:
-            assert taken == [8002]
+        with claimed({8003, 8004}) as taken:
+            assert taken == [8003]
     with claimed(ours) as taken:
         assert taken == []
-    with claimed(Cores()) as taken:
+    with claimed(Cores().named) as taken:
         assert taken == []
