@@ -75,6 +75,7 @@ def _commit(folder: Path) -> str | None:
             ["git", "-C", str(folder), "describe", "--always", "--dirty"],
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
         )
     except OSError:

@@ -170,6 +170,17 @@ def test_worktree_has_the_commit_that_it_is_at(checkout: Path, tmp_path: Path) -
     assert source.parse(f"base={before}").commit == f"{found.commit}-dirty"
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+def test_tag_that_is_no_text_names_a_commit_all_the_same(checkout: Path) -> None:
+    git(checkout, "init", "-q")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-q", "-m", "before")
+    git(checkout, "tag", "-a", "-m", "it", os.fsdecode(b"v\xff"))
+    found = source.parse(f"base={checkout}").commit
+    assert found is not None
+    assert found.startswith("v")
+
+
 def test_folder_that_git_does_not_know_has_no_commit(checkout: Path) -> None:
     assert source.parse(f"base={checkout}").commit is None
 
