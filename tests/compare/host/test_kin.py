@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from compare.host import kin, process
-from compare.host.launch import LaunchError, Server
+from compare.host.launch import LaunchError, Server, kill, start
 
 SERVERS = Path(__file__).parents[1] / "servers"
 IsAlive = Callable[[int], bool]
@@ -68,6 +68,18 @@ def test_children_that_are_none_of_a_server_keep_their_lives_and_their_statuses(
             pass
         assert lives.poll() is None
         assert ended.wait() == 7
+
+
+def test_group_of_who_was_waited_for_is_not_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be that of somebody else's by then."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    started = start([sys.executable, "-c", ""], (), **pipes)
+    started.wait()
+    signalled: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "killpg", lambda *given: signalled.append(given))
+    monkeypatch.setattr(os, "kill", lambda *given: signalled.append(given))
+    kill(started)
+    assert signalled == []
 
 
 def test_orphans_of_a_server_do_not_stay_behind_as_zombies(wait_until: WaitUntil) -> None:

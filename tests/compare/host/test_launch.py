@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import resource
@@ -17,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from machine import let_no_thread_begin, needs_ipv6
+from machine import needs_ipv6
 
 from compare.host import launch, process
-from compare.host.launch import LaunchError, Server, UnableError, kill, start
+from compare.host.launch import LaunchError, Server, kill, start
 from compare.host.place import Place
 
 SERVERS = Path(__file__).parents[1] / "servers"
@@ -149,43 +148,6 @@ def test_server_that_goes_into_the_background_is_told_so_and_ends(
     assert str(caught.value).endswith("lives on; start it in the foreground")
     left = int(str(caught.value).partition("process ")[2].split()[0])
     assert not is_alive(left)
-
-
-@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EMFILE, errno.ENOMEM])
-def test_machine_that_can_start_nothing_is_no_fault_of_the_command(
-    monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    def fails(*_: object, **__: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(subprocess, "Popen", fails)
-    with pytest.raises(UnableError, match="cannot start anything here"):
-        Server(["true"], ())
-
-
-def test_core_that_is_not_there_any_more_is_no_traceback() -> None:
-    with pytest.raises(UnableError, match="cannot start anything here"):
-        Server(command("polite"), (8000,))
-
-
-@pytest.mark.parametrize("many", [0, 1])
-def test_machine_that_lets_no_thread_begin_is_no_fault_of_the_command(
-    monkeypatch: pytest.MonkeyPatch, many: int
-) -> None:
-    """Processes and threads have one limit: ulimit -u, pids.max."""
-    let_no_thread_begin(monkeypatch, "_read_on", many)
-    expected = "cannot start anything here: can't start new thread"
-    with pytest.raises(UnableError, match=expected), Server(command("polite"), ()):
-        pytest.fail("it says that it is ready")
-
-
-def test_server_can_do_without_who_reaps_its_orphans(
-    monkeypatch: pytest.MonkeyPatch, is_alive: IsAlive
-) -> None:
-    let_no_thread_begin(monkeypatch, "_reap")
-    with Server(command("polite"), ()) as server:
-        assert is_alive(server.pid)
-    assert not is_alive(server.pid)
 
 
 def test_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -369,18 +331,6 @@ def test_killing_what_is_gone_is_harmless() -> None:
     started.wait()
     kill(started)
     kill(started)
-
-
-def test_group_of_who_was_waited_for_is_not_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its number may be that of somebody else's by then."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    started = start([sys.executable, "-c", ""], (), **pipes)
-    started.wait()
-    signalled: list[tuple[int, int]] = []
-    monkeypatch.setattr(os, "killpg", lambda *given: signalled.append(given))
-    monkeypatch.setattr(os, "kill", lambda *given: signalled.append(given))
-    kill(started)
-    assert signalled == []
 
 
 def test_only_the_end_of_stderr_is_told() -> None:
