@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import csv
 import io
 import json
@@ -232,7 +233,7 @@ def test_cell_of_which_nothing_was_attempted_is_no_crash_of_diff(
 
 
 def test_history_that_is_damaged_is_told_in_a_line(invoke, history: Path, kept) -> None:
-    with sqlite3.connect(history) as database:
+    with contextlib.closing(sqlite3.connect(history)) as database, database:
         database.execute("UPDATE run SET started = x'ff'")
     for words in (("history",), ("report", "1", "-o", "/nowhere/page.html")):
         done = CliRunner().invoke(main, [*words, "--store", str(history)])

@@ -24,7 +24,7 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 def pretend(folder: Path, name: str = "python", **seen: object) -> str:
     """A program that says of itself what was asked for, and is this Python otherwise."""
-    usual = dict(implementation="CPython", version="3.14.1", numbers=(3, 14))  # noqa: C408
+    usual = dict(implementation="CPython", version="3.99.1", numbers=(3, 99))  # noqa: C408
     answer = usual | {"threaded": False, "gil": True, "jit": False} | seen
     path = folder / name
     path.write_text(
@@ -44,15 +44,15 @@ def test_this_python_is_seen_as_it_is() -> None:
 
 def test_what_makes_pythons_differ_is_in_label_and_words(tmp_path: Path) -> None:
     free = look(pretend(tmp_path, threaded=True, gil=False, jit=True))
-    assert (free.label, str(free)) == ("3.14t", "CPython 3.14.1, no GIL, JIT")
+    assert (free.label, str(free)) == ("3.99t", "CPython 3.99.1, no GIL, JIT")
     locked = look(pretend(tmp_path, threaded=True, gil=True))
-    assert (locked.label, str(locked)) == ("3.14t", "CPython 3.14.1")
-    assert look(pretend(tmp_path, implementation="PyPy")).label == "pypy3.14"
+    assert (locked.label, str(locked)) == ("3.99t", "CPython 3.99.1")
+    assert look(pretend(tmp_path, implementation="PyPy")).label == "pypy3.99"
 
 
 def test_two_of_one_version_have_labels_of_their_own(tmp_path: Path) -> None:
     commands = [sys.executable, pretend(tmp_path), pretend(tmp_path, "other"), sys.executable]
-    assert [each.label for each in look_at_all(commands)] == [HERE, "3.14", "3.14-2"]
+    assert [each.label for each in look_at_all(commands)] == [HERE, "3.99", "3.99-2"]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_sources_are_our_packages_and_nothing_else() -> None:
 
 def test_model_says_under_what_it_runs(tmp_path: Path) -> None:
     model = MODELS["threaded"].under(look(pretend(tmp_path)))
-    assert model.name == "threaded@3.14"
+    assert model.name == "threaded@3.99"
     assert model.argv(WORKLOADS["chat"])[0] == str(tmp_path / "python")
     assert model.unsupported(WORKLOADS["chat"]) is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import os
 import signal
 import sqlite3
@@ -153,7 +154,7 @@ def test_file_that_is_no_run_is_told(store: Store, text: str, told: str, tmp_pat
 
 
 def test_file_of_a_newer_version_is_refused(store: Store) -> None:
-    with sqlite3.connect(store.path) as database:
+    with contextlib.closing(sqlite3.connect(store.path)) as database, database:
         database.execute(f"PRAGMA user_version = {VERSION + 1}")
     with pytest.raises(StoreError, match="was written by a newer version of this program"):
         Store(store.path)
@@ -170,7 +171,7 @@ def test_file_of_an_older_version_is_read(tmp_path: Path) -> None:
 def test_file_of_another_program_is_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "other.sqlite3"
     if content is None:
-        with sqlite3.connect(path) as database:
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
             database.execute("CREATE TABLE theirs (x)")
         database.close()
     else:
@@ -332,7 +333,7 @@ def test_history_of_which_a_value_is_damaged_is_told(
     store: Store, made_up_run: MakeRun, column: str, value: Any
 ) -> None:
     store.recorder(["compare", "run"])(made_up_run([], interrupted=True))
-    with sqlite3.connect(store.path) as database:
+    with contextlib.closing(sqlite3.connect(store.path)) as database, database:
         # Without the table's own word on what may be in a column, as a damaged page has none.
         database.execute("PRAGMA ignore_check_constraints = 1")
         database.execute("PRAGMA writable_schema = 1")
@@ -340,7 +341,7 @@ def test_history_of_which_a_value_is_damaged_is_told(
             "UPDATE sqlite_master SET sql = replace(replace(sql, 'NOT NULL', ''), ?, ?)",
             (f"{column} TEXT", column),
         )
-    with sqlite3.connect(store.path) as database:
+    with contextlib.closing(sqlite3.connect(store.path)) as database, database:
         database.execute(f"UPDATE run SET {column} = ?", (value,))
     with pytest.raises(StoreError, match="cannot read "):
         Store(store.path).entries()
