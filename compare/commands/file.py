@@ -8,9 +8,11 @@ import click
 
 
 class File(click.Path):
-    """As click.Path, but never the next option, where the name was forgotten."""
+    """As click.Path, but never nothing, nor the next option, where the name was forgotten."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":  # of a variable that is empty, as a rule
+            self.fail("a name is missing: '' is none", param, ctx)
         if isinstance(value, str) and value.startswith("-") and value != "-":
             said = f"a name is missing before {value}; a file that is called so is ./{value}"
             self.fail(said, param, ctx)

@@ -44,7 +44,7 @@ def check(*words: str) -> Result:
         (("--limit", "connections=1e400", "--", "true"), "'connections=1e400' is not one of "),
         (("--", "python 'my.py {port}"), "is no command: No closing quotation"),
         (("--", ""), "the command is empty"),
-        (("--json", "", "--", "true"), "'--json': cannot write ''"),
+        (("--json", "", "--", "true"), "'--json': a name is missing"),
         (("--junit", "/nowhere/j.xml", "--", "true"), "'--junit': cannot write '/nowhere/j.xml'"),
         (("--gradescope", "/proc/g", "--", "true"), "'--gradescope': cannot write '/proc/g'"),
         (("--ready-timeout", "never", "--", "true"), "'never' is not a time"),

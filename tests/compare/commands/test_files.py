@@ -47,6 +47,14 @@ def test_the_next_option_is_no_name(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_nothing_is_no_name(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(main, [*words, ""])
+    assert done.exit_code == 2
+    assert f"{words[-1]}" in done.stderr.splitlines()[-1]
+    assert "a name is missing: '' is none" in done.stderr.splitlines()[-1]
+
+
 def test_a_name_may_begin_like_that_in_its_folder() -> None:
     assert File().convert("./--json", None, None) == "./--json"
     assert File(allow_dash=True).convert("-", None, None) == "-"
