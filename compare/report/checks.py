@@ -84,11 +84,11 @@ def show_finding(finding: Finding, repeat: str, console: Console, *, known: str 
     colour = _COLOURS[finding.state]
     line = f"[{colour}]{finding.state:<8}[/]{finding.id:<12} {finding.kind:<6}"
     if finding.state == "skipped":
-        console.print(f"{line}[dim]{escape(finding.reason)}[/]", soft_wrap=True)
+        console.print(f"{line} [dim]{escape(finding.reason)}[/]", soft_wrap=True)
         return
     if not finding.started:
         reason = "the same" if finding.actual == known else finding.actual
-        console.print(f"{line}the {check.tested} did not start: {escape(reason)}", soft_wrap=True)
+        console.print(f"{line} the {check.tested} did not start: {escape(reason)}", soft_wrap=True)
         return
     console.print(f"{line}{finding.took_s:6.1f} s", soft_wrap=True)
     if finding.state == "passed":

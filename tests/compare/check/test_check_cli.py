@@ -184,7 +184,7 @@ def test_rule_of_ours_is_asked_of_others_only_if_that_is_wanted() -> None:
     words = ["--profile", "chat", "--only", "chat/6-words"]
     asked_not = check(*words, "--", *command)
     assert asked_not.exit_code == 0
-    assert "skipped chat/6-words STRICT" in asked_not.output
+    assert "skipped chat/6-words STRICT a rule of ours" in asked_not.output
     asked = check(*words, "--strict", "--", *command)
     assert asked.exit_code == 1
     assert "failed  chat/6-words STRICT" in asked.output
