@@ -22,7 +22,7 @@ from compare.check.variant import DEFAULT, Variant
 from compare.check.wire import Timeline, Wire, wait_until
 from compare.host import process
 from compare.host.launch import AWAY, LaunchError, Server
-from compare.host.limits import SPARE_DESCRIPTORS, per_process
+from compare.host.limits import SPARE_DESCRIPTORS, descriptors
 from compare.host.place import ANYWHERE, LOOPBACKS, Place, free_port
 
 PATIENCE_S = 3.0  # for what takes milliseconds
@@ -147,11 +147,11 @@ class Bench:
 
     def must_have_room_for(self, connections: float) -> None:
         """A process may have so many here, and so may the server's, whose limit is ours."""
-        if connections > (room := per_process()):
-            needed = int(connections) + SPARE_DESCRIPTORS
+        needed = int(connections) + SPARE_DESCRIPTORS
+        if needed > (most := descriptors()):
             raise Skipped(
                 f"{connections:,.0f} connections need {needed:,} descriptors, and a process may "
-                f"have {room:,} connections here: ulimit -Hn {needed} (as root)"
+                f"have {most:,} here: ulimit -Hn {needed} (as root)"
             )
 
     def second_source(self) -> str:

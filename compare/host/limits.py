@@ -27,7 +27,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 def limits_here() -> Limits:
     return Limits(
-        descriptors=per_process() + SPARE_DESCRIPTORS,
+        descriptors=descriptors(),
         all_descriptors=_number("/proc/sys/fs/file-max"),
         memory_kb=memory()["MemTotal"],
         ephemeral_ports=ephemeral_ports(),
@@ -36,10 +36,15 @@ def limits_here() -> Limits:
     )
 
 
-def per_process() -> int:
-    """Connections that one process may have."""
+def descriptors() -> int:
+    """Those that one process may have."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return max(1, (1_000_000 if hard == resource.RLIM_INFINITY else hard) - SPARE_DESCRIPTORS)
+    return 1_000_000 if hard == resource.RLIM_INFINITY else hard
+
+
+def per_process() -> int:
+    """Connections that one process may have; where that is none, one is tried all the same."""
+    return max(1, descriptors() - SPARE_DESCRIPTORS)
 
 
 def raise_descriptors() -> None:

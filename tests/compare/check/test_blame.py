@@ -83,10 +83,10 @@ def test_descriptors_are_raised_as_far_as_they_may_be() -> None:
 def test_crowd_for_which_there_are_no_descriptors_is_skipped(
     monkeypatch: pytest.MonkeyPatch, id_: str, limit: dict[str, float]
 ) -> None:
-    monkeypatch.setattr(benching, "per_process", lambda: 100)
+    monkeypatch.setattr(benching, "descriptors", lambda: 50)
     (finding,) = found(id_, limits=limit)
     assert finding.state == "skipped"
-    assert "ulimit -Hn" in finding.reason
+    assert "descriptors, and a process may have 50 here: ulimit -Hn" in finding.reason
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compare.host import limits as fit
-from compare.host.limits import misfit
+from compare.host.limits import SPARE_DESCRIPTORS, limits_here, misfit
 from compare.models.matrix import MODELS, WORKLOADS
 
 LIMITS = {
@@ -85,6 +85,18 @@ def test_limit_that_cannot_be_read_is_no_limit(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Path, "read_text", refuse)
     assert misfit(MODELS["threaded"], WORKLOADS["tcp-long"], 4000) is None
+
+
+@pytest.mark.parametrize("descriptors", [20, 64, 65, 5000])
+def test_descriptors_are_as_many_as_there_may_be(
+    descriptors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, descriptors))
+    assert limits_here().descriptors == descriptors
+    words = misfit(MODELS["epoll"], WORKLOADS["tcp-long"], 5000) or ""
+    assert f"may have {descriptors}:" in words
+    assert ("--connections" in words) == (descriptors > SPARE_DESCRIPTORS)
+    assert "-" not in words.partition("--connections ")[2]
 
 
 def test_unlimited_descriptors_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
