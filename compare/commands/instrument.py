@@ -10,6 +10,7 @@ import click
 
 from compare.commands.options import alone_on, cores_option, json_flag, pinned_to, whole
 from compare.commands.output import FAILED, INTERRUPTED, as_json, interrupt, show, write
+from compare.host.place import loopback_fault
 from compare.report.progress import saying
 
 
@@ -33,6 +34,8 @@ def selftest(comparisons: float, cores: str | None) -> None:
     from compare.selftest.trials import selftest as find
 
     pinned = pinned_to(cores)
+    if fault := loopback_fault():
+        raise click.ClickException(fault)
     signal.signal(signal.SIGTERM, interrupt)
     found: list[Finding] = []
     interrupted = False

@@ -18,6 +18,7 @@ from compare.host import cgroup, process
 from compare.host import machine as host
 from compare.host.cores import choose, numbers
 from compare.host.limits import Limits, limits_here
+from compare.host.place import loopback_fault
 
 FORMAT = "compare-doctor/1"
 DESCRIPTORS = 20_000
@@ -84,6 +85,12 @@ def examine(machine: Machine | None = None) -> Iterator[Ailment]:
     """Everything that is wrong, as it is found; takes a second or two."""
     for check in _CHECKS:
         yield from check(machine or Machine())
+
+
+def _loopback(machine: Machine) -> Iterator[Ailment]:
+    if fault := loopback_fault():
+        what, _, mend = fault.partition(": ")
+        yield Ailment(what, "nobody can be measured or checked", mend)
 
 
 def _cores(machine: Machine) -> Iterator[Ailment]:
@@ -254,6 +261,7 @@ def _interpreter(machine: Machine) -> Iterator[Ailment]:
 
 
 _CHECKS: tuple[Callable[[Machine], Iterator[Ailment]], ...] = (
+    _loopback,
     _cores,
     _quota,
     _time_wait,
