@@ -7,7 +7,10 @@ from typing import Annotated
 
 import msgspec
 
-Many = Annotated[int, msgspec.Meta(ge=0)]
+# What nobody can have counted is refused when it is read, from a file that was edited.
+MOST = 2**63 - 1
+Many = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Whole = Annotated[int, msgspec.Meta(ge=-MOST, le=MOST)]
 
 
 class Counts(msgspec.Struct, kw_only=True):

@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from compare.contract.counts import Many as Many
+from compare.contract.counts import Whole as Whole
 from compare.contract.spec import Handshake
 
 # What nobody can have measured is refused when it is read, from a file that was edited.
 Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
-# What nobody can have counted is refused, too.
-Many = Annotated[int, msgspec.Meta(ge=0)]
+Ratio = Annotated[float, msgspec.Meta(gt=0)]
+Number = Annotated[float, msgspec.Meta(gt=-1e18, lt=1e18)]
 Loop = Literal["closed", "open"]
 
 
@@ -28,17 +30,17 @@ class Load(msgspec.Struct, frozen=True, order=True, kw_only=True):
     """
 
     workload: str
-    connections: int
-    size: int
-    idle: int = 0
+    connections: Many
+    size: Many
+    idle: Many = 0
     work_us: Amount = 0.0
     wait_us: Amount = 0.0
     slow_share: Amount = 0.0
     slow_us: Amount = 0.0
     tls: Handshake = "none"
     loop: Loop = "closed"
-    rate: float | None = None
-    share: float | None = None
+    rate: Number | None = None
+    share: Number | None = None
     cores: Many = 0
 
     @property

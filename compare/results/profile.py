@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from compare.host.stacks import is_python
+from compare.results.load import Number, Whole
 
 
 class SystemCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,9 +15,9 @@ class SystemCall(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    per_op: float
-    errors_per_op: float
-    us_per_op: float
+    per_op: Number
+    errors_per_op: Number
+    us_per_op: Number
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,9 +30,9 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     file: str
-    caller: int | None
-    share: float
-    own: float
+    caller: Whole | None
+    share: Number
+    own: Number
 
     @property
     def is_python(self) -> bool:
@@ -46,8 +47,8 @@ class Frames(msgspec.Struct, frozen=True, kw_only=True):
     seen. why_not: where there is nothing.
     """
 
-    samples: int = 0
-    had_cpu: float = 1.0
+    samples: Whole = 0
+    had_cpu: Number = 1.0
     native: bool = True
     frames: list[Frame] = []
     why_not: str | None = None
@@ -59,7 +60,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     why_not: where there is none. frames: of another run; None where py-spy is not installed.
     """
 
-    operations: int = 0
+    operations: Whole = 0
     calls: list[SystemCall] = []
     why_not: str | None = None
     frames: Frames | None = None

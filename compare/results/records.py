@@ -17,7 +17,10 @@ from compare.results.load import Amount as Amount
 from compare.results.load import Load as Load
 from compare.results.load import Loop as Loop
 from compare.results.load import Many as Many
+from compare.results.load import Number as Number
+from compare.results.load import Ratio as Ratio
 from compare.results.load import Slow as Slow
+from compare.results.load import Whole as Whole
 from compare.results.percentiles import Percentiles
 from compare.results.profile import Profile
 from compare.results.settings import MARGIN as MARGIN
@@ -74,7 +77,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     pss_kb: Many | None = None
     buffered_kb: Many | None = None
     threads: Many | None = None
-    peak_connections: int | None = None
+    peak_connections: Whole | None = None
     time_wait: Many | None = None
     client_time_wait: Many | None = None
     time_wait_overflow: Many | None = None
@@ -85,8 +88,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
     """What the driver used of its core, and for how much of it others made it wait."""
 
-    cpu_fraction: float | None = None
-    wait_fraction: float | None = None
+    cpu_fraction: Number | None = None
+    wait_fraction: Number | None = None
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,11 +101,11 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     loss: of the datagrams that were due in the window; None of other workloads.
     """
 
-    rate: float
-    offered: float
-    late_fraction: float
-    lateness_p99_us: float
-    missed: int
+    rate: Number
+    offered: Number
+    late_fraction: Number
+    lateness_p99_us: Number
+    missed: Whole
     service_us: Percentiles
     loss: Loss | None = None
 
@@ -132,16 +135,16 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     worker: str
-    connections: int
-    served: int
-    ops_per_s: float
+    connections: Whole
+    served: Whole
+    ops_per_s: Number
     latency_us: Percentiles
-    cpu_fraction: float
+    cpu_fraction: Number
     shares_core: bool = False
-    late_fraction: float | None = None
-    late_us: float
-    clock_offset_us: float
-    clock_error_us: float
+    late_fraction: Number | None = None
+    late_us: Number
+    clock_offset_us: Number
+    clock_error_us: Number
 
 
 class Idle(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,16 +160,16 @@ class Idle(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     counts: Counts
-    errors: dict[str, int]
-    processes: int
+    errors: dict[str, Whole]
+    processes: Whole
     connect_us: Percentiles
     first_reply_us: Percentiles
-    took_s: float
-    overflows: int
-    server_kb: int
-    kernel_kb: int
-    all_kb: int
-    available_kb: int
+    took_s: Number
+    overflows: Whole
+    server_kb: Whole
+    kernel_kb: Whole
+    all_kb: Whole
+    available_kb: Whole
     gave_way: list[str]
 
     @property
@@ -190,18 +193,18 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
         and the last.
     """
 
-    number: int = 1
+    number: Whole = 1
     ops_per_s: Amount
     operations: Many
     window_s: Amount
     slices: list[Slice] = []
-    warmup_s: float
+    warmup_s: Number
     settled: bool
     pace: Pace | None = None
     latency_us: Percentiles
-    littles_law: float | None
+    littles_law: Number | None
     counts: Counts
-    errors: dict[str, int]
+    errors: dict[str, Whole]
     server: Server
     driver: Driver
     messages: list[str]
@@ -209,10 +212,10 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     gave_up: str | None = None
     apart: str | None = None
     handshakes: Handshakes | None = None
-    untimed: int = 0
+    untimed: Whole = 0
     sent: Many = 0
     shards: list[Shard] = []
-    start_skew_us: float | None = None
+    start_skew_us: Number | None = None
 
 
 class Cell(Load, frozen=True, kw_only=True):
@@ -236,15 +239,15 @@ class Cell(Load, frozen=True, kw_only=True):
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     reasons: list[str]
     ops_per_s: Amount | None = None
-    ops_per_s_ci95: tuple[float, float] | None = None
-    cpu_us_per_op_ci95: tuple[float, float] | None = None
+    ops_per_s_ci95: tuple[Number, Number] | None = None
+    cpu_us_per_op_ci95: tuple[Number, Number] | None = None
     pace: Pace | None = None
     latency_us: Percentiles = Percentiles()
-    p99_us_ci95: tuple[float, float] | None = None
+    p99_us_ci95: tuple[Number, Number] | None = None
     connect_us: Percentiles = Percentiles()
     skew_us: Percentiles | None = None
     counts: Counts = msgspec.field(default_factory=Counts)
-    errors: dict[str, int] = msgspec.field(default_factory=dict)
+    errors: dict[str, Whole] = msgspec.field(default_factory=dict)
     server: Server = Server()
     driver: Driver = Driver()
     rounds: list[Round] = msgspec.field(default_factory=list)
@@ -276,9 +279,9 @@ class Comparison(Load, frozen=True, kw_only=True):
     model: str
     metric: Metric
     best: str
-    ratio: float
-    ratio_ci95: tuple[float, float] | None
-    margin: float
+    ratio: Ratio
+    ratio_ci95: tuple[Ratio, Ratio] | None
+    margin: Number
     standing: Standing
     needs_s: float | None = None
 
@@ -287,8 +290,8 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     """At so much work a message, how many times the other's a metric is, and its interval."""
 
     work_us: Amount
-    ratio: float
-    ratio_ci95: tuple[float, float] | None
+    ratio: Ratio
+    ratio_ci95: tuple[Ratio, Ratio] | None
 
 
 class BreakEven(Load, frozen=True, kw_only=True):
@@ -303,7 +306,7 @@ class BreakEven(Load, frozen=True, kw_only=True):
     model: str
     metric: Metric
     to: str
-    margin: float
+    margin: Number
     shares: list[Share]
     from_us: Amount | None
     from_us_ci95: tuple[Amount | None, Amount | None] | None

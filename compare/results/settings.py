@@ -7,7 +7,7 @@ import msgspec
 from compare.contract.spec import Arrivals, Closer, Handshake
 from compare.models.interpreter import Interpreter
 from compare.models.source import Source
-from compare.results.load import Slow
+from compare.results.load import Number, Slow, Whole
 
 MARGIN = 0.05  # what is nearer to the best is tied with it, if nothing else is asked for
 
@@ -38,31 +38,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[Source] = []
     servers: dict[str, list[str]] = {}
     workloads: list[str]
-    connections: list[int]
-    sizes: list[int] = []
-    idle: list[int] = msgspec.field(default_factory=lambda: [0])
-    works_us: list[float] = []
-    waits_us: list[float] = []
+    connections: list[Whole]
+    sizes: list[Whole] = []
+    idle: list[Whole] = msgspec.field(default_factory=lambda: [0])
+    works_us: list[Number] = []
+    waits_us: list[Number] = []
     slows: list[Slow] = []
     tls: list[Handshake] = msgspec.field(default_factory=lambda: ["none"])
-    ramp: float | None = None
-    rounds: int
+    ramp: Number | None = None
+    rounds: Whole
     precise: bool = False
-    duration_s: float
-    slice_s: float = 0.02
+    duration_s: Number
+    slice_s: Number = 0.02
     alone: bool = False
-    margin: float = MARGIN
-    warmup_s: float
-    seed: int
-    rates: list[float] = []
-    shares: list[float] = []
-    slo_us: float | None = None
+    margin: Number = MARGIN
+    warmup_s: Number
+    seed: Whole
+    rates: list[Number] = []
+    shares: list[Number] = []
+    slo_us: Number | None = None
     arrivals: Arrivals = "fixed"
     close: Closer = "client"
-    server_cores: list[int] = []
-    rungs: list[int] = []
-    driver_core: int | None
-    drivers: int = 1
+    server_cores: list[Whole] = []
+    rungs: list[Whole] = []
+    driver_core: Whole | None
+    drivers: Whole = 1
     cluster: str | None = None
     target: str | None = None
 

@@ -77,15 +77,15 @@ def ratio_between(
     """
     middle = statistics.fmean(ours) - statistics.fmean(theirs)
     if min(len(ours), len(theirs)) < 2:
-        return Estimate(math.exp(middle), None)
+        return Estimate(_exp(middle), None)
     parts = [statistics.variance(each) / len(each) for each in (ours, theirs)]
     error = math.sqrt(sum(parts))
     if not error:
-        return Estimate(math.exp(middle), (math.exp(middle), math.exp(middle)))
+        return Estimate(_exp(middle), (_exp(middle), _exp(middle)))
     shares = [part / sum(parts) for part in parts]
     freedom = 1 / (shares[0] ** 2 / (len(ours) - 1) + shares[1] ** 2 / (len(theirs) - 1))
     half = critical(2, max(1.0, round(freedom, 1)), confidence) * error
-    return Estimate(math.exp(middle), (math.exp(middle - half), math.exp(middle + half)))
+    return Estimate(_exp(middle), (_exp(middle - half), _exp(middle + half)))
 
 
 @cache

@@ -165,3 +165,12 @@ def test_of_equal_models_hardly_ever_is_any_behind_the_one_that_turned_out_best(
         intervals = [mean_of(against(each, best), models).interval for each in made]
         wrong += any(each and each[1] < 0 for each in intervals)
     assert wrong / 200 <= 0.09  # at most 5 %, and what chance adds in one of a hundred tries
+
+
+@given(*[st.lists(st.floats(-745, 709), min_size=1, max_size=4)] * 2)
+def test_ratio_of_whatever_can_be_written_is_a_number(
+    ours: list[float], theirs: list[float]
+) -> None:
+    """A file may have been edited."""
+    found = ratio_between(ours, theirs)
+    assert all(map(math.isfinite, (found.value, *(found.interval or ()))))

@@ -291,6 +291,19 @@ EDITED = [
     ((*ROUND, "ops_per_s"), 1e308),
     ((*ROUND, "latency_us", "p99"), 1e308),
     ((*ROUND, "server", "cpu_us_per_op"), -1.0),
+    ((*CELL, "size"), 10**40),
+    ((*CELL, "cores"), 2**63),
+    ((*CELL, "connections"), -1),
+    ((*CELL, "counts", "timed_out"), 10**40),
+    ((*CELL, "errors"), {"lost": 10**40}),
+    ((*ROUND, "errors"), {"lost": 2**63}),
+    ((*ROUND, "driver", "cpu_fraction"), -1e300),
+    ((*ROUND, "warmup_s"), 1e300),
+    (("settings", "margin"), 1e300),
+    (("settings", "rounds"), 10**40),
+    (("comparisons", 0, "ratio"), 0.0),
+    (("comparisons", 0, "ratio"), -1e308),
+    (("comparisons", 0, "ratio_ci95"), [-1.0, 1.0]),
     ((*ROUND, "slices", 0, 0), 0),
     ((*ROUND, "slices", 0, 1), -1),
 ]
@@ -305,7 +318,10 @@ def test_value_that_nobody_can_have_measured_is_told(
     path: tuple[Any, ...],
     value: Any,
 ) -> None:
-    run = made_up_run([made_up_cell("epoll", (1000.0,) * 2, latency_hdr=HISTOGRAM)])
+    rounds = (1000.0,) * 3
+    run = made_up_run([made_up_cell("epoll", rounds, latency_hdr=HISTOGRAM)])
+    run = made_up_run([*run.cells, made_up_cell("uvloop", rounds)])
+    assert run.comparisons
     record = msgspec.to_builtins(run)
     set_in(record, path, value)
     edited = tmp_path / "edited.json"
