@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import get_args
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from compare.host.machine import describe
 from compare.models.interpreter import Interpreter
@@ -29,9 +31,10 @@ from compare.report.words import (
 )
 from compare.results.naming import handling, noun, operation_of, schedule, transport
 from compare.results.ranking import by_load, ordered
-from compare.results.records import Cell, Comparison, Metric, Run
+from compare.results.records import Cell, Comparison, Metric, Run, Verdict
 
 BAR_WIDTH = 14
+GAP = 3  # between two columns
 NARROW = 60  # columns, with fewer of which half of the figures would be cut
 WIDE = 120  # columns that the whole table needs, with a reason or two
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -46,6 +49,9 @@ def show(run: Run, console: Console) -> None:
         console.print(_heading(run, cells), soft_wrap=True)
         mine = [each for each in run.comparisons if each.load == load]
         console.print(table_of(cells, mine, width=console.width))
+        if not _has_room_for_verdicts(cells, mine, width=console.width):
+            for line in _verdicts(ordered(cells, mine), standings_of(mine)):
+                console.print(line)
         for sentence in reasons_of(ordered(cells, mine)):
             console.print(escape(sentence.replace("\n", "\n    ")))
         for sentence in (*calls_in_words(cells), *frames_in_words(cells)):
@@ -143,8 +149,10 @@ def columns_of(
 
 
 def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, width: int) -> Table:
-    """One workload. On a narrow terminal without bars, tails and memory."""
+    """One workload. On a narrow terminal without bars, tails and memory, and without verdicts."""
     columns = columns_of(cells, comparisons, width=width)
+    if not _has_room_for_verdicts(cells, comparisons, width=width):
+        del columns["verdict"]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=False)
     for name in columns:
         left = name in ("model", "ops/s", "verdict")
@@ -157,6 +165,24 @@ def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, width: int
     for cell in ordered(cells, comparisons):
         table.add_row(*(show_column(cell) for show_column in columns.values()))
     return table
+
+
+def _has_room_for_verdicts(
+    cells: Sequence[Cell], comparisons: Iterable[Comparison], *, width: int
+) -> bool:
+    """Whether the longest fits beside the figures; else they stand below, and in no half words."""
+    columns = columns_of(cells, comparisons, width=width)
+    del columns["verdict"]
+    for name, show_column in columns.items():
+        texts = (name, *map(show_column, cells))
+        width -= max(Text.from_markup(each).cell_len for each in texts) + GAP
+    return width >= max(map(len, get_args(Verdict)))
+
+
+def _verdicts(cells: Iterable[Cell], standings: Standings) -> Iterator[str]:
+    for cell in cells:
+        if (verdict := verdict_text(cell, standings)) != "ok":
+            yield f"{escape(cell.model)}: {verdict}"
 
 
 def served_text(cell: Cell) -> str:

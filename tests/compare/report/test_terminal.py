@@ -380,3 +380,18 @@ def test_table_on_forty_columns_has_every_figure_that_it_shows(made_up_run, made
     assert "62.0k" in row
     assert "5.25 µs" in row
     assert "…" not in row
+
+
+@pytest.mark.parametrize("width", [30, 40, 59, 60, 70, 80, 100, 119, 120, 160])
+@pytest.mark.parametrize("open_loop", [False, True])
+def test_verdict_is_told_in_whole_words_however_narrow_the_terminal_is(
+    made_up_run, made_up_cell, made_up_pace, width: int, *, open_loop: bool
+) -> None:
+    how = {"pace": made_up_pace(1000.0), "loop": "open", "rate": 1000.0} if open_loop else {}
+    cells = [
+        made_up_cell("epoll", (62_000.0,) * 3, verdict="driver-bound", **how),
+        made_up_cell("mine", (), verdict="failed", **how),
+    ]
+    text = shown(made_up_run(cells), width=width)
+    assert "driver-bound" in text
+    assert "failed" in text
