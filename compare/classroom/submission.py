@@ -12,6 +12,7 @@ import msgspec
 from compare.check.student import LONGEST, known_as
 from compare.host.user import User
 from compare.learn.lesson import SUFFIX, Lesson, Part, Tongue
+from compare.models.unreadable import UNREADABLE
 
 MOST_FILES, MOST_BYTES = 1000, 20 * 1024 * 1024
 LARGEST_STATE = 1024 * 1024
@@ -157,7 +158,7 @@ def _state(folder: Path) -> _State:
     try:
         content = _read(folder / "course.json", LARGEST_STATE)
         return msgspec.json.decode(content, type=_State)
-    except (OSError, msgspec.DecodeError, MissingError):
+    except (OSError, *UNREADABLE, MissingError):
         return _State()
 
 

@@ -18,6 +18,7 @@ from compare.classroom.worker import Job, Said
 from compare.host import kin
 from compare.host.launch import LaunchError, ending_of, kill, start, why_not_started
 from compare.host.tail import Tail
+from compare.models.unreadable import UNREADABLE
 
 APART = ("unshare", "--pid", "--mount-proc", "--fork", "--kill-child")
 OF_ROOT, OF_OTHERS = ("--net", "--ipc"), ("--user", "--map-current-user")
@@ -122,7 +123,7 @@ class Worker:
         self._came = bytearray(rest)
         try:
             return msgspec.json.decode(line, type=Said)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise GoneError("it said what nobody can read") from None
 
     def _ending(self) -> str:

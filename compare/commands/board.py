@@ -13,6 +13,7 @@ from compare.classroom.files import FORMAT, put
 from compare.commands.file import File
 from compare.commands.history import load
 from compare.commands.options import store_option
+from compare.models.unreadable import UNREADABLE
 from compare.results.records import Run
 
 
@@ -83,7 +84,7 @@ def _grades(name: str) -> Grades | None:
         if msgspec.json.decode(content, type=dict).get("format") != FORMAT:
             return None
         return msgspec.json.decode(content, type=Grades)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         return None
 
 
@@ -94,7 +95,7 @@ def _add_place(path: Path, made: list[tuple[str, Run]], places: list[Place]) -> 
         results = msgspec.json.decode(path.read_bytes(), type=dict)
         content = msgspec.json.encode({**results, "leaderboard": leaderboard(places)})
         put(path, content, stat.S_IMODE(path.stat().st_mode))
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise click.BadParameter(
             f"{path} is no results.json: {error}", param_hint="'--gradescope'"
         ) from None

@@ -12,6 +12,7 @@ import msgspec
 
 from compare.check.variant import DEFAULT, of_student
 from compare.learn.lesson import SUFFIX, TONGUES, Lesson, Part, Tongue, lessons
+from compare.models.unreadable import UNREADABLE
 
 STATE = "course.json"
 BUILT = ".built"  # what compilers make, in each lesson's folder
@@ -50,7 +51,7 @@ class Course:
             self._state = msgspec.json.decode(path.read_bytes(), type=State)
         except OSError as error:
             raise CourseError(f"cannot read {path}: {error.strerror}") from None
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise CourseError(
                 f"{path} is no course's: {error}; take it from a copy, or begin another course "
                 "beside this one and copy your programs there"

@@ -22,6 +22,7 @@ from compare.contract.plan import Agree
 from compare.contract.spec import FEWEST, HOME_S, LONGEST_S, Spec
 from compare.host.launch import kill, start
 from compare.models.source import OURS, first_on_path
+from compare.models.unreadable import UNREADABLE
 
 GRACE_S = 15.0  # beyond warm-up and windows, for connecting and counting
 TURN_S = 0.05  # beyond its window, that a turn takes at most where answers are quick
@@ -66,7 +67,7 @@ def record(line: bytes, kind: type[T]) -> T:
     """What a process of ours said. Raises DriverError."""
     try:
         return msgspec.json.decode(line, type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise DriverError(f"the driver said what cannot be: {error}") from None
 
 

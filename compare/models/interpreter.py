@@ -10,6 +10,7 @@ import msgspec
 
 from compare.models.source import OURS, folder_of
 from compare.models.starting import why_not
+from compare.models.unreadable import UNREADABLE
 
 OLDEST = (3, 11)
 LOOK_TIMEOUT_S = 30.0
@@ -82,7 +83,7 @@ def look(command: str) -> Interpreter:
         seen = msgspec.json.decode(done.stdout, type=_Seen)
     except OSError as error:
         raise ValueError(why_not(error, command)) from None
-    except (subprocess.TimeoutExpired, msgspec.DecodeError):
+    except (subprocess.TimeoutExpired, *UNREADABLE):
         raise ValueError(f"{command} is no Python: it cannot run -c {shlex.quote('...')}") from None
     if seen.numbers < OLDEST:
         oldest = ".".join(map(str, OLDEST))

@@ -22,6 +22,7 @@ import platformdirs
 import psutil
 
 from compare.contract.histogram import merge
+from compare.models.unreadable import UNREADABLE
 from compare.results.records import FORMAT, Cell, Run
 
 APPLICATION = 0x61696F6E  # PRAGMA application_id: what kind of SQLite file this is
@@ -143,7 +144,7 @@ class Store:
     def _told(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:  # of its own words, too
             reason = getattr(error, "strerror", None) or error
             raise StoreError(f"cannot {what} {self.path}: {reason}") from None
 
@@ -207,7 +208,7 @@ class Store:
             ).fetchall()
         try:
             return [_entry(row) for row in rows]
-        except (TypeError, msgspec.ValidationError) as error:
+        except (TypeError, ValueError, msgspec.ValidationError) as error:
             raise StoreError(f"cannot read {self.path}: it is damaged ({error})") from None
 
     def load(self, number: int) -> Run:
@@ -226,7 +227,7 @@ class Store:
         try:
             result = msgspec.json.decode(row[1], type=Run)
             return _sound(msgspec.structs.replace(result, cells=[_join(*each) for each in parts]))
-        except (msgspec.DecodeError, TypeError) as error:
+        except (*UNREADABLE, TypeError) as error:
             raise StoreError(f"run {number} cannot be read: {error}") from None
 
     def find(self, name: str) -> int:
@@ -283,7 +284,7 @@ def _from_file(path: Path) -> Run:
         if named != FORMAT:
             raise msgspec.ValidationError(f"its format is {named[:40]!r}")
         return _sound(msgspec.json.decode(text, type=Run))
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise StoreError(f"{path} is not a run that compare wrote: {error}") from None
 
 
@@ -315,7 +316,7 @@ def readable(word: str) -> str:
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    """Raises TypeError and msgspec.ValidationError for what we never wrote."""
+    """Raises TypeError, ValueError and msgspec.ValidationError for what we never wrote."""
     names = ("id", "format", "started", "command", "version")
     return msgspec.convert(
         {

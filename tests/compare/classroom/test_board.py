@@ -196,6 +196,17 @@ def test_gradescope_gets_no_place_of_who_is_noisy(tmp_path: Path) -> None:
     assert json.loads(path.read_text(encoding="utf-8")) == {"leaderboard": []}
 
 
+@pytest.mark.parametrize("content", [b"[]", b'{"x": "\xff"}', b'{"x": %s' % (b"[" * 100_000)])
+def test_what_is_no_result_of_gradescope_is_told(tmp_path: Path, content: bytes) -> None:
+    keep(tmp_path, "ana.json", run_of(6.0, 6.2, 6.1))
+    path = tmp_path / "results.json"
+    path.write_bytes(content)
+    result = board(tmp_path, "ana.json", options=("--gradescope", str(path)))
+    assert result.exit_code == 2
+    assert "is no results.json: " in result.stderr.splitlines()[-1]
+    assert path.read_bytes() == content
+
+
 def test_gradescope_is_of_one_student(tmp_path: Path) -> None:
     for name in ("ana.json", "bea.json"):
         keep(tmp_path, name, run_of(6.0, 6.2, 6.1))

@@ -9,7 +9,7 @@ import pytest
 from class_lessons import RIGHT, hand_in
 
 from compare.classroom.course import lesson_of
-from compare.classroom.submission import MissingError, find
+from compare.classroom.submission import MissingError, find, others_named
 
 from .conftest import Grade
 
@@ -91,3 +91,12 @@ def test_what_is_packed_or_lies_too_deep_is_told_where_nothing_is_found(tmp_path
     (tmp_path / "packed" / "all.zip").write_bytes(b"PK")
     with pytest.raises(MissingError, match=r"all\.zip is packed: unpack it first"):
         find(tmp_path / "packed", lesson, part, alone=False)
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"student": "\xff"}', b'{"student": "\\ud800"}', b'{"x": %s' % (b"[" * 60_000)]
+)
+def test_course_json_that_nobody_can_read_names_nobody(tmp_path: Path, content: bytes) -> None:
+    """It is a student's: the others of a class are graded all the same."""
+    (tmp_path / "course.json").write_bytes(content)
+    assert others_named(tmp_path, "ana") == []

@@ -87,9 +87,15 @@ def test_outside_of_a_course_it_says_how_to_begin_one(
     assert "is in no course; compare learn start DIR" in result.output
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"language": "cobol"}', '{"done": 7}', "\0"])
-def test_a_state_that_is_none_is_one_line(learn: Learn, course: Course, text: str) -> None:
-    (course.folder / "course.json").write_text(text)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"[]", b'{"language": "cobol"}', b'{"done": 7}', b"\0", b'{"language": "\xff"}'),
+        pytest.param(b'{"x": %s' % (b"[" * 100_000), id="too-deep"),
+    ],
+)
+def test_a_state_that_is_none_is_one_line(learn: Learn, course: Course, text: bytes) -> None:
+    (course.folder / "course.json").write_bytes(text)
     result = learn("list")
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
     assert "course.json is no course's" in result.output

@@ -341,9 +341,15 @@ def test_run_that_is_not_utf8_on_the_command_line_is_kept(
     assert entry.command == r"compare run --json '\xff.json'"
 
 
+KINDS = {"pid": "INTEGER", "pid_started": "REAL"}
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("started", 7), ("started", b"\xff"), ("pid_started", "x"), ("format", 1.5)],
+    [
+        *(("started", 7), ("started", b"\xff"), ("pid_started", "x"), ("format", 1.5)),
+        *(("pid", -5), ("pid", "x")),
+    ],
 )
 def test_history_of_which_a_value_is_damaged_is_told(
     store: Store, made_up_run: MakeRun, column: str, value: Any
@@ -355,12 +361,52 @@ def test_history_of_which_a_value_is_damaged_is_told(
         database.execute("PRAGMA writable_schema = 1")
         database.execute(
             "UPDATE sqlite_master SET sql = replace(replace(sql, 'NOT NULL', ''), ?, ?)",
-            (f"{column} TEXT", column),
+            (f"{column} {KINDS.get(column, 'TEXT')}", column),
         )
     with contextlib.closing(sqlite3.connect(store.path)) as database, database:
         database.execute(f"UPDATE run SET {column} = ?", (value,))
     with pytest.raises(StoreError, match="cannot read "):
         Store(store.path).entries()
+
+
+NOT_JSON = [b'{"format": "\xff"}', b'{"format": "compare-run/1", "x": %s' % (b"[" * 100_000)]
+
+
+@pytest.mark.parametrize("content", NOT_JSON, ids=["not-utf-8", "too-deep"])
+def test_file_whose_letters_or_depth_are_none_of_ours_is_told(
+    store: Store, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "run.json"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"run\.json is not a run that compare wrote: ") as told:
+        read(str(path), lambda: store)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("table", ["run", "part"])
+def test_record_with_a_letter_that_is_none_is_told(
+    store: Store, made_up_cell: MakeCell, made_up_run: MakeRun, table: str
+) -> None:
+    run = made_up_run([made_up_cell("epoll", (1.0,) * 3, reasons=["a reason"])])
+    run = msgspec.structs.replace(run, ended="a reason")
+    number = store.recorder(["compare", "run"])(run)
+    with sqlite3.connect(store.path) as database:
+        (record,) = database.execute(f"SELECT record FROM {table}").fetchone()
+        database.execute(
+            f"UPDATE {table} SET record = ?", (record.replace(b"a reason", b"a \xff"),)
+        )
+    with pytest.raises(StoreError, match=f"run {number} cannot be read: "):
+        store.load(number)
+
+
+def test_file_of_which_a_letter_of_the_tables_is_damaged_is_told(store: Store) -> None:
+    """What SQLite says of it has that letter, which is none."""
+    store.close()
+    content = store.path.read_bytes()
+    assert content.count(b"CREATE TABLE run") == 1
+    store.path.write_bytes(content.replace(b"CREATE TABLE run", b"CREATE T\xffBLE run"))
+    with pytest.raises(StoreError, match="cannot open "):
+        Store(store.path)
 
 
 def test_who_opens_a_new_history_while_another_does_waits(
