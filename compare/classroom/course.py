@@ -98,10 +98,10 @@ class Course:
             raise CourseError(
                 f"cannot read {path}: {error.strerror}; compare class new makes one"
             ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise CourseError(f"{path} is no TOML: {error}") from None
         except msgspec.ValidationError as error:
             raise CourseError(f"{path}: {said(str(error), content, _KNOWN)}") from None
+        except (ValueError, RecursionError) as error:  # of letters, numbers and depth, too
+            raise CourseError(f"{path} is no TOML: {error}") from None
         try:
             self._must_make_sense()
         except CourseError as error:

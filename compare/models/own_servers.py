@@ -50,10 +50,10 @@ def from_config(path: Path) -> list[Model]:
     """The models of a file. Raises ValueError, with a line for a person."""
     try:
         config = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), type=Config)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
     except msgspec.ValidationError as error:
         raise ValueError(f"{path}: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:  # of whatever is no TOML
+        raise ValueError(f"cannot read {path}: {error}") from None
     return [_model(name, each) for name, each in config.server.items()]
 
 
@@ -80,6 +80,8 @@ def _model(name: str, described: Described) -> Model:
     for variable in described.env:
         if not variable or "=" in variable:
             raise ValueError(f"{name}: {variable[:40]!r} in env is no name: it is empty or has a =")
+    if described.cwd == "":
+        raise ValueError(f"{name}: cwd is empty: leave it out, or name a folder")
     if missing := sorted(set(described.cores) - os.sched_getaffinity(0)):
         raise ValueError(f"{name}: there is no core {missing[0]} for us")
     try:

@@ -119,11 +119,13 @@ FAULTS = [
     ("[lesson.points]", "[lesson.max_s]", "lesson 1: there is no 'points', which is needed"),
     ("+00:00", "", "due has no time zone: such as 2027-01-31T23:59:00+01:00"),
     ("[[lesson]]", "[[[lesson", "is no TOML"),
+    ("[[lesson]]", f"x = {'[' * 100_000}", "is no TOML"),
+    ("[[lesson]]", f"x = {'1' * 5000}", "is no TOML"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"), FAULTS, ids=[each[1] or "no-zone" for each in FAULTS]
+    ("old", "new", "said"), FAULTS, ids=[each[1][:40] or "no-zone" for each in FAULTS]
 )
 def test_value_that_cannot_be_meant_is_named(
     old: str, new: str, said: str, course: Path, tmp_path: Path

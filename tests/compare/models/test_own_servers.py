@@ -86,6 +86,9 @@ def test_mistake_in_the_option_is_told(text: str, told: str) -> None:
     ("text", "told"),
     [
         ("[server.mine", "cannot read .*servers.toml: "),
+        pytest.param(f"x = {'[' * 100_000}", "cannot read .*servers.toml: ", id="too-deep"),
+        pytest.param(f"x = {'1' * 5000}", "cannot read .*servers.toml: ", id="too-many-digits"),
+        ("[server.mine]\ncommand = 'x'\ncwd = ''", "mine: cwd is empty"),
         ("[server.mine]\nworkloads = []", "missing required field `command`"),
         ("[server.mine]\ncommand = 'x'\ncolour = 1", "unknown field `colour`"),
         ("[server.mine]\ncommand = 7", "Expected `str | array`"),
