@@ -270,7 +270,8 @@ def _must_end(wire: Wire, what: str) -> None:
     try:
         rest = wire.receive_rest()
     except Failed as failure:
-        raise Failed(what, failure.actual) from None
+        likely = failure.likely if failure.likely == symptoms.RESET else ""
+        raise Failed(what, failure.actual, likely=likely) from None
     if rest:
         raise Failed(what, f"{shown(rest)} came")
 

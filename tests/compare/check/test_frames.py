@@ -65,6 +65,12 @@ def test_who_does_not_answer_a_hello_is_told_what_that_is() -> None:
 
 
 @pytest.mark.timeout(60)
+def test_reset_in_the_place_of_the_end_has_one_explanation() -> None:
+    findings = found("frames", "resets-at-the-end", "fr/7", "tcp/4")
+    assert [each.likely for each in findings] == [symptoms.RESET] * 2
+
+
+@pytest.mark.timeout(60)
 def test_memory_that_is_taken_at_a_word_is_counted() -> None:
     (finding,) = found("frames", "allocates", "fr/6")
     assert finding.expected == "no memory to be taken for a length of 536,870,912"

@@ -152,6 +152,8 @@ def main() -> None:
         except TimeoutError:
             continue
         conn.setblocking(True)
+        if MISTAKE == "resets-at-the-end":
+            conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, *[0] * 7]))
         if MISTAKE != "two-writes":
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         threading.Thread(target=thread, args=(conn,), daemon=True).start()
