@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -134,6 +135,16 @@ def test_localhost_is_the_address_of_it_that_is_served(profile: str, only: str) 
         process.terminate()
     assert result.exit_code == 0, result.output
     assert f"{only.count(',') + 1} passed" in result.output
+
+
+def test_nobody_at_a_place_of_datagrams_is_said_before_anything_is_asked() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        place = "{}:{}".format(*free.getsockname())
+    result = check("--profile", "udp-echo", "--only", "udp/1,udp/6", "--connect", place)
+    assert result.exit_code == 1
+    assert result.stdout.count(f"nobody listens at udp://{place}") == 1
+    assert "2 since the server did not start" in result.stdout
 
 
 def test_server_is_killed_with_its_children_also_by_ctrl_c(tmp_path: Path) -> None:

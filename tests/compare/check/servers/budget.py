@@ -257,6 +257,8 @@ class Room:
                 return True
             if self.wrong == "quit ends" and text == "quit":
                 return True
+            if self.wrong == "over 100 ends" and len(text) > 100:
+                return True
             if self.wrong == "over 512 ends" and len(text) > 512:
                 return True
             if self.wrong == "over 999 ends" and len(text) > 999:
