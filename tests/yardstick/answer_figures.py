@@ -11,12 +11,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
+from answer_words import (
+    SPEED,
+    cell_of,
+    labels_of,
+    latency,
+    number,
+    percent,
+    plain,
+    speed,
+    table,
+    times,
+    with_interval,
+)
 
 from compare.models.loops import LOOPS
 from compare.report.breakeven import answer, rows_of
 from compare.report.chart import chart
-from compare.report.terminal import cost_text, rate_text
-from compare.report.words import count, markdown_table, milliseconds, three
+from compare.report.terminal import cost_text
+from compare.report.words import count, milliseconds, three
 from compare.results.loss import lost_share
 from compare.results.ranking import UNRANKED, paired
 from compare.results.records import Cell, Run, Scalability
@@ -25,7 +38,6 @@ from compare.results.sweep import bytes_per_idle
 
 Runs = Sequence[Run]
 Facts = dict[str, str]
-SPEED = "operations/s | server CPU for each | p99 | verdict"
 ON_STREAMS = {"uvloop-streams"} | {
     each.name for each in LOOPS if "compare.contenders.asyncio_streams" in each.command
 }
@@ -37,55 +49,6 @@ class Question(NamedTuple):
     about_s: int
     facts: Callable[[Runs], Facts]
     drawn: bool = False
-
-
-def plain(model: str) -> str:
-    """Without the Python that it ran on."""
-    return model.partition("@")[0]
-
-
-def _labels(run: Run) -> list[str]:
-    """The Pythons that it ran on, in their order."""
-    return list(dict.fromkeys(cell.model.partition("@")[2] for cell in run.cells))
-
-
-def cell_of(run: Run, model: str, **load: object) -> Cell:
-    for cell in run.cells:
-        same = all(getattr(cell, name) == value for name, value in load.items())
-        if plain(cell.model) == model and same and cell.verdict not in ("failed", "unsupported"):
-            return cell
-    words = " ".join(f"{name}={value}" for name, value in load.items())
-    raise LookupError(f"there is no figure of {model} {words}".rstrip())
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else three(value)
-
-
-def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
-    if interval is None:
-        return _number(value)
-    return f"{_number(value)} [{_number(interval[0])}, {_number(interval[1])}]"
-
-
-def times(ours: Cell, theirs: Cell) -> str:
-    """How many times the server CPU of theirs an operation on ours takes."""
-    logs = paired(ours, theirs, "cpu_us_per_op")
-    if not logs:
-        raise LookupError(f"{ours.model} and {theirs.model} share no round")
-    return _with_interval(*ratio_of(logs))
-
-
-def _table(heads: str, rows: Iterable[Sequence[str]], words: int = 1) -> str:
-    """heads: with | between. words: how many columns are that, and not figures."""
-    names = [each.strip() for each in heads.split("|")]
-    head, _, *rest = markdown_table(names, rows, "")
-    rule = ["---" if place < words else "--:" for place in range(len(names))]
-    return "\n".join([head, f"|{'|'.join(rule)}|", *rest])
-
-
-def _share(value: float) -> str:
-    return "none" if not value else f"{100 * value:.2g} %"
 
 
 # The questions.
@@ -105,7 +68,7 @@ def loop(runs: Runs) -> Facts:
     return facts | {
         "added": _added(run),
         "from": _in_units(answer(pairs[0])),
-        "table": _table(" | ".join(heads), rows),
+        "table": table(" | ".join(heads), rows),
     }
 
 
@@ -131,28 +94,33 @@ def _in_units(text: str) -> str:
 
 
 def threads(runs: Runs) -> Facts:
-    long, short = runs
+    """Of messages, of connections, and of messages that wait for something, such as a database."""
+    long, short, waiting = runs
+    most = max(cell.connections for cell in waiting.cells)
     facts = {
-        name: times(cell_of(run, model), cell_of(run, "asyncio"))
-        for name, run, model in (
-            ("long", long, "threaded"),
-            ("short", short, "threaded"),
-            ("pool", short, "threadpool"),
+        name: times(cell_of(run, model, **load), cell_of(run, "asyncio", **load))
+        for name, run, model, load in (
+            ("long", long, "threaded", {}),
+            ("short", short, "threaded", {}),
+            ("pool", short, "threadpool", {}),
+            ("waiting", waiting, "threaded", {"connections": most}),
         )
     }
     rows = [
-        [cell.model, cell.workload, *_speed(cell)]
-        for run in runs
+        [cell.model, cell.workload, *speed(cell)]
+        for run in (long, short)
         for cell in run.cells
         if cell.ops_per_s
     ]
-    return facts | {"table": _table(f"model | workload | {SPEED}", rows, words=2)}
-
-
-def _speed(cell: Cell) -> list[str]:
-    """As SPEED has it."""
-    p99 = milliseconds(cell.latency_us.p99)
-    return [rate_text(cell).strip(), cost_text(cell), p99, cell.verdict]
+    waits = [
+        [cell.model, f"{cell.connections:,}", *speed(cell)]
+        for cell in waiting.cells
+        if cell.ops_per_s
+    ]
+    return facts | {
+        "table": table(f"model | workload | {SPEED}", rows, words=2),
+        "waits": table(f"model | connections | {SPEED}", waits),
+    }
 
 
 def gains(runs: Runs) -> Facts:
@@ -161,14 +129,14 @@ def gains(runs: Runs) -> Facts:
     if not run.scalability:
         raise LookupError("there is nothing on several numbers of cores")
     return {each.model: _gain(each) for each in run.scalability} | {
-        "table": _table("model | operations/s by cores | gain", map(_gained, run.scalability))
+        "table": table("model | operations/s by cores | gain", map(_gained, run.scalability))
     }
 
 
 def free(runs: Runs) -> Facts:
-    """Gains with and without a lock, and what an echo takes without one, of the same version."""
-    several, one = runs
-    labels = _labels(one)
+    """What cores gain with a lock and without one, an echo, and work that is Python all the way."""
+    own, several, one = runs
+    labels = labels_of(one)
     without = next((label for label in labels if label.endswith("t")), "")
     pairs = [(f"{each}@{without}", f"{each}@{without[:-1]}") for each in ("threaded", "asyncio")]
     kept = {without: "-free", without[:-1]: ""}  # a figure has its name in any version
@@ -185,14 +153,33 @@ def free(runs: Runs) -> Facts:
         facts[f"echo-{plain(ours)}"] = ratio
         costs.append([plain(ours), *(cost_text(cells[each]) for each in (theirs, ours)), ratio])
     heads = "an echo on one core | server CPU with the lock | without | times"
-    return facts | {"echoes": _table(heads, costs)}
+    return facts | {"echoes": table(heads, costs)} | _python_work(own)
+
+
+def _python_work(run: Run) -> Facts:
+    """Of handlers that are Python all the way; the last of a version has no lock: 3.14, 3.14t."""
+    facts: Facts = {}
+    rows = []
+    for each in run.scalability:
+        with_lock = each.model.removesuffix("t")
+        cores = max(rung.cores for rung in each.rungs)
+        on_all = cell_of(run, each.model, cores=cores)
+        net = _rate_times(on_all, cell_of(run, with_lock, cores=1))
+        facts |= {"python-gain": _gain(each), "python-net": net}
+        rows.append([*_gained(each), net])
+    heads = "Python | operations/s by cores | gain | times the same with the lock on one core"
+    return facts | {"python": table(heads, rows)}
+
+
+def _rate_times(ours: Cell, theirs: Cell) -> str:
+    return with_interval(*ratio_of(paired(ours, theirs, "ops_per_s")))
 
 
 def _gain(each: Scalability) -> str:
     first, *_, last = each.rungs
     more = last.cores / first.cores
     ends = last.efficiency_ci95 and (more * last.efficiency_ci95[0], more * last.efficiency_ci95[1])
-    return _with_interval(more * last.efficiency, ends)
+    return with_interval(more * last.efficiency, ends)
 
 
 def _gained(each: Scalability) -> list[str]:
@@ -218,22 +205,26 @@ def tls(runs: Runs) -> Facts:
     heads = "model | workload | handshakes | times its CPU over plain TCP | server CPU for each"
     agreed = [each.handshakes for run in runs for each in run.cells if each.handshakes]
     facts["agreed"] = ", ".join(dict.fromkeys(f"{each.version}, {each.cipher}" for each in agreed))
-    return facts | {"table": _table(f"{heads} | a second, at 100 % of a core", rows, words=3)}
+    return facts | {"table": table(f"{heads} | a second, at 100 % of a core", rows, words=3)}
 
 
 def loops(runs: Runs) -> Facts:
     (run,) = runs
+    streams = ON_STREAMS | {"asyncio-streams"}
+    return _beside_asyncio("loop", run, [each for each in run.cells if each.model not in streams])
+
+
+def frameworks(runs: Runs) -> Facts:
+    (run,) = runs
+    return _beside_asyncio("framework", run, run.cells)
+
+
+def _beside_asyncio(what: str, run: Run, cells: Iterable[Cell]) -> Facts:
+    """How many times its CPU each takes, the cheapest first."""
     base = cell_of(run, "asyncio")
-    on_base = [
-        cell for cell in _ranked(run.cells) if cell.model not in ON_STREAMS | {"asyncio-streams"}
-    ]
-    rows = [
-        [cell.model, "1" if cell is base else times(cell, base), *_speed(cell)] for cell in on_base
-    ]
-    return {
-        **{cell.model: times(cell, base) for cell in on_base if cell is not base},
-        "table": _table(f"loop | times asyncio's CPU | {SPEED}", rows),
-    }
+    ratios = {cell.model: times(cell, base) if cell is not base else "1" for cell in _ranked(cells)}
+    rows = [[model, ratio, *speed(cell_of(run, model))] for model, ratio in ratios.items()]
+    return ratios | {"table": table(f"{what} | times asyncio's CPU | {SPEED}", rows)}
 
 
 def _ranked(cells: Iterable[Cell]) -> list[Cell]:
@@ -254,29 +245,43 @@ def size(runs: Runs) -> Facts:
     for each in sizes:
         asyncio, uvloop = (cell_of(run, name, size=each) for name in ("asyncio", "uvloop"))
         costs = map(cost_text, (asyncio, uvloop))
-        facts[f"ns-{each}"] = _number(1000 * _cost(asyncio) / each)
+        facts[f"ns-{each}"] = number(1000 * _cost(asyncio) / each)
         share = f"{facts[f'ns-{each}']} ns"
         payload = f"{each / _cost(asyncio):,.0f} MB/s"
         rows.append([f"{each:,} B", *costs, share, payload, times(asyncio, uvloop)])
     heads = "message | asyncio: server CPU | uvloop: server CPU | asyncio: for a byte"
     heads += " | a core of asyncio, each way | asyncio, times uvloop's"
-    return facts | {"table": _table(heads, rows)}
+    return facts | {"table": table(heads, rows)}
 
 
 def slow(runs: Runs) -> Facts:
-    (run,) = runs
+    """Where a handler is slow at times, and where such work is put somewhere else."""
+    models, places = runs
     facts: Facts = {}
     rows = []
-    for cell in sorted(run.cells, key=lambda cell: (cell.model, cell.slow_share)):
-        if "rate-unmet" in cell.verdicts:
-            raise LookupError(f"{cell.model} did not do what was due, and its latencies only grow")
-        us = cell.latency_us
+    for cell in sorted(models.cells, key=lambda cell: (cell.model, cell.slow_share)):
         name = f"{cell.model}-{'slow' if cell.slow_share else 'none'}"
-        facts |= {f"{name}-p90": milliseconds(us.p90), f"{name}-p50": milliseconds(us.p50)}
-        share = f"{_share(cell.slow_share)} of them"
-        latencies = map(milliseconds, (us.p50, us.p90, us.p99))
-        rows.append([cell.model, share, *latencies, cell.verdict])
-    return facts | {"table": _table("model | slow | p50 | p90 | p99 | verdict", rows)}
+        facts |= {f"{name}-p90": milliseconds(_in_time(cell).latency_us.p90)}
+        rows.append([cell.model, f"{percent(cell.slow_share)} of them", *_latencies(cell)])
+    by_place = {cell.model: _in_time(cell) for cell in places.cells}
+    return facts | {
+        **{f"{name}-p90": milliseconds(each.latency_us.p90) for name, each in by_place.items()},
+        "table": table("model | slow | p50 | p90 | p99 | verdict", rows),
+        "places": table(
+            "what is slow runs in | p50 | p90 | p99 | verdict",
+            [[f"the {name}", *_latencies(cell)] for name, cell in by_place.items()],
+        ),
+    }
+
+
+def _in_time(cell: Cell) -> Cell:
+    if "rate-unmet" in cell.verdicts:
+        raise LookupError(f"{cell.model} did not do what was due, and its latencies only grow")
+    return cell
+
+
+def _latencies(cell: Cell) -> list[str]:
+    return [*(latency(cell, name) for name in ("p50", "p90", "p99")), cell.verdict]
 
 
 def streams(runs: Runs) -> Facts:
@@ -285,21 +290,21 @@ def streams(runs: Runs) -> Facts:
         name: times(cell_of(run, f"{name}-streams"), cell_of(run, name))
         for name in ("asyncio", "uvloop")
     }
-    rows = [[cell.model, *_speed(cell)] for cell in _ranked(run.cells)]
-    return facts | {"table": _table(f"model | {SPEED}", rows)}
+    rows = [[cell.model, *speed(cell)] for cell in _ranked(run.cells)]
+    return facts | {"table": table(f"model | {SPEED}", rows)}
 
 
 def idle(runs: Runs) -> Facts:
     (run,) = runs
-    each_kb = {name: f"{_number(found / 1024)} KB" for name, found in _idle(run)}
+    each_kb = {name: f"{number(found / 1024)} KB" for name, found in _idle(run)}
     many = max(cell.idle for cell in run.cells)
     rows = []
     for name, memory in each_kb.items():
         held = cell_of(run, name, idle=many).held
-        kernel = f"{_number(held.kernel_kb / many)} KB" if held else "-"
+        kernel = f"{number(held.kernel_kb / many)} KB" if held else "-"
         rows.append([name, memory, kernel])
     heads = "model | server memory for each | kernel memory for each, both ends"
-    return each_kb | {"table": _table(heads, rows)}
+    return each_kb | {"table": table(heads, rows)}
 
 
 def _idle(run: Run) -> Iterator[tuple[str, float]]:
@@ -315,18 +320,20 @@ def udp(runs: Runs) -> Facts:
     rows = []
     for cell in run.cells:
         if cell.rounds:
-            lost = _share(lost_share(cell.rounds))
+            lost = percent(lost_share(cell.rounds))
             facts[f"{cell.model}-{cell.connections}"] = lost
             sent = sum(each.sent for each in cell.rounds)
-            rows.append([cell.model, f"{cell.connections:,}", f"{sent:,}", lost, *_speed(cell)])
-    heads = f"model | in flight at a time | sent | lost | {SPEED}"
-    return facts | {"table": _table(heads, rows)}
+            there = percent(sum(each.server.dropped or 0 for each in cell.rounds) / max(1, sent))
+            name = [cell.model, f"{cell.connections:,}", f"{sent:,}"]
+            rows.append([*name, lost, there, *speed(cell)])
+    heads = f"model | in flight at a time | sent | lost | by the server's buffer | {SPEED}"
+    return facts | {"table": table(heads, rows)}
 
 
 def python(runs: Runs) -> Facts:
     """Against the oldest of them."""
     (run,) = runs
-    labels = _labels(run)
+    labels = labels_of(run)
     cells = {cell.model: cell for cell in run.cells if cell.ops_per_s}
     facts: Facts = {}
     rows = []
@@ -336,8 +343,8 @@ def python(runs: Runs) -> Facts:
             cell = cells[f"{name}@{label}"]
             ratio = "1" if cell is first else times(cell, first)
             facts[f"{name}-{label.replace('.', '')}"] = ratio
-            rows.append([cell.model, ratio, *_speed(cell)])
-    return facts | {"table": _table(f"model | times the first one's CPU | {SPEED}", rows)}
+            rows.append([cell.model, ratio, *speed(cell)])
+    return facts | {"table": table(f"model | times the first one's CPU | {SPEED}", rows)}
 
 
 def load(runs: Runs) -> Facts:
@@ -347,14 +354,11 @@ def load(runs: Runs) -> Facts:
     for cell in run.cells:
         if cell.pace is None or cell.share is None:  # its closed loop, of which it is a share
             continue
-        if "rate-unmet" in cell.verdicts:
-            raise LookupError(f"{cell.model} did not do what was due, and its latencies only grow")
         share = round(100 * cell.share)
-        facts[f"{cell.model}-{share}-p99"] = milliseconds(cell.latency_us.p99)
-        latencies = map(milliseconds, (cell.latency_us.p50, cell.latency_us.p99))
-        rows.append([cell.model, f"{share} %", count(cell.pace.offered), *latencies, cell.verdict])
-    heads = "model | of its capacity | messages/s | p50 | p99 | verdict"
-    return facts | {"table": _table(heads, rows)}
+        facts[f"{cell.model}-{share}-p99"] = milliseconds(_in_time(cell).latency_us.p99)
+        rows.append([cell.model, f"{share} %", count(cell.pace.offered), *_latencies(cell)])
+    heads = "model | of its capacity | messages/s | p50 | p90 | p99 | verdict"
+    return facts | {"table": table(heads, rows)}
 
 
 QUESTIONS: dict[str, Question] = {
@@ -363,6 +367,7 @@ QUESTIONS: dict[str, Question] = {
     "free": Question(80, free),
     "tls": Question(80, tls),
     "loops": Question(50, loops, drawn=True),
+    "frameworks": Question(50, frameworks),
     "python": Question(25, python),
     "cores": Question(30, gains),
     "size": Question(35, size),

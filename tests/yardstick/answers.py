@@ -176,8 +176,9 @@ class Instrument:
         return None
 
     def _path(self) -> str:
+        ours = str(Path(sys.executable).parent)  # servers of the page's own are started by `python`
         last = [str(self._prefix / "bin")] if self._prefix else []  # it has a python3.13, too
-        return os.pathsep.join([os.environ.get("PATH", os.defpath), *last])
+        return os.pathsep.join([ours, os.environ.get("PATH", os.defpath), *last])
 
     def is_fresh(self, names: Sequence[str]) -> bool:
         """Whether this machine made all of them within a day. What cannot be read is not."""

@@ -51,17 +51,19 @@ MADE_UP: dict[str, Callable[[], list[list[Cell]]]] = {
     "threads": lambda: [
         cells(("threaded", *BOTH)),
         cells(("threaded", "threadpool", *BOTH), workload=("tcp-short",)),
+        cells(("threaded", *BOTH), wait_us=(5000.0,), connections=(64, 1000)),
     ],
     "free": lambda: [
+        cells(("3.13", "3.13t", "3.14", "3.14t"), cores=(1, 2)),
         cells(
             [
                 f"{model}@{label}"
                 for model in ("threaded", "asyncio", "asyncio-threads", "asyncio-workers")
-                for label in ("3.13", "3.13t")
+                for label in ("3.14", "3.14t")
             ],
             cores=(1, 2),
         ),
-        cells(("threaded@3.13", "threaded@3.13t", "asyncio@3.13", "asyncio@3.13t")),
+        cells(("threaded@3.14", "threaded@3.14t", "asyncio@3.14", "asyncio@3.14t")),
     ],
     "tls": lambda: [
         cells((*BOTH, *STREAMS), tls=("none", "full")),
@@ -73,12 +75,20 @@ MADE_UP: dict[str, Callable[[], list[list[Cell]]]] = {
             made_up_cell("zloop", (), verdict="unsupported", ops_per_s=None),
         ]
     ],
+    "frameworks": lambda: [
+        cells((*BOTH, "asyncio-streams", "twisted", "gevent", "trio", "tornado", "anyio"))
+    ],
     "cores": lambda: [cells(("threaded", "asyncio", "asyncio-workers"), cores=(1, 2))],
     "size": lambda: [cells(BOTH, size=(100, 1000, 16000, 64000))],
     "python": lambda: [
-        cells([f"{model}@3.{minor}" for model in ("epoll", "asyncio") for minor in (11, 12, 13)])
+        cells(
+            [f"{model}@3.{minor}" for model in ("epoll", "asyncio") for minor in (11, 12, 13, 14)]
+        )
     ],
-    "slow": lambda: [cells(("threaded", *BOTH), slow_share=(0.0, 0.01))],
+    "slow": lambda: [
+        cells(("threaded", *BOTH), slow_share=(0.0, 0.01)),
+        cells(("loop", "thread", "process")),
+    ],
     "streams": lambda: [cells((*BOTH, *STREAMS))],
     "load": lambda: [
         [
@@ -156,9 +166,10 @@ def test_figure_that_a_run_does_not_have_is_told_and_the_old_one_stays(
 def test_latencies_of_what_could_not_be_done_in_time_are_no_figures(
     answers: ModuleType, folder: Path, capsys: Any
 ) -> None:
-    (run,) = made_up("slow")
+    run, places = made_up("slow")
     late = msgspec.structs.replace(run.cells[1], verdicts=["rate-unmet"])
-    keep(folder, answers, "slow", [msgspec.structs.replace(run, cells=[*run.cells, late])])
+    late_run = msgspec.structs.replace(run, cells=[*run.cells, late])
+    keep(folder, answers, "slow", [late_run, places])
     answers.write(folder, ["slow"])
     assert (folder / "questions.md").read_text(encoding="utf-8") == PAGE
     assert "asyncio did not do what was due" in capsys.readouterr().err
