@@ -39,7 +39,7 @@ CONTENT = [
     ("quit-closes", "tcp/20", "then the end"),
     ("drops-4096", "tcp/22", "0 of 4,096 bytes"),
     ("ends-after-2000-reads", "tcp/22", "the end"),
-    ("delays", "tcp/23", "half of them took 2"),
+    ("delays", "tcp/23", "of them took 2"),
     ("talks-on", "tcp/3", "bytes more came"),
     ("talks-on", "tcp/4", "bytes more came"),
     ("asks-who-it-is", "tcp/23", "the first answer of a connection"),
