@@ -363,9 +363,17 @@ def fail(message: str, status: int = 1) -> NoReturn:
 
 
 def announce(addresses: Iterable[Address]) -> None:
-    """Tell whoever started us that connecting works from now on, and where."""
-    sys.stdout.writelines(f"READY {address}\n" for address in addresses)
-    sys.stdout.flush()
+    """Tell whoever started us that connecting works from now on, and where.
+
+    Where that cannot be told the process ends at once, whatever runs it: nobody has come yet.
+    """
+    try:
+        sys.stdout.writelines(f"READY {address}\n" for address in addresses)
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stderr.write(f"error: cannot say READY on stdout: {error.strerror}\n")
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def log_to_stderr() -> None:

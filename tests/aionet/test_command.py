@@ -196,3 +196,29 @@ def wait_until_refused(address: tuple[str, int]) -> None:
             socket.create_connection(address, timeout=10).close()
         except (ConnectionRefusedError, ConnectionResetError):
             return
+
+
+@pytest.mark.parametrize(
+    "serving",
+    [
+        ("aionet", "serve", "echo"),
+        ("aionet", "serve", "echo", "--workers", "2"),
+        ("blocking", "serve", "echo", "--model", "epoll"),
+        ("blocking", "serve", "echo", "--model", "prefork"),
+    ],
+    ids=" ".join,
+)
+def test_server_that_cannot_say_ready_says_so_in_a_line_and_is_gone(
+    serving: tuple[str, ...],
+) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", *serving],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: cannot say READY on stdout: No space left on device\n"
