@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 from rich.console import Console
@@ -35,6 +34,7 @@ from compare.commands.output import (
 )
 from compare.host.launch import READY_TIMEOUT_S
 from compare.host.place import Place, loopback_fault
+from compare.models import starting
 from compare.report import checks
 from compare.report.progress import saying
 
@@ -128,14 +128,12 @@ def _must_be_a_client(profile: Profile, connect: str | None, command: tuple[str,
 
 
 def words_of(command: tuple[str, ...]) -> tuple[str, ...]:
-    """One string is in a shell's quoting, as in `compare run --server`."""
-    if len(command) != 1 or Path(command[0]).is_file():
-        return command
+    """As in `compare run --server`."""
     try:
-        words = tuple(shlex.split(command[0]))
+        words = starting.words_of(command)
     except ValueError as error:
-        raise click.UsageError(f"{command[0]!r} is no command: {error}.") from None
-    if not words:
+        raise click.UsageError(f"{error}.") from None
+    if command and not words:
         raise click.UsageError("the command is empty.")
     return words
 

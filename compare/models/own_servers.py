@@ -12,6 +12,7 @@ import msgspec
 
 from compare.models import units
 from compare.models.matrix import MODELS, WORKLOADS, Model
+from compare.models.starting import words_of
 
 _NOT_SAID = "it does not say that it serves this"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
@@ -64,9 +65,10 @@ def _model(name: str, described: Described) -> Model:
         raise ValueError(f"there is a model {name!r} already; choose another name")
     try:
         command = described.command
-        words = shlex.split(command) if isinstance(command, str) else command
+        words = words_of([command] if isinstance(command, str) else command)
+        words = words_of(words)  # quoted as a whole once more
     except ValueError as error:
-        raise ValueError(f"{name}: {described.command!r} is no command: {error}") from None
+        raise ValueError(f"{name}: {error}") from None
     if not words:
         raise ValueError(f"{name}: the command is empty")
     for workload in described.workloads:

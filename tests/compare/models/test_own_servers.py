@@ -36,6 +36,11 @@ def config(folder: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("command", ["a 'b c' {port}", "'a \"b c\" {port}'", "\"a 'b c' {port}\""])
+def test_command_may_be_quoted_as_a_whole(command: str) -> None:
+    assert own_servers.from_option(f"mine={command}").command == ("a", "b c", "{port}")
+
+
 def test_option_is_a_name_and_a_command_in_a_shells_quoting() -> None:
     model = own_servers.from_option("mine=python 'my server.py' {port}")
     assert (model.name, model.command) == ("mine", ("python", "my server.py", "{port}"))
