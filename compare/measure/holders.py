@@ -13,6 +13,7 @@ from types import TracebackType
 
 import msgspec
 import psutil
+from msgspec.json import Decoder
 
 from compare.contract.counts import added
 from compare.contract.histogram import encode, merge
@@ -26,6 +27,7 @@ from compare.models.source import OURS, first_on_path
 
 PER_ADDRESS = 0.5  # of the ephemeral ports: finding a free one among few takes long
 STEP_S = 0.5  # how often the caller hears that they are under way
+HELD = Decoder(Held)
 
 
 class Holders:
@@ -125,7 +127,7 @@ class Holders:
                     line = key.data.stdout.readline()
                     if not line.endswith(b"\n"):
                         raise _ended(key.data)
-                    found.append(record(line, Held))
+                    found.append(record(line, HELD))
                 wait()
         return found
 
