@@ -113,7 +113,7 @@ def test_kept_runs_are_small_belong_to_a_question_and_name_no_path(answers: Modu
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_runs(command: str) -> None:
-    here = re.sub(r"\bpython(3\.\d+t?)?(?= )", sys.executable, command)
+    here = re.sub(r"(?<![-\w])python(3\.\d+t?)?(?= )", sys.executable, command)
     words = [sys.executable if word.startswith("python") else word for word in shlex.split(here)]
     _, name, *rest = words
     rest += SHORT[name]

@@ -157,15 +157,16 @@ def free(runs: Runs) -> Facts:
 
 
 def _python_work(run: Run) -> Facts:
-    """Of handlers that are Python all the way; the last of a version has no lock: 3.14, 3.14t."""
+    """Of handlers that are Python all the way: 3.14, 3.14t without the lock, 3.14-processes."""
     facts: Facts = {}
     rows = []
     for each in run.scalability:
-        with_lock = each.model.removesuffix("t")
+        version, _, what = each.model.partition("-")
+        with_lock = version.removesuffix("t")
         cores = max(rung.cores for rung in each.rungs)
         on_all = cell_of(run, each.model, cores=cores)
         net = _rate_times(on_all, cell_of(run, with_lock, cores=1))
-        facts |= {"python-gain": _gain(each), "python-net": net}
+        facts[f"python-{what or ('threads' if with_lock == version else 'free')}"] = net
         rows.append([*_gained(each), net])
     heads = "Python | operations/s by cores | gain | times the same with the lock on one core"
     return facts | {"python": table(heads, rows)}
@@ -355,7 +356,7 @@ def load(runs: Runs) -> Facts:
         if cell.pace is None or cell.share is None:  # its closed loop, of which it is a share
             continue
         share = round(100 * cell.share)
-        facts[f"{cell.model}-{share}-p99"] = milliseconds(_in_time(cell).latency_us.p99)
+        facts[f"{cell.model}-{share}-p99"] = latency(_in_time(cell), "p99")
         rows.append([cell.model, f"{share} %", count(cell.pace.offered), *_latencies(cell)])
     heads = "model | of its capacity | messages/s | p50 | p90 | p99 | verdict"
     return facts | {"table": table(heads, rows)}

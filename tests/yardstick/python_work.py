@@ -1,6 +1,6 @@
 """Echo by a thread for each connection, whose work is Python all the way: it reads JSON.
 
-    python tests/yardstick/python_work.py PORT
+    python tests/yardstick/python_work.py PORT [PROCESSES]
 
 For each message a document of 1 KB is read by what json has in Python (json.scanner), in place of
 its C: dictionaries, strings, calls and exceptions, as a handler has them.
@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import json.decoder
 import json.scanner
+import multiprocessing
+import signal
 import socketserver
 import sys
 
@@ -42,6 +44,14 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
-if __name__ == "__main__":
-    with Server(("127.0.0.1", int(sys.argv[1])), Echo) as server:
+def main(port: int, processes: int = 1) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the others end with this one
+    fork = multiprocessing.get_context("fork")
+    with Server(("127.0.0.1", port), Echo) as server:
+        for _ in range(processes - 1):
+            fork.Process(target=server.serve_forever, daemon=True).start()
         server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -54,7 +54,7 @@ MADE_UP: dict[str, Callable[[], list[list[Cell]]]] = {
         cells(("threaded", *BOTH), wait_us=(5000.0,), connections=(64, 1000)),
     ],
     "free": lambda: [
-        cells(("3.13", "3.13t", "3.14", "3.14t"), cores=(1, 2)),
+        cells(("3.13", "3.13t", "3.14", "3.14t", "3.14-processes"), cores=(1, 2)),
         cells(
             [
                 f"{model}@{label}"
