@@ -38,6 +38,15 @@ from compare.check.wire import ENDLESS, Wire
 ROUNDS = 20  # of comings and goings
 COMING = 4  # at the same time, so that no more than ten are there
 NAMES_LIKE_WORDS = ("quit", "exit", "admin", "root", "null", "None", "0", "true", "all", "server")
+NAMES_OF_OBJECTS = ("constructor", "toString")
+OF_OBJECTS = (
+    "It keeps its members in an object, which has names of its own in JavaScript: take a Map, or "
+    "Object.create(null)."
+)
+OF_A_PART = (
+    "It looks for a name in a text, where 'ann' is in 'joanna', too: keep the members in a dict or "
+    "a set, and compare whole names."
+)
 
 
 @check(
@@ -93,8 +102,8 @@ def _must_hear_each_other(words: Words, present: dict[str, Wire]) -> None:
     "chat/7",
     "chat",
     what="Gives names of letters and digits, of each length from 1 to 16 and in upper case, too, "
-    "which must be let in as they are; and names with any other character, or none, after which "
-    "the end must come, and nothing be told to others.",
+    "which must be let in as they are, also where they are a part of another's; and names with any "
+    "other character, or none, after which the end must come, and nothing be told to others.",
     why="What one server takes for a name another must take, too; and a name with a bracket or an "
     "escape in it can pretend to be somebody else.",
     mistake="str.isalnum(), which takes letters of every alphabet; a check of the first character "
@@ -106,10 +115,16 @@ def names(bench: Bench) -> None:
     words = Words(bench, "chat/7")
     watcher = words.name()
     present = {watcher: join(bench, watcher)}
-    for name in _legal_names(words):
-        member = enter(bench, words, name, present)
-        member.close()
-        must_tell_of(present[watcher], name, "has left")
+    likely = dict.fromkeys(NAMES_OF_OBJECTS, OF_OBJECTS)
+    likely |= dict.fromkeys(_parts_of(watcher), OF_A_PART)
+    for name in (*_legal_names(words), *likely):
+        try:
+            member = enter(bench, words, name, present)
+            member.close()
+            must_tell_of(present[watcher], name, "has left")
+        except Failed as failure:
+            failure.likely = failure.likely or likely.get(name, "")
+            raise
     for bad in _illegal_names(words):
         visitor = visit(bench)
         visitor.send(bad + b"\n")
@@ -134,6 +149,11 @@ def _legal_names(words: Words) -> list[str]:
         *("".join(every[at : at + NAME]) for at in range(0, len(every), NAME)),
         *NAMES_LIKE_WORDS,
     ]
+
+
+def _parts_of(name: str) -> list[str]:
+    """Names that one who is there begins with, has in it, and is the beginning of."""
+    return [name[:4], name[2:6], name + name[0]]
 
 
 def _illegal_names(words: Words) -> list[bytes]:

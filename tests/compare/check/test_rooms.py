@@ -12,6 +12,7 @@ import pytest
 from compare.check import runner, symptoms
 from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS, of_profile
+from compare.check.chat_members import OF_A_PART, OF_OBJECTS
 from compare.check.runner import Finding, run
 
 SERVERS = Path(__file__).parent / "servers"
@@ -32,7 +33,8 @@ MISTAKES = {
         *("names over 10 refused", "other alphabets", "empty name", "dashes accepted"),
         *("underscores accepted", "beginning checked", "end checked", "blanks accepted", "ranges"),
         *("names lowered", "names cut", "names cleaned", "names stripped", "asks again"),
-        *("tells of the refused", "names capitalized"),
+        *("tells of the refused", "names capitalized", "names of objects refused"),
+        *("part of a name refused", "part of a name unheard"),
     ),
     "chat/8": ("late to the room", "enters before it is told", "roster of three"),
     "chat/9": ("doubles some", "five at a time", "tells the sender", "roster cut", "no blank"),
@@ -126,6 +128,9 @@ NAMED = [  # what a first room gets wrong, the check that meets it first, and wh
     ("tells the sender", "chat/9", symptoms.OWN_WORDS),
     ("tells the sender", "chat/6", symptoms.OWN_WORDS),
     ("tells the sender", "chat/15", symptoms.OWN_WORDS),
+    ("names of objects refused", "chat/7", OF_OBJECTS),
+    ("part of a name refused", "chat/7", OF_A_PART),
+    ("part of a name unheard", "chat/7", OF_A_PART),
 ]
 
 

@@ -101,6 +101,9 @@ class Room:
     def tell_others(self, me: asyncio.StreamWriter, line: str) -> None:
         all_ = self.connected if self.wrong == "tells the unnamed" else [*self.members]
         for writer in all_:
+            name = self.members.get(me, " ")  # of one who leaves
+            if self.wrong == "part of a name unheard" and name in self.members.get(writer, ""):
+                continue
             if writer is not me or self.wrong == "tells the sender":
                 self.tell(writer, line)
 
@@ -115,6 +118,10 @@ class Room:
         if wrong == "digits first refused" and name[:1].isdigit():
             return False
         if wrong == "reserved names" and name in ("admin", "root"):
+            return False
+        if wrong == "names of objects refused" and name in ("constructor", "toString"):
+            return False
+        if wrong == "part of a name refused" and name in " ".join(self.members.values()):
             return False
         if wrong == "short names refused" and len(name) < 2:
             return False
