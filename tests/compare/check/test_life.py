@@ -120,7 +120,13 @@ def test_second_server_has_longer_while_it_is_at_work(
     assert finding.state == state, finding
 
 
-ENDS = "import os, signal; signal.signal(signal.SIGTERM, lambda *_: os._exit({status})); "
+# By a thread: a handler of Python's waits until accept() returns, if the signal comes just before.
+ENDS = """
+import os, signal, threading
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+end = lambda: os._exit({status} if signal.sigwait([signal.SIGTERM]) else 1)
+threading.Thread(target=end, daemon=True).start()
+"""
 LISTENS = """
 import socket, sys, threading
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
