@@ -48,8 +48,9 @@ def show(run: Run, console: Console) -> None:
         console.print()
         console.print(_heading(run, cells), soft_wrap=True)
         mine = [each for each in run.comparisons if each.load == load]
-        console.print(table_of(cells, mine, width=console.width))
-        if not _has_room_for_verdicts(cells, mine, width=console.width):
+        table = table_of(cells, mine, width=console.width)
+        console.print(table)
+        if "verdict" not in {each.header for each in table.columns}:
             for line in _verdicts(ordered(cells, mine), standings_of(mine)):
                 console.print(line)
         for sentence in reasons_of(ordered(cells, mine)):
@@ -151,7 +152,7 @@ def columns_of(
 def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, width: int) -> Table:
     """One workload. On a narrow terminal without bars, tails and memory, and without verdicts."""
     columns = columns_of(cells, comparisons, width=width)
-    if not _has_room_for_verdicts(cells, comparisons, width=width):
+    if not _has_room_for_verdicts(columns, cells, width):
         del columns["verdict"]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=False)
     for name in columns:
@@ -168,14 +169,13 @@ def table_of(cells: list[Cell], comparisons: Sequence[Comparison], *, width: int
 
 
 def _has_room_for_verdicts(
-    cells: Sequence[Cell], comparisons: Iterable[Comparison], *, width: int
+    columns: Mapping[str, Callable[[Cell], str]], cells: Sequence[Cell], width: int
 ) -> bool:
     """Whether the longest fits beside the figures; else they stand below, and in no half words."""
-    columns = columns_of(cells, comparisons, width=width)
-    del columns["verdict"]
     for name, show_column in columns.items():
-        texts = (name, *map(show_column, cells))
-        width -= max(Text.from_markup(each).cell_len for each in texts) + GAP
+        if name != "verdict":
+            texts = (name, *map(show_column, cells))
+            width -= max(Text.from_markup(each).cell_len for each in texts) + GAP
     return width >= max(map(len, get_args(Verdict)))
 
 

@@ -88,9 +88,7 @@ def _side_by_side(
 ) -> list[Cell]:
     """A cell of each, in their order."""
     steps = [told(model, each) for each in handlers]
-    cells = side_by_side(cores, steps, "tcp-long", rounds, size=SIZE, connections=connections)
-    by_name = {each.model: each for each in cells}
-    return [by_name[each.name] for each in steps]
+    return side_by_side(cores, steps, "tcp-long", rounds, size=SIZE, connections=connections)
 
 
 HANDLERS: list[Check] = [work("threaded"), work("epoll"), wait("threaded"), wait("asyncio")]

@@ -27,7 +27,7 @@ def side_by_side(
     duration_s: float = AA_S,
     **changes: Any,
 ) -> list[Cell]:
-    """Some models as a run measures them; changes: of the load. Raises LaunchError."""
+    """A cell of each model, in their order; changes: of the load. Raises LaunchError."""
     load = msgspec.structs.replace(Load(workload=workload, connections=16, size=100), **changes)
     settings = Settings(
         models=[each.name for each in models],

@@ -121,26 +121,6 @@ def test_a_handler_that_fails_is_logged_a_few_times_and_others_go_on(
     )
 
 
-def test_a_handler_that_awaits_what_is_cancelled_has_failed(
-    run: Run[Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(throttle, "_kinds", {})
-
-    async def handler(received: Datagram) -> None:
-        query: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        query.cancel()
-        await query
-
-    async def main() -> None:
-        async with serve(handler, ANY) as server:
-            with client_of(server) as client:
-                client.send(b"hello")
-                await server.drain()
-
-    run(main())
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
-
-
 class Given(BaseException):
     """What no `except Exception` catches."""
 
@@ -158,10 +138,25 @@ def gives_at_once(received: Datagram) -> None:
     raise Given
 
 
-@pytest.mark.parametrize("handler", [gives, gives_later, gives_at_once])
+async def awaits_what_is_cancelled(received: Datagram) -> None:
+    query: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    query.cancel()
+    await query
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [
+        (gives, Given),
+        (gives_later, Given),
+        (gives_at_once, Given),
+        (awaits_what_is_cancelled, asyncio.CancelledError),
+    ],
+)
 def test_what_is_no_exception_has_failed_too(
     run: Run[Any],
     handler: Any,
+    error: type[BaseException],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -175,9 +170,10 @@ def test_what_is_no_exception_has_failed_too(
 
     run(main())
     (record,) = caplog.records
+    assert record.levelno == logging.ERROR
     assert "the handler failed over a datagram" in record.getMessage()
     assert record.exc_info is not None
-    assert record.exc_info[0] is Given
+    assert record.exc_info[0] is error
 
 
 def plain(received: Datagram) -> None:
