@@ -89,7 +89,10 @@ class Store:
         self.path = path
         with self._told("open"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+            # Used by one thread, but closed by whichever collects the garbage.
+            self._database = sqlite3.connect(
+                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+            )
             weakref.finalize(self, self._database.close)  # or CPython 3.13 warns
             with self._transaction():
                 self._bring_up_to_date()

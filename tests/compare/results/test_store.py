@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -300,6 +301,15 @@ def test_who_opens_a_new_history_while_another_does_waits(
     monkeypatch.setattr("compare.results.store.time.sleep", until_it_ends)
     Store(path).close()
     assert busy
+
+
+def test_store_that_is_forgotten_may_be_collected_in_any_thread(tmp_path: Path) -> None:
+    """Where its garbage is a cycle, that thread is whichever allocates next."""
+    kept = [Store(tmp_path / "history")]
+    forgets = threading.Thread(target=kept.clear)
+    forgets.start()
+    forgets.join()
+    assert not kept
 
 
 def test_word_that_the_locale_has_no_letters_for_is_kept() -> None:
