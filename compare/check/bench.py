@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from compare.check import blame, postmortem, symptoms
+from compare.check import blame, postmortem
 from compare.check.blame import Skipped
 from compare.check.catalogue import Profile
 from compare.check.failure import Failed
 from compare.check.hello import greet
 from compare.check.languages import Language
 from compare.check.postmortem import Look
+from compare.check.timeline import Timeline
 from compare.check.variant import DEFAULT, Variant
-from compare.check.wire import Timeline, Wire, wait_until
+from compare.check.wire import Wire, wait_until
 from compare.host import process
 from compare.host.launch import AWAY, LaunchError, Server
 from compare.host.limits import SPARE_DESCRIPTORS, descriptors
@@ -28,8 +29,6 @@ from compare.host.place import ANYWHERE, LOOPBACKS, Place, free_port
 PATIENCE_S = 3.0  # for what takes milliseconds
 AT_REST_S = 0.1  # that nothing has changed
 END_S = 0.5  # after which one that is ending can be asked how it ended
-ROUNDS = 3  # of clients that come and go, in which what is kept for later levels off
-KEPT = 4  # descriptors by which it may
 
 
 @dataclass(frozen=True)
@@ -343,54 +342,28 @@ class Bench:
             raise Skipped("this machine does not show its memory (/proc/PID/smaps_rollup)")
         return memory
 
-    def must_give_back(self, clients: int, come_and_go: Callable[[], None]) -> None:
-        """Descriptors come back to what they were after so many clients at a time.
-
-        A few may stay that a run-time keeps for later, such as pipes for splice(2); with more
-        clients they become no more. Only the clients come and go where nobody can look inside.
-        """
-        if not self.inside:
-            come_and_go()
-            return
-        most, left = self.descriptors_at_rest(), []
-        for _ in range(ROUNDS):
-            come_and_go()
-            wait_until(lambda most=most: self.descriptors() <= most, self.patience)  # type: ignore[misc]
-            left.append(self.descriptors() - most)
-            if left[-1] <= KEPT:
-                return
-            if left[-1] >= 0.9 * clients:
-                break
-            most += left[-1]
-        each = f", with each {clients} clients anew" if len(left) > 1 else ""
-        raise Failed(
-            "as many descriptors as before",
-            f"{' and '.join(map(str, left))} more are open{each}: connections that are gone are "
-            "still held",
-            likely=symptoms.NOT_GIVEN_BACK,
-        )
-
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
         """The server's processes stand still; its kernel goes on."""
         self._must_see_inside()
         pids = process.tree(self.server.pid)
         self.timeline.note("server", "SIGSTOP")
-        self._signal(pids, signal.SIGSTOP)
+        _signal(pids, signal.SIGSTOP)
         wait_until(lambda: process.stands_still(self.server.pid), self.patience)
         try:
             yield
         finally:
-            self._signal(pids, signal.SIGCONT)
+            _signal(pids, signal.SIGCONT)
             self.timeline.note("server", "SIGCONT")
-
-    def _signal(self, pids: list[int], number: int) -> None:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
 
     def wait_until(self, condition: Callable[[], object]) -> bool:
         return wait_until(condition, self.patience)
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _is_here(host: str) -> bool:

@@ -29,6 +29,7 @@ from compare.check.room import (
     must_hear,
     must_tell_of,
     roster,
+    shown,
     visit,
 )
 from compare.check.soon import SOON_S, must_be_soon
@@ -50,6 +51,9 @@ JUNK = [
 BURST = 25  # lines at a time: fewer wait for each other, and they fit into every buffer
 MESSAGES = 200  # of each of those who talk at once
 TURNS, TRIES = 16, 3
+OF_NOTHING = (
+    "An empty line is taken for the end. recv() returning 0 is one, and an LF alone is none."
+)
 AHEAD = 5  # of them under way, so that a short outbox is no reason to drop who does read
 # Words that some programs take for commands, markup, formats or the end.
 TRICKY = (
@@ -193,7 +197,8 @@ def all_at_once(bench: Bench) -> None:
     "chat",
     what="Says lines of every length from 1 to 1,000 characters of printable ASCII, each such "
     "character first, alone and in between, blanks first, and words that look like commands or "
-    "markup; the others must hear them as they are, but for blanks at the end.",
+    "markup; the others must hear them as they are, but for blanks at the end. Who says an empty "
+    "line must be heard on.",
     why="It is what people type, and none of it concerns the server.",
     mistake="strip() where only the end may go; a buffer or a limit below 1,000; commands, "
     "mentions, escapes of HTML or of a shell; printf() with what came as the format.",
@@ -206,6 +211,7 @@ def any_text(bench: Bench) -> None:
     present = {listening: join(bench, listening)}
     member = enter(bench, words, name, present)
     _must_hear_both(words, member, present[listening], name)
+    _must_stay_after_nothing(words, member, present[listening], name)
     texts = [words.text(size) for size in range(1, MESSAGE + 1)]
     texts += [char + words.text(12) for char in string.punctuation + " " + ALPHANUMERIC]
     texts += [*string.punctuation, *TRICKY, *("a" * MESSAGE, f"{'a ' * (MESSAGE // 2 - 1)}aa")]
@@ -228,6 +234,20 @@ def _must_hear_both(words: Words, member: Wire, other: Wire, name: str) -> None:
     except Failed as failure:
         failure.likely = symptoms.LINE_PER_RECV
         raise
+
+
+def _must_stay_after_nothing(words: Words, member: Wire, other: Wire, name: str) -> None:
+    """An empty line is one, or none; whether the others hear it, its sender stays."""
+    text = words.plain(20)
+    try:
+        member.send(b"\n")
+        member.say(text)
+        told = lines_until_heard(other, name, text)
+    except Failed as failure:
+        failure.likely = OF_NOTHING
+        raise
+    if strange := [line for line in told if line.rstrip() != f"[{name}]"]:
+        raise Failed("nothing but an empty line heard", f"{shown(strange[0])} came")
 
 
 @check(

@@ -43,6 +43,9 @@ OF_OBJECTS = (
     "It keeps its members in an object, which has names of its own in JavaScript: take a Map, or "
     "Object.create(null)."
 )
+OF_ZERO = (
+    "It takes the name 0 for none: it is false in Perl, PHP and JavaScript. Ask for its length."
+)
 OF_A_PART = (
     "It looks for a name in a text, where 'ann' is in 'joanna', too: keep the members in a dict or "
     "a set, and compare whole names."
@@ -52,12 +55,13 @@ OF_A_PART = (
 @check(
     "chat/6",
     "chat",
-    what="Closes or resets while joined, and leaves before giving a name; the others must each be "
-    "told exactly once that a member left, and of those without a name nothing.",
+    what="Closes or resets while joined, closes right after a line, and leaves before giving a "
+    "name; the others must each hear the line, and be told exactly once that a member left, and of "
+    "those without a name nothing.",
     why="A room that shows ghosts, or names of people who never came, is not trusted.",
     mistake="Saying goodbye both where reading and where writing fails, or never; announcing a "
-    "connection and not a member.",
-    calls="recv(2): ECONNRESET; send(2): EPIPE.",
+    "connection and not a member; taking POLLRDHUP for the end, before what came was read.",
+    calls="recv(2): ECONNRESET; send(2): EPIPE; poll(2): POLLRDHUP.",
     together=True,
     needs="chat/10",
 )
@@ -65,7 +69,7 @@ def goodbyes(bench: Bench) -> None:
     words = Words(bench, "chat/6")
     present = company(bench, words)
     gone = []
-    for leave in ("close", "reset", "close unread") * 5:
+    for leave in ("close", "reset", "close unread", "a line") * 5:
         name = words.name()
         member = enter(bench, words, name, present)
         if leave == "close unread":  # close() is then a reset, too
@@ -73,8 +77,13 @@ def goodbyes(bench: Bench) -> None:
                 text = words.plain(20)
                 present[speaker].say(text)
                 must_hear(present[other], speaker, text)
+        last = words.plain(20)
+        if leave == "a line":
+            member.say(last)
         (member.reset if leave == "reset" else member.close)()
         for wire in present.values():
+            if leave == "a line":
+                must_hear(wire, name, last)
             must_tell_of(wire, name, "has left")
         gone.append(name)
         for number in range(2):
@@ -115,9 +124,9 @@ def names(bench: Bench) -> None:
     words = Words(bench, "chat/7")
     watcher = words.name()
     present = {watcher: join(bench, watcher)}
-    likely = dict.fromkeys(NAMES_OF_OBJECTS, OF_OBJECTS)
+    likely = dict.fromkeys(NAMES_OF_OBJECTS, OF_OBJECTS) | {"0": OF_ZERO}
     likely |= dict.fromkeys(_parts_of(watcher), OF_A_PART)
-    for name in (*_legal_names(words), *likely):
+    for name in dict.fromkeys((*_legal_names(words), *likely)):
         try:
             member = enter(bench, words, name, present)
             member.close()

@@ -14,7 +14,8 @@ from compare.check.failure import Differs, Failed, must_equal, shown
 from compare.check.idleness import least_share, must_be_little
 from compare.check.keyboard import Keyboard, Program
 from compare.check.tcp import TRACE
-from compare.check.wire import Timeline, Wire, wait_until
+from compare.check.timeline import Timeline
+from compare.check.wire import Wire, wait_until
 from compare.host.launch import READY_TIMEOUT_S, LaunchError
 from compare.host.place import Place
 

@@ -13,6 +13,7 @@ from compare.check.blame import Skipped, of_this_machine
 from compare.check.catalogue import check
 from compare.check.failure import RECOGNISED, Differs, Failed, must_equal
 from compare.check.hello import STREAMS, hello
+from compare.check.idleness import must_rest
 from compare.check.wire import Wire
 from compare.host import sock_diag
 
@@ -109,17 +110,21 @@ def a_crowd(bench: Bench) -> None:
 @check(
     "tcp/12-held",
     *STREAMS,
-    what="1,024 clients connect at once and stay; all must be served before anybody leaves.",
+    what="1,024 clients connect at once and stay; all must be served before anybody leaves, and "
+    "cost next to no CPU time while they say nothing.",
     why="Most connections of a real server are open and idle.",
     mistake="A fixed number of threads or slots that the idle ones occupy; or select(), whose sets "
     "hold the descriptors below FD_SETSIZE, 1,024: FD_SET() beyond writes where something else "
-    "is, and other languages raise. Use poll() or epoll.",
+    "is, and other languages raise. Use poll() or epoll. Or a look at each, again and again, in "
+    "place of waiting for all: a short timeout of recv() is one.",
     calls="epoll_wait(2); select(2): FD_SETSIZE.",
     together=True,
     needs="tcp/5",
 )
 def a_crowd_that_stays(bench: Bench) -> None:
     _crowd(bench, held=True)
+    if bench.inside:
+        must_rest(bench, f"beside {HELD:,} clients that say nothing")
 
 
 @check(

@@ -39,13 +39,14 @@ _ENDINGS = (  # what stands in its status or in its last words, and what it is a
     (r"is already registered|File exists|EEXIST", symptoms.REGISTERED),
     (r"Bad file descriptor|EBADF|KeyError|fileno", symptoms.FORGOTTEN),
     (r"MemoryError|OutOfMemory|heap out of memory|killed by SIGKILL", symptoms.OUT_OF_MEMORY),
+    (r"Interrupted system call|InterruptedError|EINTR\b", symptoms.INTERRUPTED),
     (r"exit status 0", symptoms.OVER),
 )
 
 
 _MADE_TO_END = (
     *("tcp/5-idle", "tcp/6", "tcp/7", "tcp/16", "tcp/17", "tcp/18", "udp/6", "chat/2"),
-    *("fr/6", "fr/7", "later/4", "life/5"),
+    *("tcp/27", "udp/12", "chat/16", "fr/6", "fr/7", "later/4", "life/5"),
 )
 _RAISED = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception)\b.*$", re.MULTILINE)
 _ORDINARY = re.compile(r"Connection\w*Error|BrokenPipe|Timeout|Interrupt")  # as others are gone

@@ -119,7 +119,7 @@ def many_messages(bench: Bench) -> None:
     why="A client that waits for each answer does 50 in a second where each takes 20 ms.",
     mistake="sleep() in the loop, or a look at the sockets every few milliseconds instead of "
     "waiting for them; an answer in two writes, the second of which Nagle's algorithm holds back "
-    "for 40 ms.",
+    "for 40 ms; MSG_MORE or TCP_CORK where nothing more follows, for 200 ms.",
     calls="poll(2), epoll_wait(2), which return when there is something; tcp(7): TCP_NODELAY.",
     needs="tcp/2",
 )
@@ -131,7 +131,7 @@ def soon(bench: Bench) -> None:
     if bench.subject.profile == "tcp-echo":
         asked = {
             f"an answer to {length:,} bytes": partial(wire.exchange, chance.randbytes(length))
-            for length in (1, 100, 1461, 5000, 20_000)
+            for length in (1, 100, 1461, 4096, 5000, 20_000, 65_536)
         }
     for what, ask in asked.items():
         tries = [[_trip_s(ask) for _ in range(TRIPS)] for _ in range(TRIES)]

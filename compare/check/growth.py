@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from compare.check import symptoms
 from compare.check.bench import Bench, Skipped
 from compare.check.failure import Failed
 from compare.check.wire import wait_until
@@ -26,6 +27,8 @@ REST = 5  # of so many lots one must
 SLACK_KB = 512  # of memory, that a lot may add: an allocator takes it in pieces
 WITHIN = 12  # times the patience
 HALF = 0.5  # of a lot that leaves something behind needs no second look
+ROUNDS = 3  # of clients that come and go, in which what is kept for later levels off
+KEPT = 4  # descriptors by which it may
 SOME = 8  # descriptors, threads or processes, that are no slope in so many lots
 
 
@@ -71,6 +74,34 @@ def must_level_off(bench: Bench, lot: Callable[[float], int], of: str) -> None:
         most = Size(*map(max, most, sizes[-1]))
     if not _is_level(level, counts):
         _judge(sizes, counts, of)
+
+
+def must_give_back(bench: Bench, clients: int, come_and_go: Callable[[], None]) -> None:
+    """Descriptors come back to what they were after so many clients at a time.
+
+    A few may stay that a run-time keeps for later, such as pipes for splice(2); with more
+    clients they become no more. Only the clients come and go where nobody can look inside.
+    """
+    if not bench.inside:
+        come_and_go()
+        return
+    most, left = bench.descriptors_at_rest(), []
+    for _ in range(ROUNDS):
+        come_and_go()
+        wait_until(lambda most=most: bench.descriptors() <= most, bench.patience)  # type: ignore[misc]
+        left.append(bench.descriptors() - most)
+        if left[-1] <= KEPT:
+            return
+        if left[-1] >= 0.9 * clients:
+            break
+        most += left[-1]
+    each = f", with each {clients} clients anew" if len(left) > 1 else ""
+    raise Failed(
+        "as many descriptors as before",
+        f"{' and '.join(map(str, left))} more are open{each}: connections that are gone are "
+        "still held",
+        likely=symptoms.NOT_GIVEN_BACK,
+    )
 
 
 def _is_level(level: int, counts: list[int]) -> bool:

@@ -22,6 +22,9 @@ from compare.host.machine import tcp_ext
 from compare.host.tail import Tail
 
 AT_WORK = 0.01  # of a core: who waits for ever uses less
+NAMELESS = (
+    "The error's own words do not say what is taken: put the address and the port into the line."
+)
 LATER = 5  # times as long as is usual
 
 
@@ -165,9 +168,9 @@ def port_is_taken(bench: Bench) -> None:
         actual = f"{len(lines) or len(more)} lines, the last {(lines or more)[-1]!r}"
         raise Failed("one line that says which port is taken, or three at most", actual)
     if not any(str(bench.place.port) in line for line in (*lines, *more)):
-        raise Failed(
-            f"a line that names port {bench.place.port}", f"it said {lines or more or 'nothing'}"
-        )
+        said_it = f"it said {lines or more or 'nothing'}"
+        likely = NAMELESS if lines or more else ""
+        raise Failed(f"a line that names port {bench.place.port}", said_it, likely=likely)
 
 
 @check(

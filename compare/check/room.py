@@ -69,7 +69,7 @@ def must_be_greeted(wire: Wire) -> None:
         failure.likely = failure.likely or symptoms.UNGREETED
         raise
     if greeting is None:
-        raise Failed(what, "the end came")
+        raise Failed(what, "the end came", likely=symptoms.REFUSED)
 
 
 def join(bench: Bench, name: str, receive_buffer: int | None = None) -> Wire:
@@ -117,7 +117,7 @@ def must_list(line: str, name: str, present: Collection[str], gone: Iterable[str
     """The roster `line` for `name` has all who are present, nobody who has left, and not itself."""
     what = f"a roster with all of {', '.join(present)}" if present else "a roster of nobody"
     if missing := [each for each in present if each not in line]:
-        raise Failed(what, f"{missing[0]!r} is not in {line!r}")
+        raise Failed(what, f"{missing[0]!r} is not in {line!r}", likely=symptoms.ROSTER)
     if ghosts := [each for each in gone if each in line]:
         raise Failed("a roster without those who have left", f"{ghosts[0]!r} is in {line!r}")
     if _is_one_of(name, present, line):

@@ -28,11 +28,13 @@ from compare.check import (
     leaks,
     life,
     limits,
+    silence,
     smoke,
     style,
     symptoms,
     tcp,
     udp,
+    udp_limits,
 )
 from compare.check.bench import PATIENCE_S, Bench, Subject
 from compare.check.blame import Attention, Skipped, of_this_machine
@@ -59,6 +61,8 @@ MODULES = (
     frames,
     later,
     limits,
+    udp_limits,
+    silence,
     life,
     client_talk,
     client_ends,
@@ -308,7 +312,8 @@ def _failed(check: Check, bench: Bench | ClientBench, began: float, failed: Fail
     look = bench.look() if isinstance(bench, Bench) and is_seen else Look()
     language = bench.subject.language
     usual = languages.mistake_of(check.id, check.mistake, language)
-    likely = failed.likely or _usual(check, failed, usual)
+    by_itself = failed.likely == symptoms.CLOSED and check.content  # it is what these ask for
+    likely = (not by_itself and failed.likely) or _usual(check, failed, usual)
     if ending := bench.unasked_ending():
         if "it has ended: " not in actual:
             actual = f"it has ended: {ending}; before that, {actual}"

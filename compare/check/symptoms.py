@@ -35,7 +35,8 @@ ADDED = (
 )
 CLOSED = (
     "The server ends a connection that its client goes on using: a byte or a word taken for a "
-    "command, an exception, a limit. tcp/20 to tcp/22 ask for just these."
+    "command, an exception, a limit; or a descriptor that is closed a second time, when its number "
+    "is another client's. tcp/20 to tcp/22 ask for the former."
 )
 ENDED = (
     "An ordinary client has ended the whole server: the calls below show what it did. Resets, "
@@ -54,8 +55,9 @@ UNANSWERED = (
     "asked (connect(2)), or is sent by another socket, whose port its client does not know."
 )
 COUNTED = (
-    "One client of thousands is not served, though each leaves before the next ones come: a count "
-    "of connections that only goes up, or descriptors, threads or slots that are not given back."
+    "One client of many is not served, though each leaves before the next ones come: a count of "
+    "connections that only goes up, or descriptors, threads or places that are not given back, "
+    "such as those of who was reset, or never said anything."
 )
 LISTENS = (
     "A child process that has inherited the listening socket and lives on: close it in the child, "
@@ -70,6 +72,14 @@ UNGREETED = (
     "A client that has connected is not greeted: the server waits for something else meanwhile, "
     "such as the name of another one, or takes fewer than ten. Accept newcomers and wait for names "
     "at the same time."
+)
+REFUSED = (
+    "A client is closed in place of being greeted: a count of those who are there that does not go "
+    "down when one leaves without a name or by a reset; or fewer places than ten."
+)
+ROSTER = (
+    "The roster is not who is there: it is cut after so many names, or is made before or after the "
+    "newcomer enters, in a step of its own, or a member is in it only when it has said something."
 )
 NO_LINE_END = (
     "Something came, and no line end after it: who reads lines waits for it for ever. Put the "
@@ -98,6 +108,20 @@ SAID = (
 UNHEARD = (
     "The room does not say to all who came, who left, and what was said: make chat/6, chat/9 and "
     "chat/10 pass first."
+)
+NOT_ALL = (
+    "Of many datagrams that come at once some are not answered: one recvfrom() for each event of "
+    "an edge (EPOLLET), a limit, a small SO_RCVBUF, or an answer that is dropped as the buffer is "
+    "full (EAGAIN). Read until recvfrom() says EAGAIN."
+)
+MORE_THAN_ONCE = (
+    "An answer comes that was sent before: it is sent again, or two threads share the variables "
+    "into which recvfrom() puts the datagram and its sender. Give each its own."
+)
+MISDIRECTED = (
+    "The answer goes to another client: a table of clients by their port alone, or a variable of "
+    "all in which the address of the last one is. Answer to the address that recvfrom() gave with "
+    "this datagram."
 )
 OTHERS = (
     "A buffer that several clients share: one global array for recv(), or one that is filled anew "
@@ -156,6 +180,12 @@ OVER = (
 LEFT_EARLY = (
     "It left at the end of its input, while the other side had more to say: shutdown(SHUT_WR) "
     "tells that nothing more comes, and one reads on until recv() returns 0."
+)
+
+INTERRUPTED = (
+    "A call said EINTR, which is no error: a signal came while it waited, and a stop and a "
+    "continuation are such, too. Call it again; select(), poll(), epoll_wait() and a wait with a "
+    "timeout say so even where SA_RESTART is set: signal(7)."
 )
 
 # By what came.

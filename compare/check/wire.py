@@ -10,53 +10,29 @@ import struct
 import sys
 import termios
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 from compare.check import symptoms
 from compare.check.blame import of_this_machine
-from compare.check.failure import Differs, Failed, is_first_nul, must_equal, shown, so_many
+from compare.check.failure import (
+    RECOGNISED,
+    Differs,
+    Failed,
+    is_first_nul,
+    must_equal,
+    shown,
+    so_many,
+)
+from compare.check.timeline import Timeline
 
 PIECE = 256 * 1024
-SLOW_PIECE, SLOW_S = 16 * 1024, 0.0005  # of who reads slowly
+SLOW_PIECE = 16 * 1024  # of who reads slowly
 LOOK_S, SELDOM = 0.005, 4  # from one look to the next: of a look's own time the latter at least
 ENDLESS = 5  # times the patience: who has not come to an end by then does not
 LONGEST_LINE = 16 * 1024 * 1024  # bytes, more than any that is waited for
-REMEMBERED = 400  # calls; what went wrong is near the end
 _MIN_RTT_AT = 148  # in struct tcp_info, include/uapi/linux/tcp.h: microseconds
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset
 RESET_SAID = f"recv() said {errno.errorcode[errno.ECONNRESET]}"
-
-
-class Call(NamedTuple):
-    """One system call of the client: seconds since the check began, who, what, and its result."""
-
-    at_s: float
-    client: str
-    call: str
-    result: str
-
-
-class Timeline:
-    """What the clients of one check did, in order; equal calls in a row are counted."""
-
-    def __init__(self) -> None:
-        self.stuck: str | None = None  # whose last wait was in vain, and nobody did more
-        self._began = time.monotonic()
-        self._calls: deque[tuple[Call, int]] = deque(maxlen=REMEMBERED)
-
-    def note(self, client: str, call: str, result: str = "") -> None:
-        self.stuck = None
-        now = Call(time.monotonic() - self._began, client, call, result)
-        if self._calls and self._calls[-1][0][1:] == now[1:]:
-            first, times = self._calls.pop()
-            self._calls.append((first, times + 1))
-        else:
-            self._calls.append((now, 1))
-
-    def calls(self) -> list[tuple[Call, int]]:
-        return list(self._calls)
 
 
 class Wire:
@@ -78,6 +54,7 @@ class Wire:
         self._lines = bytearray()
         self._said_all = False
         self.alone = alone
+        self._answered = False
         self.member = ""  # of a chat room, by its name
 
     def note(self, call: str, result: str = "") -> None:
@@ -88,6 +65,7 @@ class Wire:
     def send(self, data: bytes) -> None:
         """All of it, however long the server takes to read it."""
         unsent = memoryview(data)
+        self._timeline.say(self.name, data)
         while unsent:
             if not self.poll(self.patience, read=False)[1]:
                 raise Failed(
@@ -166,6 +144,7 @@ class Wire:
             likely = symptoms.RESET if reset else ""
             raise Failed("an answer", f"recv() said {_name(error)}", likely=likely) from None
         self.note(f"recv({size})", str(len(data)) if data else "0: the end")
+        self._answered = self._answered or bool(data)
         return data
 
     def must_receive(self, data: bytes, what: str) -> None:
@@ -201,9 +180,12 @@ class Wire:
         within: float | None = None,
         *,
         origin: int = 0,
-        slowly: bool = False,
+        slowly: float = 0.0,
     ) -> None:
-        """`data` comes, and then the end; the client has closed its side."""
+        """`data` comes, and then the end; the client has closed its side.
+
+        slowly: seconds between pieces.
+        """
         received = bytearray()
         while True:
             try:
@@ -216,7 +198,7 @@ class Wire:
             if len(received) > len(data):  # who talks on may do so for ever
                 break
             if slowly:
-                time.sleep(SLOW_S)
+                time.sleep(slowly)
         if len(received) < len(data) and data.startswith(received):
             raise _ended_early(received, data, what, symptoms.CUT_SHORT, origin)
         must_equal(received, data, what, origin=origin)
@@ -246,6 +228,7 @@ class Wire:
 
     def _exchange(self, data: bytes, answer: bytes, what: str, origin: int) -> None:
         unsent, received = memoryview(data), bytearray()
+        self._timeline.say(self.name, data)
         while len(received) < len(answer):
             readable, writable = self.poll(self.patience, write=bool(unsent))
             ended = ""
@@ -262,14 +245,29 @@ class Wire:
             else:
                 ended = f"nothing for {self.patience:.1f} s"
             if ended:
-                must_equal(received, answer, what, origin=origin, so_far=True)
+                self._must_be(received, answer, what, origin, so_far=True)
                 at, of = origin + len(received), origin + len(answer)
-                likely = symptoms.ONCE if received and ended == "the end" else ""
+                likely = ""
+                if ended == "the end":
+                    likely = (
+                        symptoms.ONCE if received else symptoms.CLOSED if self._answered else ""
+                    )
                 if "nothing" in ended and is_first_nul(answer, len(received)):
                     likely = symptoms.AT_A_NUL
                 actual = f"{at:,} of {of:,} bytes came back, then {ended}"
                 raise Failed(what, actual, at, likely="" if self._said_all else likely)
-        must_equal(received, answer, what, origin=origin)
+        self._must_be(received, answer, what, origin)
+
+    def _must_be(
+        self, received: bytearray, answer: bytes, what: str, origin: int, *, so_far: bool = False
+    ) -> None:
+        try:
+            must_equal(received, answer, what, origin=origin, so_far=so_far)
+        except Differs as failure:
+            at = (failure.at_byte or 0) - origin
+            if self._timeline.is_of_another(self.name, bytes(received[at : at + RECOGNISED])):
+                failure.likely = symptoms.OTHERS
+            raise
 
     def send_until_stuck(self, data: bytes, quiet: float, times: int = 1) -> int:
         """Send without reading until nothing more is taken for `quiet` s; how many bytes were.
@@ -277,6 +275,7 @@ class Wire:
         times: that `data` is to be sent, of which no copies are made.
         """
         sent = 0
+        self._timeline.say(self.name, data)
         while sent < len(data) * times and self.poll(quiet, read=False)[1]:
             sent += self.send_some(memoryview(data)[sent % len(data) :])
         return sent

@@ -151,6 +151,7 @@ MODELS: dict[str, Model] = {
                 "tcp/9": "the client that stalls is the one being served; the other one waits",
                 "tcp/12-held": "a held connection is served only when those before it have left",
                 "tcp/24": "the others wait until the first client has left",
+                "tcp/27": "the others wait until the first client has left",
                 "life/2": "the stalled client is the one being served; there is none beside it",
                 **_MET_NOBODY,
             },
@@ -213,7 +214,7 @@ MODELS: dict[str, Model] = {
             cannot={"chat": _APART},
             exceptions={
                 **dict.fromkeys(
-                    ("tcp/5", "tcp/9", "tcp/12-held", "tcp/24", "life/2"),
+                    ("tcp/5", "tcp/9", "tcp/12-held", "tcp/24", "tcp/27", "life/2"),
                     "who is dealt to a process that is busy waits for it, though others be free",
                 ),
                 "life/6": "who shares a port (SO_REUSEPORT) shares it with a second instance, too",

@@ -14,7 +14,8 @@ from compare.check.chat_members import _is_announced, _must_know
 from compare.check.failure import Failed
 from compare.check.room import lines_until_heard, must_be_sent_away
 from compare.check.talk import talk
-from compare.check.wire import Timeline, Wire
+from compare.check.timeline import Timeline
+from compare.check.wire import Wire
 
 PATIENCE_S = 0.1
 WAITS: dict[str, tuple[bytes, Callable[[Wire], object]]] = {

@@ -69,7 +69,7 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
     },
     "udp-echo": {
         "none": set(),
-        "cuts": {"udp/1", "udp/7", "udp/10"},
+        "cuts": {"udp/1", "udp/7", "udp/9", "udp/10"},
         "drops-the-empty": {"udp/1", "udp/7"},
         "strips": {"udp/1", "udp/7"},
         "dies-of-einval": {"udp/2"},

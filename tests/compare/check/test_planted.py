@@ -19,6 +19,7 @@ from compare.check.catalogue import CHECKS, Profile, of_profile
 from compare.check.failure import Failed
 from compare.check.leaks import come_and_go
 from compare.check.runner import Finding, run
+from compare.check.silence import SENT_AWAY
 from compare.check.soon import must_be_soon
 from compare.check.tcp import TRACE
 from compare.host.place import Place
@@ -53,8 +54,15 @@ CONTENT = [
     ("leaves-urgent-data", "tcp/25", "after an urgent byte"),
     # Who looked whether it was there has reset its connection: that may be seen at any time since.
     ("stays-after-a-reset", "tcp/25", "next to no CPU time"),
+    ("looks-every-20-ms", "tcp/12-held", "beside 1,024 clients that say nothing"),
+    ("holds-4096-back", "tcp/23", "an answer to 4,096 bytes"),
+    ("keeps-places-of-the-reset", "tcp/13", "then nothing"),
+    ("ends-the-silent", "tcp/27", "a client that was silent for 3.5 s"),
+    ("ends-when-nobody-comes", "tcp/27", "it has ended: exit status 1"),
+    ("ends-who-does-not-read", "tcp/27", "read nothing for 3.5 s"),
+    ("replaces-the-oldest", "tcp/27", "4,200 others came and went"),
 ]
-NEEDS = {"select": needs_descriptors(1024 + 64)}
+NEEDS = dict.fromkeys(("select", "looks-every-20-ms"), needs_descriptors(1024 + 64))
 LEAKS = [
     ("keeps-one-in-a-hundred", "tcp/13", "descriptors open"),
     ("keeps-what-was-said", "tcp/13", "memory to level off"),
@@ -74,6 +82,10 @@ DATAGRAMS = [
     ("delays", "udp/10", "it waits before it answers"),
     ("asks-for-ever", "udp/8", "before anybody has asked"),
     ("keeps-each-client", "udp/9", "bytes with each of the last"),
+    ("takes-1024-clients", "udp/9", "nothing came"),
+    ("drops-what-has-come", "udp/1", "sent again"),
+    ("by-port-alone", "udp/7", "nothing came"),
+    ("ends-when-nobody-asks", "udp/12", "it has ended: exit status 1"),
 ]
 
 
@@ -211,6 +223,12 @@ def test_other_bytes_are_no_fault_of_half_closes_or_segments(
 
 
 ONE_EXPLANATION = [
+    ("keeps-places-of-the-reset", symptoms.COUNTED, ("tcp/13", "tcp/27")),
+    ("ends-the-silent", SENT_AWAY, ("tcp/27",)),
+    ("ends-who-does-not-read", SENT_AWAY, ("tcp/27",)),
+    ("four-closes", symptoms.CLOSED, ("tcp/2",)),
+    ("keeps-what-was-unsent", symptoms.OTHERS, ("tcp/6",)),
+    ("dies-of-eintr", symptoms.INTERRUPTED, ("tcp/7", "tcp/26")),
     ("waits-for-a-line-end", symptoms.SILENT, ("tcp/5", "tcp/9", "tcp/18", "life/1")),
     ("closes-after-64-kib", symptoms.CLOSED, ("tcp/3", "tcp/9", "tcp/24")),
     ("takes-2000-clients", symptoms.COUNTED, ("tcp/13",)),
@@ -240,6 +258,24 @@ def test_trips_that_are_slow_every_time_are_no_doing_of_a_busy_machine() -> None
         must_be_soon([[0.02, 0.021, 0.04], [0.021] * 3], "an answer", 0.1, 0.0)
     with pytest.raises(Failed, match="half of them took 120 ms"):
         must_be_soon([[0.001, 0.12, 0.12]], "an answer", 0.1, 0.0)
+
+
+OF_DATAGRAMS = [
+    ("by-port-alone", symptoms.MISDIRECTED, "udp/7"),
+    ("answers-twice", symptoms.MORE_THAN_ONCE, "udp/1"),
+    ("thirty-at-once", symptoms.NOT_ALL, "udp/1"),
+    ("ends-when-nobody-asks", CHECKS["udp/12"].mistake, "udp/12"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("what", "likely", "id_"), OF_DATAGRAMS)
+def test_symptom_of_a_datagram_server_is_named(
+    what: str, likely: str, id_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PATIENCE_S", 0.5)
+    assert [each.likely for each in found(what, id_)] == [likely]
 
 
 UNANSWERED = [

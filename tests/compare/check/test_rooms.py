@@ -12,7 +12,8 @@ import pytest
 from compare.check import runner, symptoms
 from compare.check.bench import Subject
 from compare.check.catalogue import CHECKS, of_profile
-from compare.check.chat_members import OF_A_PART, OF_OBJECTS
+from compare.check.chat import OF_NOTHING
+from compare.check.chat_members import OF_A_PART, OF_OBJECTS, OF_ZERO
 from compare.check.runner import Finding, run
 
 SERVERS = Path(__file__).parent / "servers"
@@ -25,7 +26,7 @@ MISTAKES = {
     "chat/4": ("reads are lines", "one line a read", "loses some", "order within a sender"),
     "chat/6": (
         *("silent goodbyes", "goodbyes twice", "goodbyes without the name"),
-        *("goodbyes of the unnamed", "announces the unnamed", "silent comings"),
+        *("goodbyes of the unnamed", "announces the unnamed", "silent comings", "last words lost"),
         *("comings without the name", "told of itself", "roster of all times"),
     ),
     "chat/7": (
@@ -34,7 +35,7 @@ MISTAKES = {
         *("underscores accepted", "beginning checked", "end checked", "blanks accepted", "ranges"),
         *("names lowered", "names cut", "names cleaned", "names stripped", "asks again"),
         *("tells of the refused", "names capitalized", "names of objects refused"),
-        *("part of a name refused", "part of a name unheard"),
+        *("part of a name refused", "part of a name unheard", "zero refused"),
     ),
     "chat/8": ("late to the room", "enters before it is told", "roster of three"),
     "chat/9": ("doubles some", "five at a time", "tells the sender", "roster cut", "no blank"),
@@ -44,6 +45,7 @@ MISTAKES = {
         *("escapes markup", "escapes ampersands", "strips in front", "folds blanks", "raises"),
         *("formats", "unescapes", "quotes", "title case", "strips dots", "quit ends"),
         *("over 100 ends", "over 512 ends", "over 999 ends", "other brackets"),
+        "an empty line ends",
     ),
     "chat/11": (
         *("history", "tells the unnamed", "roster with itself", "no roster of nobody"),
@@ -54,9 +56,12 @@ MISTAKES = {
     "chat/15": ("delays",),
     "chat/14": ("keeps members", "keeps visitors"),
     "chat/14-said": ("keeps the history",),
+    "chat/16": ("two seconds for a name", "two seconds for a line"),
 }
 # What only that check may find: the others say nothing of it, so that there is one explanation.
-ALONE = {"chat/3", "chat/7", "chat/10", "chat/12", "chat/13", "chat/14", "chat/14-said"}
+ALONE = {
+    *("chat/3", "chat/7", "chat/10", "chat/12", "chat/13", "chat/14", "chat/14-said", "chat/16"),
+}
 EVERYWHERE = {
     *("raises", "title case", "other brackets", "names capitalized", "dies of bytes"),
     "over 100 ends",  # chat/14-said has longer ones
@@ -131,6 +136,10 @@ NAMED = [  # what a first room gets wrong, the check that meets it first, and wh
     ("names of objects refused", "chat/7", OF_OBJECTS),
     ("part of a name refused", "chat/7", OF_A_PART),
     ("part of a name unheard", "chat/7", OF_A_PART),
+    ("zero refused", "chat/7", OF_ZERO),
+    ("an empty line ends", "chat/10", OF_NOTHING),
+    ("roster cut", "chat/9", symptoms.ROSTER),
+    ("five at a time", "chat/9", symptoms.REFUSED),
 ]
 
 

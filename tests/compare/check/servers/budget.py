@@ -123,6 +123,8 @@ class Room:
             return False
         if wrong == "part of a name refused" and name in " ".join(self.members.values()):
             return False
+        if wrong == "zero refused" and name == "0":
+            return False
         if wrong == "short names refused" and len(name) < 2:
             return False
         if wrong == "names over 10 refused" and len(name) > 10:
@@ -208,7 +210,7 @@ class Room:
                     self.asking.release()
                 if await self.enter(reader, writer, name.removesuffix("\n").removesuffix("\r")):
                     break
-        except (ConnectionError, asyncio.LimitOverrunError, ValueError):
+        except (ConnectionError, TimeoutError, asyncio.LimitOverrunError, ValueError):
             pass
         finally:
             self.connected.remove(writer)
@@ -226,7 +228,9 @@ class Room:
             return (await reader.read(65536)).decode("latin-1")
         if self.wrong == "one line a read":
             return (await reader.read(65536)).partition(b"\n")[0].decode("latin-1")
-        line = (await reader.readline()).decode("latin-1")
+        waits = {"two seconds for a name": first, "two seconds for a line": not first}
+        async with asyncio.timeout(2 if waits.get(self.wrong) else None):
+            line = (await reader.readline()).decode("latin-1")
         if not line.endswith("\n") and not (first and self.wrong == "half a name"):
             return ""
         if self.wrong == "dies of bytes":
@@ -263,6 +267,10 @@ class Room:
             if len(text) > self.style.message:
                 return True
             if self.wrong == "quit ends" and text == "quit":
+                return True
+            if self.wrong == "an empty line ends" and not text:
+                return True
+            if self.wrong == "last words lost" and reader.at_eof():
                 return True
             if self.wrong == "over 100 ends" and len(text) > 100:
                 return True

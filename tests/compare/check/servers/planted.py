@@ -6,11 +6,13 @@ time of who waits; some (RIGHT) are what right servers do and a hasty check take
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import select
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -21,6 +23,8 @@ MIB = 1024 * 1024
 kept: list[object] = []
 connections = 0
 waiting = threading.Event()
+places = threading.Semaphore(1500)
+newest: collections.deque[socket.socket] = collections.deque()
 
 
 def changed(data: bytes, at: int) -> bytes:
@@ -54,12 +58,18 @@ def serve(conn: socket.socket) -> None:
         conn.sendall(b"Welcome\r\n")
     if WHAT == "asks-who-it-is":
         time.sleep(0.5)
-    while data := conn.recv(65536):
+    if WHAT == "ends-the-silent":
+        conn.settimeout(2)
+    if WHAT == "ends-who-does-not-read":
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 2, 0))
+    while data := received(conn):
         reads += 1
         if WHAT == "waits-for-a-line-end":
             whole, _, held = (held + data).rpartition(b"\n")
             data = whole + b"\n" if whole else b""
         if WHAT == "closes-after-64-kib" and at + len(data) > 65536:
+            return
+        if WHAT == "four-closes" and data == b"\x04":
             return
         if WHAT == "quit-closes" and data.strip() in (b"quit", b"QUIT"):
             return
@@ -76,9 +86,22 @@ def serve(conn: socket.socket) -> None:
         elif WHAT == "two-writes":
             conn.sendall(data[:1])
             conn.sendall(data[1:])
+        elif WHAT == "holds-4096-back" and len(data) == 4096:
+            conn.send(data, socket.MSG_MORE)
         else:
             conn.sendall(changed(data, at))
         at += len(data)
+
+
+def received(conn: socket.socket) -> bytes:
+    if WHAT != "looks-every-20-ms":
+        return conn.recv(4096 if WHAT == "holds-4096-back" else 65536)
+    conn.settimeout(0.02)
+    while True:
+        with contextlib.suppress(TimeoutError):
+            data = conn.recv(65536)
+            conn.settimeout(None)
+            return data
 
 
 def send_spinning(conn: socket.socket, data: bytes) -> None:
@@ -92,6 +115,8 @@ def thread(conn: socket.socket) -> None:
         time.sleep(0.07)
     with conn, contextlib.suppress(OSError):
         serve(conn)
+        if WHAT == "keeps-places-of-the-reset":
+            places.release()
         if WHAT == "never-closes":
             waiting.wait()
         while WHAT == "talks-on":
@@ -116,6 +141,13 @@ def accepted(conn: socket.socket) -> None:
             waiting.wait()
         conn.close()
         return
+    if WHAT == "keeps-places-of-the-reset":
+        places.acquire()
+    if WHAT == "replaces-the-oldest":
+        newest.append(conn)
+        if len(newest) > 4096:
+            with contextlib.suppress(OSError):
+                newest.popleft().shutdown(socket.SHUT_RDWR)
     if WHAT == "keeps-one-in-a-hundred" and connections % 100 == 0:
         kept.append(os.dup(conn.fileno()))
     if WHAT == "collector" and connections < 20_000:  # takes a heap, and then keeps to it
@@ -240,7 +272,8 @@ class Loop:
     def _close(self, fd: int) -> None:
         if WHAT == "stays-after-a-reset":
             return
-        self._unsent.pop(fd, None)
+        if WHAT != "keeps-what-was-unsent":
+            self._unsent.pop(fd, None)
         self._ended.discard(fd)
         self._conns.pop(fd).close()
 
@@ -255,7 +288,7 @@ MODELS = {
     **dict.fromkeys(
         (
             *("shares-a-buffer", "leaves-epollout-on", "asks-for-input-while-full"),
-            *("leaves-urgent-data", "stays-after-a-reset"),
+            *("leaves-urgent-data", "stays-after-a-reset", "keeps-what-was-unsent"),
         ),
         on_epoll,
     ),
@@ -263,6 +296,8 @@ MODELS = {
 
 
 def main() -> None:
+    if WHAT == "dies-of-eintr":
+        signal.signal(signal.SIGCONT, lambda *ignored: sys.exit("poll: Interrupted system call"))
     if WHAT == "ignores-sigterm":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     dual = WHAT == "dual-stack"
@@ -275,6 +310,8 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"port {PORT} cannot be had: {error.strerror}")
     listener.listen(5 if WHAT == "short-backlog" else 4096)
+    if WHAT == "ends-when-nobody-comes":
+        listener.settimeout(2)
     MODELS.get(WHAT, accept_all)(listener)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import errno
 import os
 import signal
@@ -15,6 +16,8 @@ HOST = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
 
 kept: dict[object, bytes] = {}
 last = b""
+now: collections.deque[float] = collections.deque(maxlen=30)
+ports: dict[int, tuple[str, int]] = {}
 
 
 def changed(data: bytes) -> bytes:
@@ -32,7 +35,7 @@ def changed(data: bytes) -> bytes:
 
 def main() -> None:
     global last
-    first, answers = None, 0
+    first, answers, last_s = None, 0, 0.0
     signal.signal(signal.SIGTERM, lambda *ignored: os._exit(0))
     sock = socket.socket(type=socket.SOCK_DGRAM)
     try:
@@ -53,8 +56,6 @@ def main() -> None:
                 sys.exit(0)
             if MISTAKE == "drops-9001-to-65506" and 9000 < len(data) < 65507:
                 continue
-            if MISTAKE == "keeps-each-client":
-                kept[client] = bytes(10_000)
             if MISTAKE == "delays":
                 time.sleep(0.02)
             if MISTAKE == "answers-the-first-client":
@@ -63,6 +64,18 @@ def main() -> None:
                 with socket.socket(type=socket.SOCK_DGRAM) as other:
                     other.sendto(changed(data), client)
                 continue
+            if MISTAKE == "takes-1024-clients" and len(kept) >= 1024 and client not in kept:
+                continue
+            if MISTAKE == "drops-what-has-come" and kept.get(client) == data:
+                continue
+            now.append(time.monotonic())
+            if MISTAKE == "thirty-at-once" and len(now) == 30 and now[-1] - now[0] < 0.01:
+                continue
+            if MISTAKE == "by-port-alone":
+                client = ports.setdefault(client[1], client)
+            last_s = time.monotonic()
+            if MISTAKE in ("takes-1024-clients", "drops-what-has-come", "keeps-each-client"):
+                kept[client] = bytes(10_000) if MISTAKE == "keeps-each-client" else data
             answers += 1
             if MISTAKE == "loses-one-in-a-hundred" and answers % 100 == 0:
                 continue
@@ -71,7 +84,8 @@ def main() -> None:
                 sock.sendto(changed(data), client)
             last = data
         except (TimeoutError, BlockingIOError):
-            continue
+            if MISTAKE == "ends-when-nobody-asks" and answers and time.monotonic() > last_s + 2:
+                sys.exit(1)
         except OSError as error:
             if errno.errorcode[error.errno or 0] == {"dies-of-einval": "EINVAL"}.get(
                 MISTAKE, "ECONNREFUSED"
