@@ -62,7 +62,7 @@ def _must_still_serve(bench: Bench, wire: Wire, whom: str) -> None:
     calls="setsockopt(2): SO_RCVTIMEO, SO_SNDTIMEO; settimeout() of a listener: accept(2) then "
     "says EAGAIN.",
     together=True,
-    needs="tcp/5",
+    needs="tcp/3 tcp/5",
 )
 def silent_for_long(bench: Bench) -> None:
     _must_be_allowed(bench, "idle", "connect", "message-time")

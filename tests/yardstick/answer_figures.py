@@ -349,8 +349,8 @@ def python(runs: Runs) -> Facts:
 
 
 def load(runs: Runs) -> Facts:
-    (run,) = runs
-    facts: Facts = {}
+    run, promised = runs
+    facts = _promised(promised)
     rows = []
     for cell in run.cells:
         if cell.pace is None or cell.share is None:  # its closed loop, of which it is a share
@@ -362,18 +362,24 @@ def load(runs: Runs) -> Facts:
     return facts | {"table": table(heads, rows)}
 
 
+def _promised(run: Run) -> Facts:
+    """The highest rate at which each keeps its promise, of those that it was asked at."""
+    within = {cell.model: cell for cell in run.cells if cell.pace is not None}
+    return {f"{model}-slo": count(cell.pace.rate) for model, cell in within.items() if cell.pace}
+
+
 QUESTIONS: dict[str, Question] = {
     "loop": Question(60, loop, drawn=True),
     "threads": Question(25, threads),
     "free": Question(80, free),
     "tls": Question(80, tls),
     "loops": Question(50, loops, drawn=True),
-    "frameworks": Question(50, frameworks),
+    "frameworks": Question(55, frameworks),
     "python": Question(25, python),
     "cores": Question(30, gains),
     "size": Question(35, size),
     "slow": Question(70, slow),
-    "load": Question(60, load),
+    "load": Question(100, load),
     "streams": Question(20, streams),
     "idle": Question(50, idle),
     "udp": Question(30, udp),

@@ -94,7 +94,11 @@ MADE_UP: dict[str, Callable[[], list[list[Cell]]]] = {
         [
             msgspec.structs.replace(cell, loop="open", pace=made_up_pace(1000.0))
             for cell in cells(("threaded", *BOTH), share=(0.5, 0.7, 0.9))
-        ]
+        ],
+        [
+            msgspec.structs.replace(cell, loop="open", pace=made_up_pace(1000.0))
+            for cell in cells(("threaded", *BOTH))
+        ],
     ],
     "idle": lambda: [
         [
