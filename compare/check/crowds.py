@@ -110,21 +110,35 @@ def a_crowd(bench: Bench) -> None:
 @check(
     "tcp/12-held",
     *STREAMS,
-    what="1,024 clients connect at once and stay; all must be served before anybody leaves, and "
-    "cost next to no CPU time while they say nothing.",
+    what="1,024 clients connect at once and stay; all must be served before anybody leaves.",
     why="Most connections of a real server are open and idle.",
     mistake="A fixed number of threads or slots that the idle ones occupy; or select(), whose sets "
     "hold the descriptors below FD_SETSIZE, 1,024: FD_SET() beyond writes where something else "
-    "is, and other languages raise. Use poll() or epoll. Or a look at each, again and again, in "
-    "place of waiting for all: a short timeout of recv() is one.",
+    "is, and other languages raise. Use poll() or epoll.",
     calls="epoll_wait(2); select(2): FD_SETSIZE.",
     together=True,
     needs="tcp/5",
 )
 def a_crowd_that_stays(bench: Bench) -> None:
     _crowd(bench, held=True)
-    if bench.inside:
-        must_rest(bench, f"beside {HELD:,} clients that say nothing")
+
+
+@check(
+    "tcp/25-held",
+    *STREAMS,
+    what="Looks at the server's CPU time beside 1,024 clients that have been served and say "
+    "nothing.",
+    why="What a silent client costs is what most clients cost.",
+    mistake="A look at each, again and again, in place of waiting for all of them: a short timeout "
+    "of recv() in each thread or process is one, too.",
+    calls="epoll_wait(2), poll(2); recv(2) with SO_RCVTIMEO.",
+    together=True,
+    inside=True,
+    needs="tcp/12-held tcp/25",
+)
+def a_silent_crowd(bench: Bench) -> None:
+    _crowd(bench, held=True)
+    must_rest(bench, f"beside {HELD:,} clients that say nothing")
 
 
 @check(

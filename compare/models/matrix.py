@@ -67,6 +67,7 @@ _MET_NOBODY = dict.fromkeys(
         *("chat/12", "chat/13", "chat/2-endless", "chat/3-clean", "chat/6-words"),
         "chat/7-refusal",
         *("chat/8-names", "chat/9-order", "chat/13-said", "chat/14", "chat/14-said", "chat/15"),
+        "chat/16",
     ),
     "two clients are never in the room at the same time",
 )
@@ -149,7 +150,10 @@ MODELS: dict[str, Model] = {
             exceptions={
                 "tcp/5": "whoever comes second waits until the silent client leaves",
                 "tcp/9": "the client that stalls is the one being served; the other one waits",
-                "tcp/12-held": "a held connection is served only when those before it have left",
+                **dict.fromkeys(
+                    ("tcp/12-held", "tcp/25-held"),
+                    "a held connection is served only when those before it have left",
+                ),
                 "tcp/24": "the others wait until the first client has left",
                 "tcp/27": "the others wait until the first client has left",
                 "life/2": "the stalled client is the one being served; there is none beside it",
@@ -178,7 +182,10 @@ MODELS: dict[str, Model] = {
             },
             cannot={"udp-echo": f"{_NOTHING_TO_HAND_OUT}: it would be as threaded"},
             exceptions={
-                "tcp/12-held": "as many connections are held as there are threads",
+                **dict.fromkeys(
+                    ("tcp/12-held", "tcp/25-held"),
+                    "as many connections are held as there are threads",
+                ),
                 "chat/9-order": "it has fewer threads than there are members",
             },
             few="it has 32 threads, and each serves one client at a time",
@@ -190,6 +197,10 @@ MODELS: dict[str, Model] = {
             meaning={"tcp-long": "at most 1,024 processes at a time"},
             threads=1,
             cannot={"udp-echo": _NOTHING_TO_HAND_OUT, "chat": _APART},
+            exceptions={
+                "tcp/25-held": "each process looks at its clock some eight times a second, which "
+                "are a third of a core with 1,024 of them",
+            },
         ),
         _blocking(
             "prefork",
@@ -200,7 +211,10 @@ MODELS: dict[str, Model] = {
                 "tcp-long": f"{_AS_MANY} processes",
             },
             cannot={"chat": _APART},
-            exceptions={"tcp/12-held": "as many connections are held as there are processes"},
+            exceptions=dict.fromkeys(
+                ("tcp/12-held", "tcp/25-held"),
+                "as many connections are held as there are processes",
+            ),
             few="it has eight processes, and each serves one client at a time",
         ),
         _blocking(
@@ -214,7 +228,7 @@ MODELS: dict[str, Model] = {
             cannot={"chat": _APART},
             exceptions={
                 **dict.fromkeys(
-                    ("tcp/5", "tcp/9", "tcp/12-held", "tcp/24", "tcp/27", "life/2"),
+                    ("tcp/5", "tcp/9", "tcp/12-held", "tcp/24", "tcp/25-held", "tcp/27", "life/2"),
                     "who is dealt to a process that is busy waits for it, though others be free",
                 ),
                 "life/6": "who shares a port (SO_REUSEPORT) shares it with a second instance, too",
@@ -226,7 +240,9 @@ MODELS: dict[str, Model] = {
             "one thread, select(2), non-blocking sockets",
             group="readiness",
             meaning={"udp-echo": _ALL_AT_ONCE, "chat": _ONE_CALL},
-            exceptions={"tcp/12-held": "select() knows no descriptor above 1,023"},
+            exceptions=dict.fromkeys(
+                ("tcp/12-held", "tcp/25-held"), "select() knows no descriptor above 1,023"
+            ),
             descriptors=1024,
         ),
         _blocking(
@@ -314,7 +330,7 @@ MODELS: dict[str, Model] = {
             exceptions={
                 **dict.fromkeys(
                     (
-                        *("tcp/6", "tcp/7", "tcp/12", "tcp/17"),
+                        *("tcp/6", "tcp/7", "tcp/12", "tcp/13", "tcp/17"),
                         *("chat/6", "chat/8", "chat/14", "chat/6-words", "chat/8-names"),
                     ),
                     _CLOSED_LATE,

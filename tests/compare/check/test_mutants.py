@@ -27,7 +27,7 @@ GOODBYES = {  # all that wait until it is told that somebody left
 GREETED = {  # all that begin with a hello and its answer
     *(f"fr/{number}" for number in range(1, 9)),
     *("tcp/5", "tcp/6", "tcp/7", "tcp/12", "tcp/12-held", "tcp/13", "tcp/18", "tcp/19", "tcp/23"),
-    *("tcp/26", "tcp/27", "life/0", "life/1"),
+    *("tcp/25-held", "tcp/26", "tcp/27", "life/0", "life/1"),
 }
 MISTAKES: dict[Profile, dict[str, set[str]]] = {
     "tcp-echo": {
@@ -42,17 +42,19 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
         "closes-at-half-close": {"tcp/3", "tcp/8", "tcp/12", "tcp/27"},
         "without-bound": {"tcp/8"},
         "one-thread-blocks": {"tcp/9", "tcp/27"},
-        "one-at-a-time": {"tcp/5", "tcp/9", "tcp/12-held", "tcp/24", "tcp/27"},
-        "fifty-slots": {"tcp/12-held"},
+        "one-at-a-time": {"tcp/5", "tcp/9", "tcp/12-held", "tcp/24", "tcp/25-held", "tcp/27"},
+        "fifty-slots": {"tcp/12-held", "tcp/25-held"},
         "after-the-end": {
             *NEWCOMER,
             *("tcp/1", "tcp/2", "tcp/8", "tcp/9", "tcp/12-held", "tcp/19", "life/1"),
-            *("tcp/13-kept", "tcp/20", "tcp/21", "tcp/22", "tcp/23", "tcp/24", "tcp/26", "life/0"),
+            *("tcp/13-kept", "tcp/20", "tcp/21", "tcp/22", "tcp/23", "tcp/24", "tcp/25-held"),
+            *("tcp/26", "life/0"),
         },
         "whole-lines": {
             *NEWCOMER,
             *LARGE,
-            *("tcp/2", "tcp/9", "tcp/12", "tcp/12-held", "tcp/19", "tcp/26", "life/1"),
+            *("tcp/2", "tcp/9", "tcp/12", "tcp/12-held", "tcp/19", "tcp/25-held", "tcp/26"),
+            "life/1",
         },
         "nul-at-the-end": {*NEWCOMER, "tcp/3", "tcp/4", "tcp/8", "tcp/12", "tcp/26"},
         "never-closes": {*NEWCOMER, "tcp/3", "tcp/4", "tcp/8", "tcp/12", "tcp/26"},

@@ -54,7 +54,7 @@ CONTENT = [
     ("leaves-urgent-data", "tcp/25", "after an urgent byte"),
     # Who looked whether it was there has reset its connection: that may be seen at any time since.
     ("stays-after-a-reset", "tcp/25", "next to no CPU time"),
-    ("looks-every-20-ms", "tcp/12-held", "beside 1,024 clients that say nothing"),
+    ("looks-every-20-ms", "tcp/25-held", "beside 1,024 clients that say nothing"),
     ("holds-4096-back", "tcp/23", "an answer to 4,096 bytes"),
     ("keeps-places-of-the-reset", "tcp/13", "then nothing"),
     ("ends-the-silent", "tcp/27", "a client that was silent for 3.5 s"),
