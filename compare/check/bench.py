@@ -159,12 +159,23 @@ class Bench:
             raise Skipped("IPv6 has one loopback address, and this takes two: check it on IPv4")
         return "127.0.0.2"
 
+    def namesake_of(self, sock: socket.socket) -> tuple[str, int] | None:
+        """The port of `sock` at another address of this machine, which is free; or None."""
+        host, port = sock.getsockname()[:2]
+        if host != "127.0.0.1":
+            return None
+        source = self.second_source(), port
+        with socket.socket(type=sock.type) as probe, contextlib.suppress(OSError):
+            probe.bind(source)
+            return source
+        return None
+
     def connect(
         self,
         *,
         receive_buffer: int | None = None,
         max_segment: int | None = None,
-        source: str | None = None,
+        source: tuple[str, int] | None = None,
         at_once: bool = False,
     ) -> Wire:
         """A connection; at_once does not wait until it is there. Raises Failed."""
@@ -180,7 +191,7 @@ class Bench:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, max_segment)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if source:
-            sock.bind((source, 0))
+            sock.bind(source)
         wire = Wire(name, sock, self.timeline, self.patience, alone=not self._wires)
         self._wires.append(wire)
         address = (self.place.host, self.place.port)

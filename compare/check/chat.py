@@ -20,6 +20,7 @@ from compare.check.room import (
     ALPHANUMERIC,
     CLIENTS,
     MESSAGE,
+    NAME,
     Words,
     company,
     enter,
@@ -207,7 +208,7 @@ def all_at_once(bench: Bench) -> None:
 )
 def any_text(bench: Bench) -> None:
     words = Words(bench, "chat/10")
-    name, listening = words.name(), words.name()
+    name, listening = words.plain(NAME), words.name()  # that and the longest line must have room
     present = {listening: join(bench, listening)}
     member = enter(bench, words, name, present)
     _must_hear_both(words, member, present[listening], name)

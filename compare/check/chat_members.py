@@ -291,12 +291,14 @@ def newcomers(bench: Bench) -> None:
 @check(
     "chat/12",
     "chat",
-    what="Gives a name that is in use; whether it is let in is the server's choice, but then the "
-    "others must be told, and else nothing be said of it. The first of that name must stay, and "
-    "when it has left the name must be free.",
+    what="Gives a name that is in use, also in upper case; whether it is let in is the server's "
+    "choice, but then the others must be told and both be heard, and else nothing be said of it. "
+    "The first of that name must stay, and when it has left, by close() or a reset, the name must "
+    "be free.",
     why="A lost connection must not lock one out of one's name, and nobody must be able to push "
     "another one out.",
-    mistake="A table by name, in which the second one replaces the first, or its end removes it; a "
+    mistake="A table by name, in which the second one replaces the first, or its end removes it; "
+    "one by the name in lower case; the name in place of the connection to leave the sender out; a "
     "name that is kept when its owner is gone.",
     calls="none: it is what the table of members is kept by.",
     together=True,
@@ -304,24 +306,37 @@ def newcomers(bench: Bench) -> None:
 )
 def the_same_name(bench: Bench) -> None:
     words = Words(bench, "chat/12")
-    other, same = words.name(), words.name()
-    present = {other: join(bench, other)}
-    owner = enter(bench, words, same, present)
+    other = words.name()
+    watcher = join(bench, other)
+    for again in (str, str.upper):
+        name = words.name()
+        owner = enter(bench, words, name, {other: watcher})
+        _beside_another(bench, words, (name, owner), again(name), (other, watcher))
+        (owner.close if again is str else owner.reset)()
+        must_tell_of(watcher, name, "has left")
+        enter(bench, words, name, {other: watcher}).close()
+        must_tell_of(watcher, name, "has left")
+
+
+def _beside_another(
+    bench: Bench, words: Words, first: tuple[str, Wire], same: str, other: tuple[str, Wire]
+) -> None:
+    """A second one gives the same name, and is let in or not; the first one stays."""
+    (name, owner), (others, watcher) = first, other
     second = visit(bench)
     second.say(same)
-    if let_in := _is_announced(second, present[other]):
-        for wire in (present[other], owner):
+    if let_in := _is_announced(second, watcher):
+        for wire in (watcher, owner):
             must_tell_of(wire, same, "has come")
-    must_be_heard(present[other], other, words.plain(20), [owner, second] if let_in else [owner])
+        must_be_heard(second, same, words.plain(20), [watcher, owner])
+        must_be_heard(owner, name, words.plain(20), [watcher, second])
+    must_be_heard(watcher, others, words.plain(20), [owner, second] if let_in else [owner])
     second.close()
     if let_in:
-        for wire in (present[other], owner):
+        for wire in (watcher, owner):
             must_tell_of(wire, same, "has left")
-    must_be_heard(owner, same, words.plain(20), present.values())
-    must_be_heard(present[other], other, words.plain(20), [owner])
-    owner.close()
-    must_tell_of(present[other], same, "has left")
-    enter(bench, words, same, present)
+    must_be_heard(owner, name, words.plain(20), [watcher])
+    must_be_heard(watcher, others, words.plain(20), [owner])
 
 
 def _is_announced(newcomer: Wire, other: Wire) -> bool:

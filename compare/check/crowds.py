@@ -196,8 +196,9 @@ def _queue(port: int) -> str:
 @check(
     "tcp/24",
     "tcp-echo",
-    what="Five clients send at the same time, in pieces, and read slowly; each must get back what "
-    "it sent, and nothing of the others.",
+    what="Five clients, two of them of the same port at two addresses where there are two, send at "
+    "the same time, in pieces, and read slowly, and one who came before them leaves with its own "
+    "unread; each must get back what it sent, and nothing of the others.",
     why="Who gets another client's data has seen what was none of its business.",
     mistake=symptoms.OTHERS,
     calls="recv(2) into a buffer; send(2), which may take only some of it.",
@@ -207,7 +208,11 @@ def _queue(port: int) -> str:
 def to_each_its_own(bench: Bench) -> None:
     chance = random.Random(bench.seed)
     streams = [(block := chance.randbytes(BLOCK)) + block[:MOST] for _ in range(CLIENTS)]
-    wires = [bench.connect(receive_buffer=4 * KIB) for _ in range(CLIENTS)]
+    early = bench.connect(receive_buffer=4 * KIB)
+    one = bench.connect(receive_buffer=4 * KIB)
+    namesake = bench.connect(receive_buffer=4 * KIB, source=bench.namesake_of(one.sock))
+    wires = [one, namesake, *(bench.connect(receive_buffer=4 * KIB) for _ in range(CLIENTS - 2))]
+    early.send_until_stuck(streams[0], FULL_MS / 1000, times=EACH // BLOCK)
     sent, received = [0] * CLIENTS, [0] * CLIENTS
 
     def send(number: int, most: int) -> None:
@@ -226,6 +231,7 @@ def to_each_its_own(bench: Bench) -> None:
             send(number, chance.randint(1, 32 * KIB))
             if sent[number] == EACH:
                 poll.unregister(fd)
+    early.reset()
     for number, wire in enumerate(wires):
         poll.register(wire.sock, select.POLLIN | (select.POLLOUT if sent[number] < EACH else 0))
     while whose:

@@ -219,7 +219,7 @@ def per_peer(bench: Bench) -> None:
     extra = _refused_or_waits(bench)
     if extra and _is_answered(extra, b"me too", bench.patience / 3):
         raise Failed(f"at most {bench.limit:g} connections of an address served", "one more was")
-    bench.connect(source=other).exchange(b"from another address")
+    bench.connect(source=(other, 0)).exchange(b"from another address")
 
 
 @check(

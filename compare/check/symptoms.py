@@ -203,7 +203,8 @@ PIECES_AS_LINES = (
 GAP = (
     "A piece in the middle is missing, and what follows it came: send() took only part of what it "
     "was given, and the rest was dropped. It returns how many bytes it took: send the others, too, "
-    "when there is room again (EPOLLOUT)."
+    "when there is room again (EPOLLOUT). Or two pieces have changed places, as where a task of "
+    "its own answers each."
 )
 LOST = (
     "A byte here and there is missing, of a value that came through elsewhere: a length that is "
@@ -281,7 +282,7 @@ NOT_GIVEN_BACK = (
 LOCKED = (
     "Threads that should serve clients wait for each other (a lock, a queue, a join): "
     "something is held that another one needs, such as a lock during a send() or recv() that "
-    "waits, or a lock that the same thread takes a second time."
+    "waits, a lock that the same thread takes a second time, or a place that was not given back."
 )
 SLEEPS = (
     "It sleeps (sleep(), or a timer in the one thread), and serves nobody meanwhile: wait for the "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import ipaddress
 import random
 import socket
@@ -21,10 +20,10 @@ LARGEST = 65507  # what fits into an IPv4 packet
 SIZES = (0, 1, 1472, LARGEST)
 EDGES = (1472, 1473, 8972, 8973, 9000, 9001, LARGEST - 1, LARGEST)  # of frames, of IP
 DRAWN = 1000
+CROWD, CROWDS = 8, 400
 TRIPS = 15
 TRIES = 3
 FEW = 3  # bytes, which may be equal by chance
-LOOPBACK = "127.0.0.1"
 
 
 def ask(bench: Bench, sock: socket.socket, data: bytes, what: str, *, note: bool = True) -> None:
@@ -102,7 +101,8 @@ def whole_datagrams(bench: Bench) -> None:
     for times in ("back", "back, sent again"):
         ask(bench, sock, b"the same", f"{b'the same'!r} {times}")
     sock = bench.datagrams()
-    sent = [b"%d" % number * number for number in range(50)]
+    chance = random.Random(bench.seed)
+    sent = [chance.randbytes(20 + number) for number in range(50)]
     for datagram in sent:
         sock.send(datagram)
     bench.timeline.note("client", f"{len(sent)} times send()")
@@ -127,8 +127,8 @@ def whole_datagrams(bench: Bench) -> None:
     "udp/7",
     "udp-echo",
     what="Two clients in turn, of the same port at two addresses where there are two, send a "
-    "thousand datagrams of drawn sizes from 0 to 65,507 bytes, and some hundred texts; each must "
-    "get its own back as it was.",
+    "thousand datagrams of drawn sizes from 0 to 65,507 bytes, and some hundred texts, then eight "
+    "at the same time; each must get its own back as it was.",
     why="A datagram may have any size: most of them are none that a network has.",
     mistake="A buffer of what fits into an Ethernet frame, 1,472 or 9,000 bytes; strip() or "
     "lower(); a word such as `quit` taken for a command; a buffer that all clients share; a table "
@@ -144,7 +144,8 @@ def any_size(bench: Bench) -> None:
     starts = [chance.randint(0, LARGEST) for _ in sizes]
     datagrams = [data[at : at + size] for at, size in zip(starts, sizes, strict=True)]
     datagrams += content.texts(bench.seed)
-    clients = _two_of_a_port(bench)
+    first = bench.datagrams()
+    clients = first, bench.datagrams(source=bench.namesake_of(first))
     by_each = datagrams[::2], datagrams[1::2]
     for pair in zip(*by_each, strict=False):
         for sock, datagram in zip(clients, pair, strict=True):
@@ -152,20 +153,18 @@ def any_size(bench: Bench) -> None:
         for sock, datagram, others in zip(clients, pair, reversed(by_each), strict=True):
             other = clients[0] if sock is clients[1] else clients[1]
             _must_be_answered(bench, sock, datagram, others, other)
+    _all_at_once(bench)
 
 
-def _two_of_a_port(bench: Bench) -> tuple[socket.socket, socket.socket]:
-    """Two clients that differ in their address alone, where there is a second one."""
-    one = bench.datagrams()
-    host, port = one.getsockname()[:2]
-    if host != LOOPBACK:
-        return one, bench.datagrams()
-    try:
-        return one, bench.datagrams(source=(bench.second_source(), port))
-    except OSError as error:  # it is another's there
-        if error.errno != errno.EADDRINUSE:
-            raise
-        return one, bench.datagrams()
+def _all_at_once(bench: Bench) -> None:
+    """Several ask at the same time, again and again, and each hears its own."""
+    clients = [bench.datagrams() for _ in range(CROWD)]
+    for number in range(CROWDS):
+        sent = [b"client %d, question %d" % (each, number) for each in range(CROWD)]
+        for sock, datagram in zip(clients, sent, strict=True):
+            sock.send(datagram)
+        for each, (sock, datagram) in enumerate(zip(clients, sent, strict=True)):
+            _must_be_answered(bench, sock, datagram, sent, clients[each - 1])
 
 
 def _must_be_answered(

@@ -108,7 +108,7 @@ def test_socket_that_cannot_be_had_is_no_failure_of_the_server(
 def test_connect_tells_our_want_of_ports_from_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     with Bench(Subject("tcp-echo", ours()), 7, 3.0) as bench:
         with pytest.raises(OSError, match="Cannot assign"):
-            bench.connect(source="192.0.2.1")
+            bench.connect(source=("192.0.2.1", 0))
         monkeypatch.setattr(bench, "place", Place("tcp", "127.0.0.1", free_port("tcp")))
         with pytest.raises(Failed, match="refused"):
             bench.connect()

@@ -51,7 +51,10 @@ MISTAKES = {
         *("history", "tells the unnamed", "roster with itself", "no roster of nobody"),
         *("roster without a star", "greeting of two lines", "no greeting"),
     ),
-    "chat/12": ("the second replaces", "its end removes the name", "names kept"),
+    "chat/12": (
+        *("the second replaces", "its end removes the name", "names kept", "left out by name"),
+        "kept after a reset",
+    ),
     "chat/13": ("half a name",),
     "chat/15": ("delays",),
     "chat/14": ("keeps members", "keeps visitors"),

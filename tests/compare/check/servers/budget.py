@@ -102,7 +102,9 @@ class Room:
         all_ = self.connected if self.wrong == "tells the unnamed" else [*self.members]
         for writer in all_:
             name = self.members.get(me, " ")  # of one who leaves
-            if self.wrong == "part of a name unheard" and name in self.members.get(writer, ""):
+            theirs = self.members.get(writer, "")
+            alike = {"part of a name unheard": name in theirs, "left out by name": name == theirs}
+            if writer is not me and alike.get(self.wrong):
                 continue
             if writer is not me or self.wrong == "tells the sender":
                 self.tell(writer, line)
@@ -210,8 +212,9 @@ class Room:
                     self.asking.release()
                 if await self.enter(reader, writer, name.removesuffix("\n").removesuffix("\r")):
                     break
-        except (ConnectionError, TimeoutError, asyncio.LimitOverrunError, ValueError):
-            pass
+        except (ConnectionError, TimeoutError, asyncio.LimitOverrunError, ValueError) as error:
+            if self.wrong == "kept after a reset" and isinstance(error, ConnectionError):
+                self.wrong = "names kept"
         finally:
             self.connected.remove(writer)
             if self.wrong == "keeps visitors" and writer not in self.members:

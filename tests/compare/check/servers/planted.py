@@ -250,6 +250,10 @@ class Loop:
                 self._ended.add(fd)
             else:
                 self._unsent[fd] = data
+        if WHAT == "pending-by-port" and fd in self._unsent:
+            port = conn.getpeername()[1]  # whose, in the table
+            same = [each for each in self._conns if self._conns[each].getpeername()[1] == port]
+            self._unsent.update(dict.fromkeys(same, self._unsent[fd]))
         if fd in self._unsent:
             with contextlib.suppress(BlockingIOError):
                 self._unsent[fd] = self._unsent[fd][conn.send(self._unsent[fd]) :]
@@ -289,6 +293,7 @@ MODELS = {
         (
             *("shares-a-buffer", "leaves-epollout-on", "asks-for-input-while-full"),
             *("leaves-urgent-data", "stays-after-a-reset", "keeps-what-was-unsent"),
+            "pending-by-port",
         ),
         on_epoll,
     ),

@@ -17,6 +17,7 @@ HOST = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
 kept: dict[object, bytes] = {}
 last = b""
 now: collections.deque[float] = collections.deque(maxlen=30)
+asked: collections.Counter[object] = collections.Counter()
 ports: dict[int, tuple[str, int]] = {}
 
 
@@ -64,7 +65,11 @@ def main() -> None:
                 with socket.socket(type=socket.SOCK_DGRAM) as other:
                     other.sendto(changed(data), client)
                 continue
-            if MISTAKE == "takes-1024-clients" and len(kept) >= 1024 and client not in kept:
+            places = {"takes-1024-clients": 1024, "takes-8192-clients": 8192}.get(MISTAKE)
+            if places and len(kept) >= places and client not in kept:
+                continue
+            asked[client] += MISTAKE == "takes-3000-of-each"
+            if asked[client] > 3000:
                 continue
             if MISTAKE == "drops-what-has-come" and kept.get(client) == data:
                 continue
@@ -74,7 +79,7 @@ def main() -> None:
             if MISTAKE == "by-port-alone":
                 client = ports.setdefault(client[1], client)
             last_s = time.monotonic()
-            if MISTAKE in ("takes-1024-clients", "drops-what-has-come", "keeps-each-client"):
+            if places or MISTAKE in ("drops-what-has-come", "keeps-each-client"):
                 kept[client] = bytes(10_000) if MISTAKE == "keeps-each-client" else data
             answers += 1
             if MISTAKE == "loses-one-in-a-hundred" and answers % 100 == 0:
