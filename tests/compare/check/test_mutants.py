@@ -29,6 +29,7 @@ GREETED = {  # all that begin with a hello and its answer
     *("tcp/5", "tcp/6", "tcp/7", "tcp/12", "tcp/12-held", "tcp/13", "tcp/18", "tcp/19", "tcp/23"),
     *("tcp/25-held", "tcp/26", "tcp/27", "life/0", "life/1"),
 }
+RESETS = {"tcp/6", "tcp/7", "tcp/13", "tcp/17", "tcp/24", "tcp/25"}  # while it is written to
 MISTAKES: dict[Profile, dict[str, set[str]]] = {
     "tcp-echo": {
         "none": set(),
@@ -58,8 +59,8 @@ MISTAKES: dict[Profile, dict[str, set[str]]] = {
         },
         "nul-at-the-end": {*NEWCOMER, "tcp/3", "tcp/4", "tcp/8", "tcp/12", "tcp/26"},
         "never-closes": {*NEWCOMER, "tcp/3", "tcp/4", "tcp/8", "tcp/12", "tcp/26"},
-        "dies-of-a-reset": {"tcp/6", "tcp/7", "tcp/13", "tcp/17", "tcp/25", "tcp/27"},
-        "dies-of-sigpipe": {"tcp/6", "tcp/7", "tcp/17", "tcp/25"},
+        "dies-of-a-reset": {*RESETS, "tcp/27"},
+        "dies-of-sigpipe": RESETS,
         "traceback-of-a-reset": {"tcp/17"},
         "leaks-descriptors": {"tcp/6", "tcp/7", "tcp/13", "tcp/17"},
         "leaks-memory": {"tcp/13"},
