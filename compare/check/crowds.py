@@ -27,6 +27,7 @@ EACH = 8 * MIB  # more than the kernel keeps for one who does not read
 BLOCK = 999_983  # of which it consists, again and again: no buffer has that length
 MOST = 64 * KIB  # that is read at a time
 FULL_MS = 100
+SOON_S = 0.02  # a server that reads at all does so within
 FEW = 3  # bytes, which may be equal by chance
 
 
@@ -212,7 +213,7 @@ def to_each_its_own(bench: Bench) -> None:
     one = bench.connect(receive_buffer=4 * KIB)
     namesake = bench.connect(receive_buffer=4 * KIB, source=bench.namesake_of(one.sock))
     wires = [one, namesake, *(bench.connect(receive_buffer=4 * KIB) for _ in range(CLIENTS - 2))]
-    early.send_until_stuck(streams[0], FULL_MS / 1000, times=EACH // BLOCK)
+    early.send_until_stuck(streams[0], SOON_S, times=EACH // BLOCK)
     sent, received = [0] * CLIENTS, [0] * CLIENTS
 
     def send(number: int, most: int) -> None:
