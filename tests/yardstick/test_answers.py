@@ -76,7 +76,7 @@ MADE_UP: dict[str, Callable[[], list[list[Cell]]]] = {
         ]
     ],
     "frameworks": lambda: [
-        cells((*BOTH, "asyncio-streams", "twisted", "gevent", "trio", "tornado", "anyio"))
+        cells((*BOTH, *STREAMS, "twisted", "gevent", "trio", "tornado", "anyio"))
     ],
     "cores": lambda: [cells(("threaded", "asyncio", "asyncio-workers"), cores=(1, 2))],
     "size": lambda: [cells(BOTH, size=(100, 1000, 16000, 64000))],
