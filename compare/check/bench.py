@@ -130,7 +130,7 @@ class Bench:
                 f"{wanted.host}:{wanted.port}"
             )
         self._server = server
-        self.place = Place(server.scheme, server.host, server.port)
+        self.place = said
         self.timeline.note("server", "started", f"{self.place.host}:{self.place.port}")
 
     def __exit__(self, *exception: object) -> None:

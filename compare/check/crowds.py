@@ -11,7 +11,7 @@ from compare.check import diagnosis, symptoms
 from compare.check.bench import Bench
 from compare.check.blame import Skipped, of_this_machine
 from compare.check.catalogue import check
-from compare.check.failure import RECOGNISED, Differs, Failed, must_equal
+from compare.check.failure import FEW, RECOGNISED, Differs, Failed, must_equal
 from compare.check.hello import STREAMS, hello
 from compare.check.idleness import must_rest
 from compare.check.wire import Wire
@@ -28,7 +28,6 @@ BLOCK = 999_983  # of which it consists, again and again: no buffer has that len
 MOST = 64 * KIB  # that is read at a time
 FULL_MS = 100
 SOON_S = 0.02  # a server that reads at all does so within
-FEW = 3  # bytes, which may be equal by chance
 
 
 def _crowd(bench: Bench, *, held: bool) -> None:

@@ -6,6 +6,7 @@ from compare.check import symptoms
 
 COMPARED = 64 * 1024  # bytes at a time
 RECOGNISED = 16  # bytes that are no chance
+FEW = 3  # bytes, which may be equal by chance
 ENOUGH = 3  # the same, where no more came
 TEXT = 64  # bytes, of which enough are none of an encoding
 REPLACED = "\ufffd".encode()  # of what is none

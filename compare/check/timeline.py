@@ -6,9 +6,10 @@ import time
 from collections import deque
 from typing import NamedTuple
 
+from compare.check.failure import FEW
+
 REMEMBERED = 400  # calls; what went wrong is near the end
 SAID = 16  # messages, among which that of another client is looked for
-FEW = 3  # bytes, which may be equal by chance
 
 
 class Call(NamedTuple):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from compare.check import content, symptoms
 from compare.check.bench import Bench, Skipped
 from compare.check.catalogue import check
-from compare.check.failure import Failed, must_equal
+from compare.check.failure import FEW, Failed, must_equal
 from compare.check.soon import SOON_S, must_be_soon
 
 LARGEST = 65507  # what fits into an IPv4 packet
@@ -23,7 +23,6 @@ DRAWN = 1000
 CROWD, CROWDS = 8, 400
 TRIPS = 15
 TRIES = 3
-FEW = 3  # bytes, which may be equal by chance
 
 
 def ask(bench: Bench, sock: socket.socket, data: bytes, what: str, *, note: bool = True) -> None:
