@@ -331,7 +331,7 @@ MODELS: dict[str, Model] = {
                 **dict.fromkeys(
                     (
                         *("tcp/6", "tcp/7", "tcp/12", "tcp/13", "tcp/17"),
-                        *("chat/6", "chat/8", "chat/14", "chat/6-words", "chat/8-names"),
+                        *("chat/6", "chat/8", "chat/12", "chat/14", "chat/6-words", "chat/8-names"),
                     ),
                     _CLOSED_LATE,
                 ),
