@@ -110,7 +110,7 @@ def test_kept_runs_are_small_belong_to_a_question_and_name_no_path(answers: Modu
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_runs(command: str) -> None:
     here = re.sub(r"(?<![-\w])python(3\.\d+t?)?(?= )", sys.executable, command)
@@ -124,7 +124,7 @@ def test_command_runs(command: str) -> None:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=170,
+        timeout=290,
         check=False,
     )
     fails = any(each in command for each in FAIL)

@@ -371,7 +371,7 @@ def _promised(run: Run) -> Facts:
 QUESTIONS: dict[str, Question] = {
     "loop": Question(60, loop, drawn=True),
     "threads": Question(25, threads),
-    "free": Question(80, free),
+    "free": Question(120, free),
     "tls": Question(80, tls),
     "loops": Question(50, loops, drawn=True),
     "frameworks": Question(55, frameworks),
