@@ -5,6 +5,7 @@ Only as long as no declared limit, as `--limit idle=2`, ends them before.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 
@@ -20,6 +21,7 @@ from compare.check.wire import Wire
 
 MIB = 1024 * 1024
 SILENT_S = 3.5  # longer than most deadlines that are set to try something, and forgotten
+STALLED_S = 5.0  # of who does not read: a deadline of send() begins anew when it has taken some
 OTHERS = 4200  # more than the places of a large table
 UNREAD = 16 * MIB  # more than the kernel keeps
 SLOWLY, SLOW_S = 8 * MIB, 0.005  # of who reads slowly, in pieces
@@ -31,11 +33,17 @@ SENT_AWAY = (
 )
 
 
+def _allows(bench: Bench, limit: str) -> bool:
+    """Whether that one, if it is declared, lets a client be so for as long as these are, twice."""
+    return bench.subject.limits.get(limit, math.inf) > 2 * SILENT_S
+
+
 def _must_be_allowed(bench: Bench, *limits: str) -> None:
     """Raises Skipped where those limits let nobody be silent for so long."""
     for name in limits:
-        if (declared := bench.subject.limits.get(name, SILENT_S + 1)) <= SILENT_S:
-            raise Skipped(f"{SILENT_S:g} s of silence are more than {name}={declared:g}")
+        if not _allows(bench, name):
+            declared = bench.subject.limits[name]
+            raise Skipped(f"{SILENT_S:g} s of silence are too near {name}={declared:g}")
 
 
 def _must_still_serve(bench: Bench, wire: Wire, whom: str) -> None:
@@ -68,12 +76,12 @@ def silent_for_long(bench: Bench) -> None:
     _must_be_allowed(bench, "idle", "connect", "message-time")
     old, new = bench.connect(), bench.connect()
     bench.greet(old)
-    began = time.monotonic()
+    silent_since = time.monotonic()
     unread = None
-    if bench.subject.profile == "tcp-echo" and "write" not in bench.subject.limits:
+    if bench.subject.profile == "tcp-echo" and _allows(bench, "write"):
         unread, (slow, taken) = _unread(bench, UNREAD), _unread(bench, SLOWLY)
         slow.must_receive_rest(taken, "all that was taken of who reads slowly", slowly=SLOW_S)
-    time.sleep(max(0.0, began + SILENT_S - time.monotonic()))
+    time.sleep(max(0.0, silent_since + SILENT_S - time.monotonic()))
     bench.must_serve(f"newcomers to be served after {SILENT_S:g} s of silence")
     _must_still_serve(bench, old, f"a client that was silent for {SILENT_S:g} s")
     _must_still_serve(bench, new, f"a client that says its first word after {SILENT_S:g} s")
@@ -88,13 +96,14 @@ def silent_for_long(bench: Bench) -> None:
         if time.monotonic() - began > SILENT_S:  # who is slow is asked less
             break
     _must_still_serve(bench, old, f"a client beside which {number + 1:,} others came and went")
-    if unread:  # last, as a deadline of send() may have begun anew when it took some
+    if unread:
+        time.sleep(max(0.0, silent_since + STALLED_S - time.monotonic()))
         _must_have_all(*unread)
 
 
 def _must_have_all(wire: Wire, taken: bytes) -> None:
     try:
-        wire.must_receive_rest(taken, f"all that was taken of who read nothing for {SILENT_S:g} s")
+        wire.must_receive_rest(taken, f"all that was taken of who read nothing for {STALLED_S:g} s")
     except Failed as failure:
         if failure.likely in (symptoms.RESET, symptoms.CLOSED, symptoms.CUT_SHORT):
             failure.likely = SENT_AWAY

@@ -8,7 +8,7 @@ import random
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from compare.check import content, symptoms
 from compare.check.bench import Bench, Skipped
@@ -150,8 +150,7 @@ def any_size(bench: Bench) -> None:
         for sock, datagram in zip(clients, pair, strict=True):
             sock.send(datagram)
         for sock, datagram, others in zip(clients, pair, reversed(by_each), strict=True):
-            other = clients[0] if sock is clients[1] else clients[1]
-            _must_be_answered(bench, sock, datagram, others, other)
+            _must_be_answered(bench, sock, datagram, others, clients)
     _all_at_once(bench)
 
 
@@ -162,12 +161,16 @@ def _all_at_once(bench: Bench) -> None:
         sent = [b"client %d, question %d" % (each, number) for each in range(CROWD)]
         for sock, datagram in zip(clients, sent, strict=True):
             sock.send(datagram)
-        for each, (sock, datagram) in enumerate(zip(clients, sent, strict=True)):
-            _must_be_answered(bench, sock, datagram, sent, clients[each - 1])
+        for sock, datagram in zip(clients, sent, strict=True):
+            _must_be_answered(bench, sock, datagram, sent, clients)
 
 
 def _must_be_answered(
-    bench: Bench, sock: socket.socket, sent: bytes, by_others: list[bytes], other: socket.socket
+    bench: Bench,
+    sock: socket.socket,
+    sent: bytes,
+    by_others: list[bytes],
+    clients: Iterable[socket.socket],
 ) -> None:
     words = f"{len(sent):,} bytes" if len(sent) > 40 else f"{sent!r}"
     what = f"a datagram of {words} back"
@@ -177,7 +180,7 @@ def _must_be_answered(
     except OSError as error:
         why = "nothing came" if isinstance(error, TimeoutError) else f"recv() said {error.strerror}"
         bench.timeline.note("client", call, why)
-        likely = symptoms.MISDIRECTED if _has_come(other, sent) else ""
+        likely = symptoms.MISDIRECTED if any(_has_come(each, sent) for each in clients) else ""
         raise Failed(what, why, likely=likely) from None
     if answer != sent:
         bench.timeline.note("client", call, str(len(answer)))

@@ -199,7 +199,7 @@ MODELS: dict[str, Model] = {
             cannot={"udp-echo": _NOTHING_TO_HAND_OUT, "chat": _APART},
             exceptions={
                 "tcp/25-held": "each process looks at its clock some eight times a second, which "
-                "are a third of a core with 1,024 of them",
+                "are 0.4 of a core with 1,024 of them",
             },
         ),
         _blocking(

@@ -60,7 +60,7 @@ CONTENT = [
     ("keeps-places-of-the-reset", "tcp/13", "then nothing"),
     ("ends-the-silent", "tcp/27", "a client that was silent for 3.5 s"),
     ("ends-when-nobody-comes", "tcp/27", "it has ended: exit status 1"),
-    ("ends-who-does-not-read", "tcp/27", "read nothing for 3.5 s"),
+    ("ends-who-does-not-read", "tcp/27", "read nothing for 5 s"),
     ("replaces-the-oldest", "tcp/27", "4,200 others came and went"),
 ]
 NEEDS = dict.fromkeys(("select", "looks-every-20-ms"), needs_descriptors(1024 + 64))

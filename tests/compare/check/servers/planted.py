@@ -61,7 +61,7 @@ def serve(conn: socket.socket) -> None:
     if WHAT == "ends-the-silent":
         conn.settimeout(2)
     if WHAT == "ends-who-does-not-read":
-        conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 2, 0))
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 1, 0))
     while data := received(conn):
         reads += 1
         if WHAT == "waits-for-a-line-end":
